@@ -1,0 +1,148 @@
+"""Transformer parts shared by both branches: pre-norm blocks, self-attention, cross-attention.
+
+Shapes: B windows, T tokens, Q query tokens, D width, H heads.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+LAYER_NORM_EPS = 1e-6  # the published model's, not PyTorch's 1e-5
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """(B, T, D) -> (B, H, T, D/H)."""
+    batch, tokens, width = x.shape
+    return x.view(batch, tokens, heads, width // heads).transpose(1, 2)
+
+
+def merge_heads(x: Tensor) -> Tensor:
+    """(B, H, T, D/H) -> (B, T, D)."""
+    return x.transpose(1, 2).flatten(2)
+
+
+class DropPath(nn.Module):
+    """Stochastic depth: a whole sample's residual branch is dropped, the others scaled to keep the mean."""
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.probability == 0:
+            return x
+        keep = 1 - self.probability
+        return x * x.new_empty(x.shape[0], 1, 1).bernoulli_(keep).div_(keep)
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention with one joint query-key-value projection."""
+
+    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+        self.proj_drop = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, queries: slice) -> Tensor:
+        """x (B, T, D) -> (B, Q, D) for the tokens that `queries` picks; all T are attended to."""
+        dim = x.shape[-1]
+        if queries == slice(None):
+            q, k, v = self.qkv(x).chunk(3, dim=-1)
+        else:  # the other tokens' queries are never used: do not compute them
+            weight, bias = self.qkv.weight, self.qkv.bias
+            q = F.linear(x[:, queries], weight[:dim], bias[:dim])
+            k, v = F.linear(x, weight[dim:], bias[dim:]).chunk(2, dim=-1)
+        out = F.scaled_dot_product_attention(
+            split_heads(q, self.heads),
+            split_heads(k, self.heads),
+            split_heads(v, self.heads),
+            dropout_p=self.dropout if self.training else 0.0,
+        )
+        return self.proj_drop(self.proj(merge_heads(out)))
+
+
+class CrossAttention(nn.Module):
+    """Attention of local tokens to the global memory; its projections of queries, keys and values have no bias."""
+
+    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.query = nn.Linear(dim, dim, bias=False)
+        self.key_value = nn.Linear(dim, 2 * dim, bias=False)
+        self.proj = nn.Linear(dim, dim)
+        self.proj_drop = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
+        """x (B, Q, D), memory (B, T, D) -> (B, Q, D)."""
+        k, v = self.key_value(memory).chunk(2, dim=-1)
+        out = F.scaled_dot_product_attention(
+            split_heads(self.query(x), self.heads),
+            split_heads(k, self.heads),
+            split_heads(v, self.heads),
+            dropout_p=self.dropout if self.training else 0.0,
+        )
+        return self.proj_drop(self.proj(merge_heads(out)))
+
+
+class Mlp(nn.Module):
+    """Two layers with GELU between them."""
+
+    def __init__(self, dim: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, dim)
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.drop(self.fc2(self.drop(F.gelu(self.fc1(x)))))
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block; with `queries` it returns only the tokens that somebody uses."""
+
+    def __init__(self, dim: int, heads: int, hidden: int, dropout: float, drop_path: float) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.attn = SelfAttention(dim, heads, dropout)
+        self.norm2 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.mlp = Mlp(dim, hidden, dropout)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor, queries: slice = slice(None)) -> Tensor:
+        """x (B, T, D) -> (B, Q, D)."""
+        x = x[:, queries] + self.drop_path(self.attn(self.norm1(x), queries))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
+
+
+class Encoder(nn.Module):
+    """Position embedding, a stack of blocks, a final norm."""
+
+    def __init__(
+        self, tokens: int, dim: int, layers: int, heads: int, dropout: float, drop_path: float
+    ) -> None:
+        super().__init__()
+        self.pos_embed = nn.Parameter(torch.zeros(1, tokens, dim))
+        self.pos_drop = nn.Dropout(dropout)
+        rates = torch.linspace(0, drop_path, layers).tolist()  # deeper blocks are dropped more often
+        self.blocks = nn.ModuleList(Block(dim, heads, 4 * dim, dropout, rate) for rate in rates)
+        self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+
+    def forward(self, x: Tensor, keep: Tensor | None = None, queries: slice = slice(None)) -> Tensor:
+        """x (B, T, D) embedded frames -> (B, Q, D).
+
+        keep: (B, K) indices of the tokens that enter the blocks, for masked training; all when None.
+        queries: the tokens wanted at the end; the last block computes no others.
+        """
+        x = self.pos_drop(x + self.pos_embed)
+        if keep is not None:
+            x = x.gather(1, keep.unsqueeze(-1).expand(-1, -1, x.shape[-1]))  # (B, K, D)
+        *first, last = self.blocks
+        for block in first:
+            x = block(x)
+        return self.norm(last(x, queries))

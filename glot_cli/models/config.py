@@ -1,0 +1,57 @@
+"""Sizes and switches of the network in one frozen record, stored beside the weights it describes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+POSE6D_DIM = 144  # 24 joints x 6
+SHAPE_DIM = 10
+CAMERA_DIM = 3
+STATE_DIM = POSE6D_DIM + SHAPE_DIM + CAMERA_DIM
+
+
+@dataclass(frozen=True)
+class GLoTConfig:
+    """Configuration of GLoT; the defaults are the published model (16.74 M learned parameters).
+
+    hscr_columns: which columns of the global pose joint j of the spatial regressor reads. `joint` takes its own six,
+        6j..6j+6; `official` takes j..j+6, as the released code does and as its checkpoints were trained.
+    dropout, drop_path, regressor_dropout: probabilities, used in training alone.
+    """
+
+    feature_dim: int = 2048
+    frames: int = 16
+    global_dim: int = 512
+    global_layers: int = 2
+    decoder_dim: int = 256
+    decoder_layers: int = 1
+    local_dim: int = 256
+    local_layers: int = 3
+    nearby: int = 4  # frames on each side of the middle one that the local branch sees
+    heads: int = 8
+    regressor_dim: int = 1024
+    iterations: int = 3
+    hscr_columns: Literal["official", "joint"] = "official"
+    dropout: float = 0.1
+    drop_path: float = 0.2
+    regressor_dropout: float = 0.25
+
+    def __post_init__(self) -> None:
+        if self.hscr_columns not in ("official", "joint"):
+            raise ValueError(f"hscr_columns must be 'official' or 'joint', not {self.hscr_columns!r}")
+        if not 1 <= self.nearby <= self.frames - 1 - self.middle:
+            raise ValueError(f"nearby={self.nearby} frames do not fit on both sides of frame {self.middle}")
+
+    @property
+    def middle(self) -> int:
+        """Index of the frame of a window that the network answers for."""
+        return self.frames // 2
+
+    @property
+    def local_slice(self) -> slice:
+        """The frames of a window that the local branch sees."""
+        return slice(self.middle - self.nearby, self.middle + self.nearby + 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)

@@ -1,0 +1,91 @@
+"""GLoT for inference: the same function of its input, computed with far fewer operations.
+
+- Both regressors are affine in evaluation, so each folds into one matrix, `out_proj` with the global one.
+- Frames are embedded once, not once for each of the 16 windows they stand in.
+- Only the middle token is computed where only the middle token is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from .config import STATE_DIM
+from .glot import Estimate, GLoT
+from .regressors import State
+
+
+def fold_affine(function: Callable[[Tensor], Tensor], inputs: int) -> nn.Linear:
+    """The affine map `function`: (N, inputs) -> (N, outputs) as one linear layer, found by probing with unit vectors.
+
+    Probing runs in the precision of `function`; use double and round once at the end.
+    """
+    offset = function(torch.zeros(1, inputs, dtype=torch.float64))[0]
+    matrix = function(torch.eye(inputs, dtype=torch.float64)) - offset  # (inputs, outputs)
+    layer = nn.Linear(inputs, offset.shape[0])
+    layer.load_state_dict({"weight": matrix.T.float(), "bias": offset.float()})
+    return layer
+
+
+class FoldedGLoT(nn.Module):
+    """Inference form of a trained GLoT. The transformers are shared with `model`, which is put in evaluation mode."""
+
+    @torch.no_grad()
+    def __init__(self, model: GLoT) -> None:
+        super().__init__()
+        model = model.eval()
+        self.config = model.config
+        self.global_motion = model.global_motion
+        self.local_correction = model.local_correction
+        device = next(model.parameters()).device
+        model.double().cpu()
+        local_dim = self.config.local_dim
+
+        def initial(tokens: Tensor) -> Tensor:
+            return model.global_motion.regressor(model.global_motion.out_proj(tokens)).cat()
+
+        def final(tokens_and_state: Tensor) -> Tensor:
+            tokens, state = tokens_and_state.split([local_dim, STATE_DIM], dim=-1)
+            return model.local_correction.regressor(tokens, State.split(state)).cat()
+
+        self.initial = fold_affine(initial, self.config.decoder_dim).to(device)
+        self.final = fold_affine(final, local_dim + STATE_DIM).to(device)
+        model.float().to(device)
+        self.eval().requires_grad_(False)
+
+    def embed(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """features (N, F) of single frames -> their embeddings for the two branches, (N, global_dim), (N, local_dim)."""
+        return self.global_motion.embed(features), self.local_correction.embed(features)
+
+    def lift_windows(self, global_frames: Tensor, local_frames: Tensor) -> Estimate:
+        """Embedded windows (B, T, global_dim) and their nearby frames (B, 2n+1, local_dim) -> states (B, 1, .)."""
+        config = self.config
+        memory = self.global_motion.encoder(global_frames)
+        tokens = self.global_motion.decode(memory, queries=slice(config.middle, config.middle + 1))
+        start = self.initial(tokens)
+        nearby = slice(config.nearby, config.nearby + 1)
+        local = self.local_correction.tokens(local_frames, memory, nearby)
+        final = self.final(torch.cat([local, start], dim=-1))
+        return Estimate(State.split(final), State.split(start))
+
+    def forward(self, features: Tensor) -> Estimate:
+        """features (B, T, F) of whole windows -> states of the middle frames (B, 1, .), as GLoT itself."""
+        global_frames, local_frames = self.embed(features)
+        return self.lift_windows(global_frames, local_frames[:, self.config.local_slice])
+
+    def lift_track(self, features: Tensor, windows: Tensor, batch_size: int) -> Estimate:
+        """States of W windows laid over a track's frames, each frame embedded once.
+
+        features (N, F); windows (W, T) frame indices of each window -> states (W, 1, .).
+        """
+        global_frames, local_frames = self.embed(features)
+        parts = [
+            self.lift_windows(global_frames[index], local_frames[index[:, self.config.local_slice]])
+            for index in windows.split(batch_size)
+        ]
+        return Estimate(
+            State(*(torch.cat(values) for values in zip(*(p.final for p in parts), strict=True))),
+            State(*(torch.cat(values) for values in zip(*(p.initial for p in parts), strict=True))),
+        )

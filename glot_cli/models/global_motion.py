@@ -1,0 +1,79 @@
+"""Global motion modelling (paper section 3.1): long-range context of a window, learned by masking half of it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .attention import LAYER_NORM_EPS, Block, Encoder
+from .config import STATE_DIM, GLoTConfig
+from .regressors import IterativeRegressor, State
+
+
+class Masking(NamedTuple):
+    """Which frames of each window are dropped before the encoder."""
+
+    keep: Tensor  # (B, K) indices of the frames that stay, in the order of the noise
+    restore: Tensor  # (B, T) where each frame stands in [kept frames, dropped frames]
+    dropped: Tensor  # (B, T) 1 where a frame is dropped
+
+
+def random_masking(noise: Tensor, ratio: float) -> Masking:
+    """Drop the `ratio` of the frames with the largest noise.
+
+    noise: (B, T) uniform. Every window keeps the same number of frames, so that the batch stays one array.
+    """
+    batch, frames = noise.shape
+    kept = int(frames * (1 - ratio))
+    order = noise.argsort(dim=1)
+    restore = order.argsort(dim=1)
+    return Masking(order[:, :kept], restore, (restore >= kept).to(noise.dtype))
+
+
+class GlobalMotion(nn.Module):
+    """Transformer encoder over all frames of a window (the memory), and a decoder that regresses every frame."""
+
+    def __init__(self, config: GLoTConfig) -> None:
+        super().__init__()
+        self.embed = nn.Linear(config.feature_dim, config.global_dim)
+        self.encoder = Encoder(
+            config.frames, config.global_dim, config.global_layers, config.heads, config.dropout, config.drop_path
+        )
+        # The mask token is a function of the mean body parameters, not a learned vector (paper section 3.1).
+        self.mask_token = nn.Sequential(
+            nn.Linear(STATE_DIM, 256), nn.ReLU(), nn.Linear(256, 512), nn.ReLU(), nn.Linear(512, config.decoder_dim)
+        )
+        self.decoder_embed = nn.Linear(config.global_dim, config.decoder_dim)
+        self.decoder_pos_embed = nn.Parameter(torch.zeros(1, config.frames, config.decoder_dim))
+        self.decoder_blocks = nn.ModuleList(
+            Block(config.decoder_dim, config.heads, 4 * config.decoder_dim, config.dropout, config.drop_path)
+            for _ in range(config.decoder_layers)
+        )
+        self.decoder_norm = nn.LayerNorm(config.decoder_dim, eps=LAYER_NORM_EPS)
+        self.out_proj = nn.Linear(config.decoder_dim, config.feature_dim)
+        self.regressor = IterativeRegressor(config)
+
+    def decode(self, memory: Tensor, restore: Tensor | None = None, queries: slice = slice(None)) -> Tensor:
+        """memory (B, K, D) -> decoder tokens (B, Q, decoder_dim) before `out_proj`.
+
+        restore: (B, T) as in `Masking`; dropped frames are filled with the mask token. K = T when None.
+        """
+        x = self.decoder_embed(memory)
+        if restore is not None:
+            missing = restore.shape[1] - x.shape[1]
+            token = self.mask_token(self.regressor.mean_state)
+            x = torch.cat([x, token.expand(x.shape[0], missing, -1)], dim=1)
+            x = x.gather(1, restore.unsqueeze(-1).expand(-1, -1, x.shape[-1]))  # (B, T, decoder_dim) in time order
+        x = x + self.decoder_pos_embed
+        *first, last = self.decoder_blocks
+        for block in first:
+            x = block(x)
+        return self.decoder_norm(last(x, queries))
+
+    def forward(self, features: Tensor, masking: Masking | None, queries: slice) -> tuple[Tensor, State]:
+        """features (B, T, F) -> memory (B, K, global_dim), states of the queried frames (B, Q, .)."""
+        memory = self.encoder(self.embed(features), masking.keep if masking else None)
+        tokens = self.decode(memory, masking.restore if masking else None, queries)
+        return memory, self.regressor(self.out_proj(tokens))

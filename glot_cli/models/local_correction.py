@@ -1,0 +1,39 @@
+"""Local parameter correction (paper section 3.2-3.3): the frames around the middle one correct the global estimate."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from .attention import CrossAttention, Encoder
+from .config import GLoTConfig
+from .regressors import SpatialRegressor, State
+
+
+class LocalCorrection(nn.Module):
+    """Encoder over nearby frames, cross-attention to the global memory, spatial regressor."""
+
+    def __init__(self, config: GLoTConfig) -> None:
+        super().__init__()
+        self.embed = nn.Linear(config.feature_dim, config.local_dim)
+        self.encoder = Encoder(
+            2 * config.nearby + 1,
+            config.local_dim,
+            config.local_layers,
+            config.heads,
+            config.dropout,
+            config.drop_path,
+        )
+        self.memory_embed = nn.Linear(config.global_dim, config.local_dim)
+        self.cross_attention = CrossAttention(config.local_dim, config.heads, config.dropout)
+        self.regressor = SpatialRegressor(config)
+
+    def tokens(self, embedded: Tensor, memory: Tensor, queries: slice) -> Tensor:
+        """embedded nearby frames (B, 2n+1, D), memory (B, K, global_dim) -> (B, Q, D). No residual, as published."""
+        return self.cross_attention(self.encoder(embedded, queries=queries), self.memory_embed(memory))
+
+    def forward(self, nearby: Tensor, memory: Tensor, start: State, queries: slice) -> State:
+        """nearby features (B, 2n+1, F), start: global states of the queried frames (B, Q, .) -> State (B, Q, .).
+
+        The global estimate is detached: the local losses train the local branch alone.
+        """
+        return self.regressor(self.tokens(self.embed(nearby), memory, queries), start.detach())

@@ -1,0 +1,109 @@
+"""The two regressors: HMR's iterative one (global) and the hierarchical spatial correlation one (local).
+
+A state is (pose6d 144, shape 10, camera 3). Neither regressor holds a nonlinearity, so in evaluation each is one affine
+map; `fold` uses that.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .config import CAMERA_DIM, POSE6D_DIM, SHAPE_DIM, STATE_DIM, GLoTConfig
+
+NUM_JOINTS = 24
+PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
+
+
+class State(NamedTuple):
+    """Body parameters per token: pose6d (..., 144), shape (..., 10), camera (..., 3) = s, tx, ty."""
+
+    pose6d: Tensor
+    shape: Tensor
+    camera: Tensor
+
+    def cat(self) -> Tensor:
+        """(..., 157)."""
+        return torch.cat(self, dim=-1)
+
+    @staticmethod
+    def split(x: Tensor) -> State:
+        """(..., 157) -> State."""
+        return State(*x.split([POSE6D_DIM, SHAPE_DIM, CAMERA_DIM], dim=-1))
+
+    def detach(self) -> State:
+        return State(*(x.detach() for x in self))
+
+    def tokens(self, index: slice) -> State:
+        """The states of some tokens: (B, T, .) -> (B, Q, .)."""
+        return State(*(x[:, index] for x in self))
+
+
+def ancestors(joint: int) -> list[int]:
+    """Joints above `joint` in the SMPL tree, root first."""
+    chain: list[int] = []
+    while (joint := PARENTS[joint]) >= 0:
+        chain.insert(0, joint)
+    return chain
+
+
+class IterativeRegressor(nn.Module):
+    """Regress a state from a feature by adding corrections, three times, to the mean parameters (HMR, section 3.2).
+
+    HMR's second layer is left out, as in the official network.
+    """
+
+    def __init__(self, config: GLoTConfig) -> None:
+        super().__init__()
+        self.iterations = config.iterations
+        self.fc1 = nn.Linear(config.feature_dim + STATE_DIM, config.regressor_dim)
+        self.drop = nn.Dropout(config.regressor_dropout)
+        self.decpose = nn.Linear(config.regressor_dim, POSE6D_DIM)
+        self.decshape = nn.Linear(config.regressor_dim, SHAPE_DIM)
+        self.deccam = nn.Linear(config.regressor_dim, CAMERA_DIM)
+        self.mean_state: Tensor
+        self.register_buffer("mean_state", torch.zeros(STATE_DIM))
+
+    def forward(self, x: Tensor) -> State:
+        """x (..., feature_dim) -> State (...)."""
+        pose, shape, camera = State.split(self.mean_state.expand(*x.shape[:-1], -1))
+        for _ in range(self.iterations):
+            h = self.drop(self.fc1(torch.cat([x, pose, shape, camera], dim=-1)))
+            pose = pose + self.decpose(h)
+            shape = shape + self.decshape(h)
+            camera = camera + self.deccam(h)
+        return State(pose, shape, camera)
+
+
+class SpatialRegressor(nn.Module):
+    """Hierarchical spatial correlation regressor (paper section 3.3): joints in kinematic order, each correction seeing
+    those of its ancestors."""
+
+    def __init__(self, config: GLoTConfig) -> None:
+        super().__init__()
+        hidden = config.regressor_dim
+        self.column_step = 6 if config.hscr_columns == "joint" else 1
+        self.shape_fc = nn.Linear(config.local_dim + SHAPE_DIM, hidden)
+        self.pose_fc = nn.Linear(config.local_dim + POSE6D_DIM, hidden)
+        self.shape_drop = nn.Dropout(config.regressor_dropout)
+        self.pose_drop = nn.Dropout(config.regressor_dropout)
+        self.joints = nn.ModuleList(nn.Linear(hidden + 6 * len(ancestors(j)) + 6, 6) for j in range(NUM_JOINTS))
+        self.decshape = nn.Linear(hidden, SHAPE_DIM)
+        self.deccam = nn.Linear(2 * hidden + CAMERA_DIM, CAMERA_DIM)
+
+    def forward(self, x: Tensor, start: State) -> State:
+        """x (..., local_dim), start: the global estimate of the same frames -> corrected State (...)."""
+        h_shape = self.shape_drop(self.shape_fc(torch.cat([x, start.shape], dim=-1)))
+        h_pose = self.pose_drop(self.pose_fc(torch.cat([x, start.pose6d], dim=-1)))
+        deltas: list[Tensor] = []
+        for j, regress in enumerate(self.joints):
+            column = self.column_step * j
+            own = start.pose6d[..., column : column + 6]
+            deltas.append(regress(torch.cat([h_pose, *(deltas[a] for a in ancestors(j)), own], dim=-1)))
+        return State(
+            start.pose6d + torch.cat(deltas, dim=-1),
+            start.shape + self.decshape(h_shape),
+            start.camera + self.deccam(torch.cat([h_pose, h_shape, start.camera], dim=-1)),
+        )
