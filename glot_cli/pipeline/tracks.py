@@ -1,0 +1,146 @@
+"""From tracklets to clean tracks: one per person, a smooth box and a square crop for every frame.
+
+Works offline on the whole clip; pure functions on arrays.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glot_cli.pipeline.boxes import complete_truncated, remove_outliers, smooth_boxes, square_crops
+from glot_cli.pipeline.tracklets import Tracklet, join_pieces, remove_duplicates
+
+MAX_FILLED_GAP_S = 1.0  # longer gaps split a track into segments
+DEFAULT_MIN_S = 0.4
+MIN_MEAN_SCORE = 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """One person through the clip: a row for every video frame of its segments.
+
+    person >= 1; frames (n,) ascending; boxes (n,4) smoothed x1,y1,x2,y2 in pixels; crops (n,3) centre x, centre y,
+    side in pixels; score (n,); interpolated (n,) is true where the detector missed the person; segment (n,) counts
+    from 0 and grows at gaps too long to be filled.
+    """
+
+    person: int
+    frames: NDArray[np.int32]
+    boxes: NDArray[np.float32]
+    crops: NDArray[np.float32]
+    score: NDArray[np.float32]
+    interpolated: NDArray[np.bool_]
+    segment: NDArray[np.int32]
+
+
+def default_min_frames(fps: float) -> int:
+    """Frames a person must be seen to be kept, unless the user says otherwise: 0.4 s worth, at least 1."""
+    return max(1, round(DEFAULT_MIN_S * fps))
+
+
+def _is_fleeting(tracklet: Tracklet, min_frames: int, frame_count: int, detect_every: int) -> bool:
+    """Seen too rarely; people in clips shorter than min_frames must be seen throughout, a still image keeps all."""
+    detected = -(-frame_count // detect_every)
+    needed = min(-(-min_frames // detect_every), detected)
+    return len(tracklet) < max(needed, min(2, detected))  # a single sighting proves nothing where there could be two
+
+
+def build_track(
+    tracklet: Tracklet,
+    person: int,
+    *,
+    fps: float,
+    frame_count: int,
+    detect_every: int,
+    crop_scale: float,
+    image_size: tuple[int, int],
+) -> Track:
+    """A row for every frame: gaps up to MAX_FILLED_GAP_S filled, longer ones split; boxes smoothed; crops laid out.
+
+    Each segment is extended by half a detection stride, for the person came and went between two detected frames,
+    and up to the clip's last frame when the person is there in the last detected one.
+    """
+    last_key = (frame_count - 1) // detect_every * detect_every
+    breaks = np.flatnonzero(np.diff(tracklet.frames) - detect_every > MAX_FILLED_GAP_S * fps) + 1
+    parts = []
+    previous_end = -1
+    segments = np.split(np.arange(len(tracklet)), breaks)
+    for number, rows in enumerate(segments):
+        keys = tracklet.frames[rows]
+        first = max(int(keys[0]) - detect_every // 2, previous_end + 1)
+        final = frame_count - 1 if keys[-1] >= last_key else min(int(keys[-1]) + detect_every // 2, frame_count - 1)
+        previous_end = final
+        frames = np.arange(first, final + 1)
+        raw = remove_outliers(keys, tracklet.boxes[rows], fps)
+        boxes = smooth_boxes(keys, raw, frames, fps)
+        whole = smooth_boxes(keys, complete_truncated(keys, raw, image_size), frames, fps)
+        before = keys[np.clip(np.searchsorted(keys, frames, side="right") - 1, 0, None)]
+        after = keys[np.clip(np.searchsorted(keys, frames, side="left"), None, len(keys) - 1)]
+        parts.append(
+            (
+                frames.astype(np.int32),
+                boxes.astype(np.float32),
+                square_crops(whole, crop_scale).astype(np.float32),
+                np.interp(frames, keys, tracklet.scores[rows]).astype(np.float32),
+                after - before > detect_every,
+                np.full(len(frames), number, np.int32),
+            )
+        )
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    return Track(person, *columns)
+
+
+def clean_tracks(
+    tracklets: Sequence[Tracklet],
+    *,
+    fps: float,
+    frame_count: int,
+    detect_every: int = 1,
+    min_frames: int | None = None,
+    max_people: int | None = None,
+    crop_scale: float = 1.25,
+    image_size: tuple[int, int],
+) -> tuple[list[Track], dict[str, int]]:
+    """Turn the tracklets of a whole clip into one track per person.
+
+    tracklets hold detections at frames 0, n, 2n, … (n = detect_every) of frame_count frames at fps. min_frames: people
+    seen for fewer frames are dropped (default 0.4 s worth; at most the whole clip). max_people: keep those that take
+    the most room (area x duration x score). crop_scale: crop side over the box's longer side. image_size: (width,
+    height) in pixels.
+
+    Returns the tracks, numbered from 1 by first frame, then left to right; and counts for the log: duplicates,
+    joined, fleeting, uncertain, surplus.
+    """
+    if min_frames is None:
+        min_frames = default_min_frames(fps)
+    tracklets, duplicates = remove_duplicates([t for t in tracklets if len(t)])
+    tracklets, joined = join_pieces(tracklets, fps=fps, detect_every=detect_every, image_size=image_size)
+    lasting = [t for t in tracklets if not _is_fleeting(t, min_frames, frame_count, detect_every)]
+    certain = [t for t in lasting if t.scores.mean() >= MIN_MEAN_SCORE]
+    kept = certain
+    if max_people is not None and len(certain) > max_people:
+        weight = [float(np.sum(np.prod(t.boxes[:, 2:] - t.boxes[:, :2], axis=1) * t.scores)) for t in certain]
+        kept = [certain[i] for i in np.argsort(weight)[::-1][:max_people]]
+    kept = sorted(kept, key=lambda t: (t.start, float(t.boxes[0, 0] + t.boxes[0, 2])))
+    tracks = [
+        build_track(
+            tracklet,
+            person,
+            fps=fps,
+            frame_count=frame_count,
+            detect_every=detect_every,
+            crop_scale=crop_scale,
+            image_size=image_size,
+        )
+        for person, tracklet in enumerate(kept, start=1)
+    ]
+    counts = {
+        "duplicates": duplicates,
+        "joined": joined,
+        "fleeting": len(tracklets) - len(lasting),
+        "uncertain": len(lasting) - len(certain),
+        "surplus": len(certain) - len(kept),
+    }
+    return tracks, counts
