@@ -161,4 +161,4 @@ class BlazePose(nn.Module):
         except RuntimeError as error:
             raise GlotError(f"{path}: these are not BlazePose full weights; "
                             "make them with weights/recipes/blazepose.py") from error
-        return network.to(device=device, memory_format=torch.channels_last).eval().requires_grad_(False)
+        return network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)

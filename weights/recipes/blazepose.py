@@ -69,7 +69,10 @@ def landmark_convolutions(content: bytes) -> list[tuple[np.ndarray, np.ndarray]]
 
 
 def run_tflite(content: bytes, images: np.ndarray) -> dict[str, np.ndarray]:
-    """What the interpreter says: images (N,256,256,3) float in [0,1] -> landmarks (N,39,5), world (N,39,3), presence (N,)."""
+    """What the interpreter says of images (N,256,256,3), float RGB in [0,1].
+
+    Returns landmarks (N,39,5), world (N,39,3) and presence (N,).
+    """
     interpreter = Interpreter(model_content=content, num_threads=1)
     interpreter.allocate_tensors()
     entry = interpreter.get_input_details()[0]["index"]

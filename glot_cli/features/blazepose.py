@@ -1,0 +1,102 @@
+"""The feature of the `open` preset: what BlazePose sees in a crop, as one vector of 264 numbers.
+
+For each of 33 landmarks x, y, z, visibility, presence (165 numbers), then 33 world landmarks x, y, z (99 numbers).
+x and y run from -1 to 1 across the crop, z has the same scale, visibility and presence are probabilities; world
+landmarks are metres from the middle of the hips, x right, y down, z away from the camera.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from glot_cli.features.blazepose_net import BODY_LANDMARKS, INPUT_SIZE, BlazePose
+
+LANDMARK_NAMES = (
+    "nose",
+    "left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye", "right_eye_outer",
+    "left_ear", "right_ear", "mouth_left", "mouth_right",
+    "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist",
+    "left_pinky", "right_pinky", "left_index", "right_index", "left_thumb", "right_thumb",
+    "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
+    "left_heel", "right_heel", "left_foot_index", "right_foot_index",
+)  # fmt: skip
+
+
+def _mirrored(name: str) -> str:
+    sides = {"left": "right", "right": "left"}
+    return "_".join(sides.get(word, word) for word in name.split("_"))
+
+
+# mirrored[i] = original[SWAP[i]]: the landmark that takes the place of each one in a mirrored picture
+SWAP = tuple(LANDMARK_NAMES.index(_mirrored(name)) for name in LANDMARK_NAMES)
+
+FEATURE_DIM = BODY_LANDMARKS * (5 + 3)
+_IMAGE_PART = BODY_LANDMARKS * 5
+_HALF = INPUT_SIZE / 2
+_CPU_BATCH = 4  # crops at once; more fall out of the caches and run at two thirds of the speed
+_GPU_BATCH = 128
+
+
+class Landmarks(NamedTuple):
+    """A feature vector taken apart; see the module docstring for units."""
+
+    landmarks2d: Tensor  # (...,33,2)
+    z: Tensor  # (...,33)
+    visibility: Tensor  # (...,33)
+    presence: Tensor  # (...,33)
+    world: Tensor  # (...,33,3)
+
+
+def join(parts: Landmarks) -> Tensor:
+    """The inverse of `unpack`: parts to features (...,264)."""
+    rest = torch.stack([parts.z, parts.visibility, parts.presence], dim=-1)  # (...,33,3)
+    image = torch.cat([parts.landmarks2d, rest], dim=-1)  # (...,33,5)
+    return torch.cat([image.flatten(-2), parts.world.flatten(-2)], dim=-1)
+
+
+def pack(landmarks: Tensor, world: Tensor) -> Tensor:
+    """Network output to features.
+
+    landmarks: (...,33,5) x, y, z in crop pixels, visibility and presence logits. world: (...,33,3) metres.
+    Returns (...,264).
+    """
+    probabilities = torch.sigmoid(landmarks[..., 3:])
+    return join(Landmarks(landmarks[..., :2] / _HALF - 1, landmarks[..., 2] / _HALF,
+                          probabilities[..., 0], probabilities[..., 1], world))
+
+
+def unpack(feature: Tensor) -> Landmarks:
+    """Features (...,264) to their parts; views, no copies."""
+    image = feature[..., :_IMAGE_PART].unflatten(-1, (BODY_LANDMARKS, 5))
+    world = feature[..., _IMAGE_PART:].unflatten(-1, (BODY_LANDMARKS, 3))
+    return Landmarks(image[..., :2], image[..., 2], image[..., 3], image[..., 4], world)
+
+
+class BlazePoseFeatures:
+    """Crop to feature vector. `crop_scale` x the longer side of a detection box is the side of the crop it wants."""
+
+    crop_scale = 1.25
+    crop_size = INPUT_SIZE
+    feature_dim = FEATURE_DIM
+
+    def __init__(self, weights_path: Path | str, device: torch.device | str = "cpu") -> None:
+        """Loads the network. Raises GlotError when the weights cannot be used."""
+        self.device = torch.device(device)
+        self.network = BlazePose.load(weights_path, self.device)
+
+    @torch.inference_mode()
+    def __call__(self, crops: Tensor | np.ndarray) -> Tensor:
+        """Crops (N,256,256,3) uint8 RGB, array or tensor, to features (N,264) float32 on the CPU."""
+        images = torch.as_tensor(crops)
+        if not len(images):
+            return torch.zeros(0, FEATURE_DIM)
+        size = _CPU_BATCH if self.device.type == "cpu" else _GPU_BATCH
+        features = []
+        for part in images.split(size):
+            # (n,256,256,3) is what channels-last memory looks like already: no copy is made by permute
+            output = self.network(part.to(self.device).permute(0, 3, 1, 2).float() / 255)
+            features.append(pack(output.landmarks, output.world).cpu())
+        return torch.cat(features)

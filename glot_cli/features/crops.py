@@ -1,0 +1,86 @@
+"""Square crops around people and the way back from crop pixels to image pixels.
+
+One convention for every coordinate in pixels, in the image and in the crop: the picture spans [0, width] x
+[0, height], pixel i covers [i, i + 1] and its centre is at i + 0.5. Detection boxes, landmarks and projected joints
+all use it. OpenCV's warps put pixel centres at whole numbers instead; the half pixel is added here and nowhere else.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.floating]
+ByteArray = NDArray[np.uint8]
+
+
+def crop_affine(boxes: FloatArray, size: int) -> FloatArray:
+    """Maps from image pixels to crop pixels.
+
+    boxes: (N,3) centre x, centre y and side of each square, image pixels. size: side of the crop, pixels.
+    Returns (N,2,3) float64 matrices A with crop = A[:, :2] @ image + A[:, 2].
+    """
+    boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 3)
+    scale = size / boxes[:, 2]
+    matrices = np.zeros((len(boxes), 2, 3))
+    matrices[:, 0, 0] = matrices[:, 1, 1] = scale
+    matrices[:, :, 2] = size / 2 - scale[:, None] * boxes[:, :2]
+    return matrices
+
+
+def crop_to_image(points: FloatArray, boxes: FloatArray, size: int = 256) -> FloatArray:
+    """Points (N,K,2) in crop pixels to image pixels, the inverse of `crop_affine`; boxes (N,3) as there."""
+    boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 3)
+    return (np.asarray(points, dtype=np.float64) / size - 0.5) * boxes[:, None, 2:] + boxes[:, None, :2]
+
+
+def square_boxes(boxes: FloatArray, scale: float) -> FloatArray:
+    """Rectangles (N,>=4) x1, y1, x2, y2 to squares (N,3) centre x, centre y, `scale` x the longer side; pixels."""
+    boxes = np.asarray(boxes, dtype=np.float64)
+    low, high = boxes[:, :2], boxes[:, 2:4]
+    return np.concatenate([(low + high) / 2, scale * (high - low).max(axis=1, keepdims=True)], axis=1)
+
+
+def extract_crops(frame: ByteArray, boxes: FloatArray, size: int = 256) -> ByteArray:
+    """Cut squares out of a frame, bilinear, black beyond its edges, averaged first where they shrink.
+
+    frame: (H,W,3) uint8. boxes: (N,3) centre x, centre y and side, image pixels. Returns (N,size,size,3) uint8.
+    """
+    boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 3)
+    crops = np.zeros((len(boxes), size, size, 3), dtype=np.uint8)
+    # OpenCV warps one picture per call, so this loop cannot be an array operation.
+    for box, matrix, crop in zip(boxes, crop_affine(boxes, size), crops, strict=True):
+        # Bilinear sampling looks at 2 x 2 pixels however far apart the samples are, so a large person would be
+        # subsampled. Averaging whole blocks first leaves a factor below 1.5 to the warp.
+        shrink = max(1, round(box[2] / size))
+        region, corner = _region(frame, box, shrink)
+        if region.size == 0:
+            continue
+        if shrink > 1:
+            height, width = region.shape[:2]
+            region = np.asarray(cv2.resize(region, (width // shrink, height // shrink), interpolation=cv2.INTER_AREA))
+        # crop centre index -> region centre index, both half a pixel off the continuous coordinate
+        step = box[2] / size / shrink
+        left, top = (-matrix[:, 2] / matrix[0, 0] - corner) / shrink
+        inverse = np.array([[step, 0, 0.5 * step + left - 0.5], [0, step, 0.5 * step + top - 0.5]])
+        cv2.warpAffine(region, inverse, (size, size), dst=crop, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                       borderMode=cv2.BORDER_CONSTANT)
+    return crops
+
+
+def _region(frame: ByteArray, box: FloatArray, block: int) -> tuple[ByteArray, FloatArray]:
+    """The part of the frame a crop reads, in whole blocks of pixels, black where a block leaves the frame.
+
+    Returns the pixels and the image position (x, y) of their corner.
+    """
+    height, width = frame.shape[:2]
+    low = np.floor(box[:2] - box[2] / 2).astype(int) - block
+    high = np.ceil(box[:2] + box[2] / 2).astype(int) + block
+    low = np.maximum(low, 0)
+    high = np.minimum(high, [width, height])
+    if (high <= low).any():
+        return frame[:0, :0], low
+    region = frame[low[1]:high[1], low[0]:high[0]]
+    missing = -(high - low) % block
+    if missing.any():
+        region = np.pad(region, ((0, missing[1]), (0, missing[0]), (0, 0)))
+    return region, low

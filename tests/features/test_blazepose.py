@@ -1,0 +1,142 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pictures import draw_pictures
+from safetensors.torch import save_file
+
+from glot_cli.errors import GlotError
+from glot_cli.features import blazepose
+from glot_cli.features.blazepose import LANDMARK_NAMES, SWAP, BlazePoseFeatures, Landmarks, join, pack, unpack
+from glot_cli.features.blazepose_net import BlazePose
+
+ROOT = Path(__file__).resolve().parents[2]
+WEIGHTS = ROOT / "weights" / "blazepose_full.safetensors"
+REFERENCE = Path(__file__).parent / "data" / "blazepose_reference.npz"  # made with TFLite by the recipe
+
+
+@pytest.fixture(scope="module")
+def network() -> BlazePose:
+    return BlazePose.load(WEIGHTS)
+
+
+def assert_same(output, reference, rows=slice(None)):
+    """The bounds that matter: 0.05 px and 1 mm."""
+    landmarks = output.landmarks.numpy()[rows]
+    expected = reference["landmarks"][rows, :33]
+    assert np.abs(landmarks[..., :3] - expected[..., :3]).max() < 0.05  # pixels
+    assert np.abs(landmarks[..., 3:] - expected[..., 3:]).max() < 0.02  # logits
+    assert np.abs(output.world.numpy()[rows] - reference["world"][rows, :33]).max() < 1e-3  # metres
+    assert np.abs(output.presence.numpy()[rows] - reference["presence"][rows]).max() < 1e-3
+
+
+def test_answers_equal_tflite(network):
+    reference = np.load(REFERENCE)
+    with torch.inference_mode():
+        output = network(torch.from_numpy(draw_pictures()).permute(0, 3, 1, 2))
+    assert_same(output, reference)
+    # the pictures exercise the network: persons are seen as such, the texture is not
+    assert (output.presence[:3] > 0.5).all() and output.presence[3] < 0.1
+
+
+def test_answers_do_not_depend_on_the_batch(network):
+    images = torch.from_numpy(draw_pictures()).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        together, alone = network(images), network(images[1:2])
+    torch.testing.assert_close(together.landmarks[1:2], alone.landmarks, atol=0.01, rtol=0)
+    torch.testing.assert_close(together.world[1:2], alone.world, atol=1e-4, rtol=0)
+
+
+def test_drawn_person_is_found_where_it_was_drawn(network):
+    with torch.inference_mode():
+        points = network(torch.from_numpy(draw_pictures()[:1]).permute(0, 3, 1, 2)).landmarks[0, :, :2]
+    # without a face the figure is seen from behind, so left is left in the picture
+    drawn = {"nose": (128, 42), "left_ankle": (110, 236), "right_ankle": (146, 236), "left_knee": (112, 186),
+             "right_knee": (144, 186), "left_elbow": (84, 112), "right_elbow": (172, 112),
+             "left_wrist": (78, 150), "right_wrist": (178, 150)}
+    for name, place in drawn.items():
+        assert np.hypot(*(points[LANDMARK_NAMES.index(name)].numpy() - place)) < 20, name
+
+
+def test_live_tflite_on_video_frames(network):
+    """Against the interpreter itself on frames with people, where the file is at hand (GLOT_BLAZEPOSE_TFLITE)."""
+    interpreter_module = pytest.importorskip("ai_edge_litert.interpreter")
+    model = os.environ.get("GLOT_BLAZEPOSE_TFLITE", "")
+    clip = ROOT.parent / "shared" / "videos" / "one_person.avi"
+    if not Path(model).is_file() or not clip.is_file():
+        pytest.skip("needs pose_landmark_full.tflite in GLOT_BLAZEPOSE_TFLITE and the shared clips")
+    import av
+    import cv2
+    frames = [f.to_ndarray(format="rgb24") for i, f in enumerate(av.open(str(clip)).decode(video=0)) if i % 20 == 0]
+    side = min(frames[0].shape[:2])
+    left = (frames[0].shape[1] - side) // 2
+    images = np.stack([cv2.resize(f[:side, left:left + side], (256, 256), interpolation=cv2.INTER_AREA)
+                       for f in frames]).astype(np.float32) / 255
+    interpreter = interpreter_module.Interpreter(model_path=model)
+    interpreter.allocate_tensors()
+    answers = {"Identity": [], "Identity_4": [], "Identity_1": []}
+    for image in images:
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None])
+        interpreter.invoke()
+        for detail in interpreter.get_output_details():
+            if detail["name"] in answers:
+                answers[detail["name"]].append(interpreter.get_tensor(detail["index"]).copy())
+    reference = {"landmarks": np.stack(answers["Identity"]).reshape(-1, 39, 5),
+                 "world": np.stack(answers["Identity_4"]).reshape(-1, 39, 3),
+                 "presence": np.stack(answers["Identity_1"]).reshape(-1)}
+    with torch.inference_mode():
+        output = network(torch.from_numpy(images).permute(0, 3, 1, 2))
+    people = reference["presence"] > 0.5
+    assert people.any()
+    assert_same(output, reference, people)
+
+
+def test_pack_and_unpack_are_inverse_and_named_right():
+    random = np.random.default_rng(0)
+    landmarks = torch.from_numpy(random.normal(100, 60, (2, 7, 33, 5)).astype(np.float32))
+    landmarks[..., 3:] = torch.from_numpy(random.normal(0, 2, (2, 7, 33, 2)).astype(np.float32))
+    world = torch.from_numpy(random.normal(0, 0.5, (2, 7, 33, 3)).astype(np.float32))
+    feature = pack(landmarks, world)
+    assert feature.shape == (2, 7, 264)
+    parts = unpack(feature)
+    np.testing.assert_allclose(parts.landmarks2d, landmarks[..., :2].numpy() / 128 - 1, atol=1e-6)
+    np.testing.assert_allclose(parts.z, landmarks[..., 2].numpy() / 128, atol=1e-6)
+    np.testing.assert_allclose(parts.visibility, 1 / (1 + np.exp(-landmarks[..., 3].numpy())), atol=1e-6)
+    np.testing.assert_allclose(parts.presence, 1 / (1 + np.exp(-landmarks[..., 4].numpy())), atol=1e-6)
+    assert torch.equal(parts.world, world)
+    assert torch.equal(join(Landmarks(*parts)), feature)
+    assert torch.equal(feature[..., 165:], world.flatten(-2))
+
+
+def test_swap_exchanges_left_and_right():
+    assert len(LANDMARK_NAMES) == 33 == len(set(LANDMARK_NAMES))
+    assert [SWAP[SWAP[i]] for i in range(33)] == list(range(33))
+    assert SWAP[0] == 0 and sum(SWAP[i] == i for i in range(33)) == 1  # the nose alone stays
+    assert LANDMARK_NAMES[SWAP[LANDMARK_NAMES.index("left_foot_index")]] == "right_foot_index"
+    assert LANDMARK_NAMES[SWAP[LANDMARK_NAMES.index("mouth_right")]] == "mouth_left"
+
+
+def test_features_equal_network_and_keep_order():
+    pictures = (draw_pictures() * 255).round().astype(np.uint8)
+    extractor = BlazePoseFeatures(WEIGHTS)
+    many = np.concatenate([pictures, pictures[::-1], pictures[:3]])  # not a multiple of the batch inside
+    features = extractor(many)
+    assert features.shape == (11, extractor.feature_dim) and features.dtype == torch.float32
+    torch.testing.assert_close(features[:4], features[4:8].flip(0), atol=1e-4, rtol=0)
+    with torch.inference_mode():
+        output = extractor.network(torch.from_numpy(pictures[:1]).permute(0, 3, 1, 2) / 255)
+    torch.testing.assert_close(features[:1], pack(output.landmarks, output.world), atol=1e-4, rtol=0)
+    assert extractor(many[:0]).shape == (0, 264)
+
+
+def test_wrong_weight_files_are_named(tmp_path):
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(WEIGHTS.read_bytes()[:1000])
+    other = tmp_path / "other.safetensors"
+    save_file({"x": torch.zeros(3)}, other)
+    for path in (damaged, other, tmp_path / "missing.safetensors"):
+        with pytest.raises(GlotError, match=path.name) as caught:
+            blazepose.BlazePose.load(path)
+        assert "\n" not in str(caught.value)
