@@ -10,9 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glot_cli.pipeline.boxes import complete_truncated, remove_outliers, smooth_boxes, square_crops
-from glot_cli.pipeline.tracklets import Tracklet, join_pieces, remove_duplicates
+from glot_cli.pipeline.encounters import resolve_encounters
+from glot_cli.pipeline.joining import join_pieces
+from glot_cli.pipeline.tracklets import Tracklet, remove_duplicates
 
 MAX_FILLED_GAP_S = 1.0  # longer gaps split a track into segments
+# Short gaps are closed first: their joints are certain, and they give the longer ones better velocities to go by.
+JOIN_GAPS_S = (0.4, 1.2, 2.5)
+CLIP_EDGE_S = 0.25  # who is seen this close to the clip's first or last frame is there from the first or to the last
 DEFAULT_MIN_S = 0.4
 MIN_MEAN_SCORE = 0.3
 
@@ -47,6 +52,28 @@ def _is_fleeting(tracklet: Tracklet, min_frames: int, frame_count: int, detect_e
     return len(tracklet) < max(needed, min(2, detected))  # a single sighting proves nothing where there could be two
 
 
+def _repair(
+    tracklets: list[Tracklet], fps: float, detect_every: int, image_size: tuple[int, int]
+) -> tuple[list[Tracklet], int, int]:
+    """Join what belongs together, undo swaps. Returns tracklets, number of joints, number of identities changed."""
+    first, *longer = JOIN_GAPS_S
+    tracklets, joined = join_pieces(
+        tracklets, fps=fps, detect_every=detect_every, max_gap_s=first, image_size=image_size
+    )
+    tracklets, changed = resolve_encounters(tracklets, fps=fps, detect_every=detect_every, image_size=image_size)
+    for max_gap_s in longer:
+        tracklets, more = join_pieces(
+            tracklets,
+            fps=fps,
+            detect_every=detect_every,
+            max_gap_s=max_gap_s,
+            image_size=image_size,
+            solid_only=True,
+        )
+        joined += more
+    return tracklets, joined, changed
+
+
 def build_track(
     tracklet: Tracklet,
     person: int,
@@ -59,33 +86,35 @@ def build_track(
 ) -> Track:
     """A row for every frame: gaps up to MAX_FILLED_GAP_S filled, longer ones split; boxes smoothed; crops laid out.
 
-    Each segment is extended by half a detection stride, for the person came and went between two detected frames,
-    and up to the clip's last frame when the person is there in the last detected one.
+    Each segment is extended by up to a detection stride, for the person came and went between two detected frames,
+    and to the clip's ends from within CLIP_EDGE_S, as long as the box stays in the picture.
     """
+    edge = max(detect_every - 1, round(CLIP_EDGE_S * fps))
     last_key = (frame_count - 1) // detect_every * detect_every
     breaks = np.flatnonzero(np.diff(tracklet.frames) - detect_every > MAX_FILLED_GAP_S * fps) + 1
     parts = []
-    previous_end = -1
-    segments = np.split(np.arange(len(tracklet)), breaks)
-    for number, rows in enumerate(segments):
+    for number, rows in enumerate(np.split(np.arange(len(tracklet)), breaks)):
         keys = tracklet.frames[rows]
-        first = max(int(keys[0]) - detect_every // 2, previous_end + 1)
-        final = frame_count - 1 if keys[-1] >= last_key else min(int(keys[-1]) + detect_every // 2, frame_count - 1)
-        previous_end = final
+        first = 0 if keys[0] <= edge else int(keys[0]) - detect_every + 1
+        final = frame_count - 1 if keys[-1] >= last_key - edge else int(keys[-1]) + detect_every - 1
         frames = np.arange(first, final + 1)
         raw = remove_outliers(keys, tracklet.boxes[rows], fps)
         boxes = smooth_boxes(keys, raw, frames, fps)
         whole = smooth_boxes(keys, complete_truncated(keys, raw, image_size), frames, fps)
         before = keys[np.clip(np.searchsorted(keys, frames, side="right") - 1, 0, None)]
         after = keys[np.clip(np.searchsorted(keys, frames, side="left"), None, len(keys) - 1)]
+        missed = (after - before > detect_every) | (frames - before >= detect_every) | (after - frames >= detect_every)
+        centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+        observed = (frames >= keys[0]) & (frames <= keys[-1])
+        kept = observed | np.all((centre > 0) & (centre < np.array(image_size)), axis=1)
         parts.append(
             (
-                frames.astype(np.int32),
-                boxes.astype(np.float32),
-                square_crops(whole, crop_scale).astype(np.float32),
-                np.interp(frames, keys, tracklet.scores[rows]).astype(np.float32),
-                after - before > detect_every,
-                np.full(len(frames), number, np.int32),
+                frames[kept].astype(np.int32),
+                boxes[kept].astype(np.float32),
+                square_crops(whole[kept], crop_scale).astype(np.float32),
+                np.interp(frames[kept], keys, tracklet.scores[rows]).astype(np.float32),
+                missed[kept],
+                np.full(int(kept.sum()), number, np.int32),
             )
         )
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
@@ -111,12 +140,13 @@ def clean_tracks(
     height) in pixels.
 
     Returns the tracks, numbered from 1 by first frame, then left to right; and counts for the log: duplicates,
-    joined, fleeting, uncertain, surplus.
+    joined,
+    swaps_undone, fleeting, uncertain, surplus.
     """
     if min_frames is None:
         min_frames = default_min_frames(fps)
     tracklets, duplicates = remove_duplicates([t for t in tracklets if len(t)])
-    tracklets, joined = join_pieces(tracklets, fps=fps, detect_every=detect_every, image_size=image_size)
+    tracklets, joined, resolved = _repair(tracklets, fps, detect_every, image_size)
     lasting = [t for t in tracklets if not _is_fleeting(t, min_frames, frame_count, detect_every)]
     certain = [t for t in lasting if t.scores.mean() >= MIN_MEAN_SCORE]
     kept = certain
@@ -139,6 +169,7 @@ def clean_tracks(
     counts = {
         "duplicates": duplicates,
         "joined": joined,
+        "swaps_undone": resolved,
         "fleeting": len(tracklets) - len(lasting),
         "uncertain": len(lasting) - len(certain),
         "surplus": len(certain) - len(kept),
