@@ -1,0 +1,97 @@
+"""Weak-perspective crop cameras, pinhole image cameras and metres, one into the other.
+
+Conventions: camera frame x right, y down, z forward. Image coordinates are pixels, the principal point is the image
+centre (width/2, height/2). A crop is a square `box` (centre x, centre y, side) in pixels; crop coordinates run from -1
+to 1 over its side. A weak-perspective `camera` (s, tx, ty) maps a body point (X, Y, .) in metres to crop coordinates
+s * (X + tx), s * (Y + ty).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+OFFICIAL_FOCAL = 5000.0  # pixels, of the 224-pixel crop; the official network's near-orthographic projection
+OFFICIAL_CROP = 224
+
+
+def project_official(points: Tensor, camera: Tensor) -> Tensor:
+    """Project as the official network does in training: pinhole, focal length 5000, over a crop of 224 pixels.
+
+    points (..., K, 3) metres, camera (..., 3) -> (..., K, 2) crop coordinates.
+    """
+    s, tx, ty = camera.unbind(-1)
+    depth = 2 * OFFICIAL_FOCAL / (OFFICIAL_CROP * s + 1e-9)
+    moved = points + torch.stack([tx, ty, depth], dim=-1).unsqueeze(-2)
+    return moved[..., :2] / moved[..., 2:] * (OFFICIAL_FOCAL / (OFFICIAL_CROP / 2))
+
+
+def project_weak(points: Tensor, camera: Tensor) -> Tensor:
+    """Weak-perspective projection: points (..., K, 3) metres, camera (..., 3) -> (..., K, 2) crop coordinates."""
+    return camera[..., None, :1] * (points[..., :2] + camera[..., None, 1:])
+
+
+def project_pinhole(points: Tensor, focal: float | Tensor, centre: Tensor) -> Tensor:
+    """points (..., 3) in the camera frame, focal in pixels, centre (2,) principal point -> (..., 2) pixels."""
+    return points[..., :2] / points[..., 2:] * focal + centre
+
+
+def ray_rotation(pixels: Tensor, focal: float | Tensor, centre: Tensor) -> Tensor:
+    """Rotation of least angle that turns the optical axis onto the ray through a pixel.
+
+    A crop around a person off the image centre looks at that person along this ray, so what a network says of the crop
+    holds in the frame turned by this rotation. pixels (..., 2) -> (..., 3, 3).
+    """
+    ray = torch.nn.functional.normalize(
+        torch.cat([(pixels - centre) / focal, torch.ones_like(pixels[..., :1])], dim=-1), dim=-1
+    )
+    x, y, z = ray.unbind(-1)
+    k = 1 / (1 + z)  # z > 0: what is seen lies in front of the camera
+    return torch.stack(
+        [1 - x * x * k, -x * y * k, x, -x * y * k, 1 - y * y * k, y, -x, -y, z], dim=-1
+    ).unflatten(-1, (3, 3))
+
+
+def translation_from_camera(
+    camera: Tensor, box: Tensor, pelvis: Tensor, focal: float, centre: Tensor
+) -> Tensor:
+    """Translation that puts the body where its weak-perspective camera draws it; exact at the pelvis.
+
+    camera (..., 3), box (..., 3), pelvis (..., 3) position of the pelvis joint in the body's own frame, in metres
+    -> (..., 3) metres, to be added to the body's points.
+    """
+    scale = box[..., 2:] / 2 * camera[..., :1]  # pixels per metre
+    pixel = box[..., :2] + scale * (pelvis[..., :2] + camera[..., 1:])
+    depth = focal / scale
+    return torch.cat([(pixel - centre) * depth / focal, depth], dim=-1) - pelvis
+
+
+def camera_from_translation(
+    translation: Tensor, box: Tensor, pelvis: Tensor, focal: float, centre: Tensor
+) -> Tensor:
+    """Inverse of `translation_from_camera`: the weak-perspective camera (..., 3) that agrees at the pelvis."""
+    position = translation + pelvis
+    pixel = project_pinhole(position, focal, centre)
+    scale = focal / position[..., 2:]
+    shift = (pixel - box[..., :2]) / scale - pelvis[..., :2]
+    return torch.cat([scale / (box[..., 2:] / 2), shift], dim=-1)
+
+
+def fit_translation(points: Tensor, pixels: Tensor, weights: Tensor, focal: float, centre: Tensor) -> Tensor:
+    """Translation that lays a body's points on their pixels, by weighted linear least squares.
+
+    For u = (pixel - centre) / focal the equation X + tx - u (Z + tz) = 0 is linear in t: three unknowns, two equations
+    a point. points (..., K, 3) metres, pixels (..., K, 2), weights (..., K) >= 0 -> (..., 3) metres.
+    """
+    u = (pixels - centre) / focal
+    w = weights.unsqueeze(-1)
+    total = w.sum(-2).clamp_min(1e-9)
+    # Normal equations of rows (1, 0, -ux), (0, 1, -uy) with right sides u * Z - X.
+    right = u * points[..., 2:] - points[..., :2]
+    mean_u = (w * u).sum(-2) / total
+    mean_right = (w * right).sum(-2) / total
+    du, dr = u - mean_u.unsqueeze(-2), right - mean_right.unsqueeze(-2)
+    # Eliminating tx, ty leaves one equation for tz.
+    depth = -(w * du * dr).sum((-2, -1)) / (w * du * du).sum((-2, -1)).clamp_min(1e-12)
+    shift = mean_right + mean_u * depth.unsqueeze(-1)
+    return torch.cat([shift, depth.unsqueeze(-1)], dim=-1)

@@ -1,0 +1,89 @@
+"""Batches for training: simulated windows, and windows of rendered bodies that the real landmark network has seen."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..body.model import Body
+from ..features.blazepose import Landmarks, join, unpack
+from .config import TrainConfig
+from .landmarks import LandmarkModel
+from .motions import Motions
+from .pairs import Pairs
+from .simulate import Seen, Truth, corrupt, observe
+from .windows import sample_windows
+
+
+class Batches:
+    """Draws training batches; `generator` holds all of their randomness."""
+
+    def __init__(
+        self, config: TrainConfig, motions: Motions, body: Body, landmarks: LandmarkModel, pairs: Pairs | None
+    ) -> None:
+        self.config = config
+        self.motions = motions
+        self.body = body
+        self.landmarks = landmarks
+        self.pairs = pairs
+        self.residuals = ResidualBank(pairs) if pairs and config.residual_share > 0 else None
+        self.generator = torch.Generator().manual_seed(config.seed + 2)
+
+    @torch.no_grad()
+    def draw(self) -> tuple[Tensor, Truth]:
+        """Features (B, T, F) and truth of one batch."""
+        config = self.config
+        frames = config.model.frames
+        rendered = round(config.rendered_share * config.batch_size) if self.pairs else 0
+        rotmat = sample_windows(
+            self.motions, config.batch_size - rendered, frames, config.augmentation, self.generator
+        )
+        seen, truth = observe(rotmat, self.body, self.landmarks, config.viewing, self.generator)
+        features = corrupt(seen, config.noise, self.generator)
+        if self.residuals is not None:
+            real = self.residuals.corrupt(seen, self.generator)
+            pick = torch.rand(len(features), generator=self.generator) < config.residual_share
+            features = torch.where(pick[:, None, None], real, features)
+        if rendered and self.pairs:
+            more, more_truth = self.pairs.draw(rendered, frames, self.body, self.generator)
+            features = torch.cat([features, more])
+            truth = Truth(*(torch.cat(both) for both in zip(truth, more_truth, strict=True)))
+        return features, truth
+
+
+class ResidualBank:
+    """What the landmark network got wrong on rendered windows, to be repeated on simulated windows that look alike."""
+
+    def __init__(self, pairs: Pairs, frames: int = 16, stride: int = 4, neighbours: int = 12) -> None:
+        self.neighbours = neighbours
+        self.windows = pairs.window_starts(frames, stride)[:, None] + torch.arange(frames)  # (W, T)
+        self.features = pairs.features
+        self.seen = pairs.seen
+        self.keys = self._key(pairs.seen.world[self.windows[:, frames // 2]])
+
+    @staticmethod
+    def _key(world: Tensor) -> Tensor:
+        """World landmarks (..., 33, 3) -> what is compared: (..., 99), the face counting once, not eleven times."""
+        weight = torch.ones(33, 1)
+        weight[1:11] = 0.3
+        return (world * weight).flatten(-2)
+
+    def corrupt(self, seen: Seen, generator: torch.Generator) -> Tensor:
+        """Exact landmarks (B, T, .) with the errors of similar rendered windows: features (B, T, 264)."""
+        middle = seen.world.shape[1] // 2
+        distances = torch.cdist(self._key(seen.world[:, middle]), self.keys)  # (B, W)
+        nearest = distances.topk(self.neighbours, largest=False).indices
+        pick = torch.randint(self.neighbours, (len(nearest), 1), generator=generator)
+        window = self.windows[nearest.gather(1, pick)[:, 0]]  # (B, T)
+        got = unpack(self.features[window])
+        exact = Seen(*(x[window] for x in self.seen))
+        gain = 0.7 + 0.6 * torch.rand(len(window), 1, 1, 1, generator=generator)
+        return join(
+            Landmarks(
+                seen.image + gain * (got.landmarks2d - exact.image),
+                seen.depth + gain[..., 0] * (got.z - exact.depth),
+                got.visibility,
+                got.presence,
+                seen.world + gain * (got.world - exact.world),
+            )
+        )

@@ -1,0 +1,205 @@
+"""The training loop: batches, losses, schedule, checkpoints; resumes where it stopped."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ..body.model import Body
+from ..body.rotations import pose6d_to_rotmat, rotmat_to_pose6d
+from ..camera import project_weak
+from ..models.config import GLoTConfig
+from ..models.global_motion import random_masking
+from ..models.glot import GLoT, initialise
+from ..models.regressors import State
+from ..weights import save_glot
+from .config import TrainConfig
+from .data import Batches
+from .losses import Prediction, loss_terms, total
+from .simulate import Truth
+
+log = logging.getLogger(__name__)
+
+
+def train(config: TrainConfig, out: Path, body: Body, batches: Batches, device: str = "cpu", quiet: bool = False) -> Path:
+    """Train to `config.steps`, continuing from `out/state.pt` where it exists; the path of the final weights.
+
+    Writes to `out`: glot.safetensors (averaged weights when config.ema), state.pt, log.jsonl.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(config, body, device)
+    if (out / "state.pt").exists():
+        trainer.load(out)
+        batches.generator.set_state(trainer.data_state)
+        log.info("continuing from step %d", trainer.step)
+    bar = tqdm(total=config.steps, initial=trainer.step, disable=quiet, unit="step", dynamic_ncols=True)
+    with bar, (out / "log.jsonl").open("a", encoding="utf-8") as lines:
+        running: dict[str, float] = {}
+        for features, truth in _until(batches, config.steps - trainer.step):
+            terms = trainer.update(features, truth)
+            for name, value in terms.items():
+                running[name] = running.get(name, value) * 0.98 + value * 0.02
+            bar.update()
+            if trainer.step % 50 == 0:
+                bar.set_postfix(loss=f"{sum(running.values()):.2f}")
+                row = {"step": trainer.step, **{k: round(v, 5) for k, v in running.items()}}
+                lines.write(json.dumps(row) + "\n")
+                lines.flush()
+            if trainer.step % config.checkpoint_every == 0 or trainer.step == config.steps:
+                trainer.data_state = batches.generator.get_state()
+                trainer.save(out)
+    return out / "glot.safetensors"
+
+
+def _until(batches: Batches, count: int) -> Iterator[tuple[Tensor, Truth]]:
+    for _ in range(count):
+        yield batches.draw()
+
+
+class Trainer:
+    """Everything that a checkpoint holds, and one update of it."""
+
+    def __init__(self, config: TrainConfig, body: Body, device: str) -> None:
+        self.config = config
+        self.device = torch.device(device)
+        torch.manual_seed(config.seed)
+        self.model = GLoT(config.model)
+        initialise(self.model, mean_state(config.model))
+        self.model.to(self.device).train()
+        self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        self.body = body.to(self.device)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.generator = torch.Generator().manual_seed(config.seed + 1)  # of the masking
+        self.step = 0
+        self.data_state = torch.empty(0, dtype=torch.uint8)
+
+    def update(self, features: Tensor, truth: Truth) -> dict[str, float]:
+        """One step on features (B, T, F); the weighted loss terms of both branches."""
+        config = self.config
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, config)
+        features = features.to(self.device)
+        masking = None
+        noise = torch.rand(features.shape[:2], generator=self.generator)
+        if torch.rand((), generator=self.generator) < config.mask_probability and config.mask_ratio > 0:
+            masking = random_masking(noise.to(self.device), config.mask_ratio)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=config.bfloat16):
+            estimate = self.model.forward_train(features, masking)
+        target = self._truth(truth)
+        middle = config.model.middle
+        near = slice(middle - 1, middle + 2)
+        global_terms = loss_terms(
+            self._predict(estimate.initial),
+            target,
+            config.loss,
+            config.robust_loss,
+            masking.dropped if masking else None,
+        )
+        local_terms = loss_terms(
+            self._predict(estimate.final), _frames(target, near), config.loss, config.robust_loss
+        )
+        loss = total(global_terms) + total(local_terms)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 20.0)
+        self.optimizer.step()
+        self.step += 1
+        self._update_average()
+        return {f"global.{k}": v.item() for k, v in global_terms.items()} | {
+            f"local.{k}": v.item() for k, v in local_terms.items()
+        }
+
+    def _predict(self, state: State) -> Prediction:
+        """Posed bodies of states (B, T, .), pelvis at the origin."""
+        batch, frames = state.camera.shape[:2]
+        rotmat = pose6d_to_rotmat(state.pose6d.float().unflatten(-1, (24, 6)))
+        betas, camera = state.shape.float(), state.camera.float()
+        output = self.body(rotmat.flatten(0, 1), betas.flatten(0, 1))
+        joints = output.joints.unflatten(0, (batch, frames))
+        pelvis = joints[:, :, :1]
+        vertices = None
+        if output.vertices is not None:
+            vertices = output.vertices.unflatten(0, (batch, frames)) - pelvis
+        return Prediction(rotmat, betas, joints - pelvis, project_weak(joints, camera), vertices)
+
+    def _truth(self, truth: Truth) -> Prediction:
+        truth = Truth(*(x.to(self.device) for x in truth))
+        pelvis = truth.joints[:, :, :1]
+        return Prediction(
+            truth.rotmat,
+            truth.betas.unsqueeze(1).expand(-1, truth.rotmat.shape[1], -1),
+            truth.joints - pelvis,
+            project_weak(truth.joints, truth.camera),
+            truth.vertices - pelvis,
+        )
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
+        for key, value in self.model.state_dict().items():
+            self.average[key].lerp_(value, 1 - decay)
+
+    def save(self, out: Path) -> None:
+        """Write weights and state aside, then under their names, so that a kill loses nothing."""
+        save_glot(self.average, self.config.model, out / "glot.safetensors")
+        state: dict[str, Any] = {
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average,
+            "masking": self.generator.get_state(),
+            "dropout": torch.get_rng_state(),
+            "data": self.data_state,
+        }
+        torch.save(state, out / "state.tmp")
+        (out / "state.tmp").replace(out / "state.pt")
+
+    def load(self, out: Path) -> None:
+        state = torch.load(out / "state.pt", map_location=self.device, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.average = state["average"]
+        self.step = state["step"]
+        self.generator.set_state(state["masking"].cpu())
+        torch.set_rng_state(state["dropout"].cpu())
+        self.data_state = state["data"].cpu()
+
+
+def learning_rate(step: int, config: TrainConfig) -> float:
+    """Linear warm-up, then a cosine to a tenth (paper section 4)."""
+    if step < config.warmup:
+        return config.learning_rate * (step + 1) / config.warmup
+    part = (step - config.warmup) / max(1, config.steps - config.warmup)
+    return config.learning_rate * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * min(part, 1.0))))
+
+
+def mean_state(config: GLoTConfig) -> Tensor:
+    """Where the global regressor starts: upright, facing the camera, arms hanging, mean shape, body filling the crop."""
+    rotmat = torch.eye(3).repeat(24, 1, 1)
+    rotmat[0] = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
+    for joint, angle in ((16, -1.1), (17, 1.1)):  # shoulders, about z
+        cos, sin = math.cos(angle), math.sin(angle)
+        rotmat[joint, :2, :2] = torch.tensor([[cos, -sin], [sin, cos]])
+    return torch.cat([rotmat_to_pose6d(rotmat).flatten(), torch.zeros(10), torch.tensor([0.9, 0.0, 0.0])])
+
+
+def _frames(prediction: Prediction, index: slice) -> Prediction:
+    return replace(
+        prediction,
+        **{
+            name: value[:, index]
+            for name in ("rotmat", "betas", "joints", "image", "vertices")
+            if (value := getattr(prediction, name)) is not None
+        },
+    )

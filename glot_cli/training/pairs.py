@@ -1,0 +1,72 @@
+"""Rendered pairs: bodies whose truth is known, drawn into crops, and what the real landmark network saw in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..body.model import Body
+from ..body.rotations import pose6d_to_rotmat
+from ..errors import GlotError
+from .landmarks import LandmarkModel
+from .simulate import Placed, Seen, Truth, measure
+
+# Arrays of a file of pairs, N frames: how the bodies were placed (see `Placed`), and the features seen.
+ARRAYS = ("pose6d", "betas", "pelvis", "box", "features", "clip")
+
+
+class Pairs:
+    """Rendered frames, those of a clip consecutive.
+
+    features (N, 264); placed and seen hold (N, ...) arrays; clip (N,).
+    """
+
+    def __init__(self, arrays: dict[str, Tensor], body: Body, landmarks: LandmarkModel) -> None:
+        self.features = arrays["features"].float()
+        self.clip = arrays["clip"]
+        self.rotmat = pose6d_to_rotmat(arrays["pose6d"].float())
+        self.betas = arrays["betas"].float()
+        self.pelvis = arrays["pelvis"].float()
+        self.box = arrays["box"].float()
+        seen: list[Seen] = []
+        for part in torch.arange(len(self.clip)).split(4096):
+            placed = Placed(self.rotmat[part, None], self.betas[part], self.pelvis[part, None], self.box[part, None])
+            seen.append(Seen(*(x[:, 0] for x in measure(placed, body, landmarks)[0])))
+        self.seen = Seen(*(torch.cat(x) for x in zip(*seen, strict=True)))
+        self.landmarks = landmarks
+
+    @staticmethod
+    def load(paths: Sequence[Path], body: Body, landmarks: LandmarkModel) -> Pairs:
+        """Read and join files of pairs. Raises GlotError where one is not such a file."""
+        parts: list[dict[str, Tensor]] = []
+        clips = 0
+        for path in paths:
+            try:
+                with np.load(path, allow_pickle=False) as file:
+                    part = {name: torch.from_numpy(file[name]) for name in ARRAYS}
+            except (OSError, KeyError, ValueError) as error:
+                raise GlotError(f"{path}: not a file of rendered pairs ({error}); make it with the recipe") from error
+            part["clip"] = part["clip"] + clips
+            clips = int(part["clip"].max()) + 1
+            parts.append(part)
+        return Pairs({name: torch.cat([p[name] for p in parts]) for name in ARRAYS}, body, landmarks)
+
+    def window_starts(self, frames: int, stride: int = 1) -> Tensor:
+        """First frames of all windows that lie within one clip: (W,)."""
+        start = torch.arange(0, len(self.clip) - frames + 1)
+        whole = self.clip[start] == self.clip[start + frames - 1]
+        return start[whole][::stride]
+
+    def draw(
+        self, count: int, frames: int, body: Body, generator: torch.Generator
+    ) -> tuple[Tensor, Truth]:
+        """Random windows: features (count, frames, 264) and their truth."""
+        starts = self.window_starts(frames)
+        pick = starts[torch.randint(len(starts), (count,), generator=generator)]
+        index = pick[:, None] + torch.arange(frames)
+        placed = Placed(self.rotmat[index], self.betas[pick], self.pelvis[index], self.box[index])
+        return self.features[index], measure(placed, body, self.landmarks)[1]

@@ -1,0 +1,321 @@
+"""Simulated landmarks: posed bodies seen by a random camera, read off by an imitation of the landmark network.
+
+A window's truth is expressed in the frame of its crop: the camera turned to look along the ray through the crop's
+centre (`camera.ray_rotation`), which is all that a network looking at the crop can know.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..body.model import Body
+from ..body.rotations import axis_angle_to_rotmat
+from ..camera import project_pinhole, ray_rotation
+from ..features.blazepose import SWAP, Landmarks, join, unpack
+from .landmarks import LandmarkModel
+
+CENTRE = torch.zeros(2)  # principal point; pixels count from it, and the focal length is 1 "pixel": sizes are angles
+
+
+@dataclass(frozen=True)
+class Viewing:
+    """Ranges of the random cameras (degrees, metres) and of the crops (shares of the box side)."""
+
+    pitch_mean: float = 8.0
+    pitch_std: float = 14.0
+    roll_std: float = 5.0
+    tumble: float = 0.04  # share of windows whose body is turned any way at all: lying, upside down
+    off_axis: tuple[float, float] = (28.0, 16.0)
+    distance: tuple[float, float] = (1.8, 14.0)
+    turn_std: float = 0.35  # per frame, camera and person turning against each other
+    crop_scale: float = 1.25
+    crop_scale_std: float = 0.06
+    crop_shift_std: float = 0.025
+    truncated: float = 0.12
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Errors of the imitated landmark network. Image errors are shares of half the crop side, world errors metres."""
+
+    slow2d: float = 0.016
+    fast2d: float = 0.006
+    slow3d: float = 0.030
+    fast3d: float = 0.008
+    depth_gain: float = 2.2  # errors along the view are this much larger
+    tilt_std: float = 8.0  # degrees, the whole world skeleton turned
+    scale_std: float = 0.08
+    level_std: float = 0.45  # of the log of a window's overall noise level
+    wrong_joint: float = 0.06  # share of windows in which limbs are badly wrong for a while
+    swapped: float = 0.03
+    lost_frames: float = 0.05
+
+
+class Truth(NamedTuple):
+    """What the network should answer, per frame of each window."""
+
+    rotmat: Tensor  # (B, T, 24, 3, 3), joint 0 in the crop's frame
+    betas: Tensor  # (B, 10)
+    joints: Tensor  # (B, T, 24, 3) metres, body's own frame (no translation)
+    vertices: Tensor  # (B, T, V, 3), the body's subset
+    camera: Tensor  # (B, T, 3) weak perspective that fits best
+
+
+def simulate(
+    rotmat: Tensor,
+    body: Body,
+    landmarks: LandmarkModel,
+    viewing: Viewing,
+    noise: Noise,
+    generator: torch.Generator,
+) -> tuple[Tensor, Truth]:
+    """Landmark features (B, T, 264) and truth of windows of local rotations (B, T, 24, 3, 3) in a y-up world."""
+    seen, truth = observe(rotmat, body, landmarks, viewing, generator)
+    return corrupt(seen, noise, generator), truth
+
+
+class Seen(NamedTuple):
+    """Exact landmarks of each frame: image x, y and depth z in half crop sides, world metres from the mid hip."""
+
+    image: Tensor  # (..., 33, 2)
+    depth: Tensor  # (..., 33)
+    world: Tensor  # (..., 33, 3), crop's frame
+
+
+class Placed(NamedTuple):
+    """Bodies in front of a camera. Image coordinates count from the principal point in units of the focal length."""
+
+    rotmat: Tensor  # (B, T, 24, 3, 3), joint 0 in the camera's frame
+    betas: Tensor  # (B, 10)
+    pelvis: Tensor  # (B, T, 3) metres, camera's frame
+    box: Tensor  # (B, T, 3) crops
+
+
+def observe(
+    rotmat: Tensor, body: Body, landmarks: LandmarkModel, viewing: Viewing, generator: torch.Generator
+) -> tuple[Seen, Truth]:
+    """Put bodies in front of random cameras: exact landmarks in their crops, and the truth in the crops' frames."""
+    return measure(place(rotmat, body, landmarks, viewing, generator), body, landmarks)
+
+
+def place(
+    rotmat: Tensor, body: Body, landmarks: LandmarkModel, viewing: Viewing, generator: torch.Generator
+) -> Placed:
+    """Give windows of local rotations (B, T, 24, 3, 3) in a y-up world random shapes, cameras and crops."""
+    batch, frames = rotmat.shape[:2]
+    low, high = (torch.tensor(viewing.distance).log()).tolist()
+    distance = torch.exp(low + (high - low) * torch.rand(batch, generator=generator))
+    angle = (torch.rand(batch, 2, generator=generator) * 2 - 1) * torch.tensor(viewing.off_axis).deg2rad()
+    pelvis = torch.cat([torch.tan(angle), torch.ones(batch, 1)], -1)
+    pelvis = (pelvis / pelvis.norm(dim=-1, keepdim=True) * distance[:, None])[:, None].expand(-1, frames, -1)
+    betas = torch.randn(batch, body.num_betas, generator=generator)
+
+    # The view is drawn as seen along the ray to the person, so that people stand upright wherever they stand.
+    towards = ray_rotation(pelvis[..., :2] / pelvis[..., 2:], 1.0, CENTRE)
+    rotmat = rotmat.clone()
+    rotmat[:, :, 0] = towards @ world_to_camera(batch, frames, viewing, generator) @ rotmat[:, :, 0]
+
+    joints = body(rotmat.flatten(0, 1), betas.repeat_interleave(frames, 0), vertices=False).joints
+    points = landmarks(joints, rotmat.flatten(0, 1))
+    both = torch.cat([joints, points], 1).unflatten(0, (batch, frames))
+    moved = both + (pelvis - both[:, :, 0]).unsqueeze(2)
+    return Placed(rotmat, betas, pelvis, crop_boxes(project_pinhole(moved, 1.0, CENTRE), viewing, generator))
+
+
+def measure(placed: Placed, body: Body, landmarks: LandmarkModel) -> tuple[Seen, Truth]:
+    """Exact landmarks of placed bodies in their crops, and the truth in the crops' frames."""
+    batch, frames = placed.rotmat.shape[:2]
+    turn = ray_rotation(placed.box[..., :2], 1.0, CENTRE).transpose(-1, -2)  # (B, T, 3, 3) camera's -> crop's frame
+    rotmat = placed.rotmat.clone()
+    rotmat[:, :, 0] = turn @ rotmat[:, :, 0]
+    output = body(rotmat.flatten(0, 1), placed.betas.repeat_interleave(frames, 0))
+    assert output.vertices is not None
+    joints = output.joints.unflatten(0, (batch, frames))
+    points = landmarks(output.joints, rotmat.flatten(0, 1)).unflatten(0, (batch, frames))
+
+    def crop(x: Tensor) -> tuple[Tensor, Tensor]:
+        """Points (B, T, K, 3) of the body -> where the camera sees them in the crop, and how deep."""
+        moved = (x - joints[:, :, :1]) @ turn + placed.pelvis.unsqueeze(2)  # turn^-1 = turn^T, for rows
+        pixels = project_pinhole(moved, 1.0, CENTRE)
+        return (pixels - placed.box[..., None, :2]) / (placed.box[..., None, 2:] / 2), moved[..., 2]
+
+    image, z = crop(points)
+    hips = points[:, :, (23, 24)].mean(2, keepdim=True)
+    world = points - hips
+    hip_depth = z[..., (23, 24)].mean(-1, keepdim=True)
+    depth = world[..., 2] / (hip_depth * placed.box[..., 2:] / 2)
+    camera = fit_weak_perspective(joints, crop(joints)[0])
+    truth = Truth(rotmat, placed.betas, joints, output.vertices.unflatten(0, (batch, frames)), camera)
+    return Seen(image, depth, world), truth
+
+
+def world_to_camera(batch: int, frames: int, viewing: Viewing, generator: torch.Generator) -> Tensor:
+    """Rotations (B, T, 3, 3) from the y-up world into the frame of a camera that looks at the person from anywhere."""
+    flip = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
+
+    def about(axis: int, angle: Tensor) -> Tensor:
+        vector = torch.zeros(*angle.shape, 3)
+        vector[..., axis] = angle
+        return axis_angle_to_rotmat(vector)
+
+    time = torch.arange(frames) - frames / 2
+    rate = torch.randn(3, batch, 1, generator=generator) * torch.tensor(viewing.turn_std).deg2rad()
+    heading = torch.rand(batch, 1, generator=generator) * 2 * torch.pi
+    pitch, roll = torch.randn(2, batch, 1, generator=generator)
+    pitch = torch.deg2rad(viewing.pitch_mean + viewing.pitch_std * pitch)
+    roll = torch.deg2rad(viewing.roll_std * roll)
+    view = (
+        about(2, roll + 0.5 * rate[0] * time)
+        @ about(0, pitch + 0.5 * rate[1] * time)
+        @ flip
+        @ about(1, heading + 2.0 * rate[2] * time)
+    )
+    tumble = axis_angle_to_rotmat(torch.randn(batch, 1, 3, generator=generator) * 1.5)
+    tumbled = (torch.rand(batch, generator=generator) < viewing.tumble)[:, None, None, None]
+    return torch.where(tumbled, view @ tumble, view)
+
+
+def crop_boxes(points: Tensor, viewing: Viewing, generator: torch.Generator) -> Tensor:
+    """Square crops (B, T, 3) around points (B, T, K, 2), as a detector and a box smoother would lay them."""
+    batch, frames = points.shape[:2]
+    low, high = points.amin(2), points.amax(2)
+    # The head's top and the soles reach beyond the landmarks by some 6 % of the body's height.
+    size = (high - low) * 1.06
+    centre = (low + high) / 2
+    # A picture border that cuts off the legs (or, seldom, another side): the detector sees only the rest.
+    cut = torch.rand(batch, 1, 1, generator=generator) < viewing.truncated
+    share = 0.45 + 0.5 * torch.rand(batch, 1, 1, generator=generator)
+    axis = (torch.rand(batch, 1, 1, generator=generator) < 0.7).long()  # 1: vertical
+    sign = torch.where((axis == 1) & (torch.rand(batch, 1, 1, generator=generator) < 0.9), -1.0, 1.0)
+    along = torch.cat([1 - axis, axis], -1).float()
+    cut_size = size * (1 - along * (1 - share))
+    centre = torch.where(cut, centre + sign * along * (size - cut_size) / 2, centre)
+    size = torch.where(cut, cut_size, size)
+    side = size.amax(-1, keepdim=True) * viewing.crop_scale
+    box = torch.cat([centre, side], -1)
+    box = F.avg_pool1d(F.pad(box.transpose(1, 2), (3, 3), mode="replicate"), 7, 1).transpose(1, 2)
+    steady = torch.randn(batch, 1, 3, generator=generator)
+    wander = _ar1((batch, frames, 3), 0.95, generator) * 0.3
+    shift = (steady + wander)[..., :2] * viewing.crop_shift_std
+    grow = torch.exp((steady + wander)[..., 2:] * viewing.crop_scale_std)
+    return torch.cat([box[..., :2] + shift * box[..., 2:], box[..., 2:] * grow], -1)
+
+
+def fit_weak_perspective(points: Tensor, image: Tensor) -> Tensor:
+    """Weak-perspective cameras (..., 3) that lay points (..., K, 3) best on image points (..., K, 2) of the crop."""
+    flat = points[..., :2]
+    mean_p, mean_i = flat.mean(-2, keepdim=True), image.mean(-2, keepdim=True)
+    s = ((flat - mean_p) * (image - mean_i)).sum((-2, -1)) / (flat - mean_p).square().sum((-2, -1))
+    return torch.cat([s[..., None], mean_i[..., 0, :] / s[..., None] - mean_p[..., 0, :]], -1)
+
+
+# How far each of the 33 landmarks strays, relative to the average: face, hands and feet as measured on renders.
+STRAY = torch.tensor(
+    [0.7] * 11 + [0.9, 0.9, 1.1, 1.1, 1.3, 1.3] + [1.5] * 6 + [0.8, 0.8, 1.0, 1.0, 1.1, 1.1, 1.2, 1.2, 1.4, 1.4]
+)
+LIMBS = ((13, 15, 17, 19, 21), (14, 16, 18, 20, 22), (25, 27, 29, 31), (26, 28, 30, 32), (15, 17, 19, 21), (16, 18, 20, 22))
+
+
+def corrupt(seen: Seen, noise: Noise, generator: torch.Generator) -> Tensor:
+    """Features (B, T, 264) as the landmark network might give them for exact landmarks."""
+    batch, frames = seen.depth.shape[:2]
+    level = torch.exp(noise.level_std * torch.randn(batch, 1, 1, 1, generator=generator))
+    # What lies behind the body's middle is often hidden by it, and what is outside the crop is guessed.
+    behind = seen.world[..., 2:].clamp(0, 0.4) / 0.4
+    across = (seen.world[..., :2].norm(dim=-1, keepdim=True) < 0.22).float()
+    outside = ((seen.image.abs() - 1).amax(-1, keepdim=True).clamp(0, 0.3) / 0.3)
+    hidden = (behind * (0.35 + 0.65 * across) + outside).clamp_max(1.3)  # (B, T, 33, 1)
+    amount = level * STRAY[:, None] * (1 + 1.5 * hidden + 2.5 * outside)
+
+    image = seen.image + amount * (
+        noise.slow2d * _ar1((batch, frames, 33, 2), 0.93, generator)
+        + noise.fast2d * torch.randn(batch, frames, 33, 2, generator=generator)
+    )
+    axes = torch.tensor([1.0, 1.0, noise.depth_gain])
+    world = seen.world + amount * axes * (
+        noise.slow3d * _ar1((batch, frames, 33, 3), 0.93, generator)
+        + noise.fast3d * torch.randn(batch, frames, 33, 3, generator=generator)
+    )
+    tilt = _ar1((batch, frames, 3), 0.97, generator) * torch.tensor(noise.tilt_std).deg2rad() * level[..., 0]
+    world = world @ axis_angle_to_rotmat(tilt * torch.tensor([1.0, 1.0, 0.3])).transpose(-1, -2)
+    gain = torch.exp(noise.scale_std * torch.randn(batch, 1, 1, 1, generator=generator))
+    flat = 0.75 + 0.4 * torch.rand(batch, 1, 1, 1, generator=generator)
+    world = world * gain * torch.cat([torch.ones(batch, 1, 1, 2), flat], -1)
+    # The image depth is the world depth seen through the same network: it errs alike, and coarser.
+    half = seen.depth.unsqueeze(-1).norm(dim=2, keepdim=True) / seen.world[..., 2:].norm(dim=2, keepdim=True).clamp_min(1e-3)
+    depth = world[..., 2:] * half * (1 + 0.1 * torch.randn(batch, 1, 1, 1, generator=generator))
+    depth = depth + 0.05 * level * _ar1((batch, frames, 33, 1), 0.9, generator)
+
+    image, world, wrong = _wrong_limbs(image, world, noise.wrong_joint, generator)
+    doubt = 2.2 * hidden + 25 * (amount * noise.slow2d - noise.slow2d).clamp_min(0) + 1.5 * wrong
+    visibility = torch.sigmoid(5.0 - 2.0 * doubt + 1.2 * _ar1((batch, frames, 33, 1), 0.9, generator))
+    presence = torch.sigmoid(7.0 - 4.5 * outside + _ar1((batch, frames, 33, 1), 0.9, generator))
+    feature = join(Landmarks(image, depth[..., 0], visibility[..., 0], presence[..., 0], world))
+    feature = _swap_sides(feature, noise.swapped, generator)
+    return _lose_frames(feature, noise.lost_frames, generator)
+
+
+def _wrong_limbs(image: Tensor, world: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Throw whole limbs off for a stretch of frames: (image, world, 1 where wrong)."""
+    batch, frames = image.shape[:2]
+    wrong = torch.zeros(batch, frames, 33, 1)
+    for limb in LIMBS:
+        hit = (torch.rand(batch, generator=generator) < share).float()[:, None] * _stretch(batch, frames, generator)
+        mask = torch.zeros(33)
+        mask[list(limb)] = 1
+        mask = hit[:, :, None, None] * mask[:, None]
+        throw = torch.randn(batch, 1, 1, 3, generator=generator) * torch.tensor([0.15, 0.15, 0.3])
+        world = world + mask * throw
+        image = image + mask * throw[..., :2] * 0.8
+        wrong = torch.maximum(wrong, mask)
+    return image, world, wrong
+
+
+def _swap_sides(feature: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Exchange left and right for a stretch of frames, as landmark networks do with backs and profiles."""
+    batch, frames = feature.shape[:2]
+    parts = unpack(feature)
+    swapped = join(
+        Landmarks(
+            parts.landmarks2d[..., SWAP, :],
+            parts.z[..., SWAP],
+            parts.visibility[..., SWAP],
+            parts.presence[..., SWAP],
+            parts.world[..., SWAP, :],
+        )
+    )
+    hit = (torch.rand(batch, 1, generator=generator) < share) & (_stretch(batch, frames, generator) > 0)
+    return torch.where(hit[..., None], swapped, feature)
+
+
+def _lose_frames(feature: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Replace a stretch of frames by what comes of a crop without the person: another window's landmarks, unsure."""
+    batch, frames = feature.shape[:2]
+    other = unpack(feature[torch.randperm(batch, generator=generator)].flip(1))
+    unsure = torch.rand(2, batch, frames, 33, generator=generator) * 0.5
+    lost = join(other._replace(visibility=unsure[0], presence=unsure[1]))
+    short = _stretch(batch, frames, generator, longest=5)
+    hit = (torch.rand(batch, 1, generator=generator) < share) & (short > 0)
+    return torch.where(hit[..., None], lost, feature)
+
+
+def _stretch(batch: int, frames: int, generator: torch.Generator, longest: int | None = None) -> Tensor:
+    """(B, T) with ones over one run of frames of random place and length."""
+    length = torch.randint(1, (longest or frames) + 1, (batch, 1), generator=generator)
+    first = torch.randint(-(longest or frames) // 2, frames, (batch, 1), generator=generator)
+    at = torch.arange(frames)
+    return ((at >= first) & (at < first + length)).float()
+
+
+def _ar1(shape: tuple[int, ...], rho: float, generator: torch.Generator) -> Tensor:
+    """Unit-variance noise along axis 1 whose neighbours correlate by `rho`."""
+    white = torch.randn(shape, generator=generator)
+    steps = torch.arange(shape[1])
+    # Cholesky factor of the correlation rho^|i-j|: one matrix product instead of a loop over time.
+    factor = torch.linalg.cholesky(rho ** (steps[:, None] - steps).abs().float())
+    return torch.einsum("ij,bj...->bi...", factor, white)

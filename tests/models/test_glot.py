@@ -1,0 +1,132 @@
+"""The network against the official one's outputs on stand-ins, and its folded form against itself."""
+
+import numpy as np
+import pytest
+import standins
+import torch
+from scipy.spatial.transform import Rotation
+
+from glot_cli.models.config import GLoTConfig
+from glot_cli.models.fold import FoldedGLoT
+from glot_cli.models.global_motion import random_masking
+from glot_cli.models.glot import GLoT, count_parameters, initialise
+from glot_cli.models.official import DEAD_PREFIXES, rename
+from glot_cli.models.regressors import ancestors
+
+TOLERANCE = 1e-4  # of an array's own scale
+
+
+@pytest.fixture(scope="module")
+def model() -> GLoT:
+    state = {key: torch.from_numpy(value) for key, value in standins.glot_state().items()}
+    model = GLoT(GLoTConfig())
+    model.load_state_dict(rename(state, torch.from_numpy(standins.mean_state())), strict=True)
+    return model.eval()
+
+
+def rotmats(pose6d: torch.Tensor) -> np.ndarray:
+    """6-D to matrices with NumPy alone: Gram-Schmidt on the columns."""
+    columns = pose6d.numpy().reshape(-1, 3, 2)
+    x = columns[..., 0] / np.linalg.norm(columns[..., 0], axis=-1, keepdims=True)
+    y = columns[..., 1] - (x * columns[..., 1]).sum(-1, keepdims=True) * x
+    y /= np.linalg.norm(y, axis=-1, keepdims=True)
+    return np.stack([x, y, np.cross(x, y)], -1)
+
+
+def assert_theta(state, theta: np.ndarray) -> None:
+    """A state (..., .) against the official camera 3, axis-angle 72, betas 10."""
+    theta = theta.reshape(-1, 85)
+    assert np.abs(state.camera.reshape(-1, 3).numpy() - theta[:, :3]).max() < TOLERANCE * np.abs(theta[:, :3]).max()
+    assert np.abs(state.shape.reshape(-1, 10).numpy() - theta[:, 75:]).max() < TOLERANCE * np.abs(theta[:, 75:]).max()
+    truth = Rotation.from_rotvec(theta[:, 3:75].reshape(-1, 3)).as_matrix()
+    assert np.abs(rotmats(state.pose6d) - truth).max() < TOLERANCE
+
+
+@torch.no_grad()
+def test_inference_equals_the_official_network(model):
+    estimate = model(torch.from_numpy(standins.features()))
+    expected = standins.expected()
+    assert_theta(estimate.final, expected["infer.final.theta"])
+    assert_theta(estimate.initial, expected["infer.global.theta"])
+
+
+@torch.no_grad()
+def test_masked_training_forward_equals_the_official_network(model):
+    expected = standins.expected()
+    masking = random_masking(torch.from_numpy(expected["train.mask_noise"]), 0.5)
+    assert np.array_equal(masking.dropped.numpy(), expected["train.mask"][..., 0])
+    estimate = model.forward_train(torch.from_numpy(standins.features()), masking)
+    assert_theta(estimate.final, expected["train.final.theta"])
+    assert_theta(estimate.initial, expected["train.global.theta"])
+
+
+def test_size_is_the_published_one(model):
+    unused = sum(v.size for k, v in standins.glot_state().items() if k.startswith(DEAD_PREFIXES))
+    assert count_parameters(model) + unused == pytest.approx(16.74e6, abs=0.005e6)
+
+
+@torch.no_grad()
+def test_folded_equals_unfolded(model):
+    features = torch.from_numpy(standins.features(8))
+    plain = model(features)
+    folded = FoldedGLoT(model)(features)
+    scale = plain.final.cat().abs().max()
+    assert (folded.final.cat() - plain.final.cat()).abs().max() < 1e-5 * scale
+    assert (folded.initial.cat() - plain.initial.cat()).abs().max() < 1e-5 * scale
+
+
+@torch.no_grad()
+def test_windows_over_a_track_equal_windows_one_by_one(model):
+    track = torch.from_numpy(standins.features(1, frames=40)[0])
+    windows = torch.arange(25)[:, None] + torch.arange(16)
+    together = FoldedGLoT(model).lift_track(track, windows, batch_size=7)
+    for window in (0, 11, 24):
+        alone = model(track[None, window : window + 16])
+        assert torch.allclose(together.final.cat()[window], alone.final.cat()[0], atol=2e-5)
+
+
+def test_gradient_of_local_branch_stops_at_the_global_estimate():
+    torch.manual_seed(0)
+    model = GLoT(GLoTConfig(feature_dim=32, global_dim=32, decoder_dim=32, local_dim=32, regressor_dim=32, heads=4))
+    initialise(model, torch.from_numpy(standins.mean_state()))
+    estimate = model.forward_train(torch.randn(2, 16, 32), None)
+    estimate.final.cat().square().sum().backward()
+    regressor = model.global_motion.regressor
+    assert all(p.grad is None for p in regressor.parameters())
+    assert model.local_correction.regressor.pose_fc.weight.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("columns", ["official", "joint"])
+def test_spatial_regressor_reads_the_columns_it_is_told(columns):
+    """A change of one joint's global pose reaches the corrections of exactly the joints that read its columns."""
+    torch.manual_seed(0)
+    model = GLoT(GLoTConfig(feature_dim=32, local_dim=32, regressor_dim=32, hscr_columns=columns)).eval()
+    regressor = model.local_correction.regressor
+    with torch.no_grad():
+        regressor.pose_fc.weight.zero_()  # the only other way from the global pose to the corrections
+        state = torch.randn(1, 144)
+        x = torch.zeros(1, 32)
+
+        def corrections(pose6d: torch.Tensor) -> torch.Tensor:
+            from glot_cli.models.regressors import State
+
+            start = State(pose6d, torch.zeros(1, 10), torch.zeros(1, 3))
+            return regressor(x, start).pose6d - pose6d
+
+        moved = state.clone()
+        moved[:, 6 * 7] += 1.0  # first value of the left ankle
+        changed = (corrections(moved) - corrections(state)).reshape(24, 6).abs().amax(1) > 1e-7
+    if columns == "joint":
+        readers = {7}
+    else:
+        readers = {j for j in range(24) if j <= 42 < j + 6}  # none: official windows end at column 29
+        assert not readers
+    affected = {j for j in range(24) if j in readers or readers & set(ancestors(j))}
+    assert set(np.flatnonzero(changed.numpy())) == affected
+
+
+def test_configuration_rejects_what_cannot_work():
+    with pytest.raises(ValueError, match="hscr_columns"):
+        GLoTConfig(hscr_columns="other")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="nearby"):
+        GLoTConfig(nearby=9)
