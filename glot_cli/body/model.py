@@ -1,0 +1,197 @@
+"""One body model for every file in SMPL's format: the open body, and SMPL itself once converted to npz.
+
+The forward pass follows SMPL (Loper et al., 2015): blend shapes, joint regression, linear blend skinning, no
+translation; the pelvis stays where the joint regressor puts it.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from smplx.lbs import batch_rigid_transform
+from torch import Tensor
+
+from glot_cli.errors import GlotError
+
+NUM_JOINTS = 24
+_REMEDY = "give an SMPL-format .npz (v_template, shapedirs, J_regressor, weights, kintree_table, f)"
+
+
+class BodyOutput(NamedTuple):
+    """joints (B,24,3) and, when asked for, vertices (B,V,3); metres, in the frame of the root rotation."""
+
+    joints: Tensor
+    vertices: Tensor | None
+
+
+def read_body_arrays(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an SMPL-format npz, without unpickling anything. Raises GlotError when it cannot be read."""
+    if not path.is_file():
+        raise GlotError(f"{path}: no such body model file; {_REMEDY}")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise GlotError(f"{path}: not a plain NumPy .npz archive ({str(error).splitlines()[0]}); {_REMEDY}") from error
+
+
+def _checked(arrays: Mapping[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
+    """The arrays of an SMPL body with shapes verified; a missing `posedirs` stays missing."""
+    required = ("v_template", "shapedirs", "J_regressor", "weights", "kintree_table", "f")
+    missing = [name for name in required if name not in arrays]
+    if missing:
+        raise GlotError(f"{source}: body model lacks {', '.join(missing)}; {_REMEDY}")
+    checked = {name: np.asarray(arrays[name]) for name in (*required, "posedirs", "J_regressor_extra") if name in arrays}
+    count = checked["v_template"].shape[0] if checked["v_template"].ndim else 0
+    expected: dict[str, tuple[int | None, ...]] = {
+        "v_template": (count, 3),
+        "shapedirs": (count, 3, None),
+        "J_regressor": (NUM_JOINTS, count),
+        "weights": (count, NUM_JOINTS),
+        "kintree_table": (2, NUM_JOINTS),
+        "f": (None, 3),
+        "posedirs": (count, 3, 9 * (NUM_JOINTS - 1)),
+        "J_regressor_extra": (None, count),
+    }
+    for name, array in checked.items():
+        shape = expected[name]
+        fits = len(shape) == array.ndim and all(n in (None, m) for n, m in zip(shape, array.shape, strict=True))
+        if not fits:
+            wanted = "x".join("any" if n is None else str(n) for n in shape)
+            got = "x".join(map(str, array.shape)) or "a scalar"
+            raise GlotError(f"{source}: body model array {name} is {got}, expected {wanted}; {_REMEDY}")
+        if not np.issubdtype(array.dtype, np.number) or not np.isfinite(array).all():
+            raise GlotError(f"{source}: body model array {name} holds values that are not finite numbers; {_REMEDY}")
+    faces = checked["f"]
+    if faces.size and (faces.min() < 0 or faces.max() >= count):
+        raise GlotError(f"{source}: body model faces point outside its {count} vertices; {_REMEDY}")
+    parents = _parents(checked["kintree_table"])
+    if parents[0] != -1 or any(not 0 <= p < j for j, p in enumerate(parents) if j):
+        raise GlotError(f"{source}: kintree_table is no tree with parents before children; {_REMEDY}")
+    return checked
+
+
+def _parents(kintree_table: np.ndarray) -> tuple[int, ...]:
+    """Parent of each joint; the root's is -1 (files store it as 2**32 - 1)."""
+    parents = kintree_table[0].astype(np.int64)
+    parents[0] = -1 if parents[0] in (-1, 2**32 - 1) else parents[0]
+    return tuple(int(p) for p in parents)
+
+
+class Body(torch.nn.Module):
+    """An SMPL-format body.
+
+    Attributes: num_betas; num_vertices; faces (F,3) int64 NumPy; parents, 24 ints with -1 for the root; extra_regressor
+    (K,V) Tensor or None (further joints, `J_regressor_extra`). Float arrays are held in float32.
+    """
+
+    v_template: Tensor  # (V,3)
+    shapedirs: Tensor  # (L, V*3): one row a component, so that the blend is one matrix product
+    posedirs: Tensor | None  # (207, V*3)
+    weights: Tensor  # (V,24)
+    joint_template: Tensor  # (24,3)
+    joint_shapedirs: Tensor  # (L, 72)
+    parents_index: Tensor  # (24,)
+    extra_regressor: Tensor | None
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], source: str = "body model") -> None:
+        """arrays: names as in an SMPL file; `posedirs` may be missing (taken as zero). Raises GlotError when an array
+        is missing or has a wrong shape; `source` names the file in that message."""
+        super().__init__()
+        a = _checked(arrays, source)
+        self.faces: np.ndarray = a["f"].astype(np.int64)
+        self.parents = _parents(a["kintree_table"])
+        v_template, shapedirs = a["v_template"].astype(np.float64), a["shapedirs"].astype(np.float64)
+        regressor = a["J_regressor"].astype(np.float64)
+        # Joints are linear in the shape: J(betas) = R v_template + R shapedirs betas. Folding R in here is what lets
+        # joints be computed without touching the surface.
+        joint_shapedirs = np.tensordot(regressor, shapedirs, 1)  # (24,3,L)
+        posedirs = a.get("posedirs")
+        if posedirs is not None and not posedirs.any():
+            posedirs = None
+        self._set("v_template", v_template)
+        self._set("shapedirs", shapedirs.reshape(-1, shapedirs.shape[-1]).T)
+        self._set("posedirs", None if posedirs is None else posedirs.reshape(-1, posedirs.shape[-1]).T)
+        self._set("weights", a["weights"])
+        self._set("joint_template", regressor @ v_template)
+        self._set("joint_shapedirs", joint_shapedirs.reshape(-1, joint_shapedirs.shape[-1]).T)
+        self._set("extra_regressor", a.get("J_regressor_extra"))
+        self.register_buffer("parents_index", torch.tensor(self.parents), persistent=False)
+
+    @classmethod
+    def load(cls, path: Path) -> Body:
+        """Read an SMPL-format npz. Raises GlotError when it is missing, damaged or incomplete."""
+        return cls(read_body_arrays(path), str(path))
+
+    def _set(self, name: str, array: np.ndarray | None) -> None:
+        tensor = None if array is None else torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+        self.register_buffer(name, tensor, persistent=False)
+
+    @property
+    def num_betas(self) -> int:
+        return self.shapedirs.shape[0]
+
+    @property
+    def num_vertices(self) -> int:
+        return self.v_template.shape[0]
+
+    def rest_joints(self, betas: Tensor) -> Tensor:
+        """(B,24,3) joints of the rest pose for betas (B,num_betas)."""
+        return self.joint_template + (betas @ self.joint_shapedirs).view(-1, NUM_JOINTS, 3)
+
+    def rest_vertices(self, betas: Tensor) -> Tensor:
+        """(B,V,3) surface of the rest pose for betas (B,num_betas)."""
+        return self.v_template + (betas @ self.shapedirs).view(-1, self.num_vertices, 3)
+
+    def forward(self, rotmat: Tensor, betas: Tensor, vertices: bool = True) -> BodyOutput:
+        """Pose the body.
+
+        rotmat (B,24,3,3) local rotations, joint 0 turning the whole body; betas (B,num_betas). With `vertices` False
+        the surface is never computed. Metres; no translation is applied.
+        """
+        joints, transforms = batch_rigid_transform(rotmat, self.rest_joints(betas), self.parents_index, rotmat.dtype)
+        if not vertices:
+            return BodyOutput(joints, None)
+        rest = self.rest_vertices(betas)
+        if self.posedirs is not None:
+            identity = torch.eye(3, dtype=rotmat.dtype, device=rotmat.device)
+            feature = (rotmat[:, 1:] - identity).flatten(1)  # (B,207)
+            rest = rest + (feature @ self.posedirs).view_as(rest)
+        # Blend the twelve numbers of each affine map, then apply it. Multiply and add by columns: thousands of tiny
+        # 3x3 products through matmul are several times slower on a CPU.
+        blended = self.weights @ transforms[:, :, :3].flatten(2)  # (B,V,12), rows of (R|t)
+        blended = blended.view(*rest.shape[:2], 3, 4)
+        skinned = (blended[..., :3] * rest[:, :, None, :]).sum(-1) + blended[..., 3]
+        return BodyOutput(joints, skinned)
+
+    def subset(self, indices: Sequence[int] | np.ndarray | Tensor) -> Body:
+        """A light body that yields only the vertices `indices` (in that order), with exactly the same joints.
+
+        It has no faces and no extra regressor, since both speak of the whole surface.
+        """
+        index = torch.as_tensor(indices, dtype=torch.long, device=self.v_template.device)
+        light = Body.__new__(Body)
+        torch.nn.Module.__init__(light)
+        light.faces = np.zeros((0, 3), np.int64)
+        light.parents = self.parents
+
+        def columns(rows: Tensor) -> Tensor:
+            return rows.view(len(rows), -1, 3)[:, index].flatten(1)
+
+        for name, tensor in (
+            ("v_template", self.v_template[index]),
+            ("shapedirs", columns(self.shapedirs)),
+            ("posedirs", None if self.posedirs is None else columns(self.posedirs)),
+            ("weights", self.weights[index]),
+            ("joint_template", self.joint_template),
+            ("joint_shapedirs", self.joint_shapedirs),
+            ("extra_regressor", None),
+            ("parents_index", self.parents_index),
+        ):
+            light.register_buffer(name, tensor, persistent=False)
+        return light
