@@ -1,0 +1,294 @@
+"""The side of drawing that the rest of the program sees: hand in frames and vertices, get pictures back.
+
+The work is done in a process of its own (worker.py says why); this module imports neither OpenGL nor pyrender.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import IO, Any, BinaryIO, cast
+
+import numpy as np
+
+from glot_cli.errors import GlotError
+from glot_cli.render.channel import create_frame_file, receive, send
+from glot_cli.render.styles import output_size
+
+START_TIMEOUT = 120.0  # seconds; a busy machine takes ten
+_STOP_TIMEOUT = 5.0  # seconds
+
+# Started with -c rather than -m so that nothing in the user's current folder can stand in for a module of ours.
+_BOOTSTRAP = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from glot_cli.render.worker import main; main()"
+)
+
+Drawing = tuple[np.ndarray, np.ndarray, np.ndarray]  # image (H, W, 3), vertices (P, V, 3), person ids (P,)
+
+
+def backends() -> tuple[str, ...]:
+    """Ways to get an OpenGL context without a display, best first; "system" is the desktop's own (macOS, Windows)."""
+    return ("egl", "osmesa") if sys.platform.startswith("linux") else ("system",)
+
+
+def probe_backend(timeout: float = START_TIMEOUT) -> str:
+    """The first of `backends()` that really draws a test picture, each tried in a fresh process.
+
+    Raises:
+        GlotError: none does; the line says what to install.
+    """
+    faces = np.array([[0, 1, 2]])
+    with Renderer(faces, 64, 64, 64.0, timeout=timeout) as renderer:
+        return renderer.backend
+
+
+class Renderer:
+    """Draws people over frames of one size, in a process of its own.
+
+    Args:
+        faces: (F, 3) vertex indices of the body.
+        width, height: of the frames, pixels.
+        focal: focal length in pixels; the principal point is the picture's centre (geometry.py on pixel centres).
+        style: one of styles.STYLES.
+        backend: one of `backends()`; None tries them in order.
+        depth: how many frames may be under way at once; two keep both processes busy.
+        timeout: seconds that the drawing process may take to start.
+
+    Raises:
+        GlotError: no backend draws; later also if the drawing process fails.
+    """
+
+    def __init__(
+        self,
+        faces: np.ndarray,
+        width: int,
+        height: int,
+        focal: float,
+        style: str = "overlay",
+        backend: str | None = None,
+        *,
+        depth: int = 3,
+        timeout: float = START_TIMEOUT,
+    ) -> None:
+        self._frame_shape = (height, width, 3)
+        out_width, out_height = output_size(style, width, height)
+        self._n_vertices = int(np.max(faces)) + 1
+        self._free = deque(range(depth))
+        self._busy: deque[int] = deque()
+        self._needs_frame = style != "plain"
+        frames_shape = (depth, out_height, out_width, 3)
+        try:
+            frames_file = create_frame_file(int(np.prod(frames_shape)))
+        except OSError as error:
+            raise GlotError(f"{error.filename or tempfile.gettempdir()}: no space to draw in; free some") from None
+        setup = {
+            "size": (width, height),
+            "focal": float(focal),
+            "style": style,
+            "n_vertices": self._n_vertices,
+            "frames": str(frames_file),
+            "frames_shape": frames_shape,
+        }
+        try:
+            self._pictures = np.memmap(frames_file, dtype=np.uint8, mode="r+", shape=frames_shape)
+            faults = []
+            for candidate in (backend,) if backend is not None else backends():
+                worker = _Worker(candidate)
+                fault = worker.start(setup, np.asarray(faces, dtype=np.int32), timeout)
+                if fault is None:
+                    self._worker, self.backend = worker, candidate
+                    return
+                faults.append(f"{candidate}: {fault}")
+        finally:
+            with contextlib.suppress(OSError):  # both sides have it mapped; Windows keeps it until they are gone
+                frames_file.unlink()
+        raise GlotError(
+            f"meshes cannot be drawn ({'; '.join(faults)}); install a software OpenGL "
+            "(Debian, Ubuntu: apt-get install libegl1 libgl1 libgl1-mesa-dri) or use --no-render"
+        )
+
+    @property
+    def pending(self) -> int:
+        """Frames submitted and not yet collected."""
+        return len(self._busy)
+
+    def draw(
+        self,
+        image: np.ndarray,
+        vertices: np.ndarray,
+        person_ids: np.ndarray,
+        pivot: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Draw one frame and wait for it: `submit` and `collect` in one. Nothing else may be under way."""
+        if self._busy:
+            raise ValueError("frames are under way: collect them first")
+        self.submit(image, vertices, person_ids, pivot)
+        return self.collect()
+
+    def draw_many(self, drawings: Iterable[Drawing]) -> Iterator[np.ndarray]:
+        """Draw a sequence in order, several frames ahead, so that making the input overlaps with drawing it."""
+        for drawing in drawings:
+            if not self._free:
+                yield self.collect()
+            self.submit(*drawing)
+        while self._busy:
+            yield self.collect()
+
+    def submit(
+        self,
+        image: np.ndarray,
+        vertices: np.ndarray,
+        person_ids: np.ndarray,
+        pivot: np.ndarray | None = None,
+    ) -> None:
+        """Hand in a frame; its picture comes from `collect`, in the order of submission.
+
+        Args:
+            image: (H, W, 3) uint8 RGB; not changed.
+            vertices: (P, V, 3) metres in the camera frame (x right, y down, z forward); P may be 0.
+            person_ids: (P,) integers, which choose the colours.
+            pivot: (3,) metres, the point that the side view turns around; None takes the people's centre. A path
+                smoothed over time keeps that view steady.
+
+        Raises:
+            ValueError: wrong shapes, numbers that are not finite, or `depth` frames are under way already.
+            GlotError: the drawing process is gone.
+        """
+        vertices = np.asarray(vertices, dtype=np.float32)
+        if image.shape != self._frame_shape or image.dtype != np.uint8:
+            raise ValueError(f"expected uint8 {self._frame_shape}, got {image.dtype} {image.shape}")
+        if vertices.ndim != 3 or vertices.shape[1] < self._n_vertices or vertices.shape[2] != 3:
+            raise ValueError(f"expected vertices (P, {self._n_vertices}, 3), got {vertices.shape}")
+        if len(person_ids) != len(vertices):
+            raise ValueError(f"{len(person_ids)} ids for {len(vertices)} people")
+        if not np.isfinite(vertices).all():
+            raise ValueError("vertices are not finite")
+        if not self._free:
+            raise ValueError(f"{len(self._busy)} frames are under way: collect one first")
+        slot = self._free.popleft()
+        if self._needs_frame:
+            self._pictures[slot, :, : image.shape[1]] = image
+        self._busy.append(slot)
+        order = {
+            "slot": slot,
+            "people": [int(person) for person in person_ids],
+            "pivot": None if pivot is None else [float(value) for value in pivot],
+        }
+        self._worker.send(order, vertices[:, : self._n_vertices])
+
+    def collect(self) -> np.ndarray:
+        """Wait for the oldest frame under way and return its picture, uint8 RGB of the size `output_size` gives.
+
+        Raises:
+            ValueError: nothing is under way.
+            GlotError: it could not be drawn, or the drawing process is gone.
+        """
+        if not self._busy:
+            raise ValueError("no frame is under way")
+        answer = self._worker.receive()
+        slot = self._busy.popleft()
+        self._free.append(slot)
+        if "error" in answer:
+            raise GlotError(f"a frame could not be drawn ({answer['error']}); --no-render keeps the parameters alone")
+        return np.array(self._pictures[slot])
+
+    def close(self) -> None:
+        """End the drawing process. Frames under way are lost."""
+        self._worker.stop()
+
+    def __enter__(self) -> Renderer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Worker:
+    """One drawing process and its two pipes."""
+
+    def __init__(self, backend: str) -> None:
+        environment = dict(os.environ)
+        environment.pop("PYOPENGL_PLATFORM", None)
+        if backend != "system":
+            environment["PYOPENGL_PLATFORM"] = backend
+        # Drivers chatter on standard error; it matters only if the process dies.
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed in stop
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _BOOTSTRAP, json.dumps([os.path.abspath(entry) for entry in sys.path])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env=environment,
+        )
+        self._orders = cast(BinaryIO, self._process.stdin)
+        self._answers = cast(BinaryIO, self._process.stdout)
+
+    def start(self, setup: dict[str, Any], faces: np.ndarray, timeout: float) -> str | None:
+        """Wait until the process can draw. Returns None, or what went wrong (the process is then gone)."""
+        alarm = threading.Timer(timeout, self._process.kill)
+        alarm.start()
+        try:
+            send(self._orders, setup, faces)
+            answer, _ = receive(self._answers)
+            fault = answer.get("error")
+        except (EOFError, OSError):
+            fault = self._last_words()
+        except BaseException:
+            self.stop()
+            raise
+        finally:
+            alarm.cancel()
+        if fault is not None:
+            self.stop()
+        return fault
+
+    def send(self, order: dict[str, Any], vertices: np.ndarray) -> None:
+        try:
+            send(self._orders, order, vertices)
+        except (OSError, ValueError):
+            raise self._gone() from None
+
+    def receive(self) -> dict[str, Any]:
+        try:
+            return receive(self._answers)[0]
+        except (EOFError, OSError, ValueError):
+            raise self._gone() from None
+
+    def stop(self) -> None:
+        """Close the pipes, which ends the process; kill it if it does not listen. Safe to call again."""
+        for pipe in (self._orders, self._answers):
+            with contextlib.suppress(OSError):  # unsent bytes of a process that is gone
+                pipe.close()
+        try:
+            self._process.wait(_STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+    def _gone(self) -> GlotError:
+        return GlotError(f"the drawing process is gone ({self._last_words()}); draw again or use --no-render")
+
+    def _last_words(self) -> str:
+        """How the process ended and the last line it left."""
+        try:
+            code = self._process.wait(_STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            return "it does not answer"
+        if self._log.closed:
+            return "it was closed"
+        self._log.seek(0)
+        lines = [line.strip() for line in self._log.read().decode(errors="replace").splitlines() if line.strip()]
+        ended = f"ended by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        return f"{ended}: {lines[-1][:200]}" if lines else ended

@@ -1,0 +1,168 @@
+"""The OpenGL side of pyrender, with the calls that do not serve us replaced.
+
+pyrender 0.1.45 is the last release, so what is overridden here will not move. Import this only in a process that
+draws (see worker.py) and after PYOPENGL_PLATFORM is set: OpenGL binds itself to a platform when imported.
+
+What differs from `pyrender.OffscreenRenderer`:
+- EGL tries every device instead of the first alone; OSMesa draws into framebuffer objects as EGL does, so that both
+  give an alpha channel and neither rebuilds its context when the size changes;
+- the framebuffer only grows, a smaller picture uses its corner, so that regions of changing size cost nothing;
+- the depth buffer is not read back;
+- one pixel is one pixel on macOS too;
+- nothing asks for scene bounds (`np.infty` is gone from NumPy 2).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import pyrender
+from OpenGL import GL as gl
+
+OCCLUDER = "occluder"  # material name: fills the depth buffer and leaves no colour
+RENDER_FLAGS = pyrender.RenderFlags.OFFSCREEN | pyrender.RenderFlags.RGBA
+
+
+def open_platform(width: int, height: int) -> Any:
+    """Make an OpenGL context current, of the kind that PYOPENGL_PLATFORM names ("egl", "osmesa", or the system's).
+
+    Returns a pyrender platform; `delete_context()` frees it. Raises whatever the driver raises.
+    """
+    kind = os.environ.get("PYOPENGL_PLATFORM")
+    if kind == "osmesa":
+        from pyrender.platforms.osmesa import OSMesaPlatform
+
+        return _started(OSMesaPlatform(width, height))
+    if kind != "egl":
+        from pyrender.platforms.pyglet_platform import PygletPlatform
+
+        return _started(PygletPlatform(width, height))
+
+    from pyrender.platforms import egl
+
+    wanted = os.environ.get("EGL_DEVICE_ID")
+    devices = [egl.get_device_by_index(int(wanted))] if wanted else egl.query_devices()
+    fault: BaseException = RuntimeError("EGL knows no device")
+    for device in devices:
+        try:
+            return _started(egl.EGLPlatform(width, height, device=device))
+        except Exception as error:  # PyOpenGL raises many kinds; the next device may work
+            fault = error
+    raise fault
+
+
+def _started(platform: Any) -> Any:
+    platform.init_context()
+    platform.make_current()
+    return platform
+
+
+class PinholeCamera(pyrender.Camera):
+    """Projection of a pinhole camera: focal length and principal point in pixels of the viewport.
+
+    pyrender's own IntrinsicsCamera doubles them on macOS, to go with framebuffers that this module does not make.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.focal = 1.0
+        self.centre = (0.0, 0.0)
+
+    def get_projection_matrix(self, width: int, height: int) -> np.ndarray:
+        """(4, 4) OpenGL projection for a viewport of `width` x `height` pixels."""
+        near, far = self.znear, self.zfar
+        projection = np.zeros((4, 4))
+        projection[0, 0] = 2 * self.focal / width
+        projection[1, 1] = 2 * self.focal / height
+        projection[0, 2] = 1 - 2 * self.centre[0] / width
+        projection[1, 2] = 2 * self.centre[1] / height - 1
+        projection[2, 2] = (far + near) / (near - far)
+        projection[2, 3] = 2 * far * near / (near - far)
+        projection[3, 2] = -1
+        return projection
+
+
+class RegionRenderer(pyrender.Renderer):
+    """pyrender's renderer, for pictures whose size changes all the time and whose depth nobody reads.
+
+    `render(scene, RENDER_FLAGS)` returns (height, width, 4) uint8, colour multiplied by coverage (alpha), ready to be
+    put over another picture.
+    """
+
+    def __init__(self, width: int, height: int) -> None:
+        super().__init__(width, height)
+        self.dpscale = 1  # on macOS pyrender draws at twice the size
+        self.viewport_width, self.viewport_height = width, height
+        self._allocated = (0, 0)
+        self._main_fb: Any = None
+
+    def _configure_main_framebuffer(self) -> None:
+        width, height = self.viewport_width, self.viewport_height
+        if self._main_fb is None or width > self._allocated[0] or height > self._allocated[1]:
+            self._delete_main_framebuffer()
+            self._allocated = (max(width, self._allocated[0]), max(height, self._allocated[1]))
+            samples = min(4, int(gl.glGetIntegerv(gl.GL_MAX_SAMPLES)))
+            self._main_fb, self._main_cb, self._main_db = self._new_framebuffer(0)
+            self._main_fb_ms, self._main_cb_ms, self._main_db_ms = self._new_framebuffer(samples)
+        self._main_fb_dims = (width, height)
+        # Clearing is not bound by the viewport, only by the scissor.
+        gl.glEnable(gl.GL_SCISSOR_TEST)
+        gl.glScissor(0, 0, width, height)
+
+    def _new_framebuffer(self, samples: int) -> tuple[Any, Any, Any]:
+        """(framebuffer, colour buffer, depth buffer) of the allocated size with `samples` samples a pixel."""
+        colour, depth = gl.glGenRenderbuffers(2)
+        framebuffer = gl.glGenFramebuffers(1)
+        gl.glBindFramebuffer(gl.GL_DRAW_FRAMEBUFFER, framebuffer)
+        for buffer, kind, attachment in (
+            (colour, gl.GL_RGBA8, gl.GL_COLOR_ATTACHMENT0),
+            (depth, gl.GL_DEPTH_COMPONENT24, gl.GL_DEPTH_ATTACHMENT),
+        ):
+            gl.glBindRenderbuffer(gl.GL_RENDERBUFFER, buffer)
+            gl.glRenderbufferStorageMultisample(gl.GL_RENDERBUFFER, samples, kind, *self._allocated)
+            gl.glFramebufferRenderbuffer(gl.GL_DRAW_FRAMEBUFFER, attachment, gl.GL_RENDERBUFFER, buffer)
+        status = gl.glCheckFramebufferStatus(gl.GL_DRAW_FRAMEBUFFER)
+        if status != gl.GL_FRAMEBUFFER_COMPLETE:
+            raise RuntimeError(f"a framebuffer of {self._allocated} pixels is refused (status {int(status):#x})")
+        return framebuffer, colour, depth
+
+    def _read_main_framebuffer(self, scene: Any, flags: int) -> np.ndarray:
+        width, height = self._main_fb_dims
+        gl.glBindFramebuffer(gl.GL_READ_FRAMEBUFFER, self._main_fb_ms)
+        gl.glBindFramebuffer(gl.GL_DRAW_FRAMEBUFFER, self._main_fb)
+        gl.glBlitFramebuffer(0, 0, width, height, 0, 0, width, height, gl.GL_COLOR_BUFFER_BIT, gl.GL_NEAREST)
+        gl.glBindFramebuffer(gl.GL_READ_FRAMEBUFFER, self._main_fb)
+        pixels = np.empty((height, width, 4), dtype=np.uint8)
+        gl.glReadPixels(0, 0, width, height, gl.GL_RGBA, gl.GL_UNSIGNED_BYTE, pixels)
+        return pixels[::-1]
+
+    def _sorted_mesh_nodes(self, scene: Any) -> list[Any]:
+        """Occluders first, so that lines behind them are hidden. Everything is opaque: else no order is needed."""
+        return sorted(scene.mesh_nodes, key=lambda node: node.mesh.primitives[0].material.name != OCCLUDER)
+
+    def _bind_and_draw_primitive(self, primitive: Any, pose: np.ndarray, program: Any, flags: int) -> None:
+        if primitive.material.name != OCCLUDER:
+            super()._bind_and_draw_primitive(primitive, pose, program, flags)
+            return
+        gl.glColorMask(False, False, False, False)
+        gl.glEnable(gl.GL_POLYGON_OFFSET_FILL)
+        gl.glPolygonOffset(1.0, 1.0)  # pushed back by a hair, or a surface would hide its own edges
+        try:
+            super()._bind_and_draw_primitive(primitive, pose, program, flags)
+        finally:
+            gl.glDisable(gl.GL_POLYGON_OFFSET_FILL)
+            gl.glColorMask(True, True, True, True)
+
+
+def update_vertices(primitive: Any, interleaved: np.ndarray) -> None:
+    """Overwrite the vertex buffer of a primitive that is in the context with (V, 6) float32 positions and normals.
+
+    Does nothing before its first drawing: pyrender then fills the buffer from the primitive's own arrays.
+    """
+    if not primitive._in_context():
+        primitive.positions, primitive.normals = interleaved[:, :3], interleaved[:, 3:]
+        return
+    gl.glBindBuffer(gl.GL_ARRAY_BUFFER, primitive._buffers[0])
+    gl.glBufferSubData(gl.GL_ARRAY_BUFFER, 0, interleaved.nbytes, interleaved)

@@ -1,0 +1,125 @@
+"""The arithmetic of drawing: normals, where a mesh falls on the picture, where the side camera stands. Plain arrays.
+
+Camera frames are OpenCV's (x right, y down, z forward, metres). Pixels are measured from the outer corner of the
+top-left pixel, so pixel i covers [i, i + 1) and its centre is at i + 0.5; a point (X, Y, Z) falls on
+(f X / Z + width / 2, f Y / Z + height / 2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+NEAR = 0.05  # metres; what is closer to the camera is cut away
+
+
+@dataclass(frozen=True)
+class View:
+    """A pinhole camera: `pose` (4, 4) takes its OpenCV coordinates to the scene's; `focal` and `centre` in pixels."""
+
+    pose: np.ndarray
+    focal: float
+    centre: tuple[float, float]
+    size: tuple[int, int]  # (width, height) of its picture in pixels
+
+    def to_camera(self, points: np.ndarray) -> np.ndarray:
+        """Scene points (..., 3) in this camera's frame, metres."""
+        return (points - self.pose[:3, 3]) @ self.pose[:3, :3]
+
+
+def front_view(width: int, height: int, focal: float) -> View:
+    """The camera that filmed: at the origin, principal point at the picture's centre."""
+    return View(np.eye(4), focal, (width / 2, height / 2), (width, height))
+
+
+def side_view(points: np.ndarray, pivot: np.ndarray, size: tuple[int, int], focal: float) -> View:
+    """A camera 90 degrees around the vertical axis through `pivot`, looking at it from the scene's right (+x).
+
+    It stands as far from the pivot as the filming camera does, so that people keep their size, or further where
+    that is needed to see all `points` (N, 3).
+    """
+    # Columns: the side camera's x (right), y (down), z (forward) axes in the scene. Standing at +x and looking
+    # along -x with y down, right is +z: away from the filming camera.
+    rotation = np.array([[0.0, 0.0, -1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+    local = (points - pivot) @ rotation
+    half = np.array(size) / 2 * 0.95  # a little air at the rim
+    # |focal * x / (z + distance)| <= half for every point, in both directions.
+    needed = np.max(focal * np.abs(local[:, :2]) / half - local[:, 2:3])
+    distance = max(float(pivot[2]), float(needed), 10 * NEAR)
+    pose = np.eye(4)
+    pose[:3, :3] = rotation
+    pose[:3, 3] = pivot - distance * rotation[:, 2]
+    return View(pose, focal, (size[0] / 2, size[1] / 2), size)
+
+
+def bounds_centre(vertices: np.ndarray) -> np.ndarray:
+    """(3,) centre of the box around people (P, V, 3)."""
+    points = vertices.reshape(-1, 3)
+    return (points.min(axis=0) + points.max(axis=0)) / 2
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle of pixels, x0 <= x < x1 and y0 <= y < y1, and the depths (metres) of what lies in it."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+    near: float
+    far: float
+
+
+def covered_region(vertices: np.ndarray, view: View, margin: int = 2) -> Region | None:
+    """The part of the picture that people (P, V, 3) can cover, `margin` pixels added; None if they cover none.
+
+    A person who reaches behind the near plane may cover anything: for them the region is the whole picture.
+    """
+    width, height = view.size
+    camera = view.to_camera(vertices)
+    depth = camera[..., 2]
+    in_front = depth.max(axis=1) > NEAR
+    if not in_front.any():
+        return None
+    camera, depth = camera[in_front], depth[in_front]
+    far = float(depth.max())
+    if depth.min() <= NEAR:
+        return Region(0, 0, width, height, NEAR, far)
+    pixels = view.focal * camera[..., :2] / depth[..., None] + np.array(view.centre)
+    # Only people whose own box meets the picture count, or two of them far out on either side would fill it.
+    low, high = pixels.min(axis=1) - margin, pixels.max(axis=1) + margin
+    seen = (high > 0).all(axis=1) & (low < (width, height)).all(axis=1)
+    if not seen.any():
+        return None
+    x0, y0 = np.floor(np.maximum(low[seen].min(axis=0), 0)).astype(int)
+    x1, y1 = np.ceil(np.minimum(high[seen].max(axis=0), (width, height))).astype(int)
+    return Region(int(x0), int(y0), int(x1), int(y1), float(depth.min()), far)
+
+
+class NormalMap:
+    """Vertex normals of a mesh whose faces never change: the adjacency is built once, each frame is two products."""
+
+    def __init__(self, faces: np.ndarray, n_vertices: int) -> None:
+        n_faces = len(faces)
+        rows = np.concatenate([faces[:, 0], faces[:, 1], faces[:, 2]])
+        columns = np.tile(np.arange(n_faces), 3)
+        ones = np.ones(3 * n_faces, dtype=np.float32)
+        self._gather = sparse.csr_matrix((ones, (rows, columns)), shape=(n_vertices, n_faces))
+        self._faces = faces
+
+    def __call__(self, vertices: np.ndarray) -> np.ndarray:
+        """Unit normals (V, 3) of vertices (V, 3): the sum of the adjoining faces' normals, weighted by their area."""
+        a, b, c = (vertices[self._faces[:, corner]] for corner in range(3))
+        u, v = (b - a).T, (c - a).T
+        face_normals = np.stack([u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]], 1)
+        normals = self._gather @ face_normals
+        length = np.sqrt(np.einsum("ij,ij->i", normals, normals))
+        return normals / np.maximum(length, 1e-20)[:, None]
+
+
+def unique_edges(faces: np.ndarray) -> np.ndarray:
+    """(E, 2) vertex indices of every edge of faces (F, 3), each once."""
+    pairs = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    return np.unique(np.sort(pairs, axis=1), axis=0)

@@ -1,0 +1,23 @@
+"""The ways of showing the meshes and the size of the picture each one gives. Importing this draws in nothing heavy."""
+
+from __future__ import annotations
+
+STYLES = {
+    "overlay": "meshes over the video",
+    "side": "the overlay, and beside it the same people seen from 90 degrees to the right",
+    "plain": "meshes alone over a plain background",
+    "wireframe": "the visible edges of the meshes over the video",
+}
+
+
+def output_size(style: str, width: int, height: int) -> tuple[int, int]:
+    """(width, height) in pixels of the pictures that `style` makes from frames of `width` x `height` pixels.
+
+    The side view adds a panel as high as the frame and as wide as the frame's shorter side.
+
+    Raises:
+        ValueError: the style is unknown.
+    """
+    if style not in STYLES:
+        raise ValueError(f"unknown style {style!r}; one of {', '.join(STYLES)}")
+    return (width + min(width, height) if style == "side" else width), height

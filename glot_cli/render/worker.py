@@ -1,0 +1,89 @@
+"""The drawing process. Started by client.py, never imported by the rest of the program.
+
+Drawing has a process of its own because Mesa's software driver and triton (which torch.compile and others import
+lazily) each bring an LLVM, and a process that has opened an OpenGL context before it loads triton dies of a
+segmentation fault. So nothing in here may import torch.
+
+It ends when its standard input ends, that is also when its parent dies, however that happens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from glot_cli.render.channel import receive, send
+
+
+def main() -> None:
+    """Serve drawing orders from standard input until it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what follows
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library prints must not end up among the answers
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        _serve(sys.stdin.buffer, answers)
+
+
+def _serve(orders: BinaryIO, answers: BinaryIO) -> None:
+    setup, faces = receive(orders)
+    assert faces is not None
+    try:
+        painter, pictures = _prepare(setup, faces)
+    except Exception as error:
+        send(answers, {"error": _one_line(error)})
+        return
+    send(answers, {"ready": True})
+    while True:
+        order, vertices = receive(orders)
+        assert vertices is not None
+        pivot = None if order["pivot"] is None else np.array(order["pivot"])
+        try:
+            painter.paint(pictures[order["slot"]], vertices, np.array(order["people"], dtype=np.int64), pivot)
+        except Exception as error:
+            send(answers, {"error": _one_line(error)})
+        else:
+            send(answers, {"done": order["slot"]})
+
+
+def _prepare(setup: dict[str, Any], faces: np.ndarray) -> tuple[Any, np.ndarray]:
+    """Open OpenGL, see that it draws, and build the painter and the (slots, H, W, 3) shared pictures."""
+    import cv2
+
+    from glot_cli.render.context import open_platform
+    from glot_cli.render.painter import Painter
+
+    cv2.setNumThreads(1)  # blending is a few hundred microseconds; the other cores are busy
+    width, height = setup["size"]
+    open_platform(width, height)
+    _check_drawing()
+    pictures = np.memmap(Path(setup["frames"]), dtype=np.uint8, mode="r+", shape=tuple(setup["frames_shape"]))
+    return Painter(faces, setup["n_vertices"], width, height, setup["focal"], setup["style"]), pictures
+
+
+def _check_drawing() -> None:
+    """Draw a square that half fills a small picture. A driver can open and still draw nothing."""
+    from glot_cli.render.geometry import front_view
+    from glot_cli.render.scene import MeshScene
+
+    scene = MeshScene(np.array([[0, 1, 2], [0, 2, 3]]), 4, 64, 64)
+    square = np.array([[[-1, -1, 4], [-1, 1, 4], [1, 1, 4], [1, -1, 4]]], dtype=np.float32)
+    drawn = scene.draw(square, np.array([0]), front_view(64, 64, 64.0))
+    scene.close()
+    if drawn is None:
+        raise RuntimeError("the test picture stayed empty")
+    region, rgba = drawn
+    alpha = np.zeros((64, 64))
+    alpha[region.y0 : region.y1, region.x0 : region.x1] = rgba[..., 3]
+    if alpha[32, 32] != 255 or alpha[4, 4] != 0 or abs(alpha.sum() / 255 - 32 * 32) > 64:
+        raise RuntimeError("the test picture came out wrong")
+
+
+def _one_line(error: Exception) -> str:
+    lines = f"{type(error).__name__}: {error}".splitlines()
+    return " ".join(line.strip() for line in lines if line.strip())[:300]
