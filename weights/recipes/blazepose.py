@@ -116,6 +116,7 @@ def main() -> None:
         state[f"{name}.bias"] = torch.from_numpy(bias.copy())
     save_file(state, arguments.out, metadata={"source": "@mediapipe/pose 0.5.1675469404 pose_landmark_full.tflite",
                                               "licence": "Apache-2.0"})
+    arguments.out.chmod(0o644)
     print(f"{arguments.out}: {len(layers)} convolutions, {sum(v.numel() for v in state.values()):,} parameters")
 
     arguments.reference.parent.mkdir(parents=True, exist_ok=True)
