@@ -25,9 +25,3 @@ def person_colour(person: int) -> tuple[float, float, float]:
         return _FIRST[person]
     hue = (person * _GOLDEN_ANGLE) % 1.0
     return colorsys.hsv_to_rgb(hue, 0.45 if person % 2 else 0.65, 0.9)
-
-
-def to_linear(colour: tuple[float, float, float]) -> tuple[float, float, float]:
-    """Undo the 1/2.2 gamma of pyrender's shader, which takes material colours as linear light."""
-    red, green, blue = (channel**2.2 for channel in colour)
-    return red, green, blue

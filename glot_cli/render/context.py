@@ -22,7 +22,7 @@ import pyrender
 from OpenGL import GL as gl
 
 OCCLUDER = "occluder"  # material name: fills the depth buffer and leaves no colour
-RENDER_FLAGS = pyrender.RenderFlags.OFFSCREEN | pyrender.RenderFlags.RGBA
+RENDER_FLAGS = pyrender.RenderFlags.OFFSCREEN | pyrender.RenderFlags.RGBA | pyrender.RenderFlags.FLAT
 
 
 def open_platform(width: int, height: int) -> Any:
@@ -157,12 +157,9 @@ class RegionRenderer(pyrender.Renderer):
 
 
 def update_vertices(primitive: Any, interleaved: np.ndarray) -> None:
-    """Overwrite the vertex buffer of a primitive that is in the context with (V, 6) float32 positions and normals.
-
-    Does nothing before its first drawing: pyrender then fills the buffer from the primitive's own arrays.
-    """
-    if not primitive._in_context():
-        primitive.positions, primitive.normals = interleaved[:, :3], interleaved[:, 3:]
+    """Overwrite the vertex buffer of a primitive with (V, 7) float32 positions and RGBA colours, in place."""
+    if not primitive._in_context():  # before its first drawing it has no buffer: that is made from these arrays
+        primitive.positions, primitive.color_0 = interleaved[:, :3], interleaved[:, 3:]
         return
     gl.glBindBuffer(gl.GL_ARRAY_BUFFER, primitive._buffers[0])
     gl.glBufferSubData(gl.GL_ARRAY_BUFFER, 0, interleaved.nbytes, interleaved)

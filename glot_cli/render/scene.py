@@ -10,25 +10,20 @@ from typing import Any
 import numpy as np
 import pyrender
 
-from glot_cli.render.colours import person_colour, to_linear
+from glot_cli.render.colours import person_colour
 from glot_cli.render.context import OCCLUDER, RENDER_FLAGS, PinholeCamera, RegionRenderer, update_vertices
 from glot_cli.render.geometry import NEAR, NormalMap, Region, View, covered_region, unique_edges
+from glot_cli.render.shading import shade
 
 # OpenGL's camera looks along -z with y up, OpenCV's along +z with y down.
 _OPENCV_TO_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
-
-# (direction towards the light in the camera's OpenCV frame, strength): the key from above left and behind the camera,
-# a weak fill from the right, and a rim from above behind the person that parts them from what is behind.
-_LIGHTS = (((-0.5, -0.8, -1.0), 2.6), ((1.0, -0.1, -0.7), 1.1), ((0.3, -1.0, 0.8), 1.2))
-_AMBIENT = 0.22
-_ROUGHNESS = 0.65
 
 
 class MeshScene:
     """People who share one mesh topology, drawn together.
 
     Args:
-        faces: (F, 3) vertex indices.
+        faces: (F, 3) vertex indices, counter-clockwise seen from outside; the inside is not drawn.
         n_vertices: vertices of one body.
         width, height: the largest picture that will be asked for, in pixels.
         wireframe: draw the visible edges alone instead of surfaces.
@@ -42,13 +37,9 @@ class MeshScene:
         self._normals = NormalMap(self._faces, n_vertices)
         self._edges = unique_edges(self._faces) if wireframe else None
         self._renderer = RegionRenderer(width, height)
-        self._scene = pyrender.Scene(bg_color=(0.0, 0.0, 0.0, 0.0), ambient_light=(_AMBIENT,) * 3)
+        self._scene = pyrender.Scene(bg_color=(0.0, 0.0, 0.0, 0.0))
         self._camera = PinholeCamera()
         self._camera_node = self._scene.add(self._camera, pose=np.eye(4))
-        self._light_nodes = [
-            (self._scene.add(pyrender.DirectionalLight(intensity=strength), pose=np.eye(4)), _facing(np.array(towards)))
-            for towards, strength in _LIGHTS
-        ]
         self._people: list[list[pyrender.Mesh]] = []  # one entry a person drawn at once, kept from frame to frame
 
     def draw(self, vertices: np.ndarray, people: np.ndarray, view: View) -> tuple[Region, np.ndarray] | None:
@@ -61,27 +52,25 @@ class MeshScene:
         if region is None:
             return None
         for slot in range(max(len(vertices), len(self._people))):
-            self._fill_slot(slot, vertices, people)
+            self._fill_slot(slot, vertices, people, view)
         self._aim(view, region)
         return region, self._renderer.render(self._scene, RENDER_FLAGS)
 
-    def _fill_slot(self, slot: int, vertices: np.ndarray, people: np.ndarray) -> None:
-        """Give the meshes of a slot the shape and colour of its person; hide them if there is none."""
+    def _fill_slot(self, slot: int, vertices: np.ndarray, people: np.ndarray, view: View) -> None:
+        """Give the meshes of a slot the shape and shaded colour of its person; hide them if there is none."""
         if slot >= len(vertices):
             for mesh in self._people[slot]:
                 mesh.is_visible = False
             return
-        interleaved = np.empty((self._n_vertices, 6), dtype=np.float32)
-        interleaved[:, :3] = vertices[slot]
-        interleaved[:, 3:] = self._normals(interleaved[:, :3])
+        interleaved = np.ones((self._n_vertices, 7), dtype=np.float32)
+        interleaved[:, :3] = points = vertices[slot]
+        normals = self._normals(points) @ view.pose[:3, :3].astype(np.float32)
+        interleaved[:, 3:6] = shade(view.to_camera(points), normals, person_colour(int(people[slot])))
         if slot == len(self._people):
             self._people.append(self._new_meshes(interleaved))
-        colour = (*to_linear(person_colour(int(people[slot]))), 1.0)
         for mesh in self._people[slot]:
             mesh.is_visible = True
-            primitive = mesh.primitives[0]
-            update_vertices(primitive, interleaved)
-            primitive.material.baseColorFactor = colour
+            update_vertices(mesh.primitives[0], interleaved)
 
     def _new_meshes(self, interleaved: np.ndarray) -> list[pyrender.Mesh]:
         """Surface, or hidden-line pair of surface and edges, added to the scene."""
@@ -90,24 +79,20 @@ class MeshScene:
             parts = [(OCCLUDER, self._faces, pyrender.GLTF.TRIANGLES), ("edges", self._edges, pyrender.GLTF.LINES)]
         meshes = []
         for name, indices, mode in parts:
-            material = pyrender.MetallicRoughnessMaterial(
-                name=name, metallicFactor=0.0, roughnessFactor=_ROUGHNESS, doubleSided=True
-            )
             primitive = pyrender.Primitive(
-                positions=interleaved[:, :3], normals=interleaved[:, 3:], indices=indices, material=material, mode=mode
+                positions=interleaved[:, :3],
+                color_0=interleaved[:, 3:],
+                indices=indices,
+                material=pyrender.MetallicRoughnessMaterial(name=name, baseColorFactor=(1.0, 1.0, 1.0, 1.0)),
+                mode=mode,
             )
             meshes.append(pyrender.Mesh([primitive]))
             self._scene.add(meshes[-1])
         return meshes
 
     def _aim(self, view: View, region: Region) -> None:
-        """Point camera and lights, and cut the view down to the region."""
-        pose = view.pose @ _OPENCV_TO_OPENGL
-        self._scene.set_pose(self._camera_node, pose)
-        for node, local in self._light_nodes:
-            light = view.pose.copy()
-            light[:3, :3] = view.pose[:3, :3] @ local
-            self._scene.set_pose(node, light)
+        """Point the camera, and cut its view down to the region."""
+        self._scene.set_pose(self._camera_node, view.pose @ _OPENCV_TO_OPENGL)
         camera = self._camera
         camera.focal = view.focal
         camera.centre = (view.centre[0] - region.x0, view.centre[1] - region.y0)
@@ -121,11 +106,3 @@ class MeshScene:
     def close(self) -> None:
         """Free the buffers and shaders."""
         self._renderer.delete()
-
-
-def _facing(towards: np.ndarray) -> np.ndarray:
-    """(3, 3) rotation whose z axis points towards the light; pyrender's lights shine along -z."""
-    z = towards / np.linalg.norm(towards)
-    x = np.cross([0.0, 1.0, 0.0], z)
-    x /= np.linalg.norm(x)
-    return np.stack([x, np.cross(z, x), z], axis=1)
