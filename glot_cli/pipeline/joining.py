@@ -108,6 +108,11 @@ def join_costs(
     cost += (turn / 0.8) ** 2
     resize = np.abs(ends.log_size[earlier] - starts.log_size[later]).mean(axis=1)
     cost += (resize / (0.2 + 0.1 * gap_s)) ** 2
+    # False detections come singly and would mislead the end they are joined to: demand more of short pieces.
+    solid = np.array([len(tracklet) >= SOLID for tracklet in tracklets])
+    score = np.array([tracklet.scores.mean() for tracklet in tracklets])
+    unsure = ~(solid[earlier] & solid[later])
+    cost[unsure] = 2 * cost[unsure] + ((score[earlier] - score[later])[unsure] / 0.2) ** 2
     looks = _mean_descriptors(tracklets)
     if looks is not None:
         cost += ((1 - np.sum(looks[earlier] * looks[later], axis=1)) / appearance_sigma) ** 2

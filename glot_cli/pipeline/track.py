@@ -1,11 +1,11 @@
 """Online association: boxes of single frames in, tracklets out, by ultralytics' ByteTrack (Zhang et al. 2022)."""
 
-import os
 from types import SimpleNamespace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from glot_cli.pipeline.offline import import_ultralytics
 from glot_cli.pipeline.tracklets import Tracklet
 
 LOST_BUFFER_S = 1.0  # how long a lost person is looked for at the predicted place; longer gaps are joined offline
@@ -18,9 +18,7 @@ class Tracker:
     """
 
     def __init__(self, fps: float, detect_every: int = 1) -> None:
-        # ultralytics looks for updates and installs what it misses unless told not to before its first import
-        os.environ.setdefault("YOLO_OFFLINE", "true")
-        os.environ.setdefault("YOLO_AUTOINSTALL", "false")
+        import_ultralytics()
         from ultralytics.engine.results import Boxes
         from ultralytics.trackers.byte_tracker import BYTETracker
 

@@ -17,9 +17,11 @@ from glot_cli.pipeline.tracklets import Tracklet, remove_duplicates
 MAX_FILLED_GAP_S = 1.0  # longer gaps split a track into segments
 # Short gaps are closed first: their joints are certain, and they give the longer ones better velocities to go by.
 JOIN_GAPS_S = (0.4, 1.2, 2.5)
-CLIP_EDGE_S = 0.25  # who is seen this close to the clip's first or last frame is there from the first or to the last
+# Who is seen within this (or two detections) of the clip's first or last frame is there from the first or to the last.
+CLIP_EDGE_S = 0.25
 DEFAULT_MIN_S = 0.4
-MIN_MEAN_SCORE = 0.3
+MIN_MEAN_SCORE = 0.3  # of the detections
+MIN_PRESENCE = 0.2  # the same with 0 for every miss in between
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +52,13 @@ def _is_fleeting(tracklet: Tracklet, min_frames: int, frame_count: int, detect_e
     detected = -(-frame_count // detect_every)
     needed = min(-(-min_frames // detect_every), detected)
     return len(tracklet) < max(needed, min(2, detected))  # a single sighting proves nothing where there could be two
+
+
+def _is_uncertain(tracklet: Tracklet, fps: float, detect_every: int) -> bool:
+    """Scored too low, or missed too often for its score."""
+    steps = np.diff(tracklet.frames)
+    expected = 1 + np.sum(steps[steps - detect_every <= MAX_FILLED_GAP_S * fps]) / detect_every
+    return bool(tracklet.scores.mean() < MIN_MEAN_SCORE or tracklet.scores.sum() / expected < MIN_PRESENCE)
 
 
 def _repair(
@@ -89,7 +98,7 @@ def build_track(
     Each segment is extended by up to a detection stride, for the person came and went between two detected frames,
     and to the clip's ends from within CLIP_EDGE_S, as long as the box stays in the picture.
     """
-    edge = max(detect_every - 1, round(CLIP_EDGE_S * fps))
+    edge = max(2 * detect_every, round(CLIP_EDGE_S * fps))
     last_key = (frame_count - 1) // detect_every * detect_every
     breaks = np.flatnonzero(np.diff(tracklet.frames) - detect_every > MAX_FILLED_GAP_S * fps) + 1
     parts = []
@@ -148,7 +157,7 @@ def clean_tracks(
     tracklets, duplicates = remove_duplicates([t for t in tracklets if len(t)])
     tracklets, joined, resolved = _repair(tracklets, fps, detect_every, image_size)
     lasting = [t for t in tracklets if not _is_fleeting(t, min_frames, frame_count, detect_every)]
-    certain = [t for t in lasting if t.scores.mean() >= MIN_MEAN_SCORE]
+    certain = [t for t in lasting if not _is_uncertain(t, fps, detect_every)]
     kept = certain
     if max_people is not None and len(certain) > max_people:
         weight = [float(np.sum(np.prod(t.boxes[:, 2:] - t.boxes[:, :2], axis=1) * t.scores)) for t in certain]
