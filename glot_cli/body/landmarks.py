@@ -1,0 +1,70 @@
+"""Where the 33 BlazePose landmarks sit on an SMPL body: each is a point fixed to one joint's bone.
+
+The offsets were measured: open bodies were drawn, BlazePose looked at the pictures, and each landmark's offset was
+fitted to what it marked (`weights/recipes/fit_landmarks.py`).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+# Joint and offset (metres, in the joint's rest frame: x to the body's left, y up, z forward) of the nose and of the
+# left side's landmarks, in BlazePose's order; the right side mirrors them.
+NOSE = (15, (0.0, 0.001, 0.122))
+LEFT = {
+    "eye_inner": (15, (0.017, 0.038, 0.093)),
+    "eye": (15, (0.029, 0.044, 0.095)),
+    "eye_outer": (15, (0.042, 0.040, 0.089)),
+    "ear": (15, (0.073, 0.025, 0.010)),
+    "mouth": (15, (0.022, -0.029, 0.097)),
+    "shoulder": (16, (0.0, 0.0, 0.0)),
+    "elbow": (18, (0.0, 0.0, 0.0)),
+    "wrist": (20, (0.0, 0.0, 0.0)),
+    "pinky": (22, (-0.018, 0.0, -0.039)),
+    "index": (22, (-0.001, 0.001, 0.026)),
+    "thumb": (20, (0.058, -0.012, 0.049)),
+    "hip": (1, (0.0, 0.0, 0.0)),
+    "knee": (4, (0.0, 0.0, 0.0)),
+    "ankle": (7, (0.0, 0.0, 0.0)),
+    "heel": (7, (0.012, -0.043, -0.053)),
+    "foot_index": (10, (-0.021, 0.009, 0.071)),
+}
+MIRROR_JOINT = (0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22)
+PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
+
+
+def attachments() -> tuple[Tensor, Tensor]:
+    """Joint (33,) int64 and offset (33, 3) float32 of every landmark, in BlazePose's order."""
+    left = list(LEFT.values())
+    right = [(MIRROR_JOINT[joint], (-x, y, z)) for joint, (x, y, z) in left]
+    eyes = [*left[:3], *right[:3]]
+    pairs = [pair for both in zip(left[3:], right[3:], strict=True) for pair in both]
+    rows = [NOSE, *eyes, *pairs]
+    return torch.tensor([joint for joint, _ in rows]), torch.tensor([offset for _, offset in rows])
+
+
+class LandmarkModel(nn.Module):
+    """The 33 landmarks of posed bodies."""
+
+    joint: Tensor
+    offset: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        joint, offset = attachments()
+        self.register_buffer("joint", joint, persistent=False)
+        self.register_buffer("offset", offset, persistent=False)
+
+    def forward(self, joints: Tensor, rotmat: Tensor) -> Tensor:
+        """joints (B, 24, 3) of the posed body, rotmat (B, 24, 3, 3) local -> landmarks (B, 33, 3), same frame."""
+        bones = global_rotations(rotmat)[:, self.joint]  # (B, 33, 3, 3)
+        return joints[:, self.joint] + (bones @ self.offset.unsqueeze(-1)).squeeze(-1)
+
+
+def global_rotations(rotmat: Tensor) -> Tensor:
+    """Rotations of the bones in the body's frame from local ones: (B, 24, 3, 3) -> (B, 24, 3, 3)."""
+    bones: list[Tensor] = [rotmat[:, 0]]
+    for joint in range(1, rotmat.shape[1]):
+        bones.append(bones[PARENTS[joint]] @ rotmat[:, joint])
+    return torch.stack(bones, 1)

@@ -1,0 +1,138 @@
+"""Rotations: axis-angle, matrices, 6-D, quaternions; angles between them, means and interpolation.
+
+Quaternions are (w,x,y,z). All functions take any number of leading dimensions, keep dtype and device, and have finite
+gradients everywhere, the identity and half turns included.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def _sinc(x: Tensor) -> Tensor:
+    """sin(x)/x, smooth at 0."""
+    return torch.sinc(x / torch.pi)
+
+
+def axis_angle_to_rotmat(axis_angle: Tensor) -> Tensor:
+    """(...,3) rotation vectors in radians -> (...,3,3). Rodrigues: R = I + sin(a)/a K + (1-cos a)/a^2 K^2."""
+    squared = (axis_angle * axis_angle).sum(-1)
+    # The root's slope is infinite at 0; a floor far below precision keeps the gradient finite there.
+    angle = squared.clamp_min(torch.finfo(axis_angle.dtype).tiny).sqrt()
+    first = _sinc(angle)[..., None, None]
+    second = (0.5 * _sinc(angle / 2) ** 2)[..., None, None]
+    x, y, z = axis_angle.unbind(-1)
+    zero = torch.zeros_like(x)
+    k = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
+    identity = torch.eye(3, dtype=axis_angle.dtype, device=axis_angle.device)
+    return identity + first * k + second * (k @ k)
+
+
+def rotmat_to_quaternion(rotmat: Tensor) -> Tensor:
+    """(...,3,3) -> unit quaternions (...,4) with w >= 0.
+
+    Each of the four components is in turn the pivot (Shepperd's method) and the row with the largest pivot is taken,
+    so nothing small is ever divided by.
+    """
+    m = rotmat
+    m00, m11, m22 = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
+    # The symmetric matrix 4 q q^T, row by row.
+    wx, wy, wz = m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]
+    xy, xz, yz = m[..., 0, 1] + m[..., 1, 0], m[..., 0, 2] + m[..., 2, 0], m[..., 1, 2] + m[..., 2, 1]
+    diagonal = torch.stack([1 + m00 + m11 + m22, 1 + m00 - m11 - m22, 1 - m00 + m11 - m22, 1 - m00 - m11 + m22], -1)
+    rows = torch.stack(
+        [
+            torch.stack([diagonal[..., 0], wx, wy, wz], -1),
+            torch.stack([wx, diagonal[..., 1], xy, xz], -1),
+            torch.stack([wy, xy, diagonal[..., 2], yz], -1),
+            torch.stack([wz, xz, yz, diagonal[..., 3]], -1),
+        ],
+        -2,
+    )
+    pivot = diagonal.argmax(-1)[..., None, None].expand(*rows.shape[:-2], 1, 4)
+    quaternion = torch.nn.functional.normalize(rows.gather(-2, pivot).squeeze(-2), dim=-1)
+    return torch.where(quaternion[..., :1] < 0, -quaternion, quaternion)
+
+
+def quaternion_to_rotmat(quaternion: Tensor) -> Tensor:
+    """(...,4) quaternions of any length but zero -> (...,3,3)."""
+    w, x, y, z = torch.nn.functional.normalize(quaternion, dim=-1).unbind(-1)
+    flat = [
+        1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
+        2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
+        2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
+    ]  # fmt: skip
+    return torch.stack(flat, -1).unflatten(-1, (3, 3))
+
+
+def quaternion_to_axis_angle(quaternion: Tensor) -> Tensor:
+    """(...,4) unit quaternions -> rotation vectors (...,3) in radians, at most pi long."""
+    quaternion = torch.where(quaternion[..., :1] < 0, -quaternion, quaternion)
+    w, v = quaternion[..., 0], quaternion[..., 1:]
+    sine = (v * v).sum(-1).clamp_min(torch.finfo(v.dtype).tiny).sqrt()
+    half = torch.atan2(sine, w)
+    # For tiny turns half/sine is 1 (w is 1); dividing two underflowing numbers is avoided.
+    small = sine < 1e-7
+    factor = torch.where(small, 2.0 * torch.ones_like(sine), 2 * half / torch.where(small, 1.0, sine))
+    return v * factor[..., None]
+
+
+def rotmat_to_axis_angle(rotmat: Tensor) -> Tensor:
+    """(...,3,3) -> (...,3) rotation vectors in radians, at most pi long; exact near 0 and near pi."""
+    return quaternion_to_axis_angle(rotmat_to_quaternion(rotmat))
+
+
+def pose6d_to_rotmat(pose6d: Tensor) -> Tensor:
+    """(...,6) -> (...,3,3), (Zhou et al., 2019) with the layout of the official GLoT code.
+
+    The six numbers viewed as (3,2) are the first two *columns* of the matrix, made orthonormal by Gram-Schmidt.
+    """
+    columns = pose6d.unflatten(-1, (3, 2))
+    normalize = torch.nn.functional.normalize
+    first = normalize(columns[..., 0], dim=-1)
+    second = columns[..., 1] - (first * columns[..., 1]).sum(-1, keepdim=True) * first
+    second = normalize(second, dim=-1)
+    return torch.stack([first, second, torch.linalg.cross(first, second)], -1)
+
+
+def rotmat_to_pose6d(rotmat: Tensor) -> Tensor:
+    """(...,3,3) -> (...,6): the first two columns, row by row; the inverse of `pose6d_to_rotmat`."""
+    return rotmat[..., :, :2].flatten(-2)
+
+
+def geodesic_angle(a: Tensor, b: Tensor) -> Tensor:
+    """(...,) angle in radians, 0 to pi, between rotations a and b (...,3,3).
+
+    2 asin(|a-b|_F / (2 sqrt 2)) is precise for small angles, where the arc cosine of the trace is not; it loses
+    precision only within about 1e-3 of pi.
+    """
+    difference = a - b
+    squared = (difference * difference).sum((-2, -1)) / 8  # sin^2 of half the angle
+    sine = squared.clamp_min(torch.finfo(a.dtype).tiny).sqrt()
+    cosine = (1 - squared).clamp_min(torch.finfo(a.dtype).tiny).sqrt()
+    return 2 * torch.atan2(sine, cosine)
+
+
+def project_to_rotmat(matrix: Tensor) -> Tensor:
+    """(...,3,3) any matrix -> the nearest rotation in the Frobenius norm (SVD, determinant +1)."""
+    u, _, vh = torch.linalg.svd(matrix)
+    sign = torch.ones_like(matrix[..., 0])
+    sign = torch.cat([sign[..., :2], torch.det(u @ vh)[..., None].sign()], -1)
+    return u @ (sign[..., :, None] * vh)
+
+
+def mean_rotmat(rotmat: Tensor, weight: Tensor | None = None, dim: int = 0) -> Tensor:
+    """Chordal mean of rotations (...,3,3) along the leading dimension `dim` (counted from the front).
+
+    weight: broadcastable to rotmat.shape[:-2], non-negative, or None for equal weights.
+    """
+    if weight is not None:
+        rotmat = rotmat * weight[..., None, None]
+    return project_to_rotmat(rotmat.sum(dim))
+
+
+def slerp(a: Tensor, b: Tensor, fraction: Tensor) -> Tensor:
+    """Rotations (...,3,3) at `fraction` (...,) of the shortest way from a (0) to b (1)."""
+    step = rotmat_to_axis_angle(a.transpose(-1, -2) @ b)
+    return a @ axis_angle_to_rotmat(step * fraction[..., None])
