@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from glot_cli.pipeline.boxes import box_overlap
+from glot_cli.pipeline.boxes import Array, box_overlap
+
+DUPLICATE_IOU = 0.7
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,49 +58,60 @@ def concatenate(pieces: Sequence[Tracklet]) -> Tracklet:
     return whole.take(order[first])
 
 
-def _shared_rows(a: Tracklet, b: Tracklet) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
-    _, rows_a, rows_b = np.intersect1d(a.frames, b.frames, assume_unique=True, return_indices=True)
-    return rows_a, rows_b
+def _covered(strong: Tracklet, weak: Tracklet, max_gap: float) -> tuple[NDArray[np.bool_], Array]:
+    """Where `strong` is present at weak's frames (n,), gaps up to max_gap frames filled, and its boxes (n,4) there."""
+    after = np.searchsorted(strong.frames, weak.frames)  # == len(strong) past the end
+    before = np.searchsorted(strong.frames, weak.frames, side="right") - 1  # -1 ahead of the start
+    inside = (before >= 0) & (after < len(strong))
+    gap = strong.frames[np.minimum(after, len(strong) - 1)] - strong.frames[np.maximum(before, 0)]
+    at = np.clip(weak.frames, strong.start, strong.end)
+    return inside & (gap <= max_gap), np.stack([np.interp(at, strong.frames, edge) for edge in strong.boxes.T], axis=1)
 
 
-def _same_person(strong: Tracklet, weak: Tracklet) -> bool:
-    """Whether `weak` shows the person of `strong` wherever both exist."""
-    rows_strong, rows_weak = _shared_rows(strong, weak)
-    if not len(rows_strong):
+def _same_person(weak: Tracklet, strong: Tracklet, covered: NDArray[np.bool_], expected: Array) -> bool:
+    """Whether `weak` shows the person of `strong` where both exist."""
+    if not covered.any():
         return False
-    iou, inside = box_overlap(strong.boxes[rows_strong], weak.boxes[rows_weak])
-    if iou.mean() > 0.7:
+    iou, inside = box_overlap(expected[covered], weak.boxes[covered].astype(float))
+    if iou.mean() > DUPLICATE_IOU:
         return True
     # A part of a person (upper body, legs) taken for another: lies within the whole for nearly all of its life and
     # is less certain. Someone who really stands behind or in front comes out of the box sooner or later.
-    nested = np.mean(inside > 0.9) > 0.7 and len(rows_weak) > 0.7 * len(weak)
-    return bool(nested and weak.scores.mean() < 0.8 * strong.scores[rows_strong].mean())
+    nested = np.mean(inside > 0.9) > 0.7 and covered.mean() > 0.7
+    return bool(nested and weak.scores.mean() < 0.8 * strong.scores.mean())
 
 
-def remove_duplicates(tracklets: Sequence[Tracklet]) -> tuple[list[Tracklet], int]:
+def remove_duplicates(tracklets: Sequence[Tracklet], max_gap: float = 0) -> tuple[list[Tracklet], int]:
     """Leave one tracklet where two show the same person at the same time.
 
-    Duplicates are those with a mean IoU above 0.7 over the frames they share, and less certain ones nested in another
-    for most of their life. Of such a pair, the one with the smaller sum of scores loses the shared frames; what it
-    has before and after stays as pieces of its own, for `join_pieces`. Returns the tracklets and how many lost frames.
+    Duplicates are those with a mean IoU above 0.7 over the time they share, and less certain ones nested in another
+    for most of their life. Tracklets are taken to be present in gaps of up to max_gap frames. Of such a pair, the one
+    with the smaller sum of scores is dissolved: what fills the other's gaps goes there, what lies outside of the
+    other's time stays as pieces of its own (for joining), the rest goes. Returns the tracklets and how many dissolved.
     """
-    queue = sorted(tracklets, key=lambda t: float(t.scores.sum()))  # strongest at the end
+    queue = sorted(tracklets, key=_weight)  # strongest at the end
     kept: list[Tracklet] = []
-    removed = 0
+    dissolved = 0
     while queue:
         weak = queue.pop()
         for index, strong in enumerate(kept):
-            if strong.start > weak.end or weak.start > strong.end or not _same_person(strong, weak):
+            if strong.start > weak.end or weak.start > strong.end:
                 continue
-            removed += 1
-            shared = np.isin(weak.frames, strong.frames)
-            before, after = ~shared & (weak.frames < strong.start), ~shared & (weak.frames > strong.end)
-            within = ~(shared | before | after)  # fills gaps of the strong one
-            if within.any():
-                kept[index] = concatenate([strong, weak.take(within)])
-            queue += [weak.take(rows) for rows in (before, after) if rows.any()]
-            queue.sort(key=lambda t: float(t.scores.sum()))
+            covered, expected = _covered(strong, weak, max_gap)
+            if not _same_person(weak, strong, covered, expected):
+                continue
+            dissolved += 1
+            fits = box_overlap(expected, weak.boxes.astype(float))[0] > 0.5
+            fills = covered & fits & ~np.isin(weak.frames, strong.frames)
+            if fills.any():
+                kept[index] = concatenate([strong, weak.take(fills)])
+            runs = np.split(np.arange(len(weak)), np.flatnonzero(np.diff(covered)) + 1)
+            queue = sorted([*queue, *(weak.take(rows) for rows in runs if not covered[rows[0]])], key=_weight)
             break
         else:
             kept.append(weak)
-    return kept, removed
+    return kept, dissolved
+
+
+def _weight(tracklet: Tracklet) -> float:
+    return float(tracklet.scores.sum())

@@ -154,7 +154,7 @@ def clean_tracks(
     """
     if min_frames is None:
         min_frames = default_min_frames(fps)
-    tracklets, duplicates = remove_duplicates([t for t in tracklets if len(t)])
+    tracklets, duplicates = remove_duplicates(tracklets, MAX_FILLED_GAP_S * fps + detect_every)
     tracklets, joined, resolved = _repair(tracklets, fps, detect_every, image_size)
     lasting = [t for t in tracklets if not _is_fleeting(t, min_frames, frame_count, detect_every)]
     certain = [t for t in lasting if not _is_uncertain(t, fps, detect_every)]
