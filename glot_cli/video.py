@@ -158,6 +158,8 @@ def _between(
     end: float | None,
 ) -> Iterator[Frame]:
     """Keep the frames of [start, end) and turn only those into RGB."""
+    first = None if start is None else Fraction(start).limit_denominator(1_000_000)  # 0.1 is a tenth here
+    stop = None if end is None else Fraction(end).limit_denominator(1_000_000)
     origin: Fraction | None = None
     found = False
     seconds = Fraction(0)
@@ -165,9 +167,9 @@ def _between(
         for index, pts, time_base, picture in frames:
             origin = pts * time_base if origin is None else origin
             seconds = pts * time_base - origin
-            if end is not None and seconds >= end:
+            if stop is not None and seconds >= stop:
                 break
-            if start is None or seconds >= start:
+            if first is None or seconds >= first:
                 found = True
                 yield Frame(index, pts, time_base, picture())
     if not found:
@@ -434,6 +436,7 @@ class VideoWriter:
         self._audio: _AudioCopier | None = None
         self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
         try:
+            self._partial.touch()  # PyAV opens it only with the first frame, too late to say that it cannot be made
             self._container: av.container.OutputContainer | None = av.open(
                 os.path.abspath(self._partial), "w", format="mp4", options={"movflags": "+faststart"}
             )

@@ -10,8 +10,8 @@ import numpy as np
 
 # (direction towards the light in the camera's OpenCV frame, strength): the key from above left and behind the camera,
 # a fill from the right, and a rim from above behind the person that parts them from what is behind.
-_LIGHTS = (((-0.5, -0.8, -1.0), 0.72), ((1.0, -0.1, -0.7), 0.26), ((0.3, -1.0, 0.8), 0.30))
-_SKY, _GROUND = 0.30, 0.14  # ambient light from above and from below
+_LIGHTS = (((-0.5, -0.8, -1.0), 0.80), ((1.0, -0.1, -0.7), 0.26), ((0.3, -1.0, 0.8), 0.30))
+_SKY, _GROUND = 0.24, 0.09  # ambient light from above and from below
 _GLOSS, _GLOSS_POWER = 0.10, 24.0  # of the key light
 
 _UNIT_LIGHTS = np.array([np.array(to) / np.linalg.norm(to) for to, _ in _LIGHTS], dtype=np.float32)
