@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
+from glot_cli.render.blend import blend_over
 from glot_cli.render.geometry import View, bounds_centre, front_view, side_view
 from glot_cli.render.scene import MeshScene
 
@@ -56,10 +56,3 @@ class Painter:
     def close(self) -> None:
         """Free what the driver holds."""
         self._scene.close()
-
-
-def blend_over(target: np.ndarray, rgba: np.ndarray) -> None:
-    """Put (h, w, 4) uint8 pixels, colour already multiplied by alpha, over `target` (h, w, 3) uint8, in place."""
-    transparency = cv2.cvtColor(255 - np.ascontiguousarray(rgba[..., 3]), cv2.COLOR_GRAY2RGB)
-    behind = cv2.multiply(np.ascontiguousarray(target), transparency, scale=1 / 255)
-    target[:] = cv2.add(behind, cv2.cvtColor(np.ascontiguousarray(rgba), cv2.COLOR_RGBA2RGB))
