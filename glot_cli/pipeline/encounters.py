@@ -107,7 +107,6 @@ def resolve_encounters(
     if not loose:
         return list(tracklets), 0
     source = np.array(origin)
-    was_cut = np.bincount(source)[source] > 1
     earlier, later, cost = join_costs(
         pieces,
         fps=fps,
@@ -115,8 +114,6 @@ def resolve_encounters(
         max_gap_s=MAX_MEETING_S + REACH_S,
         image_size=image_size,
     )
-    concerned = was_cut[earlier] | was_cut[later]
-    earlier, later, cost = earlier[concerned], later[concerned], cost[concerned]
     # Pieces of one tracklet stay together unless others fit better, however sudden the turn during the meeting.
     stays = later == earlier + 1
     stays &= source[earlier] == source[later]

@@ -124,11 +124,11 @@ def join_costs(
 
 
 def best_links(
-    earlier: NDArray[np.integer], later: NDArray[np.integer], cost: Array, count: int
+    earlier: NDArray[np.integer], later: NDArray[np.integer], cost: Array, count: int, limit: float = JOIN_LIMIT
 ) -> NDArray[np.integer]:
-    """Successor (count,) of each tracklet, -1 for none, minimising the total cost with JOIN_LIMIT for every end."""
+    """Successor (count,) of each tracklet, -1 for none, minimising the total cost (`limit` for every -1)."""
     successor = np.full(count, -1)
-    cheap = cost < JOIN_LIMIT
+    cheap = cost < limit
     earlier, later, cost = earlier[cheap], later[cheap], cost[cheap]
     if not len(cost):
         return successor
@@ -140,10 +140,10 @@ def best_links(
         rows, row = np.unique(earlier[member], return_inverse=True)
         columns, column = np.unique(later[member], return_inverse=True)
         # Extra columns at the limit: the price of leaving a row without a successor.
-        table = np.full((len(rows), len(columns) + len(rows)), JOIN_LIMIT)
+        table = np.full((len(rows), len(columns) + len(rows)), limit)
         table[row, column] = cost[member]
         for r, c in zip(*linear_sum_assignment(table), strict=True):
-            if table[r, c] < JOIN_LIMIT:
+            if table[r, c] < limit:
                 successor[rows[r]] = columns[c]
     return successor
 
@@ -166,11 +166,13 @@ def join_pieces(
     detect_every: int,
     max_gap_s: float,
     image_size: tuple[int, int],
+    limit: float = JOIN_LIMIT,
     solid_only: bool = False,
 ) -> tuple[list[Tracklet], int]:
     """Join pieces of one person over gaps up to max_gap_s seconds, as one assignment over all pieces.
 
-    solid_only leaves out pieces of fewer than SOLID detections. Returns the pieces and the number of joints.
+    limit: the cost beyond which a join is refused. solid_only leaves out pieces of fewer than SOLID detections.
+    Returns the pieces and the number of joints.
     """
     candidates = [piece for piece in pieces if len(piece) >= SOLID or not solid_only]
     rest = [piece for piece in pieces if len(piece) < SOLID and solid_only]
@@ -179,5 +181,5 @@ def join_pieces(
     earlier, later, cost = join_costs(
         candidates, fps=fps, detect_every=detect_every, max_gap_s=max_gap_s, image_size=image_size
     )
-    successor = best_links(earlier, later, cost, len(candidates))
+    successor = best_links(earlier, later, cost, len(candidates), limit)
     return chain_pieces(candidates, successor) + rest, int(np.sum(successor >= 0))

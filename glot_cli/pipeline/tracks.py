@@ -5,6 +5,7 @@ Works offline on the whole clip; pure functions on arrays.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,10 @@ from glot_cli.pipeline.joining import join_pieces
 from glot_cli.pipeline.tracklets import Tracklet, remove_duplicates
 
 MAX_FILLED_GAP_S = 1.0  # longer gaps split a track into segments
-# Short gaps are closed first: their joints are certain, and they give the longer ones better velocities to go by.
-JOIN_GAPS_S = (0.4, 1.2, 2.5)
+# Gaps are closed in the order of certainty, which gives the later ones better velocities to go by. In long gaps all
+# pieces compete at once: of two people who vanish together, the one found first need not be the one lost first.
+SHORT_GAP_S, SURE_LIMIT = 0.4, 4.0
+LONG_GAP_S = 2.5
 # Who is seen within this (or two detections) of the clip's first or last frame is there from the first or to the last.
 CLIP_EDGE_S = 0.25
 DEFAULT_MIN_S = 0.4
@@ -65,22 +68,12 @@ def _repair(
     tracklets: list[Tracklet], fps: float, detect_every: int, image_size: tuple[int, int]
 ) -> tuple[list[Tracklet], int, int]:
     """Join what belongs together, undo swaps. Returns tracklets, number of joints, number of identities changed."""
-    first, *longer = JOIN_GAPS_S
-    tracklets, joined = join_pieces(
-        tracklets, fps=fps, detect_every=detect_every, max_gap_s=first, image_size=image_size
-    )
+    join = partial(join_pieces, fps=fps, detect_every=detect_every, image_size=image_size)
+    tracklets, sure = join(tracklets, max_gap_s=SHORT_GAP_S, limit=SURE_LIMIT)
     tracklets, changed = resolve_encounters(tracklets, fps=fps, detect_every=detect_every, image_size=image_size)
-    for max_gap_s in longer:
-        tracklets, more = join_pieces(
-            tracklets,
-            fps=fps,
-            detect_every=detect_every,
-            max_gap_s=max_gap_s,
-            image_size=image_size,
-            solid_only=True,
-        )
-        joined += more
-    return tracklets, joined, changed
+    tracklets, short = join(tracklets, max_gap_s=SHORT_GAP_S)
+    tracklets, long = join(tracklets, max_gap_s=LONG_GAP_S, solid_only=True)
+    return tracklets, sure + short + long, changed
 
 
 def build_track(
