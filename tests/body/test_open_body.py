@@ -1,0 +1,151 @@
+"""The open body as shipped: geometry, symmetry, joints, landmarks."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from glot_cli.body.joints import COMMON_JOINTS, SMPL_JOINTS, SMPL_MIRROR, SMPL_PARENTS, common_joints
+from glot_cli.body.model import Body, read_body_arrays
+
+FILE = Path(__file__).parents[2] / "weights" / "open_body.npz"
+J = {name: i for i, name in enumerate(SMPL_JOINTS)}
+
+
+@pytest.fixture(scope="module")
+def arrays() -> dict[str, np.ndarray]:
+    return read_body_arrays(FILE)
+
+
+@pytest.fixture(scope="module")
+def body(arrays) -> Body:
+    return Body(arrays)
+
+
+@pytest.fixture(scope="module")
+def shapes(body) -> tuple[np.ndarray, np.ndarray]:
+    """Rest vertices and joints of 200 random people."""
+    betas = torch.randn(200, 10, generator=torch.Generator().manual_seed(0))
+    return body.rest_vertices(betas).numpy(), body.rest_joints(betas).numpy()
+
+
+def test_size_and_types(arrays, body):
+    assert FILE.stat().st_size < 6_000_000
+    assert 6500 < body.num_vertices < 7500 and body.num_betas == 10 and body.parents == SMPL_PARENTS
+    assert arrays["v_template"].dtype == np.float32 and arrays["kintree_table"].dtype == np.uint32
+
+
+def test_weights_and_regressors_are_convex(arrays):
+    for name in ("weights", "J_regressor", "J_regressor_extra"):
+        assert arrays[name].min() >= 0
+        np.testing.assert_allclose(arrays[name].sum(1), 1, atol=1e-5)
+    assert (arrays["J_regressor"] > 0).sum(1).max() < 600  # sparse, as SMPL's
+
+
+def test_rest_pose_is_the_smpl_t_pose(body):
+    """Directions of the motion-capture skeleton: legs straight down, arms straight out, pelvis at the origin."""
+    joints = body.joint_template.numpy()
+    assert np.abs(joints[0]).max() < 1e-4
+
+    def direction(a: str, b: str) -> np.ndarray:
+        d = joints[J[b]] - joints[J[a]]
+        return d / np.linalg.norm(d)
+
+    for side, x in (("left", 1), ("right", -1)):
+        for a, b, wanted in (
+            ("hip", "knee", [0, -1, 0]),
+            ("knee", "ankle", [0, -1, 0]),
+            ("shoulder", "elbow", [x, 0, 0]),
+            ("elbow", "wrist", [x, 0, 0]),
+            ("wrist", "hand", [x, 0, 0]),
+        ):
+            cosine = direction(f"{side}_{a}", f"{side}_{b}") @ wanted
+            assert np.degrees(np.arccos(min(cosine, 1))) < 1.0, (side, a, b)
+        toes = direction(f"{side}_ankle", f"{side}_foot")
+        assert toes[2] > 0.7 and abs(toes[0]) < 0.2  # feet point forward, +z
+    vertices = body.template_planes.numpy().T
+    floor = vertices[:, 1].min()
+    for name in ("left_foot", "right_foot"):
+        assert 0 < joints[J[name], 1] - floor < 0.06
+
+
+def test_exact_left_right_symmetry(arrays, body):
+    mirror = arrays["mirror_vertices"].astype(int)
+    np.testing.assert_array_equal(mirror[mirror], np.arange(body.num_vertices))
+    flip = np.array([-1, 1, 1])
+    np.testing.assert_allclose(arrays["v_template"][mirror] * flip, arrays["v_template"], atol=1e-6)
+    np.testing.assert_allclose(arrays["shapedirs"][mirror] * flip[:, None], arrays["shapedirs"], atol=1e-6)
+    np.testing.assert_allclose(arrays["weights"][mirror][:, list(SMPL_MIRROR)], arrays["weights"], atol=1e-6)
+    joints = body.joint_template.numpy()
+    np.testing.assert_allclose(joints[list(SMPL_MIRROR)] * flip, joints, atol=1e-5)
+
+
+def test_people_have_human_sizes(shapes):
+    vertices, joints = shapes
+    stature = np.ptp(vertices[..., 1], axis=1)
+    assert 1.62 < stature.mean() < 1.78 and 0.07 < stature.std() < 0.16
+    assert stature.min() > 1.25 and stature.max() < 2.2
+    thigh = np.linalg.norm(joints[:, J["left_knee"]] - joints[:, J["left_hip"]], axis=1)
+    assert (thigh / stature > 0.19).all() and (thigh / stature < 0.29).all()  # Drillis & Contini: 0.245
+    assert np.abs(joints[:, 0]).max() < 0.02  # the pelvis hardly leaves the origin with shape
+
+
+def test_joints_lie_inside_the_body(shapes, body):
+    vertices, joints = shapes
+    for name in ("left_knee", "left_ankle", "left_elbow", "left_wrist", "neck", "left_hip"):
+        joint = joints[:, J[name]]
+        owned = body.weight_planes[J[name]].numpy() > 0.05  # reaches a little past the joint on both sides
+        part = vertices[:, owned]
+        assert (part.min(1) < joint).all() and (joint < part.max(1)).all(), name
+
+
+def test_faces_point_outwards_and_close(body):
+    vertices, faces = body.template_planes.numpy().T.astype(float), body.faces
+    a, b, c = (vertices[faces[:, i]] for i in range(3))
+    volume = np.einsum("ij,ij->", a, np.cross(b, c)) / 6
+    assert 0.05 < volume < 0.11  # m^3; negative if the faces were inside out
+    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
+    _, count = np.unique(edges, axis=0, return_counts=True)
+    assert count.max() == 2 and (count == 1).sum() < 100  # open only behind the eyes
+    assert set(np.unique(faces)) == set(range(body.num_vertices))
+
+
+def test_landmarks_are_where_they_say(arrays):
+    points = arrays["v_template"]
+    at = {str(n): points[i] for n, i in zip(arrays["landmark_names"], arrays["landmark_vertices"], strict=True)}
+    assert len(at) == len(arrays["landmark_names"]) == 31
+    for name, point in at.items():
+        if name.startswith("left_"):
+            assert point[0] > 0
+            np.testing.assert_allclose(at["right_" + name[5:]], point * [-1, 1, 1], atol=1e-6)
+    assert at["nose"][0] == pytest.approx(0, abs=1e-4)
+    assert at["nose"][2] > at["left_eye"][2] > at["left_ear"][2]
+    assert at["left_eye_inner"][0] < at["left_eye"][0] < at["left_eye_outer"][0] < at["left_ear"][0]
+    assert at["left_eye"][1] > at["nose"][1] > at["left_mouth"][1]
+    assert at["left_big_toe"][0] < at["left_small_toe"][0] and at["left_heel"][2] < at["left_small_toe"][2]
+    assert at["left_middle_tip"][0] > at["left_index_knuckle"][0] > at["left_thumb_joint"][0]
+    # Palms face down: thumb in front, little finger behind.
+    assert at["left_thumb_tip"][2] > at["left_index_knuckle"][2] > at["left_pinky_knuckle"][2]
+
+
+def test_regions_cover_the_body(arrays):
+    region = arrays["region_names"][arrays["vertex_region"]]
+    heights = {n: arrays["v_template"][region == n][:, 1].mean() for n in arrays["region_names"]}
+    assert heights["hair"] > heights["eye"] > heights["lips"] > heights["torso"] > heights["pelvis_thigh"]
+    assert heights["pelvis_thigh"] > heights["shin"] > heights["foot"]
+
+
+def test_common_joints_stand_in_order(body):
+    output = body(torch.eye(3).repeat(1, 24, 1, 1), torch.zeros(1, 10))
+    joints = dict(zip(COMMON_JOINTS, common_joints(body, output)[0].numpy(), strict=True))
+    assert len(joints) == 14
+    for side in ("left", "right"):
+        heights = [joints[f"{side}_{n}"][1] for n in ("ankle", "knee", "hip", "shoulder")]
+        assert heights == sorted(heights)
+        assert (joints[f"{side}_wrist"][0] > 0) == (side == "left")
+        smpl = output.joints[0, J[f"{side}_knee"]].numpy()
+        np.testing.assert_allclose(joints[f"{side}_knee"], smpl, atol=1e-6)
+    top = output.vertices[0, :, 1].max().item()
+    assert top - 0.02 < joints["head_top_lsp"][1] <= top
+    assert joints["left_shoulder"][1] < joints["neck_lsp"][1] < joints["head_top_lsp"][1] - 0.15
