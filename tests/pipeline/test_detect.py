@@ -85,7 +85,7 @@ def test_boxes_do_not_overlap_across_classes(bus):
     (boxes,) = PersonDetector(None, WEIGHTS, confidence=0.01, image_size=320)([bus])
     assert len(boxes) > 4
     shared = overlaps(boxes, boxes) - np.eye(len(boxes))
-    assert shared.max() <= 0.6 + 1e-4
+    assert shared.max() <= 0.65  # 0.6 before boxes are cut at the edges of the frame
 
 
 def test_batches_of_several_sizes_keep_their_order(bus):
