@@ -296,7 +296,7 @@ def _check_file(path: Path) -> None:
 def _video_stream(container: Any, path: Path) -> Any:
     """The first stream that is a moving picture."""
     for stream in container.streams.video:
-        if stream.codec_context is not None and not int(stream.disposition) & _ATTACHED_PICTURE:
+        if stream.codec_context is not None and not stream.disposition.value & _ATTACHED_PICTURE:
             return stream
     if container.streams.audio:
         raise GlotError(f"{path}: holds sound but no video; give a file with a picture")
