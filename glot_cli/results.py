@@ -50,13 +50,19 @@ FIELDS: dict[str, Field] = {
 
 @dataclass(frozen=True)
 class Meta:
-    """What the rows are about. fps as a fraction; focal_length in pixels; hashes are SHA-256."""
+    """What the rows are about.
+
+    video: file name; source: its full path on the machine that ran; fps: a fraction as text; frame_count frames from
+    start_frame on were looked at; focal_length in pixels, principal point at the image centre; hashes are SHA-256.
+    """
 
     video: str
+    source: str
     width: int
     height: int
     fps: str
     frame_count: int
+    start_frame: int
     focal_length: float
     body_model: str
     body_model_sha256: str
@@ -121,7 +127,8 @@ class Result:
         rows_of = dict(self.by_frame())
         nobody = np.array([], dtype=np.intp)
         folder.mkdir(parents=True, exist_ok=True)
-        for frame in range(self.meta.frame_count):
+        first = self.meta.start_frame
+        for frame in range(first, first + self.meta.frame_count):
             rows = rows_of.get(frame, nobody)
             arrays = {name: values[rows] for name, values in self.arrays.items()}
             write_npz(folder / f"{frame:06d}.npz", {**arrays, "meta": meta}, compress=False)
@@ -156,8 +163,9 @@ def write_npz(path: Path, arrays: dict[str, NDArray[Any]], compress: bool = True
         aside.write_bytes(buffer.getbuffer())
         aside.replace(path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
         raise GlotError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def load_result(path: str | Path) -> Result:

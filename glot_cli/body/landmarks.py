@@ -9,35 +9,35 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from glot_cli.body.joints import SMPL_MIRROR, SMPL_PARENTS
+
 # Joint and offset (metres, in the joint's rest frame: x to the body's left, y up, z forward) of the nose and of the
 # left side's landmarks, in BlazePose's order; the right side mirrors them.
-NOSE = (15, (0.0, 0.001, 0.122))
+NOSE = (15, (0.0, 0.021, 0.087))
 LEFT = {
-    "eye_inner": (15, (0.017, 0.038, 0.093)),
-    "eye": (15, (0.029, 0.044, 0.095)),
-    "eye_outer": (15, (0.042, 0.040, 0.089)),
-    "ear": (15, (0.073, 0.025, 0.010)),
-    "mouth": (15, (0.022, -0.029, 0.097)),
-    "shoulder": (16, (0.0, 0.0, 0.0)),
-    "elbow": (18, (0.0, 0.0, 0.0)),
-    "wrist": (20, (0.0, 0.0, 0.0)),
-    "pinky": (22, (-0.018, 0.0, -0.039)),
-    "index": (22, (-0.001, 0.001, 0.026)),
-    "thumb": (20, (0.058, -0.012, 0.049)),
-    "hip": (1, (0.0, 0.0, 0.0)),
-    "knee": (4, (0.0, 0.0, 0.0)),
-    "ankle": (7, (0.0, 0.0, 0.0)),
-    "heel": (7, (0.012, -0.043, -0.053)),
-    "foot_index": (10, (-0.021, 0.009, 0.071)),
+    "eye_inner": (15, (0.012, 0.045, 0.064)),
+    "eye": (15, (0.020, 0.044, 0.061)),
+    "eye_outer": (15, (0.029, 0.043, 0.056)),
+    "ear": (15, (0.044, 0.019, 0.019)),
+    "mouth": (15, (0.013, -0.015, 0.075)),
+    "shoulder": (16, (-0.018, -0.011, 0.008)),
+    "elbow": (18, (0.008, -0.001, 0.019)),
+    "wrist": (20, (0.021, -0.005, 0.001)),
+    "pinky": (22, (-0.023, -0.014, -0.016)),
+    "index": (22, (-0.018, -0.010, 0.008)),
+    "thumb": (20, (0.060, -0.016, 0.015)),
+    "hip": (1, (-0.029, -0.025, 0.021)),
+    "knee": (4, (-0.009, -0.020, -0.004)),
+    "ankle": (7, (-0.004, 0.033, 0.017)),
+    "heel": (7, (-0.012, -0.021, -0.026)),
+    "foot_index": (10, (-0.003, 0.014, 0.025)),
 }
-MIRROR_JOINT = (0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22)
-PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
 
 
 def attachments() -> tuple[Tensor, Tensor]:
     """Joint (33,) int64 and offset (33, 3) float32 of every landmark, in BlazePose's order."""
     left = list(LEFT.values())
-    right = [(MIRROR_JOINT[joint], (-x, y, z)) for joint, (x, y, z) in left]
+    right = [(SMPL_MIRROR[joint], (-x, y, z)) for joint, (x, y, z) in left]
     eyes = [*left[:3], *right[:3]]
     pairs = [pair for both in zip(left[3:], right[3:], strict=True) for pair in both]
     rows = [NOSE, *eyes, *pairs]
@@ -66,5 +66,5 @@ def global_rotations(rotmat: Tensor) -> Tensor:
     """Rotations of the bones in the body's frame from local ones: (B, 24, 3, 3) -> (B, 24, 3, 3)."""
     bones: list[Tensor] = [rotmat[:, 0]]
     for joint in range(1, rotmat.shape[1]):
-        bones.append(bones[PARENTS[joint]] @ rotmat[:, joint])
+        bones.append(bones[SMPL_PARENTS[joint]] @ rotmat[:, joint])
     return torch.stack(bones, 1)

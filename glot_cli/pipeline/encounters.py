@@ -14,7 +14,9 @@ from glot_cli.pipeline.boxes import box_overlap, fill_frames
 from glot_cli.pipeline.joining import JOIN_LIMIT, SOLID, best_links, chain_pieces, join_costs
 from glot_cli.pipeline.tracklets import Tracklet, concatenate
 
-MEETING_IOU = 0.25
+# A meeting lasts while boxes overlap by the first; only those that reach the second leave doubt about who is who:
+# people who meet, shake hands and turn back are told apart by their boxes, and their motion would mislead.
+MEETING_IOU, MEETING_PEAK_IOU = 0.25, 0.5
 # People who stay together for longer are followed better from frame to frame than by extrapolation.
 MAX_MEETING_S = 2.0
 REACH_S = 0.4  # how far beyond its ends a tracklet is thought to go on: people vanish behind each other
@@ -38,7 +40,11 @@ def _meetings(tracklets: Sequence[Tracklet], fps: float, detect_every: int) -> l
                 fill_frames(t.frames, t.boxes, np.clip(frames, t.start - reach, t.end + reach), fps) for t in (a, b)
             ]
             iou, _ = box_overlap(*boxes)
-            near = frames[iou > MEETING_IOU]
+            runs = np.split(np.arange(len(frames)), np.flatnonzero(np.diff(iou > MEETING_IOU)) + 1)
+            close = [run for run in runs if iou[run].max(initial=0) > MEETING_PEAK_IOU]
+            if not close:
+                continue
+            near = frames[np.concatenate(close)]
             meeting[i] |= np.isin(a.frames, near)
             meeting[j] |= np.isin(b.frames, near)
     return meeting

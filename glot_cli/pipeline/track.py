@@ -25,7 +25,7 @@ class Tracker:
         rate = fps / detect_every
         # Boxes are widened for the matching alone: someone who runs moves by a body's width in 0.15 s, and boxes that
         # do not touch are never matched. The widening follows the time between detections (C-BIoU, Yang et al. 2023).
-        self._widening = min(0.5 / rate, 0.15)  # of the height, each side
+        self._widening = min(1.0 / rate, 0.25)  # of the height, each side
         self._boxes_class = Boxes
         self._tracker = BYTETracker(
             SimpleNamespace(
@@ -39,13 +39,16 @@ class Tracker:
         )
         self._frames: dict[int, list[int]] = {}
         self._rows: dict[int, list[NDArray[np.float32]]] = {}
-        self._descriptors: dict[int, list[NDArray[np.float32]]] = {}
+        self._descriptors: dict[int, list[NDArray[np.floating]]] = {}
 
     def update(
         self, frame_index: int, boxes: NDArray[np.floating], descriptors: NDArray[np.floating] | None = None
     ) -> None:
         """Take the detections of one frame: boxes (N,5) x1,y1,x2,y2,score in pixels; descriptors (N,D) optional."""
         boxes = np.asarray(boxes, np.float32).reshape(-1, 5)
+        sound = np.isfinite(boxes).all(axis=1) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        boxes = boxes[sound]
+        descriptors = None if descriptors is None else np.asarray(descriptors, np.float32)[sound]
         widened = boxes[:, :4].copy()
         margin = self._widening * (boxes[:, 3] - boxes[:, 1])
         widened[:, 0] -= margin
@@ -62,7 +65,7 @@ class Tracker:
             self._frames.setdefault(track.track_id, []).append(frame_index)
             self._rows.setdefault(track.track_id, []).append(boxes[row])
             if descriptors is not None:
-                self._descriptors.setdefault(track.track_id, []).append(np.asarray(descriptors[row], np.float32))
+                self._descriptors.setdefault(track.track_id, []).append(descriptors[row])
 
     def finish(self) -> list[Tracklet]:
         """All tracklets so far, in the order in which they began."""

@@ -27,6 +27,7 @@ class TrainConfig:
     """A training run on simulated landmarks.
 
     motions: motion files, relative to the configuration. rendered: files of rendered pairs mixed in (see `pairs`).
+    initial: GLoT weights to start from, instead of random ones.
     steps, batch_size: updates, windows in each. learning_rate falls by cosine to a tenth after `warmup` steps.
     mask_ratio: share of frames hidden from the global branch; mask_probability: share of batches that hide any.
     rendered_share: share of a batch drawn from rendered pairs; residual_share: share of the simulated windows whose
@@ -35,7 +36,7 @@ class TrainConfig:
 
     motions: tuple[Path, ...] = ()
     rendered: tuple[Path, ...] = ()
-    body: Path | None = None
+    initial: Path | None = None
     steps: int = 50_000
     batch_size: int = 64
     learning_rate: float = 1e-4

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..body.model import Body
 from ..features.blazepose import Landmarks, join, unpack
 from .config import TrainConfig
-from .landmarks import LandmarkModel
+from ..body.landmarks import LandmarkModel
 from .motions import Motions
 from .pairs import Pairs
 from .simulate import Seen, Truth, corrupt, observe

@@ -21,7 +21,7 @@ from ..models.config import GLoTConfig
 from ..models.global_motion import random_masking
 from ..models.glot import GLoT, initialise
 from ..models.regressors import State
-from ..weights import save_glot
+from ..weights import load_glot, save_glot
 from .config import TrainConfig
 from .data import Batches
 from .losses import Prediction, loss_terms, total
@@ -73,7 +73,10 @@ class Trainer:
         self.device = torch.device(device)
         torch.manual_seed(config.seed)
         self.model = GLoT(config.model)
-        initialise(self.model, mean_state(config.model))
+        if config.initial is not None:
+            self.model.load_state_dict(load_glot(config.initial).state_dict())
+        else:
+            initialise(self.model, mean_state(config.model))
         self.model.to(self.device).train()
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.body = body.to(self.device)

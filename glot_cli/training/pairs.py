@@ -12,7 +12,7 @@ from torch import Tensor
 from ..body.model import Body
 from ..body.rotations import pose6d_to_rotmat
 from ..errors import GlotError
-from .landmarks import LandmarkModel
+from ..body.landmarks import LandmarkModel
 from .simulate import Placed, Seen, Truth, measure
 
 # Arrays of a file of pairs, N frames: how the bodies were placed (see `Placed`), and the features seen.

@@ -17,7 +17,7 @@ from ..body.model import Body
 from ..body.rotations import axis_angle_to_rotmat
 from ..camera import project_pinhole, ray_rotation
 from ..features.blazepose import SWAP, Landmarks, join, unpack
-from .landmarks import LandmarkModel
+from ..body.landmarks import LandmarkModel
 
 CENTRE = torch.zeros(2)  # principal point; pixels count from it, and the focal length is 1 "pixel": sizes are angles
 
@@ -43,13 +43,13 @@ class Viewing:
 class Noise:
     """Errors of the imitated landmark network. Image errors are shares of half the crop side, world errors metres."""
 
-    slow2d: float = 0.016
-    fast2d: float = 0.006
-    slow3d: float = 0.030
-    fast3d: float = 0.008
-    depth_gain: float = 2.2  # errors along the view are this much larger
-    tilt_std: float = 8.0  # degrees, the whole world skeleton turned
-    scale_std: float = 0.08
+    slow2d: float = 0.030
+    fast2d: float = 0.008
+    slow3d: float = 0.045
+    fast3d: float = 0.010
+    depth_gain: float = 1.8  # errors along the view are this much larger
+    tilt_std: float = 9.0  # degrees, the whole world skeleton turned
+    scale_std: float = 0.10
     level_std: float = 0.45  # of the log of a window's overall noise level
     wrong_joint: float = 0.06  # share of windows in which limbs are badly wrong for a while
     swapped: float = 0.03

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..body.joints import SMPL_MIRROR
 from ..body.rotations import axis_angle_to_rotmat, pose6d_to_rotmat
 from .motions import Motions
 
-MIRROR = (0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22)
 ARMS = {"left": (13, 16, 18, 20, 22), "right": (14, 17, 19, 21, 23)}
 LEGS = (1, 2, 4, 5, 7, 8, 10, 11)
 UPPER = (3, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23)
@@ -30,7 +30,7 @@ VARIATION = (
 class Augmentation:
     """How often and how far windows are varied. Speeds are multiples of the clip's own (60 fps video: 0.5)."""
 
-    speed: tuple[float, float] = (0.45, 1.5)
+    speed: tuple[float, float] = (0.45, 1.8)
     mirror: float = 0.5
     swap_arms: float = 0.25
     swap_one_arm: float = 0.2
@@ -80,7 +80,7 @@ def cut_windows(
 def mirror_rotmat(rotmat: Tensor) -> Tensor:
     """The same motion in a mirror (left and right exchanged): (..., 24, 3, 3)."""
     sign = torch.tensor([-1.0, 1.0, 1.0], dtype=rotmat.dtype)
-    return rotmat[..., MIRROR, :, :] * sign[:, None] * sign
+    return rotmat[..., SMPL_MIRROR, :, :] * sign[:, None] * sign
 
 
 def vary(rotmat: Tensor, scale: tuple[float, float], generator: torch.Generator) -> Tensor:

@@ -27,7 +27,7 @@ from glot_cli.body.rotations import rotmat_to_pose6d
 from glot_cli.features.blazepose import BlazePoseFeatures
 from glot_cli.render.context import RENDER_FLAGS, RegionRenderer, open_platform
 from glot_cli.render.geometry import NormalMap
-from glot_cli.training.landmarks import LandmarkModel
+from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.training.motions import load_motions
 from glot_cli.training.simulate import Placed, Viewing, place
 from glot_cli.training.windows import Augmentation, sample_windows
@@ -168,7 +168,7 @@ def main() -> None:
 
     folder = shipped_folder()
     body = Body.load(folder / "open_body.npz")
-    landmarks = LandmarkModel.load(folder / "landmarks.npz")
+    landmarks = LandmarkModel()
     with np.load(folder / "open_body.npz", allow_pickle=False) as file:
         regions, names = file["vertex_region"].astype(int), [str(n) for n in file["region_names"]]
     network = BlazePoseFeatures(folder / "blazepose_full.safetensors")

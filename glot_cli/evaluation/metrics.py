@@ -1,0 +1,40 @@
+"""Errors of joints: MPJPE, PA-MPJPE, acceleration. Arrays in, arrays out; metres in, metres out."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+
+
+def mpjpe(predicted: Array, truth: Array) -> Array:
+    """Mean distance of joints (N, K, 3), per frame: (N,). Centre both on the same root first."""
+    return np.linalg.norm(predicted - truth, axis=-1).mean(-1)
+
+
+def similarity_align(predicted: Array, truth: Array) -> Array:
+    """Predicted joints (N, K, 3) moved, turned and scaled onto the truth by least squares (Umeyama 1991), per frame."""
+    mean_p, mean_t = predicted.mean(1, keepdims=True), truth.mean(1, keepdims=True)
+    p, t = predicted - mean_p, truth - mean_t
+    u, s, vt = np.linalg.svd(np.einsum("nki,nkj->nij", t, p))
+    sign = np.ones_like(s)
+    sign[:, -1] = np.sign(np.linalg.det(u @ vt))  # no reflections
+    rotation = (u * sign[:, None]) @ vt
+    scale = (s * sign).sum(-1) / np.square(p).sum((1, 2))
+    return scale[:, None, None] * np.einsum("nij,nkj->nki", rotation, p) + mean_t
+
+
+def pa_mpjpe(predicted: Array, truth: Array) -> Array:
+    """MPJPE after `similarity_align`, per frame: (N,)."""
+    return mpjpe(similarity_align(predicted, truth), truth)
+
+
+def acceleration(joints: Array) -> Array:
+    """Mean size of the second difference of joints (N, K, 3): (N-2,), metres per frame squared."""
+    return np.linalg.norm(np.diff(joints, 2, axis=0), axis=-1).mean(-1)
+
+
+def acceleration_error(predicted: Array, truth: Array) -> Array:
+    """Mean distance between the second differences of joints (N, K, 3): (N-2,), metres per frame squared."""
+    return np.linalg.norm(np.diff(predicted, 2, axis=0) - np.diff(truth, 2, axis=0), axis=-1).mean(-1)

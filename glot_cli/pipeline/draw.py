@@ -1,0 +1,127 @@
+"""Draw a record over its video: no network is needed, only the body model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from glot_cli.body.model import Body
+from glot_cli.body.rotations import axis_angle_to_rotmat
+from glot_cli.errors import GlotError
+from glot_cli.pipeline.boxes import whittaker
+from glot_cli.pipeline.progress import Progress
+from glot_cli.render import Renderer, output_size
+from glot_cli.results import Result
+from glot_cli.video import Frame, VideoWriter, probe, read_frames
+
+CHUNK = 8  # frames whose bodies are posed in one batch
+PIVOT_CUTOFF_HZ = 0.3  # the side view follows the people slowly
+
+
+def draw(
+    result: Result,
+    video: Path,
+    target: Path,
+    body: Body,
+    *,
+    style: str = "overlay",
+    progress: Progress,
+    warn: Callable[[str], None],
+) -> int:
+    """Draw every frame of the record into an H.264 video `target`; the number of frames drawn.
+
+    Raises GlotError when the video is not the one the record was made from, or nothing can be drawn or written.
+    """
+    meta = result.meta
+    info = probe(video)
+    if (info.width, info.height) != (meta.width, meta.height):
+        raise GlotError(
+            f"{video}: is {info.width}x{info.height}, but the result was made from {meta.width}x{meta.height}; "
+            "give the original with --video"
+        )
+    width, height = output_size(style, info.width, info.height)
+    pivots = _pivots(result)
+    stamps: list[int] = []
+    with (
+        Renderer(body.faces, info.width, info.height, meta.focal_length, style) as renderer,
+        VideoWriter(
+            target,
+            width,
+            height,
+            time_base=info.time_base,
+            fps=info.fps,
+            audio_from=video if info.has_audio else None,
+            sample_aspect_ratio=info.sample_aspect_ratio,
+            warn=warn,
+        ) as writer,
+        progress.stage("draw", meta.frame_count) as bar,
+    ):
+        written = 0
+
+        def write(picture: NDArray[np.uint8]) -> None:
+            nonlocal written
+            writer.write(picture, stamps[written])
+            written += 1
+            bar.update()
+
+        for frame, vertices, people in _posed(result, _covered(result, video, warn), body):
+            stamps.append(frame.pts)
+            if renderer.pending == 3:
+                write(renderer.collect())
+            renderer.submit(frame.image, vertices, people, pivots.get(frame.index))
+        while renderer.pending:
+            write(renderer.collect())
+    return written
+
+
+def _covered(result: Result, video: Path, warn: Callable[[str], None]) -> Iterator[Frame]:
+    """The frames of the video that the record speaks of."""
+    first, last = result.meta.start_frame, result.meta.start_frame + result.meta.frame_count - 1
+    for frame in read_frames(video, warn=warn):
+        if frame.index > last:
+            return
+        if frame.index >= first:
+            yield frame
+
+
+def _posed(
+    result: Result, frames: Iterator[Frame], body: Body
+) -> Iterator[tuple[Frame, NDArray[np.float32], NDArray[np.int32]]]:
+    """(frame, vertices (P, V, 3) metres in the camera's frame, person ids (P,)) for every frame."""
+    rows_of = dict(result.by_frame())
+    nobody = np.array([], dtype=np.intp)
+    while chunk := list(islice(frames, CHUNK)):
+        rows = [rows_of.get(frame.index, nobody) for frame in chunk]
+        every = np.concatenate(rows)
+        vertices = pose_bodies(body, result, every)
+        for frame, part, points in zip(
+            chunk, rows, np.split(vertices, np.cumsum([len(r) for r in rows])[:-1]), strict=True
+        ):
+            yield frame, points, result.person[part]
+
+
+@torch.inference_mode()
+def pose_bodies(body: Body, result: Result, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Vertices (R, V, 3) in the camera's frame, metres, of some rows of a record."""
+    if not len(rows):
+        return np.zeros((0, body.num_vertices, 3), np.float32)
+    rotmat = axis_angle_to_rotmat(torch.from_numpy(result.pose[rows]))
+    vertices = body(rotmat, torch.from_numpy(result.betas[rows])).vertices
+    return np.asarray(vertices + torch.from_numpy(result.transl[rows])[:, None])
+
+
+def _pivots(result: Result) -> dict[int, NDArray[np.float64]]:
+    """The point each frame's side view turns around: the middle of the people, followed slowly."""
+    frames, where = np.unique(result.frame, return_inverse=True)
+    if not len(frames):
+        return {}
+    total = np.zeros((len(frames), 3))
+    np.add.at(total, where, result.transl)
+    middle = total / np.bincount(where)[:, None]
+    smooth = whittaker(middle, PIVOT_CUTOFF_HZ / float(result.meta.frame_rate))
+    return dict(zip(frames.tolist(), smooth, strict=True))

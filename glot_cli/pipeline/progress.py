@@ -1,0 +1,51 @@
+"""How long each stage of a run takes: bars for people, timings for the record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tqdm import tqdm
+
+
+class Progress:
+    """Times stages and shows a bar for each on standard error, unless quiet or standard error is no terminal."""
+
+    def __init__(self, label: str = "", quiet: bool = False) -> None:
+        self._label = label
+        self._quiet = quiet
+        self.stages: dict[str, dict[str, float]] = {}  # seconds, frames and frames per second of each
+
+    @contextmanager
+    def stage(self, name: str, total: int | None = None) -> Iterator[Any]:
+        """A bar to `update()` once a frame."""
+        bar = tqdm(
+            total=total,
+            desc=f"{self._label} {name}".strip(),
+            unit="frame",
+            disable=True if self._quiet else None,
+            dynamic_ncols=True,
+        )
+        counter = _Counter(bar)
+        begin = time.perf_counter()
+        with bar:
+            yield counter
+        seconds = time.perf_counter() - begin
+        row = {"seconds": round(seconds, 3)}
+        if counter.count:
+            row |= {"frames": counter.count, "fps": round(counter.count / max(seconds, 1e-9), 2)}
+        self.stages[name] = row
+
+
+class _Counter:
+    """Counts whether or not the bar is shown: a disabled tqdm does not."""
+
+    def __init__(self, bar: Any) -> None:
+        self._bar = bar
+        self.count = 0
+
+    def update(self, count: int = 1) -> None:
+        self.count += count
+        self._bar.update(count)

@@ -1,0 +1,386 @@
+"""A whole run: video in, record and overlay out. Reads the video once for tracks, once for features, once to draw."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from glot_cli import __version__
+from glot_cli.body.rotations import rotmat_to_axis_angle
+from glot_cli.camera import project_pinhole
+from glot_cli.errors import GlotError, UsageError
+from glot_cli.features.crops import extract_crops
+from glot_cli.pipeline.draw import draw
+from glot_cli.pipeline.lift import Lifted, estimate, place
+from glot_cli.pipeline.models import Models, load_models, pick_device
+from glot_cli.pipeline.progress import Progress
+from glot_cli.pipeline.track import Tracker
+from glot_cli.pipeline.tracks import Track, clean_tracks
+from glot_cli.presets import PRESETS
+from glot_cli.render import probe_backend
+from glot_cli.results import Meta, Result, empty_arrays
+from glot_cli.video import Frame, VideoInfo, probe, read_frames
+
+log = logging.getLogger(__name__)
+
+PARAMS, OVERLAY, FRAMES, RUN = "params.npz", "overlay.mp4", "frames", "run.json"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run can be told; the command line's options, one by one.
+
+    focal: pixels, None for the image diagonal. start, end: seconds. detect_every: frames. min_frames: None for 0.4 s.
+    """
+
+    preset: str = "open"
+    detector: str | None = None
+    device: str = "auto"
+    batch_size: int = 16
+    detect_every: int = 3
+    min_frames: int | None = None
+    max_people: int | None = None
+    focal: float | None = None
+    start: float | None = None
+    end: float | None = None
+    edges: str = "replicate"
+    style: str = "overlay"
+    render: bool = True
+    frames: bool = True
+    overwrite: bool = False
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise UsageError(f"--preset {self.preset}: unknown; there is {', '.join(PRESETS)}")
+        for name in ("batch_size", "detect_every"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"--{name.replace('_', '-')} must be 1 or more")
+        if self.focal is not None and not self.focal > 0:
+            raise UsageError("--focal must be more than 0 pixels")
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise UsageError("--end must be later than --start")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one video. folder holds the files; result is None where the video was skipped."""
+
+    video: Path
+    folder: Path
+    people: int
+    frames: int
+    seconds: float
+    skipped: bool = False
+    overlay: Path | None = None
+    warnings: list[str] = field(default_factory=list)
+
+
+def output_folders(videos: Sequence[Path], out: Path) -> list[Path]:
+    """Where each video's results go: `out`/<name without suffix>. Raises UsageError where two would share a folder."""
+    folders: dict[Path, Path] = {}
+    for video in videos:
+        name = video.resolve().name if video.is_dir() else video.stem
+        folder = out / (name or "video")
+        if folder in folders:
+            raise UsageError(f"{folders[folder]} and {video} would both write {folder}; rename one or run them apart")
+        folders[folder] = video
+    return list(folders)
+
+
+class Runner:
+    """Runs videos one after the other with models that are loaded once, when the first video needs them."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.device = pick_device(options.device)
+        self._models: Models | None = None
+        self._backend: str | None = None
+
+    @property
+    def models(self) -> Models:
+        if self._models is None:
+            self._models = load_models(PRESETS[self.options.preset], self.device, self.options.detector)
+        return self._models
+
+    def run(self, video: Path, folder: Path) -> Outcome:
+        """One video. Raises GlotError; parameters that were finished before a fault stay on disk."""
+        options = self.options
+        if (done := self._finished(video, folder)) is not None:
+            return done
+        begin = time.perf_counter()
+        warnings: list[str] = []
+
+        def warn(message: str) -> None:
+            if message not in warnings:
+                warnings.append(message)
+
+        info = probe(video)
+        _make_folder(folder)
+        if options.render and self._backend is None:
+            self._backend = probe_backend()
+        progress = Progress(video.name, options.quiet)
+        with progress.stage("load"):
+            models = self.models
+        tracks, seen, counts = self._track(video, info, models, progress, warn)
+        features = self._features(video, tracks, seen, models, progress)
+        with progress.stage("lift") as bar:
+            result = self._lift(video, info, tracks, seen, features, models)
+            bar.update(len(result))
+        if not tracks:
+            warn(f"{video}: no person found in {len(seen.times)} frames; nothing is drawn over them")
+        with progress.stage("save"):
+            result.save(folder / PARAMS)
+            if options.frames:
+                _replace_folder(result, folder / FRAMES)
+        overlay = None
+        if options.render:
+            overlay = folder / OVERLAY
+            draw(result, video, overlay, models.body, style=options.style, progress=progress, warn=warn)
+        seconds = time.perf_counter() - begin
+        report = {
+            "video": str(video.resolve()),
+            "options": asdict(options),
+            "device": self.device,
+            "renderer": self._backend if options.render else None,
+            "people": len(tracks),
+            "frames": len(seen.times),
+            "rows": len(result),
+            "tracking": counts,
+            "seconds": round(seconds, 3),
+            "fps": round(len(seen.times) / seconds, 2),
+            "stages": progress.stages,
+            "warnings": warnings,
+            "program_version": __version__,
+        }
+        _write_json(folder / RUN, report)
+        return Outcome(video, folder, len(tracks), len(seen.times), seconds, False, overlay, warnings)
+
+    def _finished(self, video: Path, folder: Path) -> Outcome | None:
+        """The outcome of an earlier run of the same video, None where there is none or it is to be replaced.
+
+        Raises GlotError when the folder holds the result of another video.
+        """
+        if self.options.overwrite or not (folder / RUN).is_file():
+            return None
+        try:
+            report = json.loads((folder / RUN).read_text(encoding="utf-8"))
+            same = Path(report["video"]) == video.resolve()
+            outcome = Outcome(video, folder, report["people"], report["frames"], report["seconds"], skipped=True)
+        except (OSError, ValueError, KeyError):
+            return None
+        if not same:
+            raise GlotError(f"{folder}: holds the result of {report['video']}; choose another --out or use --overwrite")
+        return outcome
+
+    def _track(
+        self, video: Path, info: VideoInfo, models: Models, progress: Progress, warn: Callable[[str], None]
+    ) -> tuple[list[Track], Seen, dict[str, int]]:
+        """First pass: every person's boxes in every frame."""
+        options = self.options
+        fps = float(info.fps)
+        tracker = Tracker(fps, options.detect_every)
+        seen = Seen()
+        batch: list[Frame] = []
+
+        def detect() -> None:
+            for frame, boxes in zip(batch, models.detector([f.image for f in batch]), strict=True):
+                tracker.update(frame.index - seen.first, boxes)
+            batch.clear()
+
+        with progress.stage("detect and track", info.frames) as bar:
+            for number, frame in enumerate(read_frames(video, options.start, options.end, warn=warn)):
+                seen.add(frame)
+                if number % options.detect_every == 0:
+                    batch.append(frame)
+                    if len(batch) == DETECTOR_BATCH:
+                        detect()
+                bar.update()
+            if batch:
+                detect()
+        tracks, counts = clean_tracks(
+            tracker.finish(),
+            fps=fps,
+            frame_count=len(seen.times),
+            detect_every=options.detect_every,
+            min_frames=options.min_frames,
+            max_people=options.max_people,
+            crop_scale=models.preset.crop_scale,
+            image_size=(info.width, info.height),
+        )
+        if any(counts.values()):
+            log.info("%s: %s", video, ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in counts.items() if n))
+        return tracks, seen, counts
+
+    def _features(
+        self, video: Path, tracks: list[Track], seen: Seen, models: Models, progress: Progress
+    ) -> list[NDArray[np.float32]]:
+        """Second pass: the feature of every crop, (n, F) for each track."""
+        features = [np.zeros((len(t.frames), models.features.feature_dim), np.float32) for t in tracks]
+        rows_of: dict[int, list[tuple[int, int]]] = {}
+        for number, track in enumerate(tracks):
+            for row, frame in enumerate(track.frames.tolist()):
+                rows_of.setdefault(frame, []).append((number, row))
+        if not rows_of:
+            return features
+        crops: list[NDArray[np.uint8]] = []
+        places: list[tuple[int, int]] = []
+
+        def extract() -> None:
+            for (number, row), feature in zip(places, models.features(np.concatenate(crops)).numpy(), strict=True):
+                features[number][row] = feature
+            crops.clear()
+            places.clear()
+
+        last = max(rows_of)
+        with progress.stage("features", len(seen.times)) as bar:
+            for frame in read_frames(video, self.options.start, self.options.end):
+                index = frame.index - seen.first
+                if index > last:
+                    break
+                rows = rows_of.get(index)
+                if rows:
+                    boxes = np.stack([tracks[number].crops[row] for number, row in rows])
+                    crops.append(extract_crops(frame.image, boxes, models.features.crop_size))
+                    places.extend(rows)
+                    if len(places) >= self.options.batch_size:
+                        extract()
+                bar.update()
+            if places:
+                extract()
+        return features
+
+    def _lift(
+        self,
+        video: Path,
+        info: VideoInfo,
+        tracks: list[Track],
+        seen: Seen,
+        features: list[NDArray[np.float32]],
+        models: Models,
+    ) -> Result:
+        """GLoT over every track, and the record of all."""
+        options, preset = self.options, models.preset
+        fps = float(info.fps)
+        focal = options.focal or float(np.hypot(info.width, info.height))
+        centre = torch.tensor([info.width / 2, info.height / 2])
+        step = 1 if preset.window_fps is None else max(1, round(fps / preset.window_fps))
+        parts = []
+        for track, feature in zip(tracks, features, strict=True):
+            values = torch.from_numpy(feature)
+            segment = torch.from_numpy(track.segment)
+            state = estimate(models.glot, values, segment, step=step, edges=options.edges)  # type: ignore[arg-type]
+            lifted = place(
+                state,
+                values,
+                torch.from_numpy(track.crops),
+                segment,
+                models.body,
+                models.landmarks,
+                focal=focal,
+                centre=centre,
+                fps=fps,
+            )
+            parts.append(_rows(track, lifted, seen, focal, centre))
+        arrays = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]} if parts else empty_arrays()
+        meta = Meta(
+            video=video.name,
+            source=str(video.resolve()),
+            width=info.width,
+            height=info.height,
+            fps=str(Fraction(info.fps)),
+            frame_count=len(seen.times),
+            start_frame=seen.first,
+            focal_length=focal,
+            body_model=preset.body if preset.body else "",
+            body_model_sha256=models.body_hash,
+            preset=preset.name,
+            weights=models.hashes,
+            program_version=__version__,
+        )
+        return Result(arrays, meta)
+
+
+DETECTOR_BATCH = 4  # frames; more does not pay on a CPU, and a 4K frame is 25 MB
+
+
+class Seen:
+    """The frames that the first pass saw: number of the first, time of each in seconds."""
+
+    def __init__(self) -> None:
+        self.first = 0
+        self.times: list[float] = []
+
+    def add(self, frame: Frame) -> None:
+        if not self.times:
+            self.first = frame.index
+        self.times.append(float(frame.time))
+
+
+def _rows(track: Track, lifted: Lifted, seen: Seen, focal: float, centre: torch.Tensor) -> dict[str, NDArray[Any]]:
+    """One person's rows of the record."""
+    count = len(track.frames)
+    moved = lifted.joints + lifted.transl[:, None]
+    return {
+        "frame": (track.frames + seen.first).astype(np.int32),
+        "person": np.full(count, track.person, np.int32),
+        "time": np.asarray(seen.times)[track.frames],
+        "pose": rotmat_to_axis_angle(lifted.rotmat).numpy().astype(np.float32),
+        "betas": lifted.betas.expand(count, -1).numpy().astype(np.float32),
+        "betas_frame": lifted.betas_frame.numpy().astype(np.float32),
+        "camera": lifted.camera.numpy().astype(np.float32),
+        "camera_network": lifted.camera_network.numpy().astype(np.float32),
+        "box": track.crops.astype(np.float32),
+        "transl": lifted.transl.numpy().astype(np.float32),
+        "joints3d": (lifted.joints - lifted.joints[:, :1]).numpy().astype(np.float32),
+        "joints2d": project_pinhole(moved, focal, centre).numpy().astype(np.float32),
+        "score": track.score.astype(np.float32),
+        "interpolated": track.interpolated,
+    }
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the output folder and see that it can be written, before anything long begins."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        trial = folder / f".{os.getpid()}.part"
+        trial.touch()
+        trial.unlink()
+    except OSError as error:
+        raise GlotError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
+
+
+def _replace_folder(result: Result, folder: Path) -> None:
+    """Write the files of every frame aside and swap the whole folder in."""
+    aside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    try:
+        result.save_frames(aside)
+        shutil.rmtree(folder, ignore_errors=True)
+        aside.rename(folder)
+    except OSError as error:
+        raise GlotError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _write_json(path: Path, report: dict[str, Any]) -> None:
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        aside.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        aside.replace(path)
+    except OSError as error:
+        raise GlotError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
+    finally:
+        aside.unlink(missing_ok=True)
