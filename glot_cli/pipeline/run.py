@@ -29,7 +29,7 @@ from glot_cli.pipeline.progress import Progress
 from glot_cli.pipeline.track import Tracker
 from glot_cli.pipeline.tracks import Track, clean_tracks
 from glot_cli.presets import PRESETS
-from glot_cli.render import probe_backend
+from glot_cli.rendering import probe_backend
 from glot_cli.results import Meta, Result, empty_arrays
 from glot_cli.video import Frame, VideoInfo, probe, read_frames
 
@@ -76,7 +76,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one video. folder holds the files; result is None where the video was skipped."""
+    """What became of one video. folder holds the files; fault says why there is no overlay although one was wanted."""
 
     video: Path
     folder: Path
@@ -85,6 +85,7 @@ class Outcome:
     seconds: float
     skipped: bool = False
     overlay: Path | None = None
+    fault: str | None = None
     warnings: list[str] = field(default_factory=list)
 
 
@@ -108,6 +109,7 @@ class Runner:
         self.device = pick_device(options.device)
         self._models: Models | None = None
         self._backend: str | None = None
+        self._no_backend: str | None = None
 
     @property
     def models(self) -> Models:
@@ -129,8 +131,8 @@ class Runner:
 
         info = probe(video)
         _make_folder(folder)
-        if options.render and self._backend is None:
-            self._backend = probe_backend()
+        if options.render:
+            self._find_backend()
         progress = Progress(video.name, options.quiet)
         with progress.stage("load"):
             models = self.models
@@ -146,7 +148,7 @@ class Runner:
             if options.frames:
                 _replace_folder(result, folder / FRAMES)
         overlay = None
-        if options.render:
+        if options.render and not self._no_backend:
             overlay = folder / OVERLAY
             draw(result, video, overlay, models.body, style=options.style, progress=progress, warn=warn)
         seconds = time.perf_counter() - begin
@@ -155,6 +157,7 @@ class Runner:
             "options": asdict(options),
             "device": self.device,
             "renderer": self._backend if options.render else None,
+            "fault": self._no_backend,
             "people": len(tracks),
             "frames": len(seen.times),
             "rows": len(result),
@@ -166,7 +169,19 @@ class Runner:
             "program_version": __version__,
         }
         _write_json(folder / RUN, report)
-        return Outcome(video, folder, len(tracks), len(seen.times), seconds, False, overlay, warnings)
+        return Outcome(
+            video, folder, len(tracks), len(seen.times), seconds, False, overlay, self._no_backend, warnings
+        )
+
+    def _find_backend(self) -> None:
+        """See that meshes can be drawn before the networks run for minutes; if not, say so and go on without."""
+        if self._backend or self._no_backend:
+            return
+        try:
+            self._backend = probe_backend()
+        except GlotError as error:
+            self._no_backend = str(error)
+            log.error("glot: %s; parameters are computed all the same", error)
 
     def _finished(self, video: Path, folder: Path) -> Outcome | None:
         """The outcome of an earlier run of the same video, None where there is none or it is to be replaced.
@@ -177,6 +192,8 @@ class Runner:
             return None
         try:
             report = json.loads((folder / RUN).read_text(encoding="utf-8"))
+            if report["fault"]:
+                return None
             same = Path(report["video"]) == video.resolve()
             outcome = Outcome(video, folder, report["people"], report["frames"], report["seconds"], skipped=True)
         except (OSError, ValueError, KeyError):

@@ -25,8 +25,8 @@ import pyrender
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import rotmat_to_pose6d
 from glot_cli.features.blazepose import BlazePoseFeatures
-from glot_cli.render.context import RENDER_FLAGS, RegionRenderer, open_platform
-from glot_cli.render.geometry import NormalMap
+from glot_cli.rendering.context import RENDER_FLAGS, RegionRenderer, open_platform
+from glot_cli.rendering.geometry import NormalMap
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.training.motions import load_motions
 from glot_cli.training.simulate import Placed, Viewing, place

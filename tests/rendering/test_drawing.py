@@ -16,8 +16,8 @@ import pytest
 import trimesh
 
 from glot_cli.errors import GlotError
-from glot_cli.render import Renderer, client, probe_backend
-from glot_cli.render.colours import person_colour
+from glot_cli.rendering import Renderer, client, probe_backend
+from glot_cli.rendering.colours import person_colour
 
 WIDTH, HEIGHT, FOCAL = 321, 241, 400.0  # odd, so that a half-pixel error in the centre would show
 SPHERE = trimesh.creation.icosphere(subdivisions=3)
@@ -223,7 +223,7 @@ def test_death_of_the_worker_is_a_clear_error(backend: str) -> None:
 
 PARENT = """
 import sys, numpy as np
-from glot_cli.render import Renderer
+from glot_cli.rendering import Renderer
 if __name__ == "__main__":
     with Renderer(np.array([[0, 1, 2]]), 64, 64, 64.0, backend=sys.argv[1]) as renderer:
         print(renderer._worker._process.pid, flush=True)
@@ -274,7 +274,7 @@ def test_triton_may_be_imported_before_and_after_drawing(backend: str) -> None:
     pytest.importorskip("triton")
     program = """
 import sys, numpy as np
-from glot_cli.render import Renderer
+from glot_cli.rendering import Renderer
 triangle = np.array([[[0, 0, 3], [0, 1, 3], [1, 0, 3]]], dtype=np.float32)
 def draw():
     with Renderer(np.array([[0, 2, 1], [0, 1, 2]]), 64, 64, 64.0, backend=sys.argv[1]) as renderer:
@@ -290,7 +290,7 @@ assert first.any() and (draw() == first).all()
 
 def test_the_drawing_process_never_loads_torch(backend: str) -> None:
     program = (
-        "import sys, glot_cli.render.worker, glot_cli.render.painter; print({'torch', 'triton'} & set(sys.modules))"
+        "import sys, glot_cli.rendering.worker, glot_cli.rendering.painter; print({'torch', 'triton'} & set(sys.modules))"
     )
     environment = {**os.environ, "PYOPENGL_PLATFORM": backend}
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, env=environment)

@@ -21,15 +21,15 @@ from typing import IO, Any, BinaryIO, cast
 import numpy as np
 
 from glot_cli.errors import GlotError
-from glot_cli.render.channel import create_frame_file, receive, send
-from glot_cli.render.styles import output_size
+from glot_cli.rendering.channel import create_frame_file, receive, send
+from glot_cli.rendering.styles import output_size
 
 START_TIMEOUT = 120.0  # seconds; a busy machine takes ten
 _STOP_TIMEOUT = 5.0  # seconds
 
 # Started with -c rather than -m so that nothing in the user's current folder can stand in for a module of ours.
 _BOOTSTRAP = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from glot_cli.render.worker import main; main()"
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from glot_cli.rendering.worker import main; main()"
 )
 
 Drawing = tuple[np.ndarray, np.ndarray, np.ndarray]  # image (H, W, 3), vertices (P, V, 3), person ids (P,)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from glot_cli.render.blend import blend_over
-from glot_cli.render.geometry import View, bounds_centre, front_view, side_view
-from glot_cli.render.scene import MeshScene
+from glot_cli.rendering.blend import blend_over
+from glot_cli.rendering.geometry import View, bounds_centre, front_view, side_view
+from glot_cli.rendering.scene import MeshScene
 
 _BACKGROUND = (236, 238, 241)  # RGB, of the styles that do not show the video
 

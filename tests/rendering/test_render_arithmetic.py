@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import trimesh
 
-from glot_cli.render import STYLES, output_size
-from glot_cli.render.blend import blend_over
-from glot_cli.render.colours import person_colour
-from glot_cli.render.geometry import NormalMap, covered_region, front_view, side_view, unique_edges
-from glot_cli.render.shading import shade
+from glot_cli.rendering import STYLES, output_size
+from glot_cli.rendering.blend import blend_over
+from glot_cli.rendering.colours import person_colour
+from glot_cli.rendering.geometry import NormalMap, covered_region, front_view, side_view, unique_edges
+from glot_cli.rendering.shading import shade
 
 
 def test_normals_of_a_sphere_point_outwards() -> None:

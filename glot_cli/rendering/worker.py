@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from glot_cli.render.channel import receive, send
+from glot_cli.rendering.channel import receive, send
 
 
 def main() -> None:
@@ -55,8 +55,8 @@ def _prepare(setup: dict[str, Any], faces: np.ndarray) -> tuple[Any, np.ndarray]
     """Open OpenGL, see that it draws, and build the painter and the (slots, H, W, 3) shared pictures."""
     import cv2
 
-    from glot_cli.render.context import open_platform
-    from glot_cli.render.painter import Painter
+    from glot_cli.rendering.context import open_platform
+    from glot_cli.rendering.painter import Painter
 
     cv2.setNumThreads(1)  # blending is a few hundred microseconds; the other cores are busy
     width, height = setup["size"]
@@ -68,8 +68,8 @@ def _prepare(setup: dict[str, Any], faces: np.ndarray) -> tuple[Any, np.ndarray]
 
 def _check_drawing() -> None:
     """Draw a square that half fills a small picture. A driver can open and still draw nothing."""
-    from glot_cli.render.geometry import front_view
-    from glot_cli.render.scene import MeshScene
+    from glot_cli.rendering.geometry import front_view
+    from glot_cli.rendering.scene import MeshScene
 
     scene = MeshScene(np.array([[0, 1, 2], [0, 2, 3]]), 4, 64, 64)
     square = np.array([[[-1, -1, 4], [-1, 1, 4], [1, 1, 4], [1, -1, 4]]], dtype=np.float32)

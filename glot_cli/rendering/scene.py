@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pyrender
 
-from glot_cli.render.colours import person_colour
-from glot_cli.render.context import OCCLUDER, RENDER_FLAGS, PinholeCamera, RegionRenderer, update_vertices
-from glot_cli.render.geometry import NEAR, NormalMap, Region, View, covered_region, unique_edges
-from glot_cli.render.shading import shade
+from glot_cli.rendering.colours import person_colour
+from glot_cli.rendering.context import OCCLUDER, RENDER_FLAGS, PinholeCamera, RegionRenderer, update_vertices
+from glot_cli.rendering.geometry import NEAR, NormalMap, Region, View, covered_region, unique_edges
+from glot_cli.rendering.shading import shade
 
 # OpenGL's camera looks along -z with y up, OpenCV's along +z with y down.
 _OPENCV_TO_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])

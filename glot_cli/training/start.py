@@ -1,0 +1,34 @@
+"""Put a training run together from its configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from .. import weights
+from ..body.landmarks import LandmarkModel
+from ..body.model import Body
+from ..errors import GlotError
+from .config import TrainConfig
+from .data import Batches
+from .loop import train
+from .motions import load_motions
+from .pairs import Pairs
+
+
+def training_body(config: TrainConfig) -> Body:
+    """The body of a run, reduced to the points of its surface that the losses use."""
+    full = Body.load(config.body or weights.locate("open-body"))
+    points = np.random.default_rng(config.seed).choice(full.num_vertices, config.vertices, replace=False)
+    return full.subset(np.sort(points))
+
+
+def start(config: TrainConfig, out: Path, device: str = "cpu", quiet: bool = False) -> Path:
+    """Train by `config`; the path of the weights. Raises GlotError for files that are missing or wrong."""
+    if not config.motions:
+        raise GlotError("no motions to train on; name files in the configuration (motions = [...]) or with --motions")
+    body, landmarks = training_body(config), LandmarkModel()
+    pairs = Pairs.load(config.rendered, body, landmarks) if config.rendered else None
+    batches = Batches(config, load_motions(config.motions, config.model.frames + 1), body, landmarks, pairs)
+    return train(config, out, body, batches, device, quiet)
