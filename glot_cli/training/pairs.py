@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from ..body.model import Body
-from ..body.rotations import pose6d_to_rotmat
+from ..body.rotations import pose6d_to_rotmat, rotmat_to_pose6d
 from ..errors import GlotError
+from ..features.blazepose import SWAP, Landmarks, join, unpack
 from ..body.landmarks import LandmarkModel
 from .simulate import Placed, Seen, Truth, measure
+from .windows import mirror_rotmat
 
 # Arrays of a file of pairs, N frames: how the bodies were placed (see `Placed`), and the features seen.
 ARRAYS = ("pose6d", "betas", "pelvis", "box", "features", "clip")
@@ -41,7 +43,7 @@ class Pairs:
 
     @staticmethod
     def load(paths: Sequence[Path], body: Body, landmarks: LandmarkModel) -> Pairs:
-        """Read and join files of pairs. Raises GlotError where one is not such a file."""
+        """Read and join files of pairs, each also as seen in a mirror. Raises GlotError where one is not such a file."""
         parts: list[dict[str, Tensor]] = []
         clips = 0
         for path in paths:
@@ -50,9 +52,9 @@ class Pairs:
                     part = {name: torch.from_numpy(file[name]) for name in ARRAYS}
             except (OSError, KeyError, ValueError) as error:
                 raise GlotError(f"{path}: not a file of rendered pairs ({error}); make it with the recipe") from error
-            part["clip"] = part["clip"] + clips
-            clips = int(part["clip"].max()) + 1
-            parts.append(part)
+            for side in (part, mirror(part)):
+                parts.append({**side, "clip": side["clip"] + clips})
+                clips += int(part["clip"].max()) + 1
         return Pairs({name: torch.cat([p[name] for p in parts]) for name in ARRAYS}, body, landmarks)
 
     def window_starts(self, frames: int, stride: int = 1) -> Tensor:
@@ -70,3 +72,26 @@ class Pairs:
         index = pick[:, None] + torch.arange(frames)
         placed = Placed(self.rotmat[index], self.betas[pick], self.pelvis[index], self.box[index])
         return self.features[index], measure(placed, body, self.landmarks)[1]
+
+
+def mirror(arrays: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Pairs as they would be had the camera looked into a mirror: left and right exchanged everywhere."""
+    parts = unpack(arrays["features"])
+    flip = torch.tensor([-1.0, 1.0, 1.0])
+    features = join(
+        Landmarks(
+            parts.landmarks2d[:, SWAP] * flip[:2],
+            parts.z[:, SWAP],
+            parts.visibility[:, SWAP],
+            parts.presence[:, SWAP],
+            parts.world[:, SWAP] * flip,
+        )
+    )
+    pose6d = rotmat_to_pose6d(mirror_rotmat(pose6d_to_rotmat(arrays["pose6d"])))
+    return {
+        **arrays,
+        "features": features,
+        "pose6d": pose6d,
+        "pelvis": arrays["pelvis"] * flip,
+        "box": arrays["box"] * flip,
+    }

@@ -19,7 +19,7 @@ from .pairs import Pairs
 
 def training_body(config: TrainConfig) -> Body:
     """The body of a run, reduced to the points of its surface that the losses use."""
-    full = Body.load(config.body or weights.locate("open-body"))
+    full = Body.load(weights.locate("open-body"))
     points = np.random.default_rng(config.seed).choice(full.num_vertices, config.vertices, replace=False)
     return full.subset(np.sort(points))
 
