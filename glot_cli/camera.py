@@ -47,14 +47,12 @@ def ray_rotation(pixels: Tensor, focal: float | Tensor, centre: Tensor) -> Tenso
     )
     x, y, z = ray.unbind(-1)
     k = 1 / (1 + z)  # z > 0: what is seen lies in front of the camera
-    return torch.stack(
-        [1 - x * x * k, -x * y * k, x, -x * y * k, 1 - y * y * k, y, -x, -y, z], dim=-1
-    ).unflatten(-1, (3, 3))
+    return torch.stack([1 - x * x * k, -x * y * k, x, -x * y * k, 1 - y * y * k, y, -x, -y, z], dim=-1).unflatten(
+        -1, (3, 3)
+    )
 
 
-def translation_from_camera(
-    camera: Tensor, box: Tensor, pelvis: Tensor, focal: float, centre: Tensor
-) -> Tensor:
+def translation_from_camera(camera: Tensor, box: Tensor, pelvis: Tensor, focal: float, centre: Tensor) -> Tensor:
     """Translation that puts the body where its weak-perspective camera draws it; exact at the pelvis.
 
     camera (..., 3), box (..., 3), pelvis (..., 3) position of the pelvis joint in the body's own frame, in metres
@@ -66,9 +64,7 @@ def translation_from_camera(
     return torch.cat([(pixel - centre) * depth / focal, depth], dim=-1) - pelvis
 
 
-def camera_from_translation(
-    translation: Tensor, box: Tensor, pelvis: Tensor, focal: float, centre: Tensor
-) -> Tensor:
+def camera_from_translation(translation: Tensor, box: Tensor, pelvis: Tensor, focal: float, centre: Tensor) -> Tensor:
     """Inverse of `translation_from_camera`: the weak-perspective camera (..., 3) that agrees at the pelvis."""
     position = translation + pelvis
     pixel = project_pinhole(position, focal, centre)

@@ -11,13 +11,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import GlotError
+from glot_cli.errors import GlotError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .models.config import GLoTConfig
-    from .models.glot import GLoT
+    from glot_cli.models.config import GLoTConfig
+    from glot_cli.models.glot import GLoT
 
 MANIFEST = "manifest.json"
 
@@ -54,7 +54,9 @@ def manifest() -> dict[str, WeightFile]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
-        raise GlotError(f"{path}: the list of weights is missing or damaged ({error}); install glot-cli again") from error
+        raise GlotError(
+            f"{path}: the list of weights is missing or damaged ({error}); install glot-cli again"
+        ) from error
     return {row["name"]: WeightFile(**row) for row in rows}
 
 
@@ -111,8 +113,8 @@ def load_glot(path: Path) -> GLoT:
     """Read a file written by `save_glot`; the network in evaluation mode, float32, on the CPU. Raises GlotError."""
     from safetensors import SafetensorError, safe_open
 
-    from .models.config import GLoTConfig
-    from .models.glot import GLoT
+    from glot_cli.models.config import GLoTConfig
+    from glot_cli.models.glot import GLoT
 
     try:
         with safe_open(path, framework="pt") as file:

@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..body.joints import common_joints
-from ..body.landmarks import LandmarkModel
-from ..body.model import Body
-from ..body.rotations import pose6d_to_rotmat
-from ..models.fold import FoldedGLoT
-from ..pipeline.lift import estimate, robust_mean
-from ..training.motions import Motions
-from ..training.simulate import Noise, Viewing, corrupt, measure, place
-from .metrics import acceleration_error, mpjpe, pa_mpjpe
+from glot_cli.body.joints import common_joints
+from glot_cli.body.landmarks import LandmarkModel
+from glot_cli.body.model import Body
+from glot_cli.body.rotations import pose6d_to_rotmat
+from glot_cli.evaluation.metrics import acceleration_error, mpjpe, pa_mpjpe
+from glot_cli.models.fold import FoldedGLoT
+from glot_cli.pipeline.lift import estimate, robust_mean
+from glot_cli.training.motions import Motions
+from glot_cli.training.simulate import Noise, Viewing, corrupt, measure, place
 
 HIPS = (2, 3)  # of the 14 common joints
 
@@ -32,9 +32,7 @@ class Errors:
     frames: int
 
 
-def clip_errors(
-    predicted: tuple[Tensor, Tensor], truth: tuple[Tensor, Tensor], body: Body
-) -> dict[str, np.ndarray]:
+def clip_errors(predicted: tuple[Tensor, Tensor], truth: tuple[Tensor, Tensor], body: Body) -> dict[str, np.ndarray]:
     """Errors per frame, metres, of two bodies given as rotmat (N, 24, 3, 3), betas (N, 10)."""
     joints, vertices = [], []
     for rotmat, betas in (predicted, truth):

@@ -123,9 +123,7 @@ class Block(nn.Module):
 class Encoder(nn.Module):
     """Position embedding, a stack of blocks, a final norm."""
 
-    def __init__(
-        self, tokens: int, dim: int, layers: int, heads: int, dropout: float, drop_path: float
-    ) -> None:
+    def __init__(self, tokens: int, dim: int, layers: int, heads: int, dropout: float, drop_path: float) -> None:
         super().__init__()
         self.pos_embed = nn.Parameter(torch.zeros(1, tokens, dim))
         self.pos_drop = nn.Dropout(dropout)

@@ -12,9 +12,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from .config import STATE_DIM
-from .glot import Estimate, GLoT
-from .regressors import State
+from glot_cli.models.config import STATE_DIM
+from glot_cli.models.glot import Estimate, GLoT
+from glot_cli.models.regressors import State
 
 
 def fold_affine(function: Callable[[Tensor], Tensor], inputs: int) -> nn.Linear:
@@ -56,7 +56,7 @@ class FoldedGLoT(nn.Module):
         self.eval().requires_grad_(False)
 
     def embed(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """features (N, F) of single frames -> their embeddings for the two branches, (N, global_dim), (N, local_dim)."""
+        """features (N, F) of single frames -> their embeddings for both branches, (N, global_dim), (N, local_dim)."""
         return self.global_motion.embed(features), self.local_correction.embed(features)
 
     def lift_windows(self, global_frames: Tensor, local_frames: Tensor) -> Estimate:

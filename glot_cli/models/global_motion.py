@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .attention import LAYER_NORM_EPS, Block, Encoder
-from .config import STATE_DIM, GLoTConfig
-from .regressors import IterativeRegressor, State
+from glot_cli.models.attention import LAYER_NORM_EPS, Block, Encoder
+from glot_cli.models.config import STATE_DIM, GLoTConfig
+from glot_cli.models.regressors import IterativeRegressor, State
 
 
 class Masking(NamedTuple):
@@ -25,8 +25,7 @@ def random_masking(noise: Tensor, ratio: float) -> Masking:
 
     noise: (B, T) uniform. Every window keeps the same number of frames, so that the batch stays one array.
     """
-    batch, frames = noise.shape
-    kept = int(frames * (1 - ratio))
+    kept = int(noise.shape[1] * (1 - ratio))
     order = noise.argsort(dim=1)
     restore = order.argsort(dim=1)
     return Masking(order[:, :kept], restore, (restore >= kept).to(noise.dtype))

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
-from .config import STATE_DIM, GLoTConfig
-from .global_motion import GlobalMotion, Masking
-from .local_correction import LocalCorrection
-from .regressors import IterativeRegressor, SpatialRegressor, State
+from glot_cli.models.config import STATE_DIM, GLoTConfig
+from glot_cli.models.global_motion import GlobalMotion, Masking
+from glot_cli.models.local_correction import LocalCorrection
+from glot_cli.models.regressors import IterativeRegressor, SpatialRegressor, State
 
 
 class Estimate(NamedTuple):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .attention import CrossAttention, Encoder
-from .config import GLoTConfig
-from .regressors import SpatialRegressor, State
+from glot_cli.models.attention import CrossAttention, Encoder
+from glot_cli.models.config import GLoTConfig
+from glot_cli.models.regressors import SpatialRegressor, State
 
 
 class LocalCorrection(nn.Module):

@@ -65,4 +65,3 @@ def load_models(preset: Preset, device: str, detector: str | None = None) -> Mod
         landmarks=LandmarkModel(),
         hashes={role: weights.sha256(path) for role, path in paths.items() if path.is_file()},
     )
-

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-from ..errors import GlotError
-from ..models.config import GLoTConfig
-from .losses import LossWeights
-from .simulate import Noise, Viewing
-from .windows import Augmentation
+from glot_cli.errors import GlotError
+from glot_cli.models.config import GLoTConfig
+from glot_cli.training.losses import LossWeights
+from glot_cli.training.simulate import Noise, Viewing
+from glot_cli.training.windows import Augmentation
 
 if sys.version_info >= (3, 11):
     import tomllib

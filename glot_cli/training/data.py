@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..body.model import Body
-from ..features.blazepose import Landmarks, join, unpack
-from .config import TrainConfig
-from ..body.landmarks import LandmarkModel
-from .motions import Motions
-from .pairs import Pairs
-from .simulate import Seen, Truth, corrupt, observe
-from .windows import sample_windows
+from glot_cli.body.landmarks import LandmarkModel
+from glot_cli.body.model import Body
+from glot_cli.features.blazepose import Landmarks, join, unpack
+from glot_cli.training.config import TrainConfig
+from glot_cli.training.motions import Motions
+from glot_cli.training.pairs import Pairs
+from glot_cli.training.simulate import Seen, Truth, corrupt, observe
+from glot_cli.training.windows import sample_windows
 
 
 class Batches:
@@ -35,9 +35,7 @@ class Batches:
         config = self.config
         frames = config.model.frames
         rendered = round(config.rendered_share * config.batch_size) if self.pairs else 0
-        rotmat = sample_windows(
-            self.motions, config.batch_size - rendered, frames, config.augmentation, self.generator
-        )
+        rotmat = sample_windows(self.motions, config.batch_size - rendered, frames, config.augmentation, self.generator)
         seen, truth = observe(rotmat, self.body, self.landmarks, config.viewing, self.generator)
         features = corrupt(seen, config.noise, self.generator)
         if self.residuals is not None:

@@ -14,23 +14,25 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ..body.model import Body
-from ..body.rotations import pose6d_to_rotmat, rotmat_to_pose6d
-from ..camera import project_weak
-from ..models.config import GLoTConfig
-from ..models.global_motion import random_masking
-from ..models.glot import GLoT, initialise
-from ..models.regressors import State
-from ..weights import load_glot, save_glot
-from .config import TrainConfig
-from .data import Batches
-from .losses import Prediction, loss_terms, total
-from .simulate import Truth
+from glot_cli.body.model import Body
+from glot_cli.body.rotations import pose6d_to_rotmat, rotmat_to_pose6d
+from glot_cli.camera import project_weak
+from glot_cli.models.config import GLoTConfig
+from glot_cli.models.global_motion import random_masking
+from glot_cli.models.glot import GLoT, initialise
+from glot_cli.models.regressors import State
+from glot_cli.training.config import TrainConfig
+from glot_cli.training.data import Batches
+from glot_cli.training.losses import Prediction, loss_terms, total
+from glot_cli.training.simulate import Truth
+from glot_cli.weights import load_glot, save_glot
 
 log = logging.getLogger(__name__)
 
 
-def train(config: TrainConfig, out: Path, body: Body, batches: Batches, device: str = "cpu", quiet: bool = False) -> Path:
+def train(
+    config: TrainConfig, out: Path, body: Body, batches: Batches, device: str = "cpu", quiet: bool = False
+) -> Path:
     """Train to `config.steps`, continuing from `out/state.pt` where it exists; the path of the final weights.
 
     Writes to `out`: glot.safetensors (averaged weights when config.ema), state.pt, log.jsonl.
@@ -109,9 +111,7 @@ class Trainer:
             config.robust_loss,
             masking.dropped if masking else None,
         )
-        local_terms = loss_terms(
-            self._predict(estimate.final), _frames(target, near), config.loss, config.robust_loss
-        )
+        local_terms = loss_terms(self._predict(estimate.final), _frames(target, near), config.loss, config.robust_loss)
         loss = total(global_terms) + total(local_terms)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the terms; the paper's are the defaults. `vertices` (not in the paper) uses a subset of the surface."""
+    """Weights of the terms; the paper's are the defaults. `vertices`, not in the paper, uses part of the surface."""
 
     keypoints2d: float = 300.0
     keypoints3d: float = 300.0

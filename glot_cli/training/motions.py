@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..body.rotations import axis_angle_to_rotmat, rotmat_to_pose6d
-from ..errors import GlotError
+from glot_cli.body.rotations import axis_angle_to_rotmat, rotmat_to_pose6d
+from glot_cli.errors import GlotError
 
 FPS = 30.0
 
@@ -72,13 +72,14 @@ def _read(path: Path) -> list[tuple[np.ndarray, str]]:
         cuts = np.flatnonzero(np.diff(index)) + 1
         pieces = np.split(poses.reshape(-1, 24, 3), cuts)
         return [(piece, str(names[index[s]])) for piece, s in zip(pieces, [0, *cuts], strict=True)]
-    if "mocap_framerate" not in arrays and "mocap_frame_rate" not in arrays:
+    rate = arrays.get("mocap_framerate", arrays.get("mocap_frame_rate"))
+    if rate is None:
         raise GlotError(f"{path}: has neither clip_index nor mocap_framerate; give motions in glot's format or AMASS's")
-    return [(_from_amass(poses, float(arrays.get("mocap_framerate", arrays.get("mocap_frame_rate")))), path.stem)]
+    return [(_from_amass(poses, float(rate)), path.stem)]
 
 
 def _from_amass(poses: np.ndarray, fps: float) -> np.ndarray:
-    """SMPL-H or SMPL poses (n, 72 or more) in AMASS's z-up world at any rate -> (m, 24, 3), y up, 30 fps, hands flat."""
+    """SMPL(-H) poses (n, 72 or more) in AMASS's z-up world at any rate -> (m, 24, 3), y up, 30 fps, hands flat."""
     body = poses[:, :66].reshape(len(poses), 22, 3)
     rotmat = axis_angle_to_rotmat(torch.from_numpy(body))
     z_up_to_y_up = torch.tensor([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])

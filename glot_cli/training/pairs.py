@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..body.model import Body
-from ..body.rotations import pose6d_to_rotmat, rotmat_to_pose6d
-from ..errors import GlotError
-from ..features.blazepose import SWAP, Landmarks, join, unpack
-from ..body.landmarks import LandmarkModel
-from .simulate import Placed, Seen, Truth, measure
-from .windows import mirror_rotmat
+from glot_cli.body.landmarks import LandmarkModel
+from glot_cli.body.model import Body
+from glot_cli.body.rotations import pose6d_to_rotmat, rotmat_to_pose6d
+from glot_cli.errors import GlotError
+from glot_cli.features.blazepose import SWAP, Landmarks, join, unpack
+from glot_cli.training.simulate import Placed, Seen, Truth, measure
+from glot_cli.training.windows import mirror_rotmat
 
 # Arrays of a file of pairs, N frames: how the bodies were placed (see `Placed`), and the features seen.
 ARRAYS = ("pose6d", "betas", "pelvis", "box", "features", "clip")
@@ -43,7 +43,7 @@ class Pairs:
 
     @staticmethod
     def load(paths: Sequence[Path], body: Body, landmarks: LandmarkModel) -> Pairs:
-        """Read and join files of pairs, each also as seen in a mirror. Raises GlotError where one is not such a file."""
+        """Read and join files of pairs, each also as seen in a mirror. Raises GlotError where one is none."""
         parts: list[dict[str, Tensor]] = []
         clips = 0
         for path in paths:
@@ -63,9 +63,7 @@ class Pairs:
         whole = self.clip[start] == self.clip[start + frames - 1]
         return start[whole][::stride]
 
-    def draw(
-        self, count: int, frames: int, body: Body, generator: torch.Generator
-    ) -> tuple[Tensor, Truth]:
+    def draw(self, count: int, frames: int, body: Body, generator: torch.Generator) -> tuple[Tensor, Truth]:
         """Random windows: features (count, frames, 264) and their truth."""
         starts = self.window_starts(frames)
         pick = starts[torch.randint(len(starts), (count,), generator=generator)]

@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..body.model import Body
-from ..body.rotations import axis_angle_to_rotmat
-from ..camera import project_pinhole, ray_rotation
-from ..features.blazepose import SWAP, Landmarks, join, unpack
-from ..body.landmarks import LandmarkModel
+from glot_cli.body.landmarks import LandmarkModel
+from glot_cli.body.model import Body
+from glot_cli.body.rotations import axis_angle_to_rotmat
+from glot_cli.camera import project_pinhole, ray_rotation
+from glot_cli.features.blazepose import SWAP, Landmarks, join, unpack
 
 CENTRE = torch.zeros(2)  # principal point; pixels count from it, and the focal length is 1 "pixel": sizes are angles
 
@@ -103,9 +103,7 @@ def observe(
     return measure(place(rotmat, body, landmarks, viewing, generator), body, landmarks)
 
 
-def place(
-    rotmat: Tensor, body: Body, landmarks: LandmarkModel, viewing: Viewing, generator: torch.Generator
-) -> Placed:
+def place(rotmat: Tensor, body: Body, landmarks: LandmarkModel, viewing: Viewing, generator: torch.Generator) -> Placed:
     """Give windows of local rotations (B, T, 24, 3, 3) in a y-up world random shapes, cameras and crops."""
     batch, frames = rotmat.shape[:2]
     low, high = (torch.tensor(viewing.distance).log()).tolist()
@@ -218,7 +216,14 @@ def fit_weak_perspective(points: Tensor, image: Tensor) -> Tensor:
 STRAY = torch.tensor(
     [0.7] * 11 + [0.9, 0.9, 1.1, 1.1, 1.3, 1.3] + [1.5] * 6 + [0.8, 0.8, 1.0, 1.0, 1.1, 1.1, 1.2, 1.2, 1.4, 1.4]
 )
-LIMBS = ((13, 15, 17, 19, 21), (14, 16, 18, 20, 22), (25, 27, 29, 31), (26, 28, 30, 32), (15, 17, 19, 21), (16, 18, 20, 22))
+LIMBS = (
+    (13, 15, 17, 19, 21),
+    (14, 16, 18, 20, 22),
+    (25, 27, 29, 31),
+    (26, 28, 30, 32),
+    (15, 17, 19, 21),
+    (16, 18, 20, 22),
+)
 
 
 def corrupt(seen: Seen, noise: Noise, generator: torch.Generator) -> Tensor:
@@ -228,7 +233,7 @@ def corrupt(seen: Seen, noise: Noise, generator: torch.Generator) -> Tensor:
     # What lies behind the body's middle is often hidden by it, and what is outside the crop is guessed.
     behind = seen.world[..., 2:].clamp(0, 0.4) / 0.4
     across = (seen.world[..., :2].norm(dim=-1, keepdim=True) < 0.22).float()
-    outside = ((seen.image.abs() - 1).amax(-1, keepdim=True).clamp(0, 0.3) / 0.3)
+    outside = (seen.image.abs() - 1).amax(-1, keepdim=True).clamp(0, 0.3) / 0.3
     hidden = (behind * (0.35 + 0.65 * across) + outside).clamp_max(1.3)  # (B, T, 33, 1)
     amount = level * STRAY[:, None] * (1 + 1.5 * hidden + 2.5 * outside)
 
@@ -247,7 +252,9 @@ def corrupt(seen: Seen, noise: Noise, generator: torch.Generator) -> Tensor:
     flat = 0.75 + 0.4 * torch.rand(batch, 1, 1, 1, generator=generator)
     world = world * gain * torch.cat([torch.ones(batch, 1, 1, 2), flat], -1)
     # The image depth is the world depth seen through the same network: it errs alike, and coarser.
-    half = seen.depth.unsqueeze(-1).norm(dim=2, keepdim=True) / seen.world[..., 2:].norm(dim=2, keepdim=True).clamp_min(1e-3)
+    half = seen.depth.unsqueeze(-1).norm(dim=2, keepdim=True) / seen.world[..., 2:].norm(dim=2, keepdim=True).clamp_min(
+        1e-3
+    )
     depth = world[..., 2:] * half * (1 + 0.1 * torch.randn(batch, 1, 1, 1, generator=generator))
     depth = depth + 0.05 * level * _ar1((batch, frames, 33, 1), 0.9, generator)
 
@@ -260,7 +267,9 @@ def corrupt(seen: Seen, noise: Noise, generator: torch.Generator) -> Tensor:
     return _lose_frames(feature, noise.lost_frames, generator)
 
 
-def _wrong_limbs(image: Tensor, world: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def _wrong_limbs(
+    image: Tensor, world: Tensor, share: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
     """Throw whole limbs off for a stretch of frames: (image, world, 1 where wrong)."""
     batch, frames = image.shape[:2]
     wrong = torch.zeros(batch, frames, 33, 1)

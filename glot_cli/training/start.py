@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import weights
-from ..body.landmarks import LandmarkModel
-from ..body.model import Body
-from ..errors import GlotError
-from .config import TrainConfig
-from .data import Batches
-from .loop import train
-from .motions import load_motions
-from .pairs import Pairs
+from glot_cli import weights
+from glot_cli.body.landmarks import LandmarkModel
+from glot_cli.body.model import Body
+from glot_cli.errors import GlotError
+from glot_cli.training.config import TrainConfig
+from glot_cli.training.data import Batches
+from glot_cli.training.loop import train
+from glot_cli.training.motions import load_motions
+from glot_cli.training.pairs import Pairs
 
 
 def training_body(config: TrainConfig) -> Body:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..body.joints import SMPL_MIRROR
-from ..body.rotations import axis_angle_to_rotmat, pose6d_to_rotmat
-from .motions import Motions
+from glot_cli.body.joints import SMPL_MIRROR
+from glot_cli.body.rotations import axis_angle_to_rotmat, pose6d_to_rotmat
+from glot_cli.training.motions import Motions
 
 ARMS = {"left": (13, 16, 18, 20, 22), "right": (14, 17, 19, 21, 23)}
 LEGS = (1, 2, 4, 5, 7, 8, 10, 11)

@@ -1,6 +1,6 @@
 """Errors of the open preset's GLoT on motions it never saw, landmarks simulated.
 
-    python weights/recipes/evaluate_open.py val.npz [--weights weights/glot_open.safetensors]
+python weights/recipes/evaluate_open.py val.npz [--weights weights/glot_open.safetensors]
 """
 
 import argparse

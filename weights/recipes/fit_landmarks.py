@@ -21,7 +21,6 @@ from glot_cli.weights import shipped_folder
 
 OUTLIER = 0.04  # half crop sides
 MIRROR = torch.tensor([-1.0, 1.0, 1.0])
-LATERAL = torch.tensor([-1.0, 1.0])
 
 
 def main() -> None:
@@ -33,41 +32,37 @@ def main() -> None:
     model = LandmarkModel()
     pairs = Pairs.load(arguments.pairs, body, model)
     got = unpack(pairs.features)
-    # The crop's own frame: the same turn that `measure` applied lies in `seen`, so compare increments there.
-    hips = pairs.pelvis[:, 2] * pairs.box[:, 2] / 2  # metres to half crop sides, near enough
+    metres = pairs.pelvis[:, 2] * pairs.box[:, 2] / 2  # in half a crop side, at the pelvis' depth
     turned = global_rotations(pairs.rotmat)
 
-    def fit(name: str, joint: int) -> tuple[torch.Tensor, float]:
-        rows, rights, weights = [], [], []
-        for side in ("left", "right") if name != "nose" else ("",):
-            full = "_".join([name.split("_")[0], side, *name.split("_")[1:]]) if name == "mouth" else f"{side}_{name}"
-            full = {"": name}.get(side, f"mouth_{side}" if name == "mouth" else full)
-            index = LANDMARK_NAMES.index(full)
+    def fit(names: tuple[str, ...]) -> tuple[torch.Tensor, float]:
+        """Offset (3,) on the left side that suits the landmarks `names`, one or a left and a right one."""
+        bones, targets = [], []
+        for name in names:
+            index = LANDMARK_NAMES.index(name)
+            side = MIRROR if name.startswith("right") or name.endswith("right") else torch.ones(3)
             bone = turned[:, model.joint[index], :2]  # (N, 2, 3)
-            residual = got.landmarks2d[:, index] - pairs.seen.image[:, index]
-            target = residual * hips[:, None] + (bone @ model.offset[index])
+            residual = got.landmarks2d[:, index] - pairs.seen.image[:, index]  # half crop sides
             seen = (got.visibility[:, index] > 0.7) & (pairs.seen.image[:, index].abs().amax(-1) < 1)
-            rows.append(bone[seen] * (MIRROR if side == "right" else 1))
-            rights.append(target[seen])
-            weights.append(residual[seen])
-        a, b, r = torch.cat(rows), torch.cat(rights), torch.cat(weights)
-        offset = torch.zeros(3)
-        w = 1 / (1 + (r.norm(dim=-1) / OUTLIER).square()).square()
-        scale = r.norm(dim=-1).median() / (b - (a @ (model.offset[index] * (MIRROR if side == "right" else 1)))).norm(dim=-1).median()
+            bones.append((bone * side / metres[:, None, None])[seen])
+            targets.append((residual + bone @ model.offset[index] / metres[:, None])[seen])
+        a, b = torch.cat(bones), torch.cat(targets)
+        offset, error = model.offset[LANDMARK_NAMES.index(names[0])], torch.zeros(())
         for _ in range(10):
-            left = torch.einsum("n,nki,nkj->ij", w, a, a) + 1e-3 * torch.eye(3) * w.sum()
-            offset = torch.linalg.solve(left, torch.einsum("n,nki,nk->i", w, a, b))
-            error = (b - a @ offset).norm(dim=-1) * scale
+            error = (b - a @ offset).norm(dim=-1)
             w = 1 / (1 + (error / OUTLIER).square()).square()
+            left = torch.einsum("n,nki,nkj->ij", w, a, a)
+            offset = torch.linalg.solve(left, torch.einsum("n,nki,nk->i", w, a, b))
         return offset, float(error.median())
 
-    joints = {"nose": 15, **{name: joint for name, (joint, _) in LEFT.items()}}
-    for name, joint in joints.items():
-        offset, error = fit(name, joint)
-        if name == "nose":
-            offset = offset * torch.tensor([0.0, 1.0, 1.0])
+    print("joint, offset in metres; median error in half crop sides")
+    for name, joint in {"nose": 15, **{name: joint for name, (joint, _) in LEFT.items()}}.items():
+        both = ("nose",) if name == "nose" else tuple(
+            f"mouth_{side}" if name == "mouth" else f"{side}_{name}" for side in ("left", "right")
+        )  # fmt: skip
+        offset, error = fit(both)
         x, y, z = (round(v, 3) + 0.0 for v in offset.tolist())
-        print(f'"{name}": ({joint}, ({x}, {y}, {z})),  # median error {error:.3f} of half a crop')
+        print(f'"{name}": ({joint}, ({x}, {y}, {z})),  # {error:.3f}')
 
 
 if __name__ == "__main__":
