@@ -54,9 +54,7 @@ def manifest() -> dict[str, WeightFile]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
-        raise GlotError(
-            f"{path}: the list of weights is missing or damaged ({error}); install glot-cli again"
-        ) from error
+        raise GlotError(f"{path}: the list of weights is missing or damaged ({error}); install again") from error
     return {row["name"]: WeightFile(**row) for row in rows}
 
 

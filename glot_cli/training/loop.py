@@ -188,7 +188,7 @@ def learning_rate(step: int, config: TrainConfig) -> float:
 
 
 def mean_state(config: GLoTConfig) -> Tensor:
-    """Where the global regressor starts: upright, facing the camera, arms hanging, mean shape, body filling the crop."""
+    """Where the global regressor starts: upright, facing the camera, arms hanging, mean shape, filling the crop."""
     rotmat = torch.eye(3).repeat(24, 1, 1)
     rotmat[0] = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
     for joint, angle in ((16, -1.1), (17, 1.1)):  # shoulders, about z
