@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,29 +38,39 @@ def render(
     style: str = "overlay",
     video: str | Path | None = None,
     quiet: bool = True,
+    warn: Callable[[str], None] | None = None,
 ) -> Path:
     """Draw a record again, from the file and the video alone; no network runs. The path of the picture.
 
-    params: params.npz or the folder that holds it. output: the .mp4 to write; by default `<style>.mp4` beside params.
-    style: overlay, side, plain or wireframe. video: where the video is now, if it was moved.
+    params: params.npz or the folder that holds it. output: the .mp4 to write, or a folder for `<style>.mp4`; by default
+    that of params. style: overlay, side, plain or wireframe. video: where the video is now, if it was moved. warn:
+    receives one line for every fault that did not stop the drawing.
 
     Raises GlotError when the record or the video cannot be read, or nothing can be drawn.
     """
     params = Path(params)
     result = load_result(params)
     folder = params if params.is_dir() else params.parent
-    target = Path(output) if output else folder / f"{style}.mp4"
+    target = Path(output) if output else folder
+    if target.is_dir():
+        target = target / f"{style}.mp4"
     source = Path(video) if video else _find_video(result.meta.source, result.meta.video, folder)
+    if result.meta.body_model not in weights.manifest():
+        raise GlotError(f"{params}: needs the body '{result.meta.body_model}', which this glot has not; update glot")
     body_file = weights.locate(result.meta.body_model)
     if weights.sha256(body_file) != result.meta.body_model_sha256:
         raise GlotError(
             f"{params}: was made with another version of the body '{result.meta.body_model}'; run 'glot run' again"
         )
-    warnings: list[str] = []
     draw(
-        result, source, target, Body.load(body_file), style=style, progress=Progress(source.name, quiet),
-        warn=warnings.append,
-    )  # fmt: skip
+        result,
+        source,
+        target,
+        Body.load(body_file),
+        style=style,
+        progress=Progress(source.name, quiet),
+        warn=warn or (lambda message: None),
+    )
     return target
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import GlotError
+from glot_cli.errors import GlotError
 
 FORMAT_VERSION = 1
 
@@ -34,11 +35,11 @@ FIELDS: dict[str, Field] = {
     "frame": Field("int32", (), "", "index of the video frame, from 0"),
     "person": Field("int32", (), "", "who it is: one number per person through the whole video, from 1"),
     "time": Field("float64", (), "s", "presentation time of the frame"),
-    "pose": Field("float32", (24, 3), "rad", "axis-angle of each SMPL joint; joint 0 turns the body into the camera frame"),
+    "pose": Field("float32", (24, 3), "rad", "axis-angle of each SMPL joint; joint 0 turns the body into the camera"),
     "betas": Field("float32", (10,), "", "body shape, one for each person"),
     "betas_frame": Field("float32", (10,), "", "body shape as estimated from this frame alone"),
-    "camera": Field("float32", (3,), "1/m, m, m", "weak-perspective camera s, tx, ty in the crop (-1 to 1 across its side)"),
-    "camera_network": Field("float32", (3,), "1/m, m, m", "the same as the network gave it, before it was laid on landmarks"),
+    "camera": Field("float32", (3,), "1/m, m, m", "weak-perspective s, tx, ty in the crop (-1 to 1 across its side)"),
+    "camera_network": Field("float32", (3,), "1/m, m, m", "the network's own, before it was laid on landmarks"),
     "box": Field("float32", (3,), "px", "crop: centre x, centre y, side"),
     "transl": Field("float32", (3,), "m", "translation of the body model in the camera frame"),
     "joints3d": Field("float32", (24, 3), "m", "SMPL joints in the camera frame, relative to the pelvis joint"),
@@ -151,6 +152,8 @@ def check_arrays(arrays: dict[str, NDArray[Any]]) -> str | None:
             return f"array '{name}' has shape {found.shape}, expected ({rows}, {', '.join(map(str, field.row))})"
         if found.dtype != np.dtype(field.dtype):
             return f"array '{name}' holds {found.dtype}, expected {field.dtype}"
+        if found.dtype.kind == "f" and not np.isfinite(found).all():
+            return f"array '{name}' holds values that are not finite numbers"
     return None
 
 
@@ -168,6 +171,20 @@ def write_npz(path: Path, arrays: dict[str, NDArray[Any]], compress: bool = True
         aside.unlink(missing_ok=True)
 
 
+# What NumPy, zipfile, zlib and json raise on files that are something else, damaged or cut off.
+_NOT_A_RECORD = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
 def load_result(path: str | Path) -> Result:
     """Read a record: `params.npz`, one file of `frames/`, or the folder that `glot run` wrote.
 
@@ -182,12 +199,15 @@ def load_result(path: str | Path) -> Result:
         meta = json.loads(str(arrays.pop("meta")))
         known = {f.name for f in fields(Meta)}
         if meta.get("format_version", 0) > FORMAT_VERSION:
-            raise GlotError(f"{path}: has format version {meta['format_version']}; this glot reads {FORMAT_VERSION}, update it")
+            raise GlotError(
+                f"{path}: has format version {meta['format_version']}, this glot reads {FORMAT_VERSION}; update glot"
+            )
         record = Meta(**{key: value for key, value in meta.items() if key in known})
     except FileNotFoundError as error:
         raise GlotError(f"{path}: no such file; give the params.npz of a finished 'glot run'") from error
-    except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise GlotError(f"{path}: not a glot result ({error}); give the params.npz of a 'glot run'") from error
+    except _NOT_A_RECORD as error:
+        reason = " ".join(str(error).split())[:200]
+        raise GlotError(f"{path}: not a glot result ({reason}); give the params.npz of a 'glot run'") from error
     fault = check_arrays(arrays)
     if fault:
         raise GlotError(f"{path}: {fault}; run 'glot run' on the video again")

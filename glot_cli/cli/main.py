@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
+import io
 import os
+import signal
 import sys
+import traceback
 from typing import Any
 
 import click
@@ -18,7 +22,9 @@ COMMANDS = {
     "render": "glot_cli.cli.render",
     "weights": "glot_cli.cli.weights",
     "train": "glot_cli.cli.train",
+    "eval": "glot_cli.cli.eval",
 }
+INTERRUPTED = 130  # what a shell gives a program that Ctrl-C ended
 
 
 class LazyGroup(click.Group):
@@ -32,38 +38,70 @@ class LazyGroup(click.Group):
             return None
         return getattr(importlib.import_module(COMMANDS[cmd_name]), "command")  # noqa: B009
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            # What looks like a file is most likely a video whose command was forgotten.
+            near = ["run"] if os.path.exists(name) else difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
+            hint = f"did you mean 'glot {near[0]}'?" if near else f"there is {', '.join(COMMANDS)}"
+            raise click.UsageError(f"no command '{name}'; {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="glot")
 def group() -> None:
-    """Turn video into 3D human meshes, offline."""
+    """Turn video into 3D human meshes, offline.
+
+    \b
+    glot run clip.mp4 --out result/         parameters and an overlay video in result/clip/
+    glot render result/clip --style side    draw that result again
+    """
 
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; never a traceback unless --debug is given."""
     debug = "--debug" in (arguments if arguments is not None else sys.argv[1:])
+    _stop_cleanly()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names may hold what the terminal cannot show
     try:
         status = group.main(arguments, prog_name="glot", standalone_mode=False)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        sys.exit(2)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        manual = f" (see '{context.command_path} --help')" if context else ""
+        click.echo(f"glot: {' '.join(error.format_message().split()).rstrip('.')}{manual}", err=True)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("glot: interrupted; nothing is left half written", err=True)
+        click.echo("glot: interrupted; no file is left half written", err=True)
         # Not through sys.exit: threads of a decoder or a pool may still hold the interpreter.
         sys.stdout.flush()
-        os._exit(130)
-    except (GlotError, Exception) as error:
-        if debug:
-            raise
-        report(error)
+        os._exit(INTERRUPTED)
+    except Exception as error:
+        report(error, debug)
         sys.exit(2 if isinstance(error, UsageError) else 1)
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def report(error: Exception) -> None:
-    """One line for an error: the user's own, or ours."""
+def _stop_cleanly() -> None:
+    """Let a polite kill, or the end of the terminal, unwind the program as Ctrl-C does; `nohup` stays in force."""
+    for name in ("SIGTERM", "SIGHUP"):  # Windows knows no SIGHUP
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+
+
+def report(error: Exception, debug: bool = False) -> None:
+    """One line for an error, the user's own or ours; after its traceback if that is wanted."""
+    if debug:
+        traceback.print_exception(error)
     if isinstance(error, GlotError):
-        click.echo(f"glot: {error}", err=True)
+        click.echo(f"glot: {' '.join(str(error).split())}", err=True)
     else:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        click.echo(f"glot: a fault in glot itself ({reason}); run again with --debug and report what it shows", err=True)
+        click.echo(f"glot: a fault in glot itself ({reason}); report what --debug shows of it", err=True)

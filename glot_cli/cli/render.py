@@ -9,16 +9,37 @@ import click
 from glot_cli.rendering.styles import STYLES
 
 
-@click.command("render")
+@click.command("render", short_help="Draw a result over its video again.")
 @click.argument("params", metavar="PARAMS.npz", type=click.Path(path_type=Path))
-@click.option("--output", "-o", type=click.Path(path_type=Path), help="The .mp4 to write.  [default: STYLE.mp4 beside PARAMS.npz]")
-@click.option("--style", type=click.Choice(list(STYLES)), default="overlay", show_default=True, help="How the meshes are drawn.")
-@click.option("--video", type=click.Path(path_type=Path), help="The video, if it is not where it was.")
-@click.option("--quiet", "-q", is_flag=True, help="No progress bars.")
+@click.option(
+    "--output",
+    "-o",
+    metavar="FILE.mp4",
+    type=click.Path(path_type=Path),
+    help="Where the picture goes.  [default: STYLE.mp4 beside PARAMS.npz]",
+)
+@click.option(
+    "--style",
+    type=click.Choice(list(STYLES)),
+    default="overlay",
+    show_default=True,
+    help="; ".join(f"{name}: {meaning}" for name, meaning in STYLES.items()) + ".",
+)
+@click.option(
+    "--video", metavar="FILE", type=click.Path(path_type=Path), help="The video, if it is not where it was."
+)
+@click.option("--quiet", "-q", is_flag=True, help="No progress bars and no remarks.")
 @click.option("--debug", is_flag=True, help="Show a traceback when something fails.")
 def command(params: Path, output: Path | None, style: str, video: Path | None, quiet: bool, debug: bool) -> int:
-    """Draw PARAMS.npz (or the folder of a result) over its video again. No network runs."""
+    """Draw PARAMS.npz (or the folder of a result) over its video again. No network runs.
+
+    An older picture of the same name is replaced.
+    """
     from glot_cli.api import render
 
-    click.echo(render(params, output, style=style, video=video, quiet=quiet))
+    def warn(message: str) -> None:
+        if not quiet:
+            click.echo(f"glot: note: {message}", err=True)
+
+    click.echo(render(params, output, style=style, video=video, quiet=quiet, warn=warn))
     return 0

@@ -12,24 +12,80 @@ from glot_cli.presets import PRESETS
 from glot_cli.rendering.styles import STYLES
 
 
-@click.command("run")
+@click.command("run", short_help="Turn videos into body parameters and overlay videos.")
 @click.argument("videos", metavar="VIDEO...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", "-o", required=True, type=click.Path(path_type=Path), help="Folder for the results: one folder a video.")
-@click.option("--preset", type=click.Choice(list(PRESETS)), default="open", show_default=True, help="Networks and body model.")
-@click.option("--detector", metavar="FILE", help="Another ultralytics model that finds people (.pt, .onnx, .torchscript).")
+@click.option(
+    "--out",
+    "-o",
+    metavar="FOLDER",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder for the results; every video gets a folder of its own name in it.",
+)
+@click.option(
+    "--preset", type=click.Choice(list(PRESETS)), default="open", show_default=True, help="Networks and body model."
+)
+@click.option(
+    "--detector", metavar="FILE", help="Another ultralytics model that finds people (.pt, .onnx, .torchscript)."
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
-@click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True, help="Crops that one pass of the feature network sees.")
-@click.option("--detect-every", type=click.IntRange(1, 10), default=3, show_default=True, metavar="FRAMES", help="Look for people in every n-th frame; boxes between are interpolated.")
-@click.option("--min-frames", type=click.IntRange(1), metavar="FRAMES", help="Drop people seen for fewer frames.  [default: 0.4 s of video]")
-@click.option("--max-people", type=click.IntRange(1), help="Keep only so many people: those who take the most room, longest.  [default: all]")
-@click.option("--focal", type=click.FloatRange(0, min_open=True), metavar="PIXELS", help="Focal length of the camera.  [default: the image diagonal]")
-@click.option("--start", type=click.FloatRange(0), metavar="SECONDS", help="Begin here.")
-@click.option("--end", type=click.FloatRange(0), metavar="SECONDS", help="Stop here.")
-@click.option("--edges", type=click.Choice(["replicate", "official"]), default="replicate", show_default=True, help="Windows at a track's ends: repeat the edge frame, or as the official demo.")
-@click.option("--style", type=click.Choice(list(STYLES)), default="overlay", show_default=True, help="How the video is drawn.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    default=16,
+    show_default=True,
+    metavar="CROPS",
+    help="Crops (pictures of one person) that the feature network takes at once; fewer need less memory.",
+)
+@click.option(
+    "--detect-every",
+    type=click.IntRange(1, 10),
+    default=3,
+    show_default=True,
+    metavar="FRAMES",
+    help="Look for people in every n-th frame; boxes between are interpolated.",
+)
+@click.option(
+    "--min-frames",
+    type=click.IntRange(1),
+    metavar="FRAMES",
+    help="Drop people seen for fewer frames.  [default: 0.4 s of video]",
+)
+@click.option(
+    "--max-people",
+    type=click.IntRange(1),
+    metavar="PEOPLE",
+    help="Keep only so many: those who take the most room, longest.  [default: all]",
+)
+@click.option(
+    "--focal",
+    type=click.FloatRange(0, min_open=True),
+    metavar="PIXELS",
+    help="Focal length of the camera.  [default: the image diagonal]",
+)
+@click.option(
+    "--start", type=click.FloatRange(0), metavar="SECONDS", help="Begin here, counted from the first frame."
+)
+@click.option("--end", type=click.FloatRange(0), metavar="SECONDS", help="Stop before this time, counted likewise.")
+@click.option(
+    "--edges",
+    type=click.Choice(["replicate", "official"]),
+    default="replicate",
+    show_default=True,
+    help="Windows at a track's ends: repeat the edge frame, or as the official demo.",
+)
+@click.option(
+    "--style",
+    type=click.Choice(list(STYLES)),
+    default="overlay",
+    show_default=True,
+    help="; ".join(f"{name}: {meaning}" for name, meaning in STYLES.items()) + ".",
+)
 @click.option("--no-render", is_flag=True, help="Write parameters only, draw nothing.")
 @click.option("--no-frames", is_flag=True, help="Leave out frames/, the same rows as one file a video frame.")
-@click.option("--overwrite", is_flag=True, help="Replace results that are there; without it finished videos are skipped.")
+@click.option(
+    "--overwrite", is_flag=True, help="Replace results that are there; without it finished videos are skipped."
+)
 @click.option("--quiet", "-q", is_flag=True, help="No progress bars and no remarks; errors and results only.")
 @click.option("--debug", is_flag=True, help="Show a traceback when something fails.")
 def command(videos: tuple[Path, ...], out: Path, no_render: bool, no_frames: bool, debug: bool, **options: Any) -> int:
@@ -51,9 +107,7 @@ def command(videos: tuple[Path, ...], out: Path, no_render: bool, no_frames: boo
         except UsageError:
             raise
         except Exception as error:
-            if debug:
-                raise
-            report(error)
+            report(error, debug)
             failed = True
             continue
         if not quiet:
@@ -68,8 +122,10 @@ def command(videos: tuple[Path, ...], out: Path, no_render: bool, no_frames: boo
 def _summary(outcome: Any) -> str:
     """One line: people, frames, seconds, frames per second, where the files are."""
     if outcome.skipped:
-        return f"{outcome.video}: finished before, skipped (--overwrite does it again) -> {outcome.folder}"
+        how = "before with other options" if outcome.other_options else "before"
+        return f"{outcome.video}: finished {how}, skipped (--overwrite does it again) -> {outcome.folder}"
     people = "1 person" if outcome.people == 1 else f"{outcome.people} people"
     frames = "1 frame" if outcome.frames == 1 else f"{outcome.frames} frames"
     speed = outcome.frames / outcome.seconds
-    return f"{outcome.video}: {people}, {frames}, {outcome.seconds:.1f} s, {speed:.1f} frames/s -> {outcome.folder}"
+    line = f"{outcome.video}: {people}, {frames}, {outcome.seconds:.1f} s, {speed:.1f} frames/s -> {outcome.folder}"
+    return f"{line} (not drawn)" if outcome.fault else line

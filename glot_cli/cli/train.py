@@ -8,13 +8,32 @@ from pathlib import Path
 import click
 
 
-@click.command("train")
+@click.command("train", short_help="Train the temporal network.")
 @click.argument("config", metavar="CONFIG.toml", type=click.Path(path_type=Path))
-@click.option("--out", "-o", required=True, type=click.Path(path_type=Path), help="Folder for weights, checkpoints and the log; training there continues.")
-@click.option("--motions", multiple=True, type=click.Path(path_type=Path), help="Motion file (.npz), added to those of CONFIG; may be given more than once.")
-@click.option("--rendered", multiple=True, type=click.Path(path_type=Path), help="Rendered pairs (.npz, or a folder of them), added to those of CONFIG.")
+@click.option(
+    "--out",
+    "-o",
+    metavar="FOLDER",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder for weights, checkpoints and the log; training there continues.",
+)
+@click.option(
+    "--motions",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Motion file (.npz), added to those of CONFIG; may be given more than once.",
+)
+@click.option(
+    "--rendered",
+    metavar="PATH",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Rendered pairs (.npz, or a folder of them), added to those of CONFIG.",
+)
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 or mps.")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: all cores]")
+@click.option("--threads", type=click.IntRange(1), metavar="THREADS", help="CPU threads.  [default: all cores]")
 @click.option("--quiet", "-q", is_flag=True, help="No progress bar.")
 @click.option("--debug", is_flag=True, help="Show a traceback when something fails.")
 def command(

@@ -14,7 +14,7 @@ def command() -> None:
 
 @command.command("list")
 def list_files() -> int:
-    """List the files: what each is for, where it comes from, its licence."""
+    """List the files: purpose, source, licence, size."""
     for entry in weights.manifest().values():
         click.echo(f"{entry.name}\n  {entry.role}\n  {entry.source}\n  licence: {entry.licence}")
         click.echo(f"  {weights.shipped_folder() / entry.file} ({entry.size / 1e6:.1f} MB)")

@@ -39,6 +39,8 @@ def draw(
     """
     meta = result.meta
     info = probe(video)
+    if target.resolve() == video.resolve():
+        raise GlotError(f"{target}: is the video itself, which would be lost; choose another place for the picture")
     if (info.width, info.height) != (meta.width, meta.height):
         raise GlotError(
             f"{video}: is {info.width}x{info.height}, but the result was made from {meta.width}x{meta.height}; "

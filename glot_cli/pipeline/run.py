@@ -30,11 +30,12 @@ from glot_cli.pipeline.track import Tracker
 from glot_cli.pipeline.tracks import Track, clean_tracks
 from glot_cli.presets import PRESETS
 from glot_cli.rendering import probe_backend
-from glot_cli.results import Meta, Result, empty_arrays
+from glot_cli.results import Meta, Result, empty_arrays, load_result
 from glot_cli.video import Frame, VideoInfo, probe, read_frames
 
 log = logging.getLogger(__name__)
 
+SAME_RESULT = ("device", "batch_size", "quiet", "overwrite")  # options that change how, not what, a run computes
 PARAMS, OVERLAY, FRAMES, RUN = "params.npz", "overlay.mp4", "frames", "run.json"
 
 
@@ -76,7 +77,11 @@ class Options:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one video. folder holds the files; fault says why there is no overlay although one was wanted."""
+    """What became of one video.
+
+    folder holds the files; skipped: an earlier run had finished it, with other options if other_options; fault says why
+    there is no overlay although one was wanted.
+    """
 
     video: Path
     folder: Path
@@ -84,6 +89,7 @@ class Outcome:
     frames: int
     seconds: float
     skipped: bool = False
+    other_options: bool = False
     overlay: Path | None = None
     fault: str | None = None
     warnings: list[str] = field(default_factory=list)
@@ -144,11 +150,13 @@ class Runner:
         if not tracks:
             warn(f"{video}: no person found in {len(seen.times)} frames; nothing is drawn over them")
         with progress.stage("save"):
+            _forget(folder)
             result.save(folder / PARAMS)
             if options.frames:
-                _replace_folder(result, folder / FRAMES)
+                _save_frames(result, folder / FRAMES)
         overlay = None
-        if options.render and not self._no_backend:
+        fault = self._no_backend if options.render else None
+        if options.render and not fault:
             overlay = folder / OVERLAY
             draw(result, video, overlay, models.body, style=options.style, progress=progress, warn=warn)
         seconds = time.perf_counter() - begin
@@ -157,7 +165,7 @@ class Runner:
             "options": asdict(options),
             "device": self.device,
             "renderer": self._backend if options.render else None,
-            "fault": self._no_backend,
+            "fault": fault,
             "people": len(tracks),
             "frames": len(seen.times),
             "rows": len(result),
@@ -170,7 +178,7 @@ class Runner:
         }
         _write_json(folder / RUN, report)
         return Outcome(
-            video, folder, len(tracks), len(seen.times), seconds, False, overlay, self._no_backend, warnings
+            video, folder, len(tracks), len(seen.times), seconds, overlay=overlay, fault=fault, warnings=warnings
         )
 
     def _find_backend(self) -> None:
@@ -184,23 +192,34 @@ class Runner:
             log.error("glot: %s; parameters are computed all the same", error)
 
     def _finished(self, video: Path, folder: Path) -> Outcome | None:
-        """The outcome of an earlier run of the same video, None where there is none or it is to be replaced.
+        """The outcome of an earlier run of the same video, None where there is none or it is to be done (again).
 
-        Raises GlotError when the folder holds the result of another video.
+        Raises GlotError when the folder holds the result of another video, finished or not.
         """
-        if self.options.overwrite or not (folder / RUN).is_file():
+        if self.options.overwrite:
             return None
-        try:
-            report = json.loads((folder / RUN).read_text(encoding="utf-8"))
-            if report["fault"]:
-                return None
-            same = Path(report["video"]) == video.resolve()
-            outcome = Outcome(video, folder, report["people"], report["frames"], report["seconds"], skipped=True)
-        except (OSError, ValueError, KeyError):
+        report = _read_report(folder)
+        source = _source_of(folder) if report is None else report["video"]
+        if source not in (None, str(video.resolve())):
+            raise GlotError(f"{folder}: holds the result of {source}; choose another --out or use --overwrite")
+        if report is None or report["fault"]:
             return None
-        if not same:
-            raise GlotError(f"{folder}: holds the result of {report['video']}; choose another --out or use --overwrite")
-        return outcome
+        told = report["options"]
+        wanted = {PARAMS: True, OVERLAY: told["render"], FRAMES: told["frames"]}
+        if not all((folder / name).exists() for name, made in wanted.items() if made):
+            return None
+        mine = {name: value for name, value in asdict(self.options).items() if name not in SAME_RESULT}
+        other = any(told[name] != value for name, value in mine.items())
+        return Outcome(
+            video, folder, report["people"], report["frames"], report["seconds"], skipped=True, other_options=other
+        )
+
+    def _expected(self, info: VideoInfo) -> int | None:
+        """How many frames there will be between --start and --end, None where the video does not say."""
+        if info.frames is None:
+            return None
+        last = info.frames if self.options.end is None else min(info.frames, round(self.options.end * info.fps))
+        return max(0, last - round((self.options.start or 0) * info.fps))
 
     def _track(
         self, video: Path, info: VideoInfo, models: Models, progress: Progress, warn: Callable[[str], None]
@@ -217,7 +236,7 @@ class Runner:
                 tracker.update(frame.index - seen.first, boxes)
             batch.clear()
 
-        with progress.stage("detect and track", info.frames) as bar:
+        with progress.stage("detect and track", self._expected(info)) as bar:
             for number, frame in enumerate(read_frames(video, options.start, options.end, warn=warn)):
                 seen.add(frame)
                 if number % options.detect_every == 0:
@@ -379,12 +398,45 @@ def _make_folder(folder: Path) -> None:
         raise GlotError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
 
 
-def _replace_folder(result: Result, folder: Path) -> None:
-    """Write the files of every frame aside and swap the whole folder in."""
+def _read_report(folder: Path) -> dict[str, Any] | None:
+    """The run.json of a finished run, None where there is none that can be understood."""
+    try:
+        report = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        known = {"video", "fault", "people", "frames", "seconds", "options"} <= report.keys()
+        return report if known and asdict(Options()).keys() <= report["options"].keys() else None
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _source_of(folder: Path) -> str | None:
+    """The video whose record an unfinished run left in a folder, None where there is no record."""
+    try:
+        return load_result(folder / PARAMS).meta.source
+    except GlotError:
+        return None
+
+
+def _forget(folder: Path) -> None:
+    """Remove what speaks of an older record: new parameters are about to come, and an old picture would not fit them.
+
+    The report goes first: without it nobody takes the folder for finished.
+    """
+    try:
+        (folder / RUN).unlink(missing_ok=True)
+        (folder / OVERLAY).unlink(missing_ok=True)
+        if (folder / FRAMES).exists():
+            aside = folder / f".{FRAMES}.{os.getpid()}.old.part"
+            (folder / FRAMES).rename(aside)  # at once, so that never half of it is there
+            shutil.rmtree(aside, ignore_errors=True)
+    except OSError as error:
+        raise GlotError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
+
+
+def _save_frames(result: Result, folder: Path) -> None:
+    """Write the files of every frame aside and give the whole folder its name."""
     aside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
         result.save_frames(aside)
-        shutil.rmtree(folder, ignore_errors=True)
         aside.rename(folder)
     except OSError as error:
         raise GlotError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from error
@@ -395,7 +447,7 @@ def _replace_folder(result: Result, folder: Path) -> None:
 def _write_json(path: Path, report: dict[str, Any]) -> None:
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        aside.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        aside.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         aside.replace(path)
     except OSError as error:
         raise GlotError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
