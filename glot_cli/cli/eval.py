@@ -29,7 +29,13 @@ COLUMNS = {
 
 @click.command("eval")
 @click.argument("params", metavar="PARAMS.npz", type=click.Path(path_type=Path))
-@click.option("--against", required=True, metavar="TRUTH.npz", type=click.Path(path_type=Path), help="The truth: a record of the same video, or a folder of them.")
+@click.option(
+    "--against",
+    required=True,
+    metavar="TRUTH.npz",
+    type=click.Path(path_type=Path),
+    help="The truth: a record of the same video, or a folder of them.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.option("--debug", is_flag=True, help="Show a traceback when something fails.")
 def command(params: Path, against: Path, as_json: bool, debug: bool) -> int:
