@@ -147,6 +147,8 @@ def _check_same_video(predicted: Result, truth: Result) -> None:
 def match_rows(predicted: Result, truth: Result) -> NDArray[np.intp]:
     """For every row of the truth the row of `predicted` that shows the same person, or -1: (rows of truth,)."""
     match = np.full(len(truth), -1, dtype=np.intp)
+    if not len(truth) or not len(predicted):
+        return match
     rows_of = dict(predicted.by_frame())
     for frame, rows in truth.by_frame():
         candidates = rows_of.get(frame)
