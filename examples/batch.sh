@@ -24,8 +24,8 @@ fi
 
 failed=()
 for video in "${videos[@]}"; do
-    # Two clips may differ in their suffix alone: each gets a folder under its full name.
-    glot run --out "$results/${video##*/}" "$@" -- "$video" </dev/null
+    # Of two clips that differ in their suffix alone the second fails: both would write the same folder.
+    glot run --out "$results" "$@" -- "$video" </dev/null
     status=$?
     if [ "$status" -eq 130 ]; then
         exit 130 # Ctrl-C ends the loop, not one clip
