@@ -114,9 +114,10 @@ class Result:
     def by_frame(self) -> Iterator[tuple[int, NDArray[np.intp]]]:
         """(frame, its rows) for every frame that anyone is in, in order."""
         order = np.argsort(self.arrays["frame"], kind="stable")
-        frames, first = np.unique(self.arrays["frame"][order], return_index=True)
-        for frame, rows in zip(frames, np.split(order, first[1:]), strict=True):
-            yield int(frame), rows
+        frames, counts = np.unique(self.arrays["frame"], return_counts=True)
+        last = counts.cumsum()  # not np.split: it makes one part even of no rows at all
+        for frame, begin, end in zip(frames, last - counts, last, strict=True):
+            yield int(frame), order[begin:end]
 
     def save(self, path: Path) -> None:
         """Write the npz, complete or not at all. Raises GlotError where the folder cannot be written."""

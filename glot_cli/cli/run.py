@@ -99,7 +99,8 @@ def command(videos: tuple[Path, ...], out: Path, no_render: bool, no_frames: boo
     from glot_cli.pipeline.run import Options, Runner, output_folders
 
     quiet = bool(options["quiet"])
-    runner = Runner(Options(render=not no_render, frames=not no_frames, **options))
+    settings = Options(render=not no_render, frames=not no_frames, **options)
+    runner = Runner(settings, alert=lambda line: click.echo(f"glot: {line}", err=True))
     failed = False
     for video, folder in zip(videos, output_folders(videos, out), strict=True):
         try:

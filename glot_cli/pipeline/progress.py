@@ -20,11 +20,12 @@ class Progress:
 
     @contextmanager
     def stage(self, name: str, total: int | None = None) -> Iterator[Any]:
-        """A bar to `update()` once a frame."""
+        """A bar to `update()` once a frame. total: frames to come; None shows the time alone."""
         bar = tqdm(
             total=total,
             desc=f"{self._label} {name}".strip(),
-            unit="frame",
+            unit=" frames",
+            bar_format=None if total else "{desc}: {elapsed}",
             disable=True if self._quiet else None,
             dynamic_ncols=True,
         )

@@ -108,10 +108,14 @@ def output_folders(videos: Sequence[Path], out: Path) -> list[Path]:
 
 
 class Runner:
-    """Runs videos one after the other with models that are loaded once, when the first video needs them."""
+    """Runs videos one after the other with models that are loaded once, when the first video needs them.
 
-    def __init__(self, options: Options) -> None:
+    alert: receives the line that has to be read before a run is over: there will be no pictures.
+    """
+
+    def __init__(self, options: Options, alert: Callable[[str], None] = log.error) -> None:
         self.options = options
+        self._alert = alert
         self.device = pick_device(options.device)
         self._models: Models | None = None
         self._backend: str | None = None
@@ -137,16 +141,15 @@ class Runner:
 
         info = probe(video)
         _make_folder(folder)
-        if options.render:
-            self._find_backend()
         progress = Progress(video.name, options.quiet)
+        if options.render:
+            self._find_backend(progress)
         with progress.stage("load"):
             models = self.models
         tracks, seen, counts = self._track(video, info, models, progress, warn)
         features = self._features(video, tracks, seen, models, progress)
-        with progress.stage("lift") as bar:
+        with progress.stage("lift"):
             result = self._lift(video, info, tracks, seen, features, models)
-            bar.update(len(result))
         if not tracks:
             warn(f"{video}: no person found in {len(seen.times)} frames; nothing is drawn over them")
         with progress.stage("save"):
@@ -181,15 +184,17 @@ class Runner:
             video, folder, len(tracks), len(seen.times), seconds, overlay=overlay, fault=fault, warnings=warnings
         )
 
-    def _find_backend(self) -> None:
+    def _find_backend(self, progress: Progress) -> None:
         """See that meshes can be drawn before the networks run for minutes; if not, say so and go on without."""
         if self._backend or self._no_backend:
             return
-        try:
-            self._backend = probe_backend()
-        except GlotError as error:
-            self._no_backend = str(error)
-            log.error("glot: %s; parameters are computed all the same", error)
+        with progress.stage("try drawing"):
+            try:
+                self._backend = probe_backend()
+            except GlotError as error:
+                self._no_backend = str(error)
+        if self._no_backend:
+            self._alert(f"{self._no_backend}; parameters are computed all the same")
 
     def _finished(self, video: Path, folder: Path) -> Outcome | None:
         """The outcome of an earlier run of the same video, None where there is none or it is to be done (again).
