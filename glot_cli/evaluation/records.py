@@ -100,22 +100,22 @@ def compare(predicted: Result, truth: Result, body: Body) -> Comparison:
 
 def pooled(pairs: Sequence[tuple[Result, Result]], body: Body) -> Comparison:
     """The comparison of several (predicted, truth) as if they were one; people are named video/number."""
-    named: dict[str, _Followed] = {}
+    named: list[tuple[str, _Followed]] = []
     extra = 0
     for predicted, truth in pairs:
         people, surplus = _follow(predicted, truth, body)
-        named.update({f"{predicted.meta.video}/{person}": followed for person, followed in people.items()})
+        named += [(f"{predicted.meta.video}/{person}", followed) for person, followed in people]
         extra += surplus
     return _comparison(named, extra)
 
 
-def _comparison(people: dict[str, _Followed], extra: int) -> Comparison:
-    rows = [_figures(name, [followed]) for name, followed in people.items()]
-    return Comparison(rows, _figures("all", list(people.values())), extra)
+def _comparison(people: list[tuple[str, _Followed]], extra: int) -> Comparison:
+    rows = [_figures(name, [followed]) for name, followed in people]
+    return Comparison(rows, _figures("all", [followed for _, followed in people]), extra)
 
 
-def _follow(predicted: Result, truth: Result, body: Body) -> tuple[dict[str, _Followed], int]:
-    """Every true person's raw material, and the number of estimated rows that match nobody."""
+def _follow(predicted: Result, truth: Result, body: Body) -> tuple[list[tuple[str, _Followed]], int]:
+    """Every true person's name and raw material, and the number of estimated rows that match nobody."""
     _check_same_video(predicted, truth)
     first = predicted.meta.start_frame
     looked_at = (truth.frame >= first) & (truth.frame < first + predicted.meta.frame_count)
@@ -127,7 +127,7 @@ def _follow(predicted: Result, truth: Result, body: Body) -> tuple[dict[str, _Fo
     hidden = truth.select(looked_at & (truth.score < VISIBLE))
     free = predicted.select(np.setdiff1d(np.arange(len(predicted)), match[match >= 0]))
     extra = len(free) - int((match_rows(free, hidden) >= 0).sum())
-    return {str(p): _person(predicted, asked, match, asked.person == p, body) for p in asked.people}, extra
+    return [(str(p), _person(predicted, asked, match, asked.person == p, body)) for p in asked.people], extra
 
 
 def _check_same_video(predicted: Result, truth: Result) -> None:
