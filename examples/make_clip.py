@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -170,6 +170,7 @@ def stage(
     frames = len(actors[0].joints)
     diagonal = float(np.hypot(*size))
     pan = np.radians(args.pan)
+    sketches = [replace(a, vertices=a.vertices[:, ::40]) for a in actors]  # enough to tell where people are
     for _ in range(4000):
         height = args.height or rng.uniform(1.0, 2.0)
         distance = args.distance or rng.uniform(3.0, 6.0)
@@ -177,19 +178,20 @@ def stage(
         heading = pan * np.linspace(-0.5, 0.5, frames)
         camera = Camera(size, args.focal or 0.9 * diagonal, height, float(pitch), heading)
         rotations = camera.rotations
-        placed: list[Actor] = []
-        for actor in actors:
-            depth = distance if not placed else distance + rng.uniform(-0.3, 2.2)
+        places = []
+        for index in range(len(actors)):
+            depth = distance + (rng.uniform(-0.3, 2.2) if index else 0.0)
             spread = 0.3 if len(actors) == 1 else 0.45
             x = rng.uniform(-spread, spread) * depth * size[0] / camera.focal
-            placed.append(actor.moved(rng.uniform(0, 2 * np.pi), x, -depth))
+            places.append((rng.uniform(0, 2 * np.pi), x, -depth))
+        placed = [sketch.moved(*place) for sketch, place in zip(sketches, places, strict=True)]
         if all(_in_sight(a, camera, rotations) for a in placed) and _clear(placed):
-            return camera, placed
+            return camera, [actor.moved(*place) for actor, place in zip(actors, places, strict=True)]
     raise GlotError("no place where everyone stays in sight; take another --seed, fewer --seconds or more --distance")
 
 
 def _in_sight(actor: Actor, camera: Camera, rotations: Array) -> bool:
-    points = np.einsum("tij,tvj->tvi", rotations, actor.vertices[:, ::40] - camera.position)
+    points = np.einsum("tij,tvj->tvi", rotations, actor.vertices - camera.position)
     if points[..., 2].min() < 1.8:
         return False
     pixels = points[..., :2] / points[..., 2:] * camera.focal + camera.centre
@@ -228,7 +230,9 @@ class Room:
         if rng.random() < 0.4:
             return np.array([x, 0, x + rng.uniform(0.8, 1.1), 2.05]), rng.uniform(0.2, 0.8) + rng.normal(size=3) * 0.06
         y = rng.uniform(1.0, 1.6)
-        return np.array([x, y, x + rng.uniform(0.4, 1.8), y + rng.uniform(0.4, 1.0)]), rng.uniform(0.1, 0.95, 3)
+        return np.array([x, y, x + rng.uniform(0.4, 1.8), y + rng.uniform(0.4, 1.0)]), rng.uniform(
+            0.15, 0.9
+        ) + rng.normal(size=3) * 0.12
 
     def _box(self) -> tuple[Array, Array, Array]:
         """A piece of furniture along the back wall: lowest and highest corner, colour."""
@@ -262,7 +266,7 @@ class Room:
         # Light fades into the corners and with the distance from the middle of the room.
         corner = np.minimum(np.minimum(x - self.sides[0], self.sides[1] - x), z + self.back)
         near = np.where(axis == 1, corner, np.minimum(y, self.top - y))
-        shade = 1 - 0.35 * np.exp(-np.maximum(near, 0) / 0.4)
+        shade = 1.2 - 0.4 * np.exp(-np.maximum(near, 0) / 0.4)
         shade = shade / (1 + ((x / 7) ** 2 + ((z + self.back / 2) / 9) ** 2) * 0.8)
         shade = shade * np.where(axis == 0, 0.82, 1.0)
         colour = colour * shade[..., None]
