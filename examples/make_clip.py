@@ -518,15 +518,17 @@ def choose(
     takes: dict[str, tuple[Array, Array]], args: argparse.Namespace, frames: int, rng: np.random.Generator
 ) -> list[str]:
     """Names of the takes, one a person. Raises GlotError where there is none."""
-    if args.takes:
-        unknown = [t for t in args.takes if t not in takes]
-        if unknown:
-            raise GlotError(f"{args.motions}: has no take {unknown[0]}; it has {', '.join(list(takes)[:12])} ...")
-        if len(args.takes) != args.people:
-            raise GlotError(f"--takes: {len(args.takes)} takes for {args.people} people; name one a person")
-        return list(args.takes)
     need = SHORTEST if args.bounce else int(np.ceil(frames * MOTION_FPS / args.fps))
     long = [name for name, (poses, _) in takes.items() if len(poses) >= need]
+    if args.takes:
+        if len(args.takes) != args.people:
+            raise GlotError(f"--takes: {len(args.takes)} takes for {args.people} people; name one a person")
+        for name in args.takes:
+            if name not in takes:
+                raise GlotError(f"{args.motions}: has no take {name}; it has {', '.join(list(takes)[:12])} ...")
+            if name not in long:
+                raise GlotError(f"{args.motions}: take {name} is shorter than {need} frames; see --seconds, --bounce")
+        return list(args.takes)
     if not long:
         raise GlotError(f"{args.motions}: no take of {need} frames; ask for fewer --seconds, or --bounce")
     return [str(n) for n in rng.choice(long, args.people, replace=len(long) < args.people)]
@@ -540,7 +542,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=6.0)
     parser.add_argument("--fps", type=Fraction, default=Fraction(30), help="frames a second, e.g. 25 or 30000/1001")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--size", default="1280x720", help="pixels, even")
+    parser.add_argument("--size", type=_size, default=(1280, 720), help="pixels, even; 1280x720 if not given")
     parser.add_argument("--takes", nargs="+", help="names of takes, one a person, instead of random ones")
     parser.add_argument("--bounce", action="store_true", help="play takes that are too short to and fro")
     parser.add_argument("--focal", type=float, help="pixels; by default 0.9 of the picture's diagonal")
@@ -559,11 +561,21 @@ def main() -> int:
     return 0
 
 
+def _size(text: str) -> tuple[int, int]:
+    """Width and height of "1280x720"; H.264 wants both even, and truth and clip must agree."""
+    width, height = (int(part) for part in text.split("x"))
+    if min(width, height) < 64 or width % 2 or height % 2:
+        raise ValueError
+    return width, height
+
+
 def make(args: argparse.Namespace) -> None:
     """The clip and its truth. Raises GlotError."""
     rng = np.random.default_rng(args.seed)
-    width, height = map(int, args.size.split("x"))
-    frames = round(args.seconds * args.fps)
+    width, height = args.size
+    frames = round(args.seconds * args.fps) if args.fps > 0 else 0
+    if frames < 2:
+        raise GlotError(f"--seconds {args.seconds} at --fps {args.fps}: less than two frames; ask for more")
     path = weights.locate(BODY)
     body = Body.load(path)
     takes, leg = read_takes(args.motions)
