@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -169,7 +170,8 @@ def write_npz(path: Path, arrays: dict[str, NDArray[Any]], compress: bool = True
     except OSError as error:
         raise GlotError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
     finally:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it has its final name, or could not even be made
+            aside.unlink()
 
 
 # What NumPy, zipfile, zlib and json raise on files that are something else, damaged or cut off.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import math
 import os
 import shutil
 import time
@@ -66,11 +68,15 @@ class Options:
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
             raise UsageError(f"--preset {self.preset}: unknown; there is {', '.join(PRESETS)}")
-        for name in ("batch_size", "detect_every"):
-            if getattr(self, name) < 1:
+        for name in ("batch_size", "detect_every", "min_frames", "max_people"):
+            number = getattr(self, name)
+            if number is not None and number < 1:
                 raise UsageError(f"--{name.replace('_', '-')} must be 1 or more")
-        if self.focal is not None and not self.focal > 0:
-            raise UsageError("--focal must be more than 0 pixels")
+        if self.focal is not None and not 0 < self.focal < math.inf:
+            raise UsageError("--focal must be a number of pixels above 0")
+        for name, seconds in (("start", self.start), ("end", self.end)):
+            if seconds is not None and not 0 <= seconds < math.inf:
+                raise UsageError(f"--{name} must be a number of seconds, 0 or more")
         if self.start is not None and self.end is not None and self.end <= self.start:
             raise UsageError("--end must be later than --start")
 
@@ -457,4 +463,5 @@ def _write_json(path: Path, report: dict[str, Any]) -> None:
     except OSError as error:
         raise GlotError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
     finally:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it has its final name, or could not even be made
+            aside.unlink()

@@ -1,0 +1,152 @@
+"""Ctrl-C, and a polite kill, at every stage: the program goes at once and leaves only whole files."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clips import read_video, write_clip
+
+from glot_cli import load_result
+from glot_cli.results import Result
+
+if sys.platform == "win32":
+    pytest.skip("bars need a terminal; Windows has no pseudo-terminals", allow_module_level=True)
+
+import fcntl
+import pty
+import termios
+
+LONG = 120  # frames: a stage takes seconds, so that a signal sent when it shows finds it at work
+LIMIT = 120.0  # seconds that a slow machine may take to come to a stage
+
+
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory: pytest.TempPathFactory, person_frames: list[np.ndarray]) -> Path:
+    there_and_back = person_frames + person_frames[::-1]
+    frames = [there_and_back[i % len(there_and_back)] for i in range(LONG)]
+    return write_clip(tmp_path_factory.mktemp("long") / "long.mp4", frames, sound=True)
+
+
+class Terminal:
+    """`glot` on a terminal of its own, whose screen can be read and whose Ctrl-C reaches every process on it."""
+
+    def __init__(self, *arguments: object) -> None:
+        self._screen, inner = pty.openpty()
+        fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))  # a bar needs columns to be drawn in
+        # A session of its own, so that its process group is all that the command started.
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", "from glot_cli.cli import main; main()", *map(str, arguments)],
+            stdin=inner,
+            stdout=inner,
+            stderr=inner,
+            start_new_session=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        os.close(inner)
+        self.text = ""
+
+    def wait_for(self, words: str) -> None:
+        """Read until `words` show."""
+        end = time.monotonic() + LIMIT
+        while words not in self.text:
+            assert time.monotonic() < end, f"'{words}' never showed: {self.text[-2000:]}"
+            assert self._read(), f"ended before '{words}' showed: {self.text[-2000:]}"
+
+    def finish(self) -> int:
+        """Read to the end; the exit status."""
+        while self._read():
+            pass
+        os.close(self._screen)
+        return self.process.wait(30)
+
+    def others(self) -> list[str]:
+        """Command lines of processes that are left in the command's session."""
+        listed = subprocess.run(
+            ["ps", "-o", "args=", "-s", str(self.process.pid)], capture_output=True, text=True, check=False
+        )
+        return listed.stdout.splitlines()
+
+    def _read(self) -> bool:
+        try:
+            data = os.read(self._screen, 65536)
+        except OSError:  # Linux: the last process on the terminal is gone
+            return False
+        self.text += data.decode(errors="replace")
+        return bool(data)
+
+
+def assert_only_whole_files(folder: Path) -> None:
+    """Every file is under its final name and can be read to its end."""
+    for path in folder.rglob("*"):
+        assert ".part" not in path.name
+        if path.suffix == ".npz":
+            load_result(path)
+        elif path.suffix == ".mp4":
+            assert len(read_video(path)[0]) == LONG
+        elif path.suffix == ".json":
+            json.loads(path.read_text())
+    assert not (folder / "frames").exists() or len(list((folder / "frames").iterdir())) == LONG
+    assert not (folder / "run.json").exists()  # it would make the next run skip this clip
+
+
+@pytest.mark.parametrize(
+    ("stage", "number"),
+    [
+        ("", signal.SIGINT),  # while Python imports
+        ("long.mp4 load", signal.SIGINT),
+        ("long.mp4 detect and track:  ", signal.SIGINT),
+        ("long.mp4 features:  ", signal.SIGINT),
+        ("long.mp4 save", signal.SIGINT),
+        ("long.mp4 draw:  ", signal.SIGINT),
+        ("long.mp4 draw:  ", signal.SIGTERM),
+    ],
+)
+def test_a_stop_leaves_only_whole_files(long_clip: Path, tmp_path: Path, stage: str, number: signal.Signals) -> None:
+    terminal = Terminal("run", long_clip, "--out", tmp_path, "--detect-every", 10)
+    if stage:
+        terminal.wait_for(stage)
+    else:
+        time.sleep(0.7)
+    begin = time.monotonic()
+    if number == signal.SIGINT:
+        os.killpg(terminal.process.pid, number)  # as a terminal does
+    else:
+        terminal.process.send_signal(number)
+    status = terminal.finish()
+    assert status == 130, terminal.text
+    assert time.monotonic() - begin < 20
+    assert "Traceback" not in terminal.text, terminal.text
+    assert "interrupted" in terminal.text.splitlines()[-1]
+    assert terminal.others() == []
+    folder = tmp_path / "long"
+    if "draw" in stage:
+        assert sorted(p.name for p in folder.iterdir()) == ["frames", "params.npz"]
+    if folder.exists():
+        assert_only_whole_files(folder)
+
+
+def test_redrawing_can_be_stopped_and_keeps_the_older_picture(
+    finished: Path, long_clip: Path, tmp_path: Path
+) -> None:
+    short = load_result(finished)
+    rows = np.resize(np.arange(len(short)), LONG)
+    long = short.select(rows)
+    meta = replace(short.meta, video=long_clip.name, source=str(long_clip), frame_count=LONG)
+    Result({**long.arrays, "frame": np.arange(LONG, dtype=np.int32)}, meta).save(tmp_path / "params.npz")
+    (tmp_path / "overlay.mp4").write_text("an older picture")
+    terminal = Terminal("render", tmp_path)
+    terminal.wait_for("long.mp4 draw:  ")
+    os.killpg(terminal.process.pid, signal.SIGINT)
+    assert terminal.finish() == 130, terminal.text
+    assert (tmp_path / "overlay.mp4").read_text() == "an older picture"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["overlay.mp4", "params.npz"]

@@ -1,0 +1,195 @@
+"""The record: what is saved comes back, and what is no record is refused in one line that names it."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from glot_cli.errors import GlotError
+from glot_cli.results import FIELDS, FORMAT_VERSION, Meta, Result, empty_arrays, load_result
+
+Arrays = dict[str, np.ndarray]
+META = Meta(
+    video="clip é.mp4",
+    source="/films/clip é.mp4",
+    width=320,
+    height=240,
+    fps="30000/1001",
+    frame_count=6,
+    start_frame=4,
+    focal_length=400.0,
+    body_model="open-body",
+    body_model_sha256="0" * 64,
+    preset="open",
+    weights={"glot": "1" * 64},
+    program_version="0.1.0",
+)
+PEOPLE = [1, 1, 1, 1, 2, 2, 2]
+FRAMES = [4, 5, 6, 7, 5, 6, 9]
+
+
+@pytest.fixture
+def result() -> Result:
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.normal(size=(7, *field.row)).astype(field.dtype) for name, field in FIELDS.items()}
+    arrays |= {"person": np.array(PEOPLE, np.int32), "frame": np.array(FRAMES, np.int32)}
+    return Result(arrays, META)
+
+
+@pytest.fixture
+def path(tmp_path: Path, result: Result) -> Path:
+    result.save(tmp_path / "params.npz")
+    return tmp_path / "params.npz"
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(GlotError) as error:
+        load_result(path)
+    line = str(error.value)
+    assert line.startswith(f"{path}: ") and "\n" not in line and ";" in line  # names the file and a remedy
+    return line
+
+
+def rewrite(path: Path, change: Callable[[Arrays], None]) -> None:
+    with np.load(path) as file:
+        arrays = dict(file)
+    change(arrays)
+    np.savez(path, **arrays)
+
+
+def test_round_trip(path: Path, result: Result) -> None:
+    for place in (path, str(path), path.parent):  # a folder stands for its params.npz
+        loaded = load_result(place)
+        assert loaded.meta == result.meta
+        assert loaded.arrays.keys() == result.arrays.keys() == FIELDS.keys()
+        for name, values in result.arrays.items():
+            assert loaded.arrays[name].dtype == values.dtype and np.array_equal(loaded.arrays[name], values)
+    assert [p.name for p in path.parent.iterdir()] == ["params.npz"]
+
+
+def test_rows_by_person_and_by_frame(result: Result) -> None:
+    assert result.people == [1, 2] and len(result) == 7
+    assert result.of_person(2).frame.tolist() == [5, 6, 9]
+    assert result.pose.shape == (7, 24, 3) and float(result.meta.frame_rate) == pytest.approx(29.97, abs=0.001)
+    rows = {frame: at.tolist() for frame, at in result.by_frame()}
+    assert rows == {4: [0], 5: [1, 4], 6: [2, 5], 7: [3], 9: [6]}
+    with pytest.raises(AttributeError):
+        _ = result.poses
+
+
+def test_files_of_frames_hold_the_same_rows(result: Result, tmp_path: Path) -> None:
+    result.save_frames(tmp_path / "frames")
+    names = sorted(p.name for p in (tmp_path / "frames").iterdir())
+    assert names == [f"{i:06d}.npz" for i in range(4, 10)]
+    parts = [load_result(tmp_path / "frames" / name) for name in names]
+    assert [len(part) for part in parts] == [1, 2, 2, 1, 0, 1]
+    assert np.array_equal(parts[1].pose, result.pose[[1, 4]]) and parts[1].meta == META
+
+
+def test_a_record_of_nobody(tmp_path: Path) -> None:
+    empty = Result(empty_arrays(), META)
+    assert list(empty.by_frame()) == [] and empty.people == []
+    empty.save(tmp_path / "params.npz")
+    empty.save_frames(tmp_path / "frames")
+    assert len(load_result(tmp_path)) == 0
+    assert len(list((tmp_path / "frames").iterdir())) == META.frame_count
+
+
+def test_a_newer_format_is_refused(result: Result, tmp_path: Path) -> None:
+    newer = tmp_path / "params.npz"
+    Result(result.arrays, replace(META, format_version=FORMAT_VERSION + 1)).save(newer)
+    assert f"format version {FORMAT_VERSION + 1}" in refusal(newer)
+
+
+def test_unknown_facts_of_a_later_program_do_no_harm(path: Path, result: Result) -> None:
+    def add(arrays: Arrays) -> None:
+        arrays["meta"] = np.array(json.dumps(json.loads(str(arrays["meta"])) | {"weather": "fine"}))
+
+    rewrite(path, add)
+    assert load_result(path).meta == result.meta
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda a: a.pop("transl"), "no array 'transl'"),
+        (lambda a: a.pop("meta"), "meta"),
+        (lambda a: a.update(meta=np.array("{")), "not a glot result"),
+        (lambda a: a.update(meta=np.array("[1]")), "not a glot result"),
+        (lambda a: a.update(meta=np.array('{"video": "a"}')), "not a glot result"),
+        (lambda a: a.update(pose=a["pose"][:, :23]), "'pose' has shape (7, 23, 3), expected (7, 24, 3)"),
+        (lambda a: a.update(box=a["box"][:5]), "'box' has shape (5, 3)"),
+        (lambda a: a.update(frame=a["frame"][:, None]), "'frame' has shape (7, 1)"),
+        (lambda a: a.update(pose=a["pose"].astype(np.float64)), "'pose' holds float64, expected float32"),
+        (lambda a: a.update(person=a["person"].astype(np.float32)), "'person' holds float32"),
+        (lambda a: a["transl"].__setitem__((0, 2), np.nan), "'transl' holds values that are not finite"),
+        (lambda a: a.update(score=np.array([{}] * 7, dtype=object)), "allow_pickle"),
+    ],
+)
+def test_what_is_no_record_is_refused(path: Path, change: Callable[[Arrays], None], words: str) -> None:
+    rewrite(path, change)
+    assert words in refusal(path)
+
+
+def test_pickled_code_is_never_run(tmp_path: Path) -> None:
+    marker = tmp_path / "it ran"
+
+    class Evil:
+        def __reduce__(self) -> tuple[Callable[[str], object], tuple[str]]:
+            return (Path.touch, (marker,))  # type: ignore[return-value]
+
+    np.savez(tmp_path / "params.npz", meta=np.array([Evil()], dtype=object))
+    refusal(tmp_path / "params.npz")
+    (tmp_path / "params.npz").unlink()
+    np.save(tmp_path / "plain.npy", np.array([Evil()], dtype=object))
+    (tmp_path / "plain.npy").rename(tmp_path / "params.npz")
+    refusal(tmp_path / "params.npz")
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
+def test_truncated_files_are_refused(path: Path, share: float) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+    refusal(path)
+
+
+def test_no_damage_to_the_contents_goes_unseen(path: Path) -> None:
+    """Flip a byte in the compressed data of each array: zlib, the checksum or the shape must notice."""
+    data = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        places = [entry.header_offset + 60 + entry.compress_size // 2 for entry in archive.infolist()]
+    for place in places:
+        path.write_bytes(data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :])
+        refusal(path)
+
+
+def test_files_of_other_kinds_are_refused(tmp_path: Path) -> None:
+    text = tmp_path / "letter.npz"
+    text.write_text("Dear reader,\nthis is no archive")
+    assert "not a glot result" in refusal(text)
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    refusal(tmp_path / "one.npy")
+    with zipfile.ZipFile(tmp_path / "some.zip", "w") as archive:
+        archive.writestr("readme.txt", "hello")
+    refusal(tmp_path / "some.zip")
+    assert "no such file" in refusal(tmp_path / "gone.npz")
+    with pytest.raises(GlotError, match=r"params\.npz: no such file"):
+        load_result(tmp_path)
+
+
+def test_a_record_that_is_none_cannot_be_made(result: Result) -> None:
+    with pytest.raises(ValueError, match="no array 'pose'"):
+        Result({name: values for name, values in result.arrays.items() if name != "pose"}, META)
+
+
+def test_saving_where_nothing_can_be_saved(result: Result, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(GlotError, match="cannot be written"):
+        result.save(tmp_path / "file" / "params.npz")
