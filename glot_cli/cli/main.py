@@ -6,7 +6,6 @@ import difflib
 import importlib
 import io
 import os
-import signal
 import sys
 import traceback
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import click
 
 from glot_cli import __version__
+from glot_cli.cli.stopping import leave, unwind_on_signals
 from glot_cli.errors import GlotError, UsageError
 
 # Command -> module that holds a click command of that name; imported when the command is asked for.
@@ -24,7 +24,6 @@ COMMANDS = {
     "train": "glot_cli.cli.train",
     "eval": "glot_cli.cli.eval",
 }
-INTERRUPTED = 130  # what a shell gives a program that Ctrl-C ended
 
 
 class LazyGroup(click.Group):
@@ -64,7 +63,7 @@ def group() -> None:
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; never a traceback unless --debug is given."""
     debug = "--debug" in (arguments if arguments is not None else sys.argv[1:])
-    _stop_cleanly()
+    unwind_on_signals()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may hold what the terminal cannot show
     try:
@@ -78,22 +77,11 @@ def main(arguments: list[str] | None = None) -> Any:
         click.echo(f"glot: {' '.join(error.format_message().split()).rstrip('.')}{manual}", err=True)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("glot: interrupted; no file is left half written", err=True)
-        # Not through sys.exit: threads of a decoder or a pool may still hold the interpreter.
-        sys.stdout.flush()
-        os._exit(INTERRUPTED)
+        leave()
     except Exception as error:
         report(error, debug)
         sys.exit(2 if isinstance(error, UsageError) else 1)
     sys.exit(status if isinstance(status, int) else 0)
-
-
-def _stop_cleanly() -> None:
-    """Let a polite kill, or the end of the terminal, unwind the program as Ctrl-C does; `nohup` stays in force."""
-    for name in ("SIGTERM", "SIGHUP"):  # Windows knows no SIGHUP
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
-            signal.signal(number, signal.default_int_handler)
 
 
 def report(error: Exception, debug: bool = False) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from glot_cli.cli.stopping import loading
 from glot_cli.rendering.styles import STYLES
 
 
@@ -35,7 +36,8 @@ def command(params: Path, output: Path | None, style: str, video: Path | None, q
 
     An older picture of the same name is replaced.
     """
-    from glot_cli.api import render
+    with loading():
+        from glot_cli.api import render
 
     def warn(message: str) -> None:
         if not quiet:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from glot_cli.cli.stopping import loading
 from glot_cli.presets import PRESETS
 from glot_cli.rendering.styles import STYLES
 
@@ -96,7 +97,9 @@ def command(videos: tuple[Path, ...], out: Path, no_render: bool, no_frames: boo
     """
     from glot_cli.cli.main import report
     from glot_cli.errors import UsageError
-    from glot_cli.pipeline.run import Options, Runner, output_folders
+
+    with loading():
+        from glot_cli.pipeline.run import Options, Runner, output_folders
 
     quiet = bool(options["quiet"])
     settings = Options(render=not no_render, frames=not no_frames, **options)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from glot_cli.cli.stopping import loading
+
 
 @click.command("train", short_help="Train the temporal network.")
 @click.argument("config", metavar="CONFIG.toml", type=click.Path(path_type=Path))
@@ -47,10 +49,11 @@ def command(
     debug: bool,
 ) -> int:
     """Train by CONFIG.toml; run again with the same --out to continue where it stopped."""
-    import torch
+    with loading():
+        import torch
 
-    from glot_cli.training.config import load_config
-    from glot_cli.training.start import start
+        from glot_cli.training.config import load_config
+        from glot_cli.training.start import start
 
     if threads:
         torch.set_num_threads(threads)

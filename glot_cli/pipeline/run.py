@@ -229,8 +229,9 @@ class Runner:
         """How many frames there will be between --start and --end, None where the video does not say."""
         if info.frames is None:
             return None
-        last = info.frames if self.options.end is None else min(info.frames, round(self.options.end * info.fps))
-        return max(0, last - round((self.options.start or 0) * info.fps))
+        fps, start, end = float(info.fps), self.options.start or 0.0, self.options.end
+        last = info.frames if end is None else min(info.frames, math.ceil(end * fps))
+        return max(0, last - math.ceil(start * fps))
 
     def _track(
         self, video: Path, info: VideoInfo, models: Models, progress: Progress, warn: Callable[[str], None]

@@ -49,7 +49,7 @@ def people_frames(count: int, places: list[float], width: int = WIDTH, height: i
         for t in range(count):
             at = [np.array([x + 0.1 * float(time[t]), 0.05, 3.0]) for x in places]
             points = np.stack([vertices[t].numpy() + place for place in at])
-            frames.append(renderer.draw(scenery, points, np.arange(1, len(places) + 1)))
+            frames.append(renderer.draw(scenery, points, np.arange(2, len(places) + 2)))  # not the overlay's colours
     return frames
 
 
