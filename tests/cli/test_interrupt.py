@@ -62,6 +62,17 @@ class Terminal:
             assert time.monotonic() < end, f"'{words}' never showed: {self.text[-2000:]}"
             assert self._read(), f"ended before '{words}' showed: {self.text[-2000:]}"
 
+    def wait_for_library(self, name: str) -> None:
+        """Wait until the process has mapped a shared library, which is when a module of that name begins to load."""
+        maps = Path(f"/proc/{self.process.pid}/maps")
+        if not maps.exists():
+            self.process.kill()
+            pytest.skip("no /proc")
+        end = time.monotonic() + LIMIT
+        while name not in maps.read_text():
+            assert time.monotonic() < end and self.process.poll() is None
+            time.sleep(0.01)
+
     def finish(self) -> int:
         """Read to the end; the exit status."""
         while self._read():
@@ -102,9 +113,9 @@ def assert_only_whole_files(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("stage", "number"),
     [
-        ("0.4", signal.SIGINT),  # seconds after the start: while Python imports
-        ("0.8", signal.SIGINT),
-        ("1.2", signal.SIGTERM),
+        ("libtorch_cpu", signal.SIGINT),  # while Python imports
+        ("libtorch_python", signal.SIGINT),
+        ("libtorch_python", signal.SIGTERM),
         ("long.mp4 load", signal.SIGINT),
         ("long.mp4 detect and track:  ", signal.SIGINT),
         ("long.mp4 features:  ", signal.SIGINT),
@@ -120,7 +131,7 @@ def test_a_stop_leaves_only_whole_files(long_clip: Path, tmp_path: Path, stage: 
     if "long" in stage:
         terminal.wait_for(stage)
     else:
-        time.sleep(float(stage))
+        terminal.wait_for_library(stage)
     begin = time.monotonic()
     if number == signal.SIGINT:
         os.killpg(terminal.process.pid, number)  # as a terminal does
