@@ -1,7 +1,7 @@
-"""People who meet: frame by frame association may swap them, the motion before and after tells them apart.
+"""People who meet: frame by frame association may swap them; motion, size and looks before and after tell them apart.
 
-Tracklets are cut where two boxes nearly cover each other, the pieces put together again by motion, and the
-detections of the meeting itself given to whom they fit.
+Tracklets are cut where two boxes nearly cover each other, the pieces put together again by what they have in common,
+and the detections of the meeting itself given to whom they fit.
 """
 
 from collections.abc import Sequence

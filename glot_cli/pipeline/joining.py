@@ -9,6 +9,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from glot_cli.pipeline.appearance import typical_looks
 from glot_cli.pipeline.boxes import Array, box_centre_size, remove_outliers
 from glot_cli.pipeline.tracklets import Tracklet, concatenate
 
@@ -18,6 +19,10 @@ MOTION_WINDOW_S = 0.7  # the stretch at either end that velocity and size are fi
 JOIN_LIMIT = 9.0
 # Fewer detections than these are too little evidence to carry an identity across a long gap: false ones come singly.
 SOLID = 3
+# Of one minus the cosine of two people's looks: what one person differs by from one stretch to the next, more when
+# seen alone only once. Different clothes make 0.1 to 0.3; people dressed alike stay below, and motion decides.
+LOOKS_SIGMA, SIGHTING_SIGMA = 0.05, 0.1
+MAX_LOOKS_COST = 6.0  # below the limit: somebody may step into the shade, so looks alone refuse nothing
 
 
 @dataclass(frozen=True)
@@ -54,13 +59,18 @@ def _ends(tracklets: Sequence[Tracklet], fps: float, last: bool) -> _Ends:
     )
 
 
-def _mean_descriptors(tracklets: Sequence[Tracklet]) -> Array | None:
-    """Unit vectors (K,D) of the mean descriptor of each tracklet; None unless all have one."""
-    means = [t.descriptors.mean(axis=0, dtype=float) for t in tracklets if t.descriptors is not None]
-    if len(means) < len(tracklets):
-        return None
-    stacked = np.array(means)
-    return stacked / np.maximum(np.linalg.norm(stacked, axis=1, keepdims=True), 1e-12)
+def _looks_costs(
+    tracklets: Sequence[Tracklet], earlier: NDArray[np.integer], later: NDArray[np.integer]
+) -> Array | float:
+    """What it costs (P,) that two tracklets of a pair look different; 0 where the looks of one are not known."""
+    if any(tracklet.descriptors is None for tracklet in tracklets):
+        return 0.0
+    descriptors = [np.asarray(t.descriptors, float) for t in tracklets]
+    looks = np.array([typical_looks(rows) for rows in descriptors])  # (K,D)
+    sightings = np.array([np.isfinite(rows).all(axis=1).sum() for rows in descriptors])
+    difference = 1 - np.sum(looks[earlier] * looks[later], axis=1)
+    sigma = LOOKS_SIGMA + SIGHTING_SIGMA / np.maximum(np.minimum(sightings[earlier], sightings[later]), 1)
+    return np.nan_to_num(np.minimum((difference / sigma) ** 2, MAX_LOOKS_COST), nan=0.0)
 
 
 def join_costs(
@@ -70,14 +80,13 @@ def join_costs(
     detect_every: int,
     max_gap_s: float,
     image_size: tuple[int, int],
-    appearance_sigma: float = 0.1,
 ) -> tuple[NDArray[np.integer], NDArray[np.integer], Array]:
     """What it costs to let one tracklet follow another as the same person.
 
     Returns (earlier (P,), later (P,), cost (P,)) for all pairs whose gap allows it. The cost sums squared deviations
     in standard deviations: distance between each end and the other's prediction at constant velocity (forward and
-    backward, in box heights; uncertainty grows with the gap), change of velocity, change of size, and, where all
-    tracklets have descriptors, one minus the cosine of their means over `appearance_sigma`.
+    backward, in box heights; uncertainty grows with the gap), change of velocity, change of size, and, where
+    both have descriptors, one minus the cosine of what is typical of each.
     """
     ends, starts = _ends(tracklets, fps, last=True), _ends(tracklets, fps, last=False)
     order = np.argsort(starts.frame, kind="stable")
@@ -113,9 +122,7 @@ def join_costs(
     score = np.array([tracklet.scores.mean() for tracklet in tracklets])
     unsure = ~(solid[earlier] & solid[later])
     cost[unsure] = 2 * cost[unsure] + ((score[earlier] - score[later])[unsure] / 0.2) ** 2
-    looks = _mean_descriptors(tracklets)
-    if looks is not None:
-        cost += ((1 - np.sum(looks[earlier] * looks[later], axis=1)) / appearance_sigma) ** 2
+    cost += _looks_costs(tracklets, earlier, later)
     # Someone who has left the picture and someone who comes in later are two people, as far as motion can tell.
     middle = (ends.centre[earlier] + v_end * gap / 2 + starts.centre[later] - v_start * gap / 2) / 2
     outside = np.any((middle < 0) | (middle > np.array(image_size)), axis=1) & (gap_s > 0.3)

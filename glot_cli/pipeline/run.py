@@ -24,6 +24,7 @@ from glot_cli.body.rotations import rotmat_to_axis_angle
 from glot_cli.camera import project_pinhole
 from glot_cli.errors import GlotError, UsageError
 from glot_cli.features.crops import extract_crops
+from glot_cli.pipeline.appearance import describe
 from glot_cli.pipeline.draw import draw
 from glot_cli.pipeline.lift import Lifted, estimate, place
 from glot_cli.pipeline.models import Models, load_models, pick_device
@@ -245,7 +246,7 @@ class Runner:
 
         def detect() -> None:
             for frame, boxes in zip(batch, models.detector([f.image for f in batch]), strict=True):
-                tracker.update(frame.index - seen.first, boxes)
+                tracker.update(frame.index - seen.first, boxes, describe(frame.image, boxes))
             batch.clear()
 
         with progress.stage("detect and track", self._expected(info)) as bar:

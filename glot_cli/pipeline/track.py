@@ -44,7 +44,11 @@ class Tracker:
     def update(
         self, frame_index: int, boxes: NDArray[np.floating], descriptors: NDArray[np.floating] | None = None
     ) -> None:
-        """Take the detections of one frame: boxes (N,5) x1,y1,x2,y2,score in pixels; descriptors (N,D) optional."""
+        """Take the detections of one frame.
+
+        boxes: (N,5) x1, y1, x2, y2, score in pixels. descriptors: (N,D) looks, NaN rows where they cannot be told; kept
+        for later, ByteTrack goes by motion alone.
+        """
         boxes = np.asarray(boxes, np.float32).reshape(-1, 5)
         sound = np.isfinite(boxes).all(axis=1) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         boxes = boxes[sound]

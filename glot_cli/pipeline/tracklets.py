@@ -15,7 +15,7 @@ DUPLICATE_IOU = 0.7
 class Tracklet:
     """Detections linked to one person: frames (n,) ascending, boxes (n,4) x1,y1,x2,y2 in pixels, scores (n,).
 
-    `descriptors` (n,D), optional, tell people apart by looks (colours, say): the cosine between means is compared.
+    `descriptors` (n,D), optional, tell people apart by looks: unit vectors, or NaN where others are in the way.
     """
 
     frames: NDArray[np.int32]
