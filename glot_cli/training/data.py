@@ -70,8 +70,8 @@ class ResidualBank:
         """Exact landmarks (B, T, .) with the errors of similar rendered windows: features (B, T, 264)."""
         middle = seen.world.shape[1] // 2
         distances = torch.cdist(self._key(seen.world[:, middle]), self.keys)  # (B, W)
-        nearest = distances.topk(self.neighbours, largest=False).indices
-        pick = torch.randint(self.neighbours, (len(nearest), 1), generator=generator)
+        nearest = distances.topk(min(self.neighbours, len(self.keys)), largest=False).indices
+        pick = torch.randint(nearest.shape[1], (len(nearest), 1), generator=generator)
         window = self.windows[nearest.gather(1, pick)[:, 0]]  # (B, T)
         got = unpack(self.features[window])
         exact = Seen(*(x[window] for x in self.seen))

@@ -39,7 +39,7 @@ def test_crop_pixels_show_the_place_they_map_to(side, size):
     expected = crop_to_image(np.repeat(centres, 40, axis=0), boxes, size).reshape(40, size, size, 2)
     error = (crops[..., :2] / 2 - expected)[:, 2:-2, 2:-2]  # pixels of the image
     assert np.abs(error).max() < 0.6
-    assert np.abs(error.mean(axis=(0, 1, 2))).max() < 0.06
+    assert np.abs(error.mean(axis=(0, 1, 2))).max() < 0.08  # OpenCV 4 rounds more coarsely than 5
 
 
 def test_whole_pixel_box_copies_the_frame():

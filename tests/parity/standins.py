@@ -1,7 +1,7 @@
 """Stand-ins for the official files, drawn from their names alone, and what the official network makes of them.
 
-`expected.npz` holds outputs of the official GLoT (float32, CPU) on these arrays; `keys_glot.json` the learned tensors of
-an official checkpoint, name -> shape.
+`expected.npz` holds outputs of the official GLoT (float32, CPU) on these arrays; `keys_glot.json` the learned tensors
+of an official checkpoint, name -> shape.
 """
 
 import json

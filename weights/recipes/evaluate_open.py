@@ -1,6 +1,8 @@
-"""Errors of the open preset's GLoT on motions it never saw, landmarks simulated.
+"""Errors of the open preset's GLoT on motions it never saw: landmarks simulated, or of rendered pairs.
 
-python weights/recipes/evaluate_open.py val.npz [--weights weights/glot_open.safetensors]
+    python weights/recipes/evaluate_open.py --motions val.npz --rendered pairs_val/ [--weights glot_open.safetensors]
+
+Protocol: 14 common joints, centred on the middle of the hips (MPVPE: on the pelvis), one body shape a track.
 """
 
 import argparse
@@ -8,19 +10,30 @@ from dataclasses import asdict
 from pathlib import Path
 
 from glot_cli import weights
+from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
-from glot_cli.evaluation.simulated import evaluate_simulated
+from glot_cli.evaluation.lifting import Errors, evaluate_rendered, evaluate_simulated
 from glot_cli.models.fold import FoldedGLoT
 from glot_cli.training.motions import load_motions
+from glot_cli.training.pairs import Pairs
+
+
+def show(title: str, errors: Errors) -> None:
+    print(title)
+    for name, value in asdict(errors).items():
+        print(f"  {name:20s} {value:8.1f}" if isinstance(value, float) else f"  {name:20s} {value:8d}")
+
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("motions", type=Path, nargs="+")
+parser.add_argument("--motions", type=Path, nargs="*", default=[])
+parser.add_argument("--rendered", type=Path, help="folder of pairs")
 parser.add_argument("--weights", type=Path)
-parser.add_argument("--views", type=int, default=4)
+parser.add_argument("--views", type=int, default=4, help="cameras for each simulated clip")
 arguments = parser.parse_args()
 network = FoldedGLoT(weights.load_glot(arguments.weights or weights.locate("glot-open")))
-errors = evaluate_simulated(
-    network, load_motions(arguments.motions), Body.load(weights.locate("open-body")), views=arguments.views
-)
-for name, value in asdict(errors).items():
-    print(f"{name:20s} {value:8.1f}" if isinstance(value, float) else f"{name:20s} {value:8d}")
+body = Body.load(weights.locate("open-body"))
+if arguments.motions:
+    show("simulated", evaluate_simulated(network, load_motions(arguments.motions), body, views=arguments.views))
+if arguments.rendered:
+    pairs = Pairs.load(sorted(arguments.rendered.glob("*.npz")), body.subset([0]), LandmarkModel())
+    show("rendered", evaluate_rendered(network, pairs, body))

@@ -17,17 +17,17 @@ os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
 
 import cv2
 import numpy as np
+import pyrender
 import torch
 import torch._dynamo  # before any OpenGL context: Mesa's LLVM and triton's do not share a process otherwise
 from tqdm import tqdm
 
-import pyrender
+from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import rotmat_to_pose6d
 from glot_cli.features.blazepose import BlazePoseFeatures
 from glot_cli.rendering.context import RENDER_FLAGS, RegionRenderer, open_platform
 from glot_cli.rendering.geometry import NormalMap
-from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.training.motions import load_motions
 from glot_cli.training.simulate import Placed, Viewing, place
 from glot_cli.training.wardrobe import dress
@@ -49,20 +49,14 @@ class Painter:
         self.platform = open_platform(SIZE, SIZE)
         self.renderer = RegionRenderer(SIZE, SIZE)
 
-    def clip(self, vertices: list[np.ndarray], colours: list[np.ndarray], box: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def clip(
+        self, vertices: list[np.ndarray], colours: list[np.ndarray], box: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
         """vertices: per person (T, V, 3) in the camera's frame; box (T, 3) in focal lengths -> (T, SIZE, SIZE, 3)."""
-        scene = pyrender.Scene(bg_color=(0, 0, 0, 0), ambient_light=(rng.uniform(0.15, 0.5),) * 3)
+        scene = pyrender.Scene(bg_color=(0, 0, 0, 0))
         camera = pyrender.IntrinsicsCamera(1, 1, 0, 0, znear=0.05, zfar=60)
         scene.add(camera, pose=np.diag([1.0, -1, -1, 1]))
-        for _ in range(rng.integers(1, 4)):
-            pose = np.eye(4)
-            z = rng.normal(size=3) * [1, 0.7, 1] + [0, -0.7, -0.6]
-            z /= np.linalg.norm(z)
-            x = np.cross([0.0, 1.0, 0.1], z)
-            x /= np.linalg.norm(x)
-            pose[:3, :3] = np.stack([x, np.cross(z, x), z], 1)
-            tint = 1 + rng.normal(size=3) * 0.06
-            scene.add(pyrender.DirectionalLight(color=np.clip(tint, 0.7, 1.2), intensity=rng.uniform(1.0, 4.0)), pose=pose)
+        light = Light(rng)
         background = make_background(rng)
         drift = (box[:, :2] - box[:1, :2]) / box[:, 2:] * SIZE
         frames = []
@@ -73,9 +67,15 @@ class Painter:
                 scene.remove_node(node)
             for person, colour in zip(vertices, colours, strict=True):
                 points = person[t].astype(np.float32)
+                normals = self.normals(points)
                 material = pyrender.MetallicRoughnessMaterial(metallicFactor=0.0, roughnessFactor=0.8, doubleSided=True)
                 primitive = pyrender.Primitive(
-                    positions=points, normals=self.normals(points), color_0=colour, indices=self.faces, material=material, mode=4
+                    positions=points,
+                    normals=normals,
+                    color_0=light(normals, colour),
+                    indices=self.faces,
+                    material=material,
+                    mode=pyrender.GLTF.TRIANGLES,
                 )
                 scene.add(pyrender.Mesh([primitive]))
             camera.fx = camera.fy = SIZE / box[t, 2]
@@ -87,6 +87,24 @@ class Painter:
         self.renderer.delete()
         self.renderer = RegionRenderer(SIZE, SIZE)
         return np.stack(frames)
+
+
+class Light:
+    """One to three lamps of random direction and strength, and what comes from everywhere; works at the vertices."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        count = rng.integers(1, 4)
+        # Mostly from above and from the camera's side (the frame's y points down, z away).
+        towards = rng.normal(size=(count, 3)) * [1.0, 0.7, 1.0] + [0.0, -0.7, -0.6]
+        self.towards = (towards / np.linalg.norm(towards, axis=1, keepdims=True)).astype(np.float32)
+        self.lamps = rng.uniform(0.25, 1.0, (count, 1)) * (1 + 0.06 * rng.normal(size=(count, 3)))
+        self.ambient = rng.uniform(0.1, 0.45)
+
+    def __call__(self, normals: np.ndarray, colour: np.ndarray) -> np.ndarray:
+        """Lit colours (V, 4) of vertices with unit normals (V, 3) and sRGB colours (V, 4)."""
+        light = self.ambient + np.maximum(normals @ self.towards.T, 0) @ self.lamps
+        lit = np.clip(colour[:, :3] ** 2.2 * light, 0, 1) ** (1 / 2.2)
+        return np.concatenate([lit, colour[:, 3:]], 1).astype(np.float32)
 
 
 def make_background(rng: np.random.Generator) -> np.ndarray:
@@ -117,7 +135,12 @@ def make_background(rng: np.random.Generator) -> np.ndarray:
 
 def degrade(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Exposure, blur, sensor noise and compression, the same through a clip: (T, 256, 256, 3) uint8."""
-    gain, sigma, noise, quality = rng.uniform(0.6, 1.3), rng.uniform(0, 1.6), rng.uniform(0, 9), int(rng.uniform(25, 95))
+    gain, sigma, noise, quality = (
+        rng.uniform(0.6, 1.3),
+        rng.uniform(0, 1.6),
+        rng.uniform(0, 9),
+        int(rng.uniform(25, 95)),
+    )
     out = []
     for frame in frames:
         small = cv2.resize(frame * gain, (256, 256), interpolation=cv2.INTER_AREA)
@@ -184,7 +207,10 @@ def main() -> None:
         part.replace(path)
         if arguments.pictures:
             rows_of = [np.concatenate(list(s), 1) for s in sheet]
-            cv2.imwrite(str(path.with_suffix(".png")), np.concatenate([np.concatenate(rows_of[i : i + 4], 1) for i in range(0, 20, 4)])[..., ::-1])
+            cv2.imwrite(
+                str(path.with_suffix(".png")),
+                np.concatenate([np.concatenate(rows_of[i : i + 4], 1) for i in range(0, 20, 4)])[..., ::-1],
+            )
 
 
 def paint(painter: Painter, placed: Placed, clip: int, rng: np.random.Generator) -> np.ndarray:
@@ -200,7 +226,9 @@ def paint(painter: Painter, placed: Placed, clip: int, rng: np.random.Generator)
     people = [surface(clip, own)]
     if rng.random() < 0.2:  # somebody else beside, before or behind
         other = int(rng.integers(len(placed.rotmat)))
-        offset = torch.tensor([rng.choice([-1, 1]) * rng.uniform(0.35, 1.2), 0.0, rng.uniform(-0.8, 1.5)], dtype=torch.float32)
+        offset = torch.tensor(
+            [rng.choice([-1, 1]) * rng.uniform(0.35, 1.2), 0.0, rng.uniform(-0.8, 1.5)], dtype=torch.float32
+        )
         if other != clip and float(own[0, 2] + offset[2]) > 1.5:
             people.append(surface(other, own + offset))
     colours = [dress(painter.regions, painter.names, rng) for _ in people]

@@ -1,4 +1,4 @@
-"""How well GLoT lifts simulated landmarks: motions whose truth is known, seen by random cameras."""
+"""How well GLoT lifts landmarks whose truth is known: simulated ones, and those of rendered pairs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from glot_cli.evaluation.metrics import acceleration_error, mpjpe, pa_mpjpe
 from glot_cli.models.fold import FoldedGLoT
 from glot_cli.pipeline.lift import estimate, robust_mean
 from glot_cli.training.motions import Motions
-from glot_cli.training.simulate import Noise, Viewing, corrupt, measure, place
+from glot_cli.training.pairs import Pairs
+from glot_cli.training.simulate import Noise, Placed, Viewing, corrupt, measure, place
 
 HIPS = (2, 3)  # of the 14 common joints
 
@@ -77,8 +78,29 @@ def evaluate_simulated(
             placed = place(local[None], body, landmarks, viewing or Viewing(), generator)
             seen, truth = measure(placed, body.subset([0]), landmarks)
             features = corrupt(seen, noise or Noise(), generator)[0]
-            state = estimate(network, features, torch.zeros(length, dtype=torch.long))
-            betas = robust_mean(state.shape, torch.ones(length)).expand(length, -1)
-            rotmat = pose6d_to_rotmat(state.pose6d.unflatten(-1, (24, 6)))
-            rows.append(clip_errors((rotmat, betas), (truth.rotmat[0], truth.betas.expand(length, -1)), body))
+            lifted = _lift(network, features)
+            rows.append(clip_errors(lifted, (truth.rotmat[0], truth.betas.expand(length, -1)), body))
     return summary(rows)
+
+
+@torch.inference_mode()
+def evaluate_rendered(network: FoldedGLoT, pairs: Pairs, body: Body) -> Errors:
+    """The same for rendered pairs, clip by clip: the errors are the real landmark network's."""
+    rows = []
+    for clip in pairs.clip.unique():
+        index = (pairs.clip == clip).nonzero()[:, 0]
+        placed = Placed(
+            pairs.rotmat[None, index], pairs.betas[index[:1]], pairs.pelvis[None, index], pairs.box[None, index]
+        )
+        truth = measure(placed, body.subset([0]), pairs.landmarks)[1]
+        lifted = _lift(network, pairs.features[index])
+        rows.append(clip_errors(lifted, (truth.rotmat[0], truth.betas.expand(len(index), -1)), body))
+    return summary(rows)
+
+
+def _lift(network: FoldedGLoT, features: Tensor) -> tuple[Tensor, Tensor]:
+    """One track's features (N, F) -> rotmat (N, 24, 3, 3) in the crops' frames, betas (N, 10), one shape for all."""
+    count = len(features)
+    state = estimate(network, features, torch.zeros(count, dtype=torch.long))
+    betas = robust_mean(state.shape, torch.ones(count)).expand(count, -1)
+    return pose6d_to_rotmat(state.pose6d.unflatten(-1, (24, 6))), betas

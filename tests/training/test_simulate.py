@@ -1,0 +1,124 @@
+"""Simulated landmarks against projective geometry, and rendered pairs against their mirror images."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from glot_cli.body.landmarks import LandmarkModel, attachments
+from glot_cli.body.model import Body
+from glot_cli.body.rotations import rotmat_to_pose6d
+from glot_cli.features.blazepose import LANDMARK_NAMES, SWAP, Landmarks, join, unpack
+from glot_cli.training.data import ResidualBank
+from glot_cli.training.pairs import Pairs, mirror
+from glot_cli.training.simulate import Noise, Placed, Viewing, corrupt, fit_weak_perspective, measure, place
+from glot_cli.weights import locate
+
+
+@pytest.fixture(scope="module")
+def body() -> Body:
+    return Body.load(locate("open-body")).subset(range(0, 6000, 300))
+
+
+@pytest.fixture(scope="module")
+def placed(body) -> Placed:
+    turns = Rotation.from_rotvec(0.3 * np.random.default_rng(0).normal(size=(4 * 16 * 24, 3))).as_matrix()
+    rotmat = torch.from_numpy(turns).float().view(4, 16, 24, 3, 3)
+    return place(rotmat, body, LandmarkModel(), Viewing(truncated=0.0, tumble=0.0), torch.Generator().manual_seed(1))
+
+
+def test_landmark_table_is_symmetric_and_complete():
+    joint, offset = attachments()
+    assert joint.shape == (len(LANDMARK_NAMES),)
+    assert torch.allclose(offset[list(SWAP)] * torch.tensor([-1.0, 1.0, 1.0]), offset)
+
+
+def test_measured_landmarks_are_what_a_pinhole_camera_sees(body, placed):
+    """Pose the body in the camera's own frame and project, with none of the crop-frame arithmetic."""
+    landmarks = LandmarkModel()
+    seen, truth = measure(placed, body, landmarks)
+    rotmat = placed.rotmat.flatten(0, 1)
+    joints = body(rotmat, placed.betas.repeat_interleave(16, 0), vertices=False).joints
+    points = landmarks(joints, rotmat) + (placed.pelvis.flatten(0, 1) - joints[:, 0])[:, None]
+    pixels = points[..., :2] / points[..., 2:]
+    box = placed.box.flatten(0, 1)
+    expected = (pixels - box[:, None, :2]) / (box[:, None, 2:] / 2)
+    assert (seen.image.flatten(0, 1) - expected).abs().max() < 1e-4
+    # World landmarks: distances between points do not depend on the frame.
+    world = seen.world.flatten(0, 1)
+    spread, expected = ((x[:, :, None] - x[:, None]).norm(dim=-1) for x in (world, points))
+    assert (spread - expected).abs().max() < 1e-4
+    # The true camera lays the joints near where perspective does; it cannot be exact for a body with depth.
+    drawn = truth.camera[..., None, :1] * (truth.joints[..., :2] + truth.camera[..., None, 1:])
+    centre = seen.image[..., (23, 24), :].mean(-2)
+    assert (drawn[..., (1, 2), :].mean(-2) - centre).norm(dim=-1).median() < 0.1
+
+
+def test_crop_contains_the_person(body, placed):
+    seen, _ = measure(placed, body, LandmarkModel())
+    assert (seen.image.abs() < 1).float().mean() > 0.97
+    assert seen.image.abs().amax((-2, -1)).median() > 0.6
+
+
+def test_weak_perspective_fit_is_exact_for_weak_perspective():
+    points = torch.randn(5, 24, 3)
+    camera = torch.tensor([0.9, 0.1, -0.2]).expand(5, 3)
+    image = camera[:, None, :1] * (points[..., :2] + camera[:, None, 1:])
+    assert torch.allclose(fit_weak_perspective(points, image), camera, atol=1e-5)
+
+
+def test_no_noise_leaves_image_landmarks_exact(body, placed):
+    seen, _ = measure(placed, body, LandmarkModel())
+    quiet = Noise(
+        slow2d=0, fast2d=0, slow3d=0, fast3d=0, tilt_std=0, scale_std=0, wrong_joint=0, swapped=0, lost_frames=0
+    )  # fmt: skip
+    parts = unpack(corrupt(seen, quiet, torch.Generator().manual_seed(0)))
+    assert torch.allclose(parts.landmarks2d, seen.image, atol=1e-6)
+    noisy = unpack(corrupt(seen, Noise(), torch.Generator().manual_seed(0)))
+    error = (noisy.landmarks2d - seen.image).norm(dim=-1)
+    assert 0.01 < error.median() < 0.15  # of half a crop
+    hidden = noisy.visibility < 0.5
+    assert error[hidden].median() > error[~hidden].median()  # visibility tells of the error
+
+
+def pairs_of(placed: Placed, body: Body, shift: float) -> dict[str, torch.Tensor]:
+    """Pairs as the renderer writes them, whose image landmarks are all off by `shift` to the right."""
+    seen, _ = measure(placed, body, LandmarkModel())
+    sure = torch.full_like(seen.depth, 0.9)
+    features = join(Landmarks(seen.image + torch.tensor([shift, 0.0]), seen.depth, sure, sure, seen.world))
+    return {
+        "pose6d": rotmat_to_pose6d(placed.rotmat).flatten(0, 1),
+        "betas": placed.betas.repeat_interleave(16, 0),
+        "pelvis": placed.pelvis.flatten(0, 1),
+        "box": placed.box.flatten(0, 1),
+        "features": features.flatten(0, 1),
+        "clip": torch.arange(4).repeat_interleave(16),
+    }
+
+
+def test_mirrored_pairs_agree_with_their_own_truth(body, placed):
+    """Exact landmarks stay exact in the mirror: features and truth are mirrored alike."""
+    pairs = Pairs(mirror(pairs_of(placed, body, 0.0)), body, LandmarkModel())
+    got = unpack(pairs.features)
+    assert (got.landmarks2d - pairs.seen.image).abs().max() < 1e-4
+    assert (got.world - pairs.seen.world).abs().max() < 1e-4
+
+
+def test_pairs_file_round_trip_and_windows(tmp_path, body, placed):
+    path = tmp_path / "pairs.npz"
+    np.savez(path, **{name: values.numpy() for name, values in pairs_of(placed, body, 0.0).items()})
+    pairs = Pairs.load([path, path], body, LandmarkModel())
+    assert len(pairs.clip) == 4 * 64 and len(pairs.clip.unique()) == 16  # two files, each with its mirror image
+    starts = pairs.window_starts(10)
+    assert torch.equal(pairs.clip[starts], pairs.clip[starts + 9]) and len(starts) == 16 * 7
+    features, truth = pairs.draw(6, 16, body, torch.Generator().manual_seed(0))
+    assert features.shape == (6, 16, 264) and truth.rotmat.shape == (6, 16, 24, 3, 3)
+
+
+def test_residual_bank_repeats_the_errors_it_saw(body, placed):
+    pairs = Pairs(pairs_of(placed, body, 0.1), body, LandmarkModel())
+    seen, _ = measure(placed, body, LandmarkModel())
+    features = ResidualBank(pairs, neighbours=2).corrupt(seen, torch.Generator().manual_seed(0))
+    error = unpack(features).landmarks2d - seen.image
+    assert error[..., 1].abs().max() < 1e-4
+    assert error[..., 0].min() > 0.069 and error[..., 0].max() < 0.131  # 0.1, times 0.7 to 1.3

@@ -1,0 +1,139 @@
+"""The loop: losses, schedule, configuration; a killed run continues exactly."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from glot_cli.cli.main import group
+from glot_cli.errors import GlotError
+from glot_cli.models.config import GLoTConfig
+from glot_cli.training.config import TrainConfig, load_config
+from glot_cli.training.loop import learning_rate
+from glot_cli.training.losses import LossWeights, Prediction, loss_terms, masked_mean
+from glot_cli.training.start import start
+from glot_cli.weights import load_glot
+
+TINY = GLoTConfig(feature_dim=264, global_dim=32, decoder_dim=32, local_dim=32, regressor_dim=32, heads=4)
+RECIPES = Path(__file__).resolve().parents[2] / "weights" / "recipes"
+
+
+@pytest.fixture
+def motions(tmp_path) -> Path:
+    generator = np.random.default_rng(0)
+    poses = (0.1 * np.cumsum(generator.normal(size=(60, 24, 3)), 0) / 5).astype(np.float32)
+    path = tmp_path / "motions.npz"
+    np.savez(path, poses=poses, clip_index=np.repeat([0, 1], 30))
+    return path
+
+
+def config(motions: Path, **changes) -> TrainConfig:
+    base = TrainConfig(
+        motions=(motions,), steps=6, batch_size=4, warmup=2, vertices=10, checkpoint_every=3, ema=0.9, model=TINY
+    )
+    return replace(base, **changes)
+
+
+def test_resumed_training_equals_uninterrupted(tmp_path, motions, monkeypatch):
+    whole = load_glot(start(config(motions), tmp_path / "whole", quiet=True)).state_dict()
+
+    from glot_cli.training import loop
+
+    update, seen = loop.Trainer.update, []
+
+    def killed(self, *arguments):
+        if len(seen) == 4:  # after the checkpoint of step 3
+            raise KeyboardInterrupt
+        seen.append(1)
+        return update(self, *arguments)
+
+    monkeypatch.setattr(loop.Trainer, "update", killed)
+    with pytest.raises(KeyboardInterrupt):
+        start(config(motions), tmp_path / "cut", quiet=True)
+    monkeypatch.setattr(loop.Trainer, "update", update)
+    torch.rand(7)  # whatever happened in between
+    resumed = load_glot(start(config(motions), tmp_path / "cut", quiet=True)).state_dict()
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+
+
+def test_training_lowers_the_loss(tmp_path, motions):
+    import json
+
+    out = tmp_path / "run"
+    start(config(motions, steps=200, batch_size=4, learning_rate=5e-3, robust_loss=True), out, quiet=True)
+    rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert rows[-1]["local.keypoints3d"] < 0.85 * rows[0]["local.keypoints3d"]
+
+
+def test_masked_loss_counts_masked_frames_alone():
+    error = torch.arange(8.0).view(1, 8, 1).expand(2, 8, 3)
+    mask = torch.zeros(2, 8)
+    mask[0, 6] = 1
+    assert masked_mean(error, mask) == 6
+    assert masked_mean(error, None) == 3.5
+
+
+def test_loss_terms_against_plain_sums():
+    generator = torch.Generator().manual_seed(0)
+
+    def some() -> Prediction:
+        def draw(*shape):
+            return torch.randn(2, 5, *shape, generator=generator)
+
+        return Prediction(draw(24, 3, 3), draw(10), draw(24, 3), draw(24, 2), draw(7, 3))
+
+    a, b = some(), some()
+    terms = loss_terms(a, b, LossWeights(vertices=2.0), robust=False)
+    assert terms["keypoints3d"] == pytest.approx(300 * float(np.mean((a.joints - b.joints).numpy() ** 2)), rel=1e-5)
+    velocity = np.diff(a.image.numpy(), axis=1) - np.diff(b.image.numpy(), axis=1)
+    assert terms["velocity2d"] == pytest.approx(10 * float(np.mean(velocity**2)), rel=1e-5)
+    robust = loss_terms(a, b, LossWeights(vertices=2.0), robust=True)
+    distance = np.linalg.norm((a.vertices - b.vertices).numpy(), axis=-1)
+    assert robust["vertices"] == pytest.approx(2 * float(distance.mean()), rel=1e-4)
+
+
+def test_learning_rate_warms_up_and_falls_to_a_tenth():
+    settings = TrainConfig(steps=1000, warmup=10, learning_rate=1.0)
+    assert learning_rate(0, settings) == pytest.approx(0.1)
+    assert learning_rate(10, settings) == pytest.approx(1.0)
+    assert learning_rate(1000, settings) == pytest.approx(0.1)
+    assert learning_rate(505, settings) == pytest.approx(0.55)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("stepz = 3", "stepz"),
+        ("steps = 'many'", "steps"),
+        ("[model]\nheads = 1.5", "heads"),
+        ("[noise]\nunknown = 1", "unknown"),
+        ("steps = ", "TOML"),
+    ],
+)
+def test_configuration_faults_are_named(tmp_path, text, fault):
+    path = tmp_path / "c.toml"
+    path.write_text(text)
+    with pytest.raises(GlotError, match=fault):
+        load_config(path)
+
+
+@pytest.mark.parametrize("name", ["glot_open_1.toml", "glot_open_2.toml"])
+def test_recipes_are_valid(name):
+    settings = load_config(RECIPES / name)
+    assert settings.model.feature_dim == 264 and settings.model.hscr_columns == "joint"
+
+
+def test_command_line_trains_and_names_what_is_missing(tmp_path, motions):
+    path = tmp_path / "c.toml"
+    path.write_text(
+        "steps = 2\nbatch_size = 2\nvertices = 5\n[model]\nfeature_dim = 264\nglobal_dim = 32\ndecoder_dim = 32\n"
+        "local_dim = 32\nregressor_dim = 32\nheads = 4\n"
+    )
+    arguments = ["train", str(path), "--out", str(tmp_path / "run"), "-q"]
+    result = CliRunner().invoke(group, [*arguments, "--motions", str(motions)], standalone_mode=False)
+    assert result.exception is None and (tmp_path / "run" / "glot.safetensors").exists()
+    missing = CliRunner().invoke(group, arguments, standalone_mode=False)
+    assert isinstance(missing.exception, GlotError) and "--motions" in str(missing.exception)
