@@ -34,6 +34,8 @@ Edges = Literal["replicate", "official"]
 POSITION_CUTOFF_HZ = 5.0  # of the person in the picture: landmarks tremble above it, people hardly move so fast
 DEPTH_CUTOFF_HZ = 1.2  # the size of a body in the picture says little of its depth from one frame to the next
 PRIOR_WEIGHT = 0.02  # of the network's own camera, per joint, against a landmark that is seen
+NEAREST = 0.2  # metres from the camera
+CHUNK = 1024  # frames
 OUTLIER = 0.06  # landmarks further off than this share of the crop side count little
 
 
@@ -116,28 +118,56 @@ def place(
     parts = unpack(features)
     visibility = parts.visibility * parts.presence  # (N, 33)
     betas = robust_mean(state.shape, visibility.mean(-1))
+    chunks = []
+    for rows in torch.arange(len(features)).split(CHUNK):  # the body's joints take kilobytes a frame on the way
+        some = State(*(x[rows] for x in state))
+        chunks.append(_lay(some, features[rows], crops[rows], betas, body, landmarks, focal, centre))
+    rotmat, joints, transl = (torch.cat(x) for x in zip(*chunks, strict=True))
+    pelvis = joints[:, 0]
+    transl = _smooth(transl + pelvis, segment, fps) - pelvis
+    camera = camera_from_translation(transl, crops, pelvis, focal, centre)
+    return Lifted(rotmat, betas, state.shape, camera, state.camera, transl, joints)
+
+
+def _lay(
+    state: State,
+    features: Tensor,
+    crops: Tensor,
+    betas: Tensor,
+    body: Body,
+    landmarks: LandmarkModel,
+    focal: float,
+    centre: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Rotations (N, 24, 3, 3) and joints (N, 24, 3) in the camera's frame, and the translation that lays the body on
+    its landmarks, frame by frame (N, 3)."""
+    parts = unpack(features)
     rotmat = pose6d_to_rotmat(state.pose6d.unflatten(-1, (24, 6)))
     # The network saw the crop, so it speaks of the frame that looks along the crop's own ray.
     turn = ray_rotation(crops[:, :2], focal, centre)
     rotmat = torch.cat([(turn @ rotmat[:, 0])[:, None], rotmat[:, 1:]], 1)
-
     joints = body(rotmat, betas.expand(len(rotmat), -1), vertices=False).joints
     points = landmarks(joints, rotmat)
     half = crops[:, None, 2:] / 2
     pixels = crops[:, None, :2] + half * parts.landmarks2d
     expected = crops[:, None, :2] + half * project_weak(joints, state.camera)
-    prior = torch.full_like(joints[..., 0], PRIOR_WEIGHT)
     transl = _fit_robust(
-        torch.cat([points, joints], 1), torch.cat([pixels, expected], 1), visibility, prior, crops[:, 2], focal, centre
+        torch.cat([points, joints], 1),
+        torch.cat([pixels, expected], 1),
+        parts.visibility * parts.presence,
+        torch.full_like(joints[..., 0], PRIOR_WEIGHT),
+        crops[:, 2],
+        focal,
+        centre,
     )
-    pelvis = joints[:, 0]
-    transl = _smooth(transl + pelvis, segment, fps) - pelvis
     # A body never stands behind or inside the camera, whatever the landmarks say.
-    behind = (transl + pelvis)[:, 2:] < 0.2
-    network = translation_from_camera(state.camera, crops, pelvis, focal, centre)
-    transl = torch.where(behind, network, transl)
-    camera = camera_from_translation(transl, crops, pelvis, focal, centre)
-    return Lifted(rotmat, betas, state.shape, camera, state.camera, transl, joints)
+    pelvis = joints[:, 0]
+    behind = (transl + pelvis)[:, 2:] < NEAREST
+    return (
+        rotmat,
+        joints,
+        torch.where(behind, translation_from_camera(state.camera, crops, pelvis, focal, centre), transl),
+    )
 
 
 def _fit_robust(
