@@ -22,7 +22,7 @@ NEAR_IOU = 0.02  # of two boxes; people further apart are never compared
 # Mean distance of the landmarks of two people, of the smaller one's size. Below the first they are one person's; the
 # frames around count too as long as the second holds, for the network lets go of somebody limb by limb.
 SAME, SAME_AROUND = 0.08, 0.20
-ODD_FIT = 0.75  # of a person's usual overlap of landmarks and box: below it, the landmarks may be somebody else's
+ODD_FIT = 0.68  # of a person's usual overlap of landmarks and box: below it, the landmarks may be somebody else's
 POOR_FIT = 0.6  # below it, they are nobody's when they lie about as well on the other person
 MARGIN_FRAMES = 1  # on both sides of what is found
 MAX_REPAIR_S = 1.5  # longer stretches stay as they are: what was seen before says little about them
@@ -69,6 +69,8 @@ def find_mistaken(tracks: Sequence[Track], features: Sequence[NDArray[np.float32
     belong to the one whose box and whose own past and future they suit better; or the landmarks of one suit the
     other's box better than their own, and their own much worse than usual.
     """
+    if len(tracks) < 2:
+        return [np.zeros(len(track.frames), bool) for track in tracks]
     views = [_View(track, feature) for track, feature in zip(tracks, features, strict=True)]
     pairs = []
     for i, a in enumerate(views):
@@ -81,8 +83,9 @@ def find_mistaken(tracks: Sequence[Track], features: Sequence[NDArray[np.float32
                 pairs.append((i, j, rows_a, rows_b, near))
     mistaken = [np.zeros(len(view.frames), bool) for view in views]
     for i, j, rows_a, rows_b, near in pairs:
-        for person, rows, wrong in zip((i, j), (rows_a, rows_b), _compare(views[i], views[j], rows_a, rows_b, near)):
-            mistaken[person][rows[wrong]] = True
+        wrong_a, wrong_b = _compare(views[i], views[j], rows_a, rows_b, near)
+        mistaken[i][rows_a[wrong_a]] = True
+        mistaken[j][rows_b[wrong_b]] = True
     return [_widened(wrong) for wrong in mistaken]
 
 
@@ -112,7 +115,7 @@ def _compare(
 
 
 def _suits_the_other(view: _View, rows: NDArray[np.integer], other: Array, near: Mask) -> Mask:
-    """Whether landmarks lie better on the other person, who fits them by `other` (m,), and the odd ones around: (m,)."""
+    """Which landmarks lie better on the other person, who fits them by `other` (m,), and the odd ones around: (m,)."""
     own = view.fit[rows]
     usual = float(np.median(view.fit[view.alone])) if view.alone.any() else float(np.quantile(view.fit, 0.75))
     odd = near & (own < ODD_FIT * usual)
@@ -153,7 +156,7 @@ def _widened(mask: Mask) -> Mask:
 
 
 def _within_reach(track: Track, wrong: Mask, fps: float) -> Mask:
-    """Those of the mistaken rows (n,) that lie in stretches short enough, with a good row of the same segment beside."""
+    """Those of the mistaken rows (n,) in stretches that are short and have a good row of the same segment beside."""
     kept = np.zeros_like(wrong)
     for number in np.unique(track.segment[wrong]):
         member = track.segment == number

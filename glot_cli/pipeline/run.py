@@ -27,6 +27,7 @@ from glot_cli.features.crops import extract_crops
 from glot_cli.pipeline.appearance import describe
 from glot_cli.pipeline.draw import draw
 from glot_cli.pipeline.lift import Lifted, estimate, place
+from glot_cli.pipeline.mistaken import replace_mistaken
 from glot_cli.pipeline.models import Models, load_models, pick_device
 from glot_cli.pipeline.progress import Progress
 from glot_cli.pipeline.track import Tracker
@@ -155,6 +156,9 @@ class Runner:
             models = self.models
         tracks, seen, counts = self._track(video, info, models, progress, warn)
         features = self._features(video, tracks, seen, models, progress)
+        features, counts["landmarks_replaced"] = replace_mistaken(tracks, features, float(info.fps))
+        if counts["landmarks_replaced"]:
+            log.info("%s: landmarks of somebody else replaced in %d crops", video, counts["landmarks_replaced"])
         with progress.stage("lift"):
             result = self._lift(video, info, tracks, seen, features, models)
         if not tracks:
