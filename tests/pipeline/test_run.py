@@ -55,7 +55,8 @@ def test_every_video_gets_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
-    ("start", "end", "expected"), [(None, None, 100), (1.0, None, 75), (None, 2.0, 50), (1.0, 2.0, 25), (0.1, 0.5, 10), (9.0, None, 0)]
+    ("start", "end", "expected"),
+    [(None, None, 100), (1.0, None, 75), (None, 2.0, 50), (1.0, 2.0, 25), (0.1, 0.5, 10), (9.0, None, 0)],
 )
 def test_the_bar_knows_the_stretch(start: float | None, end: float | None, expected: int) -> None:
     info = VideoInfo(Path("x"), 8, 8, Fraction(25), Fraction(1, 25), 100, 0, False, 4.0, Fraction(1))

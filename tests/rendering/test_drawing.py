@@ -290,7 +290,8 @@ assert first.any() and (draw() == first).all()
 
 def test_the_drawing_process_never_loads_torch(backend: str) -> None:
     program = (
-        "import sys, glot_cli.rendering.worker, glot_cli.rendering.painter; print({'torch', 'triton'} & set(sys.modules))"
+        "import sys, glot_cli.rendering.worker, glot_cli.rendering.painter\n"
+        "print({'torch', 'triton'} & set(sys.modules))"
     )
     environment = {**os.environ, "PYOPENGL_PLATFORM": backend}
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, env=environment)
