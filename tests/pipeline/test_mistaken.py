@@ -103,8 +103,10 @@ def test_people_apart_are_never_compared() -> None:
     """Whatever the network says: without somebody near, nobody's landmarks can be another's."""
     times = np.arange(FRAMES)
     tracks = [_track(1, 300 + 1.0 * times, 420), _track(2, 800 + 1.0 * times, 330)]
-    pixels = _pixels(tracks[0])
-    features = [_feature(tracks[0], pixels), _feature(tracks[1], pixels)]  # the second is all wrong
+    pixels = [_pixels(track) for track in tracks]
+    pixels[1][40:60] = pixels[0][40:60]
+    features = [_feature(track, p) for track, p in zip(tracks, pixels, strict=True)]
+    assert not any(wrong.any() for wrong in find_mistaken(tracks, features))
     assert replace_mistaken(tracks, features, FPS)[1] == 0
 
 
@@ -114,7 +116,7 @@ def test_a_mixture_at_the_end_is_replaced_by_the_last_good_one() -> None:
     tracks = [_track(1, np.minimum(300 + 3.0 * times, 480), 400), _track(2, np.full(FRAMES, 600.0), 400)]
     pixels = [_pixels(track) for track in tracks]
     seen = pixels[0].copy()
-    seen[60:, :, 0] = 570 + 0.4 * (pixels[0][60:, :, 0] - 480)  # narrow, and on the other
+    seen[60:, :, 0] = 540 + 0.4 * (pixels[0][60:, :, 0] - 480)  # narrow, half on the other
     features = [_feature(tracks[0], seen), _feature(tracks[1], pixels[1])]
     found = find_mistaken(tracks, features)
     np.testing.assert_array_equal(np.flatnonzero(found[0]), np.arange(59, FRAMES))
