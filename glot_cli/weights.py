@@ -104,6 +104,7 @@ def save_glot(state: Mapping[str, Tensor], config: GLoTConfig, path: Path, half:
     tensors = {k: v.detach().to("cpu", dtype).contiguous() for k, v in state.items()}
     aside = path.with_name(path.name + ".part")
     save_file(tensors, aside, metadata={"format": "glot", "config": json.dumps(config.to_dict())})
+    aside.chmod(0o644)  # safetensors makes files that only their owner can read
     aside.replace(path)
 
 
