@@ -35,7 +35,7 @@ POSITION_CUTOFF_HZ = 5.0  # of the person in the picture: landmarks tremble abov
 DEPTH_CUTOFF_HZ = 1.2  # the size of a body in the picture says little of its depth from one frame to the next
 PRIOR_WEIGHT = 0.02  # of the network's own camera, per joint, against a landmark that is seen
 NEAREST = 0.2  # metres from the camera
-CHUNK = 1024  # frames
+CHUNK = 256  # frames
 OUTLIER = 0.06  # landmarks further off than this share of the crop side count little
 
 
