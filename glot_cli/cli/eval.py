@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from glot_cli.cli import options
+
 if TYPE_CHECKING:
     from glot_cli.evaluation.records import Comparison
 
@@ -37,7 +39,7 @@ COLUMNS = {
     help="The truth: a record of the same video, or a folder of them.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-@click.option("--debug", is_flag=True, help="Show a traceback when something fails.")
+@options.debug
 def command(params: Path, against: Path, as_json: bool, debug: bool) -> int:
     """Compare PARAMS.npz with the truth: who was followed, and how far joints, surface and position are off.
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from glot_cli.cli import options
 from glot_cli.cli.stopping import loading
-from glot_cli.rendering.styles import STYLES
 
 
 @click.command("render", short_help="Draw a result over its video again.")
@@ -19,18 +19,12 @@ from glot_cli.rendering.styles import STYLES
     type=click.Path(path_type=Path),
     help="Where the picture goes.  [default: STYLE.mp4 beside PARAMS.npz]",
 )
-@click.option(
-    "--style",
-    type=click.Choice(list(STYLES)),
-    default="overlay",
-    show_default=True,
-    help="; ".join(f"{name}: {meaning}" for name, meaning in STYLES.items()) + ".",
-)
+@options.style
 @click.option(
     "--video", metavar="FILE", type=click.Path(path_type=Path), help="The video, if it is not where it was."
 )
-@click.option("--quiet", "-q", is_flag=True, help="No progress bars and no remarks.")
-@click.option("--debug", is_flag=True, help="Show a traceback when something fails.")
+@options.quiet
+@options.debug
 def command(params: Path, output: Path | None, style: str, video: Path | None, quiet: bool, debug: bool) -> int:
     """Draw PARAMS.npz (or the folder of a result) over its video again. No network runs.
 

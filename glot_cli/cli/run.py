@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
+from glot_cli.cli import options
 from glot_cli.cli.stopping import loading
 from glot_cli.presets import PRESETS
-from glot_cli.rendering.styles import STYLES
 
 
 @click.command("run", short_help="Turn videos into body parameters and overlay videos.")
@@ -75,21 +75,15 @@ from glot_cli.rendering.styles import STYLES
     show_default=True,
     help="Windows at a track's ends: repeat the edge frame, or as the official demo.",
 )
-@click.option(
-    "--style",
-    type=click.Choice(list(STYLES)),
-    default="overlay",
-    show_default=True,
-    help="; ".join(f"{name}: {meaning}" for name, meaning in STYLES.items()) + ".",
-)
+@options.style
 @click.option("--no-render", is_flag=True, help="Write parameters only, draw nothing.")
 @click.option("--no-frames", is_flag=True, help="Leave out frames/, the same rows as one file a video frame.")
 @click.option(
     "--overwrite", is_flag=True, help="Replace results that are there; without it finished videos are skipped."
 )
-@click.option("--quiet", "-q", is_flag=True, help="No progress bars and no remarks; errors and results only.")
-@click.option("--debug", is_flag=True, help="Show a traceback when something fails.")
-def command(videos: tuple[Path, ...], out: Path, no_render: bool, no_frames: bool, debug: bool, **options: Any) -> int:
+@options.quiet
+@options.debug
+def command(videos: tuple[Path, ...], out: Path, no_render: bool, no_frames: bool, debug: bool, **settings: Any) -> int:
     """Find and track every person in each VIDEO (a video file, a folder of images or one image), and write SMPL
     parameters and a video with the meshes drawn over the people.
 
@@ -101,9 +95,9 @@ def command(videos: tuple[Path, ...], out: Path, no_render: bool, no_frames: boo
     with loading():
         from glot_cli.pipeline.run import Options, Runner, output_folders
 
-    quiet = bool(options["quiet"])
-    settings = Options(render=not no_render, frames=not no_frames, **options)
-    runner = Runner(settings, alert=lambda line: click.echo(f"glot: {line}", err=True))
+    quiet = bool(settings["quiet"])
+    wanted = Options(render=not no_render, frames=not no_frames, **settings)
+    runner = Runner(wanted, alert=lambda line: click.echo(f"glot: {line}", err=True))
     failed = False
     for video, folder in zip(videos, output_folders(videos, out), strict=True):
         try:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from glot_cli.cli import options
 from glot_cli.cli.stopping import loading
 
 
@@ -36,8 +37,8 @@ from glot_cli.cli.stopping import loading
 )
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 or mps.")
 @click.option("--threads", type=click.IntRange(1), metavar="THREADS", help="CPU threads.  [default: all cores]")
-@click.option("--quiet", "-q", is_flag=True, help="No progress bar.")
-@click.option("--debug", is_flag=True, help="Show a traceback when something fails.")
+@options.quiet
+@options.debug
 def command(
     config: Path,
     out: Path,
