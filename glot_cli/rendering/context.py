@@ -14,10 +14,12 @@ What differs from `pyrender.OffscreenRenderer`:
 
 from __future__ import annotations
 
+import ctypes
 import os
 from typing import Any
 
 import numpy as np
+import OpenGL.platform
 import pyrender
 from OpenGL import GL as gl
 
@@ -32,8 +34,6 @@ def open_platform(width: int, height: int) -> Any:
     """
     kind = os.environ.get("PYOPENGL_PLATFORM")
     if kind == "osmesa":
-        from pyrender.platforms.osmesa import OSMesaPlatform
-
         return _started(OSMesaPlatform(width, height))
     if kind != "egl":
         from pyrender.platforms.pyglet_platform import PygletPlatform
@@ -51,6 +51,48 @@ def open_platform(width: int, height: int) -> Any:
         except Exception as error:  # PyOpenGL raises many kinds; the next device may work
             fault = error
     raise fault
+
+
+class OSMesaPlatform:
+    """A context of Mesa's off-screen library, made by calling the library itself.
+
+    pyrender's own takes the call from PyOpenGL, whose release 3.1.0, the one pyrender demands, does not have it.
+    """
+
+    # Attributes and values of OSMesaCreateContextAttribs (Mesa, include/GL/osmesa.h), a zero at the end.
+    ATTRIBUTES = (
+        *(0x22, 0x1908),  # format: RGBA
+        *(0x30, 24),  # depth bits
+        *(0x33, 0x34),  # profile: core
+        *(0x36, 3),  # version 3.3
+        *(0x37, 3),
+        0,
+    )
+
+    def __init__(self, width: int, height: int) -> None:
+        self._size = (width, height)
+        self._library: Any = OpenGL.platform.PLATFORM.GL
+        self._context: ctypes.c_void_p | None = None
+        self._buffer = (ctypes.c_ubyte * (4 * width * height))()  # the library insists on one; nothing is drawn there
+
+    def init_context(self) -> None:
+        create = self._library.OSMesaCreateContextAttribs
+        create.restype = ctypes.c_void_p
+        attributes = (ctypes.c_int * len(self.ATTRIBUTES))(*self.ATTRIBUTES)
+        context = create(attributes, None)
+        if not context:
+            raise RuntimeError("OSMesa makes no OpenGL 3.3 context")
+        self._context = ctypes.c_void_p(context)
+        # PyOpenGL files what it holds under the current context, which as a typed pointer is no key of a dictionary.
+        OpenGL.platform.PLATFORM.GetCurrentContext.restype = ctypes.c_void_p
+
+    def make_current(self) -> None:
+        if not self._library.OSMesaMakeCurrent(self._context, self._buffer, gl.GL_UNSIGNED_BYTE, *self._size):
+            raise RuntimeError("OSMesa does not take its own context")
+
+    def delete_context(self) -> None:
+        self._library.OSMesaDestroyContext(self._context)
+        self._context = None
 
 
 def _started(platform: Any) -> Any:

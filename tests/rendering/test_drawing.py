@@ -188,6 +188,19 @@ def test_wireframe_lets_the_frame_through_but_not_the_back(backend: str) -> None
     assert 0.7 * 140 * 2**0.5 < inner.sum() < 1.6 * 140 * 2**0.5  # nothing but the diagonal
 
 
+def test_software_library_draws_what_the_driver_draws() -> None:
+    """OSMesa, the fallback, gives EGL's picture."""
+    pictures = []
+    for name in ("egl", "osmesa"):
+        try:
+            with Renderer(SPHERE.faces, WIDTH, HEIGHT, FOCAL, backend=name) as renderer:
+                pictures.append(renderer.draw(grey(60), ball(0.2, 0, 3, 0.5)[None], [1]).astype(int))
+        except GlotError as error:
+            pytest.skip(f"{name} is not on this machine: {error}")
+    assert (pictures[0] != 60).any(-1).mean() > 0.05
+    assert np.abs(pictures[0] - pictures[1]).mean() < 0.1
+
+
 def test_no_backend_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     create = client.create_frame_file
