@@ -91,3 +91,18 @@ def fit_translation(points: Tensor, pixels: Tensor, weights: Tensor, focal: floa
     depth = -(w * du * dr).sum((-2, -1)) / (w * du * du).sum((-2, -1)).clamp_min(1e-12)
     shift = mean_right + mean_u * depth.unsqueeze(-1)
     return torch.cat([shift, depth.unsqueeze(-1)], dim=-1)
+
+
+def fit_weak_perspective(points: Tensor, image: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Weak-perspective cameras (..., 3) that lay points best on crop coordinates, by weighted least squares.
+
+    points (..., K, 2 or 3) metres, image (..., K, 2), weights (..., K) >= 0, all alike when None. Scales are kept above
+    0.01, a crop of 200 metres: points that all fall together or lie mirrored have no camera.
+    """
+    flat = points[..., :2]
+    w = torch.ones_like(flat[..., :1]) if weights is None else weights.unsqueeze(-1)
+    w = w / w.sum(-2, keepdim=True)
+    mean_p, mean_i = (w * flat).sum(-2, keepdim=True), (w * image).sum(-2, keepdim=True)
+    spread = (w * (flat - mean_p).square()).sum((-2, -1)).clamp_min(1e-9)
+    s = ((w * (flat - mean_p) * (image - mean_i)).sum((-2, -1)) / spread).clamp_min(0.01)
+    return torch.cat([s[..., None], mean_i[..., 0, :] / s[..., None] - mean_p[..., 0, :]], -1)

@@ -95,3 +95,9 @@ def common_joints(body: Body, output: BodyOutput, regressor_extra: Tensor | None
         raise ValueError("common_joints needs the vertices; call the body with vertices=True")
     everything = torch.cat([output.joints, extra_joints(body, output.vertices, regressor_extra)], 1)
     return everything[:, list(_COMMON_SOURCE)]
+
+
+def mirror_rotmat(rotmat: Tensor) -> Tensor:
+    """The same motion in a mirror (left and right exchanged): rotmat (..., 24, 3, 3), or its first columns alone."""
+    sign = torch.tensor([-1.0, 1.0, 1.0], dtype=rotmat.dtype, device=rotmat.device)
+    return rotmat[..., SMPL_MIRROR, :, :] * sign[:, None] * sign[: rotmat.shape[-1]]

@@ -14,10 +14,12 @@ from glot_cli.body.model import Body
 from glot_cli.body.rotations import pose6d_to_rotmat
 from glot_cli.evaluation.metrics import acceleration_error, mpjpe, pa_mpjpe
 from glot_cli.models.fold import FoldedGLoT
-from glot_cli.pipeline.lift import estimate, robust_mean
-from glot_cli.training.motions import Motions
+from glot_cli.pipeline.lift import estimate_twice
+from glot_cli.pipeline.placing import place
+from glot_cli.training import simulate
+from glot_cli.training.motions import FPS, Motions
 from glot_cli.training.pairs import Pairs
-from glot_cli.training.simulate import Noise, Placed, Viewing, corrupt, measure, place
+from glot_cli.training.simulate import CENTRE, Noise, Placed, Viewing, corrupt, measure
 
 HIPS = (2, 3)  # of the 14 common joints
 
@@ -68,18 +70,20 @@ def evaluate_simulated(
     views: int = 4,
     seed: int = 0,
 ) -> Errors:
-    """Lift every clip, whole, from `views` random cameras, as `glot run` does; hips-centred errors of 14 joints."""
+    """Lift every clip, whole, from `views` random cameras, as `glot run` does; hips-centred errors of 14 joints.
+
+    The camera's focal length is known.
+    """
     generator = torch.Generator().manual_seed(seed)
     landmarks = LandmarkModel()
     rows = []
     for start, length in zip(motions.start.tolist(), motions.length.tolist(), strict=True):
         local = pose6d_to_rotmat(motions.pose6d[start : start + length])
         for _ in range(views):
-            placed = place(local[None], body, landmarks, viewing or Viewing(), generator)
-            seen, truth = measure(placed, body.subset([0]), landmarks)
+            placed = simulate.place(local[None], body, landmarks, viewing or Viewing(), generator)
+            seen, _ = measure(placed, body.subset([0]), landmarks)
             features = corrupt(seen, noise or Noise(), generator)[0]
-            lifted = _lift(network, features)
-            rows.append(clip_errors(lifted, (truth.rotmat[0], truth.betas.expand(length, -1)), body))
+            rows.append(_errors(network, features, placed, body, landmarks))
     return summary(rows)
 
 
@@ -92,15 +96,20 @@ def evaluate_rendered(network: FoldedGLoT, pairs: Pairs, body: Body) -> Errors:
         placed = Placed(
             pairs.rotmat[None, index], pairs.betas[index[:1]], pairs.pelvis[None, index], pairs.box[None, index]
         )
-        truth = measure(placed, body.subset([0]), pairs.landmarks)[1]
-        lifted = _lift(network, pairs.features[index])
-        rows.append(clip_errors(lifted, (truth.rotmat[0], truth.betas.expand(len(index), -1)), body))
+        rows.append(_errors(network, pairs.features[index], placed, body, pairs.landmarks))
     return summary(rows)
 
 
-def _lift(network: FoldedGLoT, features: Tensor) -> tuple[Tensor, Tensor]:
-    """One track's features (N, F) -> rotmat (N, 24, 3, 3) in the crops' frames, betas (N, 10), one shape for all."""
+def _errors(
+    network: FoldedGLoT, features: Tensor, placed: Placed, body: Body, landmarks: LandmarkModel
+) -> dict[str, np.ndarray]:
+    """Errors per frame of one track's features (N, 264) lifted, against where its body was placed."""
     count = len(features)
-    state = estimate(network, features, torch.zeros(count, dtype=torch.long))
-    betas = robust_mean(state.shape, torch.ones(count)).expand(count, -1)
-    return pose6d_to_rotmat(state.pose6d.unflatten(-1, (24, 6))), betas
+    segment = torch.zeros(count, dtype=torch.long)
+    state = estimate_twice(network, features, segment)
+    lifted = place(
+        state, features, placed.box[0], segment, body, landmarks, focal=1.0, centre=CENTRE, fps=FPS
+    )
+    return clip_errors(
+        (lifted.rotmat, lifted.betas.expand(count, -1)), (placed.rotmat[0], placed.betas.expand(count, -1)), body
+    )

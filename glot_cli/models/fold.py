@@ -75,15 +75,22 @@ class FoldedGLoT(nn.Module):
         global_frames, local_frames = self.embed(features)
         return self.lift_windows(global_frames, local_frames[:, self.config.local_slice])
 
-    def lift_track(self, features: Tensor, windows: Tensor, batch_size: int) -> Estimate:
+    def lift_track(
+        self,
+        features: Tensor,
+        windows: Tensor,
+        batch_size: int,
+        prepare: Callable[[Tensor], Tensor] = lambda features: features,
+    ) -> Estimate:
         """States of W windows laid over a track's frames; neighbouring windows share their embedded frames.
 
-        features (N, F); windows (W, T) frame indices of each window, in order of time -> states (W, 1, .).
+        features (N, F); windows (W, T) frame indices of each window, in order of time -> states (W, 1, .). prepare:
+        makes the network's input of features, frame by frame.
         """
         parts = []
         for index in windows.split(batch_size):  # embedded a stretch at a time: memory must not grow with the track
             first = int(index.min())
-            global_frames, local_frames = self.embed(features[first : int(index.max()) + 1])
+            global_frames, local_frames = self.embed(prepare(features[first : int(index.max()) + 1]))
             index = index - first
             parts.append(self.lift_windows(global_frames[index], local_frames[index[:, self.config.local_slice]]))
         return Estimate(

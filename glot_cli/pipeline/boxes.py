@@ -61,6 +61,17 @@ def remove_outliers(frames: NDArray[np.integer], boxes: Array, fps: float) -> Ar
     return np.where(outlier, median, boxes)
 
 
+def covered_share(box: Array, others: Array) -> float:
+    """Share of the area of a box (4,) that boxes (k,4) together cover, measured at 32 x 32 points; 0 when k is 0."""
+    if not len(others):
+        return 0.0
+    part = (np.arange(32) + 0.5) / 32
+    x, y = box[0] + part * (box[2] - box[0]), box[1] + part * (box[3] - box[1])
+    across = (x > others[:, :1]) & (x < others[:, 2:3])  # (k,32)
+    down = (y > others[:, 1:2]) & (y < others[:, 3:])
+    return float((across[:, None, :] & down[:, :, None]).any(0).mean())
+
+
 def whittaker(values: Array, cutoff: float) -> Array:
     """Zero-phase smoothing of values (n,C) sampled evenly, by penalised least squares (Whittaker 1923; Eilers 2003).
 

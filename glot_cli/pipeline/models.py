@@ -10,8 +10,9 @@ import torch
 from glot_cli import weights
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
-from glot_cli.errors import UsageError
+from glot_cli.errors import GlotError, UsageError
 from glot_cli.features.blazepose import BlazePoseFeatures
+from glot_cli.features.skeleton import SKELETON_DIM
 from glot_cli.models.fold import FoldedGLoT
 from glot_cli.pipeline.detect import PersonDetector
 from glot_cli.presets import Preset
@@ -56,11 +57,17 @@ def load_models(preset: Preset, device: str, detector: str | None = None) -> Mod
         "body": weights.locate(preset.body),
         "detector": Path(detector).expanduser() if detector else weights.locate(preset.detector),
     }
+    glot = weights.load_glot(paths["glot"])
+    if glot.config.feature_dim != SKELETON_DIM:
+        raise GlotError(
+            f"{paths['glot']}: made for {glot.config.feature_dim} numbers a frame, this version of glot gives "
+            f"{SKELETON_DIM}; train it anew or remove the file"
+        )
     return Models(
         preset=preset,
         detector=PersonDetector(detector, paths["detector"], device),
         features=BlazePoseFeatures(paths["features"], device),
-        glot=FoldedGLoT(weights.load_glot(paths["glot"]).to(device)),
+        glot=FoldedGLoT(glot.to(device)),
         body=Body.load(paths["body"]),
         landmarks=LandmarkModel(),
         hashes={role: weights.sha256(path) for role, path in paths.items() if path.is_file()},

@@ -26,9 +26,10 @@ from glot_cli.errors import GlotError, UsageError
 from glot_cli.features.crops import extract_crops
 from glot_cli.pipeline.appearance import describe
 from glot_cli.pipeline.draw import draw
-from glot_cli.pipeline.lift import Lifted, estimate, place
+from glot_cli.pipeline.lift import estimate_twice
 from glot_cli.pipeline.mistaken import replace_mistaken
 from glot_cli.pipeline.models import Models, load_models, pick_device
+from glot_cli.pipeline.placing import Lifted, place
 from glot_cli.pipeline.progress import Progress
 from glot_cli.pipeline.track import Tracker
 from glot_cli.pipeline.tracks import Track, clean_tracks
@@ -334,7 +335,7 @@ class Runner:
         for track, feature in zip(tracks, features, strict=True):
             values = torch.from_numpy(feature)
             segment = torch.from_numpy(track.segment)
-            state = estimate(models.glot, values, segment, step=step, edges=options.edges)  # type: ignore[arg-type]
+            state = estimate_twice(models.glot, values, segment, step=step, edges=options.edges)  # type: ignore[arg-type]
             lifted = place(
                 state,
                 values,

@@ -36,6 +36,10 @@ class Tracklet:
         """Last frame."""
         return int(self.frames[-1])
 
+    def box_at(self, frame: int) -> Array:
+        """Box (4,) at a frame between the first and the last, in a straight line between detections."""
+        return np.array([np.interp(frame, self.frames, edge) for edge in self.boxes.T])
+
     def take(self, rows: NDArray[np.bool_] | NDArray[np.integer]) -> "Tracklet":
         """The tracklet of these rows alone."""
         descriptors = None if self.descriptors is None else self.descriptors[rows]

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from glot_cli.pipeline.boxes import complete_truncated, remove_outliers, smooth_boxes, square_crops
+from glot_cli.pipeline.boxes import complete_truncated, covered_share, remove_outliers, smooth_boxes, square_crops
 from glot_cli.pipeline.encounters import resolve_encounters
 from glot_cli.pipeline.joining import join_pieces
 from glot_cli.pipeline.tracklets import Tracklet, remove_duplicates
@@ -25,6 +25,9 @@ CLIP_EDGE_S = 0.25
 DEFAULT_MIN_S = 0.4
 MIN_MEAN_SCORE = 0.3  # of the detections
 MIN_PRESENCE = 0.2  # the same with 0 for every miss in between
+# While two people pass each other, a detector may draw a third box over both. Who is seen for no longer than this, and
+# all that time with this share of the box inside those of people who stay longer, is nobody.
+SHADOW_S, SHADOW_COVER = 1.5, 0.7
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +65,21 @@ def _is_uncertain(tracklet: Tracklet, fps: float, detect_every: int) -> bool:
     steps = np.diff(tracklet.frames)
     expected = 1 + np.sum(steps[steps - detect_every <= MAX_FILLED_GAP_S * fps]) / detect_every
     return bool(tracklet.scores.mean() < MIN_MEAN_SCORE or tracklet.scores.sum() / expected < MIN_PRESENCE)
+
+
+def _is_shadow(tracklet: Tracklet, others: Sequence[Tracklet], fps: float) -> bool:
+    """Seen for a moment only, all over people who were there before it and are there after it."""
+    length = tracklet.end - tracklet.start
+    if length > SHADOW_S * fps:
+        return False
+    lasting = [
+        o for o in others if o.start < tracklet.start and o.end > tracklet.end and o.end - o.start > 2 * length
+    ]
+    covered = [
+        covered_share(box, np.array([other.box_at(frame) for other in lasting]))
+        for frame, box in zip(tracklet.frames, tracklet.boxes, strict=True)
+    ]
+    return float(np.mean(covered)) > SHADOW_COVER
 
 
 def _repair(
@@ -142,8 +160,7 @@ def clean_tracks(
     height) in pixels.
 
     Returns the tracks, numbered from 1 by first frame, then left to right; and counts for the log: duplicates,
-    joined,
-    swaps_undone, fleeting, uncertain, surplus.
+    joined, swaps_undone, fleeting, uncertain, shadows, surplus.
     """
     if min_frames is None:
         min_frames = default_min_frames(fps)
@@ -151,10 +168,11 @@ def clean_tracks(
     tracklets, joined, resolved = _repair(tracklets, fps, detect_every, image_size)
     lasting = [t for t in tracklets if not _is_fleeting(t, min_frames, frame_count, detect_every)]
     certain = [t for t in lasting if not _is_uncertain(t, fps, detect_every)]
-    kept = certain
-    if max_people is not None and len(certain) > max_people:
-        weight = [float(np.sum(np.prod(t.boxes[:, 2:] - t.boxes[:, :2], axis=1) * t.scores)) for t in certain]
-        kept = [certain[i] for i in np.argsort(weight)[::-1][:max_people]]
+    real = [t for t in certain if not _is_shadow(t, [o for o in certain if o is not t], fps)]
+    kept = real
+    if max_people is not None and len(real) > max_people:
+        weight = [float(np.sum(np.prod(t.boxes[:, 2:] - t.boxes[:, :2], axis=1) * t.scores)) for t in real]
+        kept = [real[i] for i in np.argsort(weight)[::-1][:max_people]]
     kept = sorted(kept, key=lambda t: (t.start, float(t.boxes[0, 0] + t.boxes[0, 2])))
     tracks = [
         build_track(
@@ -174,6 +192,7 @@ def clean_tracks(
         "swaps_undone": resolved,
         "fleeting": len(tracklets) - len(lasting),
         "uncertain": len(lasting) - len(certain),
-        "surplus": len(certain) - len(kept),
+        "shadows": len(certain) - len(real),
+        "surplus": len(real) - len(kept),
     }
     return tracks, counts

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, get_type_hints
 
 from glot_cli.errors import GlotError
 from glot_cli.models.config import GLoTConfig
@@ -29,6 +29,7 @@ class TrainConfig:
     motions: motion files, relative to the configuration. rendered: files of rendered pairs mixed in (see `pairs`).
     initial: GLoT weights to start from, instead of random ones.
     steps, batch_size: updates, windows in each. learning_rate falls by cosine to a tenth after `warmup` steps.
+    optimizer: `adam` (the paper's) or `muon`, which makes the matrices' updates orthogonal (see `loop.optimizers`).
     mask_ratio: share of frames hidden from the global branch; mask_probability: share of batches that hide any.
     rendered_share: share of a batch drawn from rendered pairs; residual_share: share of the simulated windows whose
     noise is what the landmark network did on a similar rendered pose. vertices: points of the surface in the loss.
@@ -40,6 +41,7 @@ class TrainConfig:
     steps: int = 50_000
     batch_size: int = 64
     learning_rate: float = 1e-4
+    optimizer: Literal["adam", "muon"] = "adam"
     warmup: int = 500
     weight_decay: float = 0.0
     mask_ratio: float = 0.5
@@ -57,6 +59,10 @@ class TrainConfig:
     augmentation: Augmentation = field(default_factory=Augmentation)
     viewing: Viewing = field(default_factory=Viewing)
     noise: Noise = field(default_factory=Noise)
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in ("adam", "muon"):
+            raise ValueError(f"optimizer must be 'adam' or 'muon', not {self.optimizer!r}")
 
 
 def load_config(path: Path) -> TrainConfig:
@@ -77,7 +83,10 @@ def _build(cls: type[T], table: Mapping[str, Any], where: str, folder: Path) -> 
         if key not in known:
             raise GlotError(f"{where}: unknown key '{key}'; known are {', '.join(sorted(known))}")
         values[key] = _convert(hints[key], value, f"{where}: {key}", folder)
-    return cls(**values)
+    try:
+        return cls(**values)
+    except ValueError as error:
+        raise GlotError(f"{where}: {error}") from error
 
 
 def _convert(hint: Any, value: Any, where: str, folder: Path) -> Any:

@@ -8,6 +8,7 @@ from torch import Tensor
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.features.blazepose import Landmarks, join, unpack
+from glot_cli.features.skeleton import network_input
 from glot_cli.training.config import TrainConfig
 from glot_cli.training.motions import Motions
 from glot_cli.training.pairs import Pairs
@@ -31,7 +32,7 @@ class Batches:
 
     @torch.no_grad()
     def draw(self) -> tuple[Tensor, Truth]:
-        """Features (B, T, F) and truth of one batch."""
+        """The network's input (B, T, SKELETON_DIM) and the truth of one batch."""
         config = self.config
         frames = config.model.frames
         rendered = round(config.rendered_share * config.batch_size) if self.pairs else 0
@@ -46,7 +47,7 @@ class Batches:
             more, more_truth = self.pairs.draw(rendered, frames, self.body, self.generator)
             features = torch.cat([features, more])
             truth = Truth(*(torch.cat(both) for both in zip(truth, more_truth, strict=True)))
-        return features, truth
+        return network_input(features), truth
 
 
 class ResidualBank:

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from glot_cli.body.joints import mirror_rotmat
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import pose6d_to_rotmat, rotmat_to_pose6d
 from glot_cli.errors import GlotError
-from glot_cli.features.blazepose import SWAP, Landmarks, join, unpack
+from glot_cli.features.blazepose import mirror_features
 from glot_cli.training.simulate import Placed, Seen, Truth, measure
-from glot_cli.training.windows import mirror_rotmat
 
 # Arrays of a file of pairs, N frames: how the bodies were placed (see `Placed`), and the features seen.
 ARRAYS = ("pose6d", "betas", "pelvis", "box", "features", "clip")
@@ -74,21 +74,11 @@ class Pairs:
 
 def mirror(arrays: dict[str, Tensor]) -> dict[str, Tensor]:
     """Pairs as they would be had the camera looked into a mirror: left and right exchanged everywhere."""
-    parts = unpack(arrays["features"])
     flip = torch.tensor([-1.0, 1.0, 1.0])
-    features = join(
-        Landmarks(
-            parts.landmarks2d[:, SWAP] * flip[:2],
-            parts.z[:, SWAP],
-            parts.visibility[:, SWAP],
-            parts.presence[:, SWAP],
-            parts.world[:, SWAP] * flip,
-        )
-    )
     pose6d = rotmat_to_pose6d(mirror_rotmat(pose6d_to_rotmat(arrays["pose6d"])))
     return {
         **arrays,
-        "features": features,
+        "features": mirror_features(arrays["features"]),
         "pose6d": pose6d,
         "pelvis": arrays["pelvis"] * flip,
         "box": arrays["box"] * flip,

@@ -16,7 +16,7 @@ from torch import Tensor
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat
-from glot_cli.camera import project_pinhole, ray_rotation
+from glot_cli.camera import fit_weak_perspective, project_pinhole, ray_rotation
 from glot_cli.features.blazepose import SWAP, Landmarks, join, unpack
 
 CENTRE = torch.zeros(2)  # principal point; pixels count from it, and the focal length is 1 "pixel": sizes are angles
@@ -202,14 +202,6 @@ def crop_boxes(points: Tensor, viewing: Viewing, generator: torch.Generator) -> 
     shift = (steady + wander)[..., :2] * viewing.crop_shift_std
     grow = torch.exp((steady + wander)[..., 2:] * viewing.crop_scale_std)
     return torch.cat([box[..., :2] + shift * box[..., 2:], box[..., 2:] * grow], -1)
-
-
-def fit_weak_perspective(points: Tensor, image: Tensor) -> Tensor:
-    """Weak-perspective cameras (..., 3) that lay points (..., K, 3) best on image points (..., K, 2) of the crop."""
-    flat = points[..., :2]
-    mean_p, mean_i = flat.mean(-2, keepdim=True), image.mean(-2, keepdim=True)
-    s = ((flat - mean_p) * (image - mean_i)).sum((-2, -1)) / (flat - mean_p).square().sum((-2, -1))
-    return torch.cat([s[..., None], mean_i[..., 0, :] / s[..., None] - mean_p[..., 0, :]], -1)
 
 
 # How far each of the 33 landmarks strays, relative to the average: face, hands and feet as measured on renders.

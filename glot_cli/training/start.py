@@ -10,6 +10,7 @@ from glot_cli import weights
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.errors import GlotError
+from glot_cli.features.skeleton import SKELETON_DIM
 from glot_cli.training.config import TrainConfig
 from glot_cli.training.data import Batches
 from glot_cli.training.loop import train
@@ -26,6 +27,11 @@ def training_body(config: TrainConfig) -> Body:
 
 def start(config: TrainConfig, out: Path, device: str = "cpu", quiet: bool = False) -> Path:
     """Train by `config`; the path of the weights. Raises GlotError for files that are missing or wrong."""
+    if config.model.feature_dim != SKELETON_DIM:
+        raise GlotError(
+            f"the configuration has feature_dim = {config.model.feature_dim} under [model], but landmarks make "
+            f"{SKELETON_DIM} numbers a frame; set feature_dim = {SKELETON_DIM}"
+        )
     if not config.motions:
         raise GlotError("no motions to train on; name files in the configuration (motions = [...]) or with --motions")
     body, landmarks = training_body(config), LandmarkModel()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from glot_cli.body.joints import SMPL_MIRROR
+from glot_cli.body.joints import mirror_rotmat
 from glot_cli.body.rotations import axis_angle_to_rotmat, pose6d_to_rotmat
 from glot_cli.training.motions import Motions
 
@@ -75,12 +75,6 @@ def cut_windows(
     part = (at - low)[..., None, None]
     index = motions.start[clip][:, None] + low
     return torch.lerp(motions.pose6d[index], motions.pose6d[index + 1], part)
-
-
-def mirror_rotmat(rotmat: Tensor) -> Tensor:
-    """The same motion in a mirror (left and right exchanged): (..., 24, 3, 3)."""
-    sign = torch.tensor([-1.0, 1.0, 1.0], dtype=rotmat.dtype)
-    return rotmat[..., SMPL_MIRROR, :, :] * sign[:, None] * sign
 
 
 def vary(rotmat: Tensor, scale: tuple[float, float], generator: torch.Generator) -> Tensor:

@@ -9,7 +9,17 @@ from safetensors.torch import save_file
 
 from glot_cli.errors import GlotError
 from glot_cli.features import blazepose
-from glot_cli.features.blazepose import LANDMARK_NAMES, SWAP, BlazePoseFeatures, Landmarks, join, pack, unpack
+from glot_cli.features.blazepose import (
+    LANDMARK_NAMES,
+    SWAP,
+    BlazePoseFeatures,
+    Landmarks,
+    join,
+    merge_features,
+    mirror_features,
+    pack,
+    unpack,
+)
 from glot_cli.features.blazepose_net import BlazePose
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -120,7 +130,7 @@ def test_swap_exchanges_left_and_right():
 
 def test_features_equal_network_and_keep_order():
     pictures = (draw_pictures() * 255).round().astype(np.uint8)
-    extractor = BlazePoseFeatures(WEIGHTS)
+    extractor = BlazePoseFeatures(WEIGHTS, both_sides=False)
     many = np.concatenate([pictures, pictures[::-1], pictures[:3]])  # not a multiple of the batch inside
     features = extractor(many)
     assert features.shape == (11, extractor.feature_dim) and features.dtype == torch.float32
@@ -129,6 +139,32 @@ def test_features_equal_network_and_keep_order():
         output = extractor.network(torch.from_numpy(pictures[:1]).permute(0, 3, 1, 2) / 255)
     torch.testing.assert_close(features[:1], pack(output.landmarks, output.world), atol=1e-4, rtol=0)
     assert extractor(many[:0]).shape == (0, 264)
+
+
+def test_a_crop_in_a_mirror_gives_mirrored_features():
+    """Looking from both sides treats left and right alike, and lies between the two looks."""
+    pictures = (draw_pictures() * 255).round().astype(np.uint8)
+    mirrored = np.ascontiguousarray(pictures[:, :, ::-1])
+    extractor, plain = BlazePoseFeatures(WEIGHTS), BlazePoseFeatures(WEIGHTS, both_sides=False)
+    both = extractor(pictures)
+    torch.testing.assert_close(extractor(mirrored), mirror_features(both), atol=1e-4, rtol=0)
+    looks = torch.stack([plain(pictures), mirror_features(plain(mirrored))])
+    assert (looks[0] - looks[1]).abs().max() > 0.01  # the network alone does not
+    assert (both >= looks.amin(0) - 1e-4).all() and (both <= looks.amax(0) + 1e-4).all()
+
+
+def test_merged_landmarks_weigh_by_how_well_they_are_seen():
+    random = torch.Generator().manual_seed(0)
+    one, other = torch.rand(2, 5, 264, generator=random)
+    torch.testing.assert_close(merge_features(one, one), one)
+    a, b = unpack(one), unpack(other)
+    a.visibility[:, 7], b.visibility[:, 7] = 1.0, 0.0
+    merged = unpack(merge_features(one, other))
+    torch.testing.assert_close(merged.world[:, 7], a.world[:, 7], atol=0.02, rtol=0)
+    weight = a.visibility[:, 3] * a.presence[:, 3] + 1e-3
+    rest = b.visibility[:, 3] * b.presence[:, 3] + 1e-3
+    expected = (weight * a.z[:, 3] + rest * b.z[:, 3]) / (weight + rest)
+    torch.testing.assert_close(merged.z[:, 3], expected)
 
 
 def test_wrong_weight_files_are_named(tmp_path):

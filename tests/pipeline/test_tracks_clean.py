@@ -5,7 +5,7 @@ import pytest
 
 from glot_cli.pipeline.boxes import square_crops
 from glot_cli.pipeline.tracklets import Tracklet
-from glot_cli.pipeline.tracks import clean_tracks, default_min_frames
+from glot_cli.pipeline.tracks import _is_shadow, clean_tracks, default_min_frames
 
 SETTING = {"fps": 30.0, "image_size": (1280, 720)}
 
@@ -87,6 +87,41 @@ def test_short_clips_and_still_images_keep_their_people(frame_count: int, every:
     assert [t.person for t in tracks] == [1, 2]
     assert tracks[0].crops[0, 0] < tracks[1].crops[0, 0]
     assert all(len(t.frames) == frame_count for t in tracks)
+
+
+def _walk(frames: range, start: float, speed: float) -> Tracklet:
+    """Somebody 120 x 300 pixels who walks across the picture, pixels a frame."""
+    keys = np.array(frames, np.int32)
+    x = start + speed * keys
+    boxes = np.stack([x - 60, np.full(len(x), 210.0), x + 60, np.full(len(x), 510.0)], 1)
+    return Tracklet(keys, boxes.astype(np.float32), np.full(len(keys), 0.8, np.float32))
+
+
+def _around(people: list[Tracklet], frames: range) -> Tracklet:
+    """A box over all people at once."""
+    boxes = np.array([[p.box_at(f) for p in people] for f in frames])
+    union = np.concatenate([boxes[..., :2].min(1), boxes[..., 2:].max(1)], 1).astype(np.float32)
+    return Tracklet(np.array(frames, np.int32), union, np.full(len(union), 0.7, np.float32))
+
+
+def test_a_box_over_two_people_who_pass_is_nobody() -> None:
+    """The detector's third box around both while they meet, as in a rendered clip, seen all along or at its ends."""
+    people = [_walk(range(0, 120, 3), 300, 5), _walk(range(0, 120, 3), 900, -5)]
+    shadow = _around(people, range(48, 75, 3))
+    for rows in (np.arange(9), np.array([0, 1, 7, 8])):
+        tracks, _ = clean_tracks([*people, shadow.take(rows)], frame_count=120, detect_every=3, **SETTING)
+        assert len(tracks) == 2 and all(len(track.frames) == 120 for track in tracks)
+
+
+def test_shadows_are_short_and_lie_on_people_who_were_there() -> None:
+    people = [_still(range(0, 120, 3), x) for x in (380, 480)]
+    both = _around(people, range(42, 72, 3))
+    assert _is_shadow(both, people, 30.0)
+    assert not _is_shadow(_around(people, range(30, 90, 3)), people, 30.0)  # two seconds are no moment
+    assert not _is_shadow(both, people[:1], 30.0)  # half of it lies on nobody
+    late = [_still(range(60, 120, 3), x) for x in (380, 480)]
+    assert not _is_shadow(both, late, 30.0)
+    assert not _is_shadow(both, [], 30.0)
 
 
 def test_fleeting_and_uncertain_are_dropped_and_counted() -> None:

@@ -8,19 +8,23 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from glot_cli import weights
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.cli.main import group
 from glot_cli.errors import GlotError
+from glot_cli.features.skeleton import SKELETON_DIM
 from glot_cli.models.config import GLoTConfig
+from glot_cli.models.glot import GLoT
+from glot_cli.training import loop
 from glot_cli.training.config import TrainConfig, load_config
 from glot_cli.training.data import Batches
-from glot_cli.training.loop import Trainer, learning_rate
+from glot_cli.training.loop import Trainer, learning_rate, optimizers
 from glot_cli.training.losses import LossWeights, Prediction, loss_terms, masked_mean
 from glot_cli.training.motions import load_motions
 from glot_cli.training.start import start, training_body
 from glot_cli.weights import load_glot
 
-TINY = GLoTConfig(feature_dim=264, global_dim=32, decoder_dim=32, local_dim=32, regressor_dim=32, heads=4)
+TINY = GLoTConfig(feature_dim=SKELETON_DIM, global_dim=32, decoder_dim=32, local_dim=32, regressor_dim=32, heads=4)
 RECIPES = Path(__file__).resolve().parents[2] / "weights" / "recipes"
 
 
@@ -40,10 +44,11 @@ def config(motions: Path, **changes) -> TrainConfig:
     return replace(base, **changes)
 
 
-def test_resumed_training_equals_uninterrupted(tmp_path, motions, monkeypatch):
-    whole = load_glot(start(config(motions), tmp_path / "whole", quiet=True)).state_dict()
-
-    from glot_cli.training import loop
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_resumed_training_equals_uninterrupted(tmp_path, motions, monkeypatch, optimizer):
+    monkeypatch.setattr(loop, "MUON_SMALLEST", 32)  # the tiny network's matrices count as large
+    settings = config(motions, optimizer=optimizer)
+    whole = load_glot(start(settings, tmp_path / "whole", quiet=True)).state_dict()
 
     update, seen = loop.Trainer.update, []
 
@@ -55,11 +60,32 @@ def test_resumed_training_equals_uninterrupted(tmp_path, motions, monkeypatch):
 
     monkeypatch.setattr(loop.Trainer, "update", killed)
     with pytest.raises(KeyboardInterrupt):
-        start(config(motions), tmp_path / "cut", quiet=True)
+        start(settings, tmp_path / "cut", quiet=True)
     monkeypatch.setattr(loop.Trainer, "update", update)
     torch.rand(7)  # whatever happened in between
-    resumed = load_glot(start(config(motions), tmp_path / "cut", quiet=True)).state_dict()
+    resumed = load_glot(start(settings, tmp_path / "cut", quiet=True)).state_dict()
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+
+
+def test_a_folder_of_another_training_is_refused(tmp_path, motions):
+    start(config(motions), tmp_path / "run", quiet=True)
+    for other in (config(motions, optimizer="muon"), config(motions, model=replace(TINY, global_layers=1))):
+        with pytest.raises(GlotError, match=r"other settings.*--out"):
+            start(other, tmp_path / "run", quiet=True)
+
+
+def test_features_of_another_size_are_refused(tmp_path, motions):
+    with pytest.raises(GlotError, match=f"feature_dim = {SKELETON_DIM}"):
+        start(config(motions, model=replace(TINY, feature_dim=264)), tmp_path / "run", quiet=True)
+
+
+def test_every_parameter_has_one_optimizer():
+    model = GLoT(replace(TINY, global_dim=64))
+    muon, adam = optimizers(model, TrainConfig(optimizer="muon"))
+    groups = [[p for group in o.param_groups for p in group["params"]] for o in (muon, adam)]
+    assert sorted(id(p) for group in groups for p in group) == sorted(id(p) for p in model.parameters())
+    assert groups[0] and all(p.dim() == 2 and min(p.shape) >= loop.MUON_SMALLEST for p in groups[0])
+    assert not any(p.dim() == 2 and min(p.shape) >= loop.MUON_SMALLEST for p in groups[1])
 
 
 def test_training_fits_a_batch(motions):
@@ -116,6 +142,8 @@ def test_learning_rate_warms_up_and_falls_to_a_tenth():
         ("[model]\nheads = 1.5", "heads"),
         ("[noise]\nunknown = 1", "unknown"),
         ("steps = ", "TOML"),
+        ("optimizer = 'sgd'", "optimizer"),
+        ("[model]\nnearby = 9", "nearby"),
     ],
 )
 def test_configuration_faults_are_named(tmp_path, text, fault):
@@ -125,17 +153,17 @@ def test_configuration_faults_are_named(tmp_path, text, fault):
         load_config(path)
 
 
-@pytest.mark.parametrize("name", ["glot_open_1.toml", "glot_open_2.toml"])
-def test_recipes_are_valid(name):
-    settings = load_config(RECIPES / name)
-    assert settings.model.feature_dim == 264 and settings.model.hscr_columns == "joint"
+def test_recipe_is_what_the_shipped_weights_are():
+    shipped = load_glot(weights.locate("glot-open")).config
+    assert load_config(RECIPES / "glot_open.toml").model == shipped
+    assert shipped.feature_dim == SKELETON_DIM and shipped.hscr_columns == "joint"
 
 
 def test_command_line_trains_and_names_what_is_missing(tmp_path, motions):
     path = tmp_path / "c.toml"
     path.write_text(
-        "steps = 2\nbatch_size = 2\nvertices = 5\n[model]\nfeature_dim = 264\nglobal_dim = 32\ndecoder_dim = 32\n"
-        "local_dim = 32\nregressor_dim = 32\nheads = 4\n"
+        f"steps = 2\nbatch_size = 2\nvertices = 5\n[model]\nfeature_dim = {SKELETON_DIM}\nglobal_dim = 32\n"
+        "decoder_dim = 32\nlocal_dim = 32\nregressor_dim = 32\nheads = 4\n"
     )
     arguments = ["train", str(path), "--out", str(tmp_path / "run"), "-q"]
     result = CliRunner().invoke(group, [*arguments, "--motions", str(motions)], standalone_mode=False)

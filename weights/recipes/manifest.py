@@ -40,7 +40,7 @@ FILES = [
         "glot-open",
         "glot_open.safetensors",
         "GLoT for BlazePose landmarks",
-        "trained by this project, weights/recipes/glot_open_*.toml",
+        "trained by this project, weights/recipes/glot_open.toml",
         "AGPL-3.0-or-later",
     ),
 ]

@@ -1,0 +1,164 @@
+"""From GLoT's estimates to bodies before the camera: laid on their landmarks, in metres, steady over time.
+
+Shapes: N frames of one person's track.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from glot_cli.body.landmarks import LandmarkModel
+from glot_cli.body.model import Body
+from glot_cli.body.rotations import pose6d_to_rotmat, rotmat_to_pose6d
+from glot_cli.camera import (
+    camera_from_translation,
+    fit_translation,
+    project_pinhole,
+    project_weak,
+    ray_rotation,
+    translation_from_camera,
+)
+from glot_cli.features.blazepose import unpack
+from glot_cli.models.regressors import State
+from glot_cli.pipeline.boxes import whittaker
+from glot_cli.pipeline.lift import robust_mean
+from glot_cli.pipeline.refine import NEAREST, refine_pose
+
+POSE_CUTOFF_HZ = 4.0  # of joint rotations: lower values make motion smoother still, and blunt blows and kicks
+POSITION_CUTOFF_HZ = 5.0  # of the person in the picture: landmarks tremble above it, people hardly move so fast
+DEPTH_CUTOFF_HZ = 1.2  # the size of a body in the picture says little of its depth from one frame to the next
+PRIOR_WEIGHT = 0.02  # of the network's own camera, per joint, against a landmark that is seen
+CHUNK = 256  # frames
+OUTLIER = 0.06  # landmarks further off than this share of the crop side count little
+
+
+@dataclass(frozen=True)
+class Lifted:
+    """Body parameters of one person, in the camera's frame. Tensors on the CPU."""
+
+    rotmat: Tensor  # (N, 24, 3, 3)
+    betas: Tensor  # (10,)
+    betas_frame: Tensor  # (N, 10)
+    camera: Tensor  # (N, 3)
+    camera_network: Tensor  # (N, 3)
+    transl: Tensor  # (N, 3)
+    joints: Tensor  # (N, 24, 3) metres, without the translation
+
+
+@torch.inference_mode()
+def place(
+    state: State,
+    features: Tensor,
+    crops: Tensor,
+    segment: Tensor,
+    body: Body,
+    landmarks: LandmarkModel,
+    *,
+    focal: float,
+    centre: Tensor,
+    fps: float,
+) -> Lifted:
+    """Turn crop-frame states (N, .) into a body in the camera's frame, laid on its 2D landmarks and steady over time.
+
+    features (N, 264) of BlazePose; crops (N, 3) pixels; focal in pixels; centre (2,) principal point.
+    """
+    parts = unpack(features)
+    visibility = parts.visibility * parts.presence  # (N, 33)
+    betas = robust_mean(state.shape, visibility.mean(-1))
+    chunks = []
+    for rows in torch.arange(len(features)).split(CHUNK):  # the body's joints take kilobytes a frame on the way
+        some = State(*(x[rows] for x in state))
+        chunks.append(_lay(some, features[rows], crops[rows], betas, body, landmarks, focal, centre))
+    rotmat, transl = (torch.cat(x) for x in zip(*chunks, strict=True))
+    rotmat = _smooth_pose(rotmat, segment, fps)
+    joints = torch.cat(
+        [body(part, betas.expand(len(part), -1), vertices=False).joints for part in rotmat.split(CHUNK)]
+    )
+    pelvis = joints[:, 0]
+    transl = _smooth_position(transl + pelvis, segment, fps) - pelvis
+    camera = camera_from_translation(transl, crops, pelvis, focal, centre)
+    return Lifted(rotmat, betas, state.shape, camera, state.camera, transl, joints)
+
+
+def _lay(
+    state: State,
+    features: Tensor,
+    crops: Tensor,
+    betas: Tensor,
+    body: Body,
+    landmarks: LandmarkModel,
+    focal: float,
+    centre: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Rotations (N, 24, 3, 3) in the camera's frame and translations (N, 3), frame by frame."""
+    parts = unpack(features)
+    visibility = parts.visibility * parts.presence
+    rotmat = pose6d_to_rotmat(state.pose6d.unflatten(-1, (24, 6)))
+    # The network saw the crop, so it speaks of the frame that looks along the crop's own ray.
+    turn = ray_rotation(crops[:, :2], focal, centre)
+    rotmat = torch.cat([(turn @ rotmat[:, 0])[:, None], rotmat[:, 1:]], 1)
+    joints = body(rotmat, betas.expand(len(rotmat), -1), vertices=False).joints
+    points = landmarks(joints, rotmat)
+    half = crops[:, None, 2:] / 2
+    pixels = crops[:, None, :2] + half * parts.landmarks2d
+    expected = crops[:, None, :2] + half * project_weak(joints, state.camera)
+    transl = _fit_robust(
+        torch.cat([points, joints], 1),
+        torch.cat([pixels, expected], 1),
+        visibility,
+        torch.full_like(joints[..., 0], PRIOR_WEIGHT),
+        crops[:, 2],
+        focal,
+        centre,
+    )
+    rotmat, transl = refine_pose(
+        rotmat, transl, betas, pixels, visibility, crops[:, 2], body, landmarks, focal=focal, centre=centre
+    )
+    # A body never stands behind or inside the camera, whatever the landmarks say.
+    pelvis = joints[:, 0]
+    behind = (transl + pelvis)[:, 2:] < NEAREST
+    return rotmat, torch.where(behind, translation_from_camera(state.camera, crops, pelvis, focal, centre), transl)
+
+
+def _fit_robust(
+    points: Tensor, pixels: Tensor, visibility: Tensor, prior: Tensor, side: Tensor, focal: float, centre: Tensor
+) -> Tensor:
+    """`fit_translation` with landmarks far from the others weighed down; the prior's weights stay."""
+    weights = torch.cat([visibility, prior], 1)
+    transl = fit_translation(points, pixels, weights, focal, centre)
+    count = visibility.shape[1]
+    for _ in range(3):
+        drawn = project_pinhole(points[:, :count] + transl[:, None], focal, centre)
+        error = (drawn - pixels[:, :count]).norm(dim=-1) / (OUTLIER * side[:, None])
+        weights = torch.cat([visibility / (1 + error.square()).square(), prior], 1)
+        transl = fit_translation(points, pixels, weights, focal, centre)
+    return transl
+
+
+def _smooth_pose(rotmat: Tensor, segment: Tensor, fps: float) -> Tensor:
+    """Remove jitter from rotations (N, 24, 3, 3) without lag."""
+    out = torch.empty_like(rotmat)
+    for number in segment.unique():
+        rows = (segment == number).nonzero()[:, 0]
+        for joint in range(rotmat.shape[1]):  # one at a time: double precision of all takes room
+            pose6d = rotmat_to_pose6d(rotmat[rows, joint])
+            smooth = torch.from_numpy(whittaker(pose6d.flatten(1).numpy(), POSE_CUTOFF_HZ / fps)).to(out.dtype)
+            out[rows, joint] = pose6d_to_rotmat(smooth.view_as(pose6d))
+    return out
+
+
+def _smooth_position(position: Tensor, segment: Tensor, fps: float) -> Tensor:
+    """Remove jitter from positions (N, 3) without lag: direction lightly, depth more."""
+    direction = position[:, :2] / position[:, 2:]
+    depth = position[:, 2:].clamp_min(0.1).log()
+    out = torch.empty_like(position)
+    for number in segment.unique():
+        rows = segment == number
+        xy = whittaker(direction[rows].double().numpy(), POSITION_CUTOFF_HZ / fps)
+        z = np.exp(whittaker(depth[rows].double().numpy(), DEPTH_CUTOFF_HZ / fps))
+        out[rows] = torch.from_numpy(np.concatenate([xy * z, z], 1)).to(out.dtype)
+    return out
