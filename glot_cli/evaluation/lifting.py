@@ -107,9 +107,7 @@ def _errors(
     count = len(features)
     segment = torch.zeros(count, dtype=torch.long)
     state = estimate_twice(network, features, segment)
-    lifted = place(
-        state, features, placed.box[0], segment, body, landmarks, focal=1.0, centre=CENTRE, fps=FPS
-    )
+    lifted = place(state, features, placed.box[0], segment, body, landmarks, focal=1.0, centre=CENTRE, fps=FPS)
     return clip_errors(
         (lifted.rotmat, lifted.betas.expand(count, -1)), (placed.rotmat[0], placed.betas.expand(count, -1)), body
     )

@@ -69,9 +69,13 @@ def estimate_twice(
     The second answer is that for the crop in a mirror, mirrored back: the same person seen by a network that errs in
     other ways. segment (N,): gap-free stretches.
     """
+
+    def mirrored_input(features: Tensor) -> Tensor:
+        return network_input(mirror_features(features))
+
     as_seen = estimate(network, features, segment, step=step, edges=edges)
-    mirrored = mirror_state(estimate(network, mirror_features(features), segment, step=step, edges=edges))
-    return State(*((a + b) / 2 for a, b in zip(as_seen, mirrored, strict=True)))
+    mirrored = estimate(network, features, segment, step=step, edges=edges, prepare=mirrored_input)
+    return State(*((a + b) / 2 for a, b in zip(as_seen, mirror_state(mirrored), strict=True)))
 
 
 def mirror_state(state: State) -> State:

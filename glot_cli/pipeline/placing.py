@@ -115,13 +115,14 @@ def _lay(
         focal,
         centre,
     )
+    # A body never stands behind or inside the camera, whatever the landmarks say.
+    pelvis = joints[:, 0]
+    safe = translation_from_camera(state.camera, crops, pelvis, focal, centre)
+    transl = torch.where((transl + pelvis)[:, 2:] < NEAREST, safe, transl)
     rotmat, transl = refine_pose(
         rotmat, transl, betas, pixels, visibility, crops[:, 2], body, landmarks, focal=focal, centre=centre
     )
-    # A body never stands behind or inside the camera, whatever the landmarks say.
-    pelvis = joints[:, 0]
-    behind = (transl + pelvis)[:, 2:] < NEAREST
-    return rotmat, torch.where(behind, translation_from_camera(state.camera, crops, pelvis, focal, centre), transl)
+    return rotmat, torch.where((transl + pelvis)[:, 2:] < NEAREST, safe, transl)
 
 
 def _fit_robust(
@@ -140,15 +141,13 @@ def _fit_robust(
 
 
 def _smooth_pose(rotmat: Tensor, segment: Tensor, fps: float) -> Tensor:
-    """Remove jitter from rotations (N, 24, 3, 3) without lag."""
-    out = torch.empty_like(rotmat)
+    """Remove jitter from rotations (N, 24, 3, 3) without lag, in place."""
     for number in segment.unique():
         rows = (segment == number).nonzero()[:, 0]
         for joint in range(rotmat.shape[1]):  # one at a time: double precision of all takes room
-            pose6d = rotmat_to_pose6d(rotmat[rows, joint])
-            smooth = torch.from_numpy(whittaker(pose6d.flatten(1).numpy(), POSE_CUTOFF_HZ / fps)).to(out.dtype)
-            out[rows, joint] = pose6d_to_rotmat(smooth.view_as(pose6d))
-    return out
+            smooth = whittaker(rotmat_to_pose6d(rotmat[rows, joint]).numpy(), POSE_CUTOFF_HZ / fps)
+            rotmat[rows, joint] = pose6d_to_rotmat(torch.from_numpy(smooth).to(rotmat.dtype))
+    return rotmat
 
 
 def _smooth_position(position: Tensor, segment: Tensor, fps: float) -> Tensor:

@@ -2,6 +2,8 @@
 
     python weights/recipes/evaluate_open.py --motions val.npz --rendered pairs_val/ [--weights glot_open.safetensors]
 
+Everything that `glot run` does once the landmarks are there: lifting, drawing the body onto its landmarks, smoothing.
+
 Protocol: 14 common joints, centred on the middle of the hips (MPVPE: on the pelvis), one body shape a track.
 """
 
