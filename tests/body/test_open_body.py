@@ -8,6 +8,7 @@ import torch
 
 from glot_cli.body.joints import COMMON_JOINTS, SMPL_JOINTS, SMPL_MIRROR, SMPL_PARENTS, common_joints
 from glot_cli.body.model import Body, read_body_arrays
+from glot_cli.body.rotations import axis_angle_to_rotmat
 
 FILE = Path(__file__).parents[2] / "weights" / "open_body.npz"
 J = {name: i for i, name in enumerate(SMPL_JOINTS)}
@@ -149,3 +150,31 @@ def test_common_joints_stand_in_order(body):
     top = output.vertices[0, :, 1].max().item()
     assert top - 0.02 < joints["head_top_lsp"][1] <= top
     assert joints["left_shoulder"][1] < joints["neck_lsp"][1] < joints["head_top_lsp"][1] - 0.15
+
+
+def test_common_joints_stay_with_the_bones_in_any_pose(body):
+    """The hips that evaluations centre on must not hang on arms or shins: they once lay 240 mm off a kicking body."""
+    generator = torch.Generator().manual_seed(2)
+    pose = 0.4 * torch.randn(60, 24, 3, generator=generator)
+    betas = torch.randn(60, 10, generator=generator)
+    output = body(axis_angle_to_rotmat(pose), betas)
+    joints = common_joints(body, output)
+    for side in ("left", "right"):
+        hip = joints[:, COMMON_JOINTS.index(f"{side}_hip")]
+        off = (hip - output.joints[:, J[f"{side}_hip"]]).norm(dim=-1)
+        assert off.mean() < 0.02 and off.max() < 0.04
+    neck = joints[:, COMMON_JOINTS.index("neck_lsp")]
+    between = 0.5 * output.joints[:, J["neck"]] + 0.25 * (
+        output.joints[:, J["left_shoulder"]] + output.joints[:, J["right_shoulder"]]
+    )
+    assert (neck - between).norm(dim=-1).mean() < 0.02
+
+
+def test_bent_elbows_and_knees_leave_the_hips_where_they_are(body):
+    rotmat = torch.eye(3).repeat(2, 24, 1, 1)
+    bent = {"left_elbow": (0.0, -1.2, 0.0), "right_elbow": (0.0, 1.2, 0.0), "left_knee": (1.2, 0.0, 0.0)}
+    for name, turn in bent.items():
+        rotmat[1, J[name]] = axis_angle_to_rotmat(torch.tensor(turn))
+    joints = common_joints(body, body(rotmat, torch.zeros(2, 10)))
+    hips = [COMMON_JOINTS.index(f"{side}_hip") for side in ("left", "right")]
+    assert (joints[0, hips] - joints[1, hips]).abs().max() < 1e-4

@@ -319,11 +319,11 @@ def shape_components(
 
 
 def fit_joint_regressor(
-    samples: np.ndarray, joints: np.ndarray, mirror: np.ndarray, solid: np.ndarray, close: int = 300, wide: int = 2400
+    samples: np.ndarray, joints: np.ndarray, mirror: np.ndarray, allowed: np.ndarray, close: int = 300, wide: int = 2400
 ) -> np.ndarray:
     """(24,V) sparse non-negative rows summing to 1 with `row @ samples[s] ~ joints[s]` (NNLS), mirror symmetric.
 
-    samples (S,V,3); joints (S,24,3); solid (V,) bool: vertices that may carry a joint (eyeballs may not). MakeHuman
+    samples (S,V,3); joints (S,24,3); allowed (24,V) bool: vertices that may carry each joint. MakeHuman
     moves some joints unlike the skin next to them, so beside the `close` nearest vertices every third of the next
     `wide` is offered: with near ones alone, knees and upper spine are 11 mm off instead of 8 to 10.
     """
@@ -335,8 +335,9 @@ def fit_joint_regressor(
         if twin < j:
             regressor[j] = regressor[twin][mirror]
             continue
-        distance = np.linalg.norm(mean_v - mean_j[j], axis=1) + np.where(solid, 0, 10)
+        distance = np.linalg.norm(mean_v - mean_j[j], axis=1)
         order = np.argsort(distance, kind="stable")
+        order = order[allowed[j][order]]
         near = np.concatenate([order[:close], order[close : close + wide : 3]])
         if twin == j:  # a joint on the midline: pairs enter together
             near = np.unique(np.concatenate([near, mirror[near]]))
@@ -352,11 +353,32 @@ def fit_joint_regressor(
     return regressor
 
 
+def fit_posed_regressor(
+    mean: np.ndarray, components: np.ndarray, regressor: np.ndarray, weights: np.ndarray, mirror: np.ndarray,
+    solid: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """(24,V) rows that find the joints on posed surfaces too: each rests on the skin of the two bones that meet there.
+
+    `regressor` serves the rest pose alone; a hip that hangs on an elbow would move with the arm. mean (V,3),
+    components (V,3,K), weights (V,24) of the skinning, solid (V,) bool.
+    """
+    coefficients = np.random.default_rng(0).normal(size=(250, components.shape[-1]))
+    samples = mean + np.einsum("vck,sk->svc", components, coefficients)
+    joints = np.einsum("jv,svc->sjc", regressor, samples, optimize=True)
+    parents = np.maximum(PARENTS, 0)
+    meeting = np.stack([weights[:, sorted({j, int(parents[j])})].sum(1) > 0.8 for j in range(24)])
+    for hip in (1, 2):  # thighs swing far, and skin that is theirs alone with them
+        meeting[hip] &= weights[:, 0] > 0.3
+    return fit_joint_regressor(samples, joints, mirror, meeting & solid, close=300, wide=0)
+
+
 def extra_joints(
     regressor: np.ndarray, vertices: np.ndarray, area: np.ndarray, landmarks: dict[str, int]
 ) -> np.ndarray:
     """(9,V) stand-in for SPIN's J_regressor_extra on this body, rows summing to 1. Placed by meaning: right hip,
-    left hip, neck base (LSP); top of head (LSP); pelvis and thorax (MPII); spine, jaw, head (Human3.6M)."""
+    left hip, neck base (LSP); top of head (LSP); pelvis and thorax (MPII); spine, jaw, head (Human3.6M).
+
+    regressor (24,V): of `fit_posed_regressor`."""
 
     def around(point: np.ndarray, radius: float) -> np.ndarray:
         near = area * (np.linalg.norm(vertices - point, axis=1) < radius)
@@ -526,7 +548,7 @@ def build(samples: int, seed: int, target_faces: int) -> dict[str, np.ndarray]:
     print("variance explained, cumulative:", np.round(explained[:10].cumsum(), 4))
 
     fit = np.arange(0, samples, max(1, samples // 250))
-    regressor = fit_joint_regressor(vertices[fit], joints[fit], mirror, ~eyeball)
+    regressor = fit_joint_regressor(vertices[fit], joints[fit], mirror, np.tile(~eyeball, (24, 1)))
     error = 1000 * np.linalg.norm(np.einsum("jv,svk->sjk", regressor, vertices, optimize=True) - joints, axis=-1)
     print("joint regressor error mm, mean:", dict(zip(BONES, error.mean(0).round(2).tolist(), strict=True)))
     print(f"   overall {error.mean():.2f}, 95 % {np.percentile(error, 95):.2f}, largest {error.max():.2f}")
@@ -542,12 +564,13 @@ def build(samples: int, seed: int, target_faces: int) -> dict[str, np.ndarray]:
     region = label_regions(mean, regressor @ mean, weights, landmarks, eyeball)
     print({n: int((region == i).sum()) for i, n in enumerate(REGIONS)})
 
+    posed = fit_posed_regressor(mean, components, regressor, weights, mirror, ~eyeball)
     parents = np.where(PARENTS < 0, 4294967295, PARENTS)
     return {
         "v_template": mean.astype(np.float32),
         "shapedirs": components.astype(np.float32),
         "J_regressor": regressor.astype(np.float32),
-        "J_regressor_extra": extra_joints(regressor, mean, area, landmarks).astype(np.float32),
+        "J_regressor_extra": extra_joints(posed, mean, area, landmarks).astype(np.float32),
         "weights": weights.astype(np.float32),
         "kintree_table": np.stack([parents, np.arange(24)]).astype(np.uint32),
         "f": faces.astype(np.uint32),
