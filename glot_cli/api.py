@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from glot_cli import weights
-from glot_cli.body.model import Body
 from glot_cli.errors import GlotError
 from glot_cli.pipeline.draw import draw
 from glot_cli.pipeline.progress import Progress
 from glot_cli.pipeline.run import Options, Outcome, Runner, output_folders
 from glot_cli.results import load_result
+from glot_cli.weights.bodies import recorded_body
 
 __all__ = ["Options", "Outcome", "render", "run"]
 
@@ -37,14 +36,15 @@ def render(
     *,
     style: str = "overlay",
     video: str | Path | None = None,
+    body: str | None = None,
     quiet: bool = True,
     warn: Callable[[str], None] | None = None,
 ) -> Path:
     """Draw a record again, from the file and the video alone; no network runs. The path of the picture.
 
     params: params.npz or the folder that holds it. output: the .mp4 to write, or a folder for `<style>.mp4`; by default
-    that of params. style: overlay, side, plain or wireframe. video: where the video is now, if it was moved. warn:
-    receives one line for every fault that did not stop the drawing.
+    that of params. style: overlay, side, plain or wireframe. video, body: where the video, and a body model that is a
+    file, are now, if they were moved. warn: receives one line for every fault that did not stop the drawing.
 
     Raises GlotError when the record or the video cannot be read, or nothing can be drawn.
     """
@@ -55,18 +55,12 @@ def render(
     if target.is_dir():
         target = target / f"{style}.mp4"
     source = Path(video) if video else _find_video(result.meta.source, result.meta.video, folder)
-    if result.meta.body_model not in weights.manifest():
-        raise GlotError(f"{params}: needs the body '{result.meta.body_model}', which this glot has not; update glot")
-    body_file = weights.locate(result.meta.body_model)
-    if weights.sha256(body_file) != result.meta.body_model_sha256:
-        raise GlotError(
-            f"{params}: was made with another version of the body '{result.meta.body_model}'; run 'glot run' again"
-        )
+    body_model = recorded_body(params, result.meta, body)
     draw(
         result,
         source,
         target,
-        Body.load(body_file),
+        body_model,
         style=style,
         progress=Progress(source.name, quiet),
         warn=warn or (lambda message: None),

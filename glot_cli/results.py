@@ -19,17 +19,18 @@ from numpy.typing import NDArray
 
 from glot_cli.errors import GlotError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 had no global_orient_network
 
 
 @dataclass(frozen=True)
 class Field:
-    """One array of the record: its type, the shape of a row, its unit and meaning."""
+    """One array of the record: its type, the shape of a row, its unit and meaning, the format that brought it."""
 
     dtype: str
     row: tuple[int, ...]
     unit: str
     meaning: str
+    since: int = 1
 
 
 FIELDS: dict[str, Field] = {
@@ -41,6 +42,9 @@ FIELDS: dict[str, Field] = {
     "betas_frame": Field("float32", (10,), "", "body shape as estimated from this frame alone"),
     "camera": Field("float32", (3,), "1/m, m, m", "weak-perspective s, tx, ty in the crop (-1 to 1 across its side)"),
     "camera_network": Field("float32", (3,), "1/m, m, m", "the network's own, before it was laid on landmarks"),
+    "global_orient_network": Field(
+        "float32", (3,), "rad", "the network's own rotation of joint 0, in the frame of the crop", since=2
+    ),
     "box": Field("float32", (3,), "px", "crop: centre x, centre y, side"),
     "transl": Field("float32", (3,), "m", "translation of the body model in the camera frame"),
     "joints3d": Field("float32", (24, 3), "m", "SMPL joints in the camera frame, relative to the pelvis joint"),
@@ -143,12 +147,14 @@ def empty_arrays() -> dict[str, NDArray[Any]]:
 
 
 def check_arrays(arrays: dict[str, NDArray[Any]]) -> str | None:
-    """What keeps arrays from being a record, None when nothing does."""
-    missing = [name for name in FIELDS if name not in arrays]
+    """What keeps arrays from being a record, None when nothing does. Arrays of later formats may be missing."""
+    missing = [name for name, field in FIELDS.items() if name not in arrays and field.since == 1]
     if missing:
         return f"has no array '{missing[0]}'"
     rows = len(arrays["frame"]) if arrays["frame"].ndim == 1 else -1
     for name, field in FIELDS.items():
+        if name not in arrays:
+            continue
         found = arrays[name]
         if found.shape != (rows, *field.row):
             return f"array '{name}' has shape {found.shape}, expected ({rows}, {', '.join(map(str, field.row))})"

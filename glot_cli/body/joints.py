@@ -97,6 +97,15 @@ def common_joints(body: Body, output: BodyOutput, regressor_extra: Tensor | None
     return everything[:, list(_COMMON_SOURCE)]
 
 
+# The 14 common joints among the 17 of J_regressor_h36m, for evaluations that regress them from the surface.
+H36M_TO_COMMON = (6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10)
+
+
+def h36m_joints(vertices: Tensor, regressor: Tensor) -> Tensor:
+    """(B,17,3) Human3.6M joints of SMPL's vertices (B,6890,3) by J_regressor_h36m (17,6890)."""
+    return torch.einsum("kv,bvc->bkc", regressor, vertices)
+
+
 def mirror_rotmat(rotmat: Tensor) -> Tensor:
     """The same motion in a mirror (left and right exchanged): rotmat (..., 24, 3, 3), or its first columns alone."""
     sign = torch.tensor([-1.0, 1.0, 1.0], dtype=rotmat.dtype, device=rotmat.device)

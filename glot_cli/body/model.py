@@ -107,11 +107,18 @@ class Body(torch.nn.Module):
     parents_index: Tensor  # (24,)
     extra_regressor: Tensor | None
 
-    def __init__(self, arrays: Mapping[str, np.ndarray], source: str = "body model") -> None:
-        """arrays: names as in an SMPL file; `posedirs` may be missing (taken as zero). Raises GlotError when an array
-        is missing or has a wrong shape; `source` names the file in that message."""
+    def __init__(
+        self, arrays: Mapping[str, np.ndarray], source: str = "body model", num_betas: int | None = None
+    ) -> None:
+        """arrays: names as in an SMPL file; `posedirs` may be missing (taken as zero). num_betas: how many of the shape
+        components to keep, the first ones; all when None. Raises GlotError when an array is missing, has a wrong shape
+        or too few components; `source` names the file in that message."""
         super().__init__()
         a = _checked(arrays, source)
+        if num_betas is not None and num_betas > a["shapedirs"].shape[2]:
+            found = a["shapedirs"].shape[2]
+            raise GlotError(f"{source}: body model has {found} shape components, {num_betas} are needed; {_REMEDY}")
+        a["shapedirs"] = a["shapedirs"][..., :num_betas]
         self.faces: np.ndarray = a["f"].astype(np.int64)
         self.parents = _parents(a["kintree_table"])
         v_template, shapedirs = a["v_template"].astype(np.float64), a["shapedirs"].astype(np.float64)

@@ -49,13 +49,12 @@ def command(params: Path, against: Path, as_json: bool, debug: bool) -> int:
     import json
     from dataclasses import asdict
 
-    from glot_cli import weights
-    from glot_cli.body.model import Body
     from glot_cli.evaluation.pairing import load_pairs
     from glot_cli.evaluation.records import PROTOCOL, pooled
+    from glot_cli.weights.bodies import load_body
 
     pairs = load_pairs(params, against)
-    comparison = pooled(pairs, Body.load(weights.locate(pairs[0][0].meta.body_model)))
+    comparison = pooled(pairs, load_body(pairs[0][0].meta.body_model))
     if as_json:
         click.echo(json.dumps({"protocol": PROTOCOL, **_finite(asdict(comparison))}, indent=2))
         return 0

@@ -23,9 +23,12 @@ from glot_cli.cli.stopping import loading
 @click.option(
     "--video", metavar="FILE", type=click.Path(path_type=Path), help="The video, if it is not where it was."
 )
+@click.option("--body", metavar="FILE", help="The body model, if it was a file and is not where it was.")
 @options.quiet
 @options.debug
-def command(params: Path, output: Path | None, style: str, video: Path | None, quiet: bool, debug: bool) -> int:
+def command(
+    params: Path, output: Path | None, style: str, video: Path | None, body: str | None, quiet: bool, debug: bool
+) -> int:
     """Draw PARAMS.npz (or the folder of a result) over its video again. No network runs.
 
     An older picture of the same name is replaced.
@@ -37,5 +40,5 @@ def command(params: Path, output: Path | None, style: str, video: Path | None, q
         if not quiet:
             click.echo(f"glot: note: {message}", err=True)
 
-    click.echo(render(params, output, style=style, video=video, quiet=quiet, warn=warn))
+    click.echo(render(params, output, style=style, video=video, body=body, quiet=quiet, warn=warn))
     return 0

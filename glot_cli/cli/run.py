@@ -10,7 +10,7 @@ import click
 
 from glot_cli.cli import options
 from glot_cli.cli.stopping import loading
-from glot_cli.presets import PRESETS
+from glot_cli.presets import GENDERS, PRESETS, choose
 
 
 @click.command("run", short_help="Turn videos into body parameters and overlay videos.")
@@ -28,6 +28,14 @@ from glot_cli.presets import PRESETS
 )
 @click.option(
     "--detector", metavar="FILE", help="Another ultralytics model that finds people (.pt, .onnx, .torchscript)."
+)
+@click.option("--glot", metavar="NAME", help="Another GLoT checkpoint: one that was added, or a file made by glot.")
+@click.option(
+    "--body", metavar="NAME", help="Body to pose and draw: open, smpl or a file like SMPL's.  [default: the preset's]"
+)
+@click.option("--gender", type=click.Choice(GENDERS), help="Which of the SMPL bodies.  [default: neutral]")
+@click.option(
+    "--half", is_flag=True, help="Image features (preset paper) in half precision: faster on a GPU, 3 digits exact."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 @click.option(
@@ -92,6 +100,8 @@ def command(videos: tuple[Path, ...], out: Path, no_render: bool, no_frames: boo
     from glot_cli.cli.main import report
     from glot_cli.errors import UsageError
 
+    # Before anything heavy is imported: what is missing is said at once.
+    choose(settings["preset"], body=settings["body"], gender=settings["gender"], glot=settings["glot"])
     with loading():
         from glot_cli.pipeline.run import Options, Runner, output_folders
 

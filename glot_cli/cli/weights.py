@@ -1,33 +1,100 @@
-"""`glot weights`: what networks are there, and whether they are intact."""
+"""`glot weights`: what networks and bodies are there, whether they are intact, and taking in those of others."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from glot_cli import weights
+from glot_cli import presets, weights
+from glot_cli.cli import options
+from glot_cli.weights.catalogue import OFFICIAL, OfficialFile
 
 
 @click.group("weights")
 def command() -> None:
-    """Show and check the weight files."""
+    """Show, check and add weight files."""
 
 
 @command.command("list")
 def list_files() -> int:
-    """List the files: purpose, source, licence, size."""
-    for entry in weights.manifest().values():
-        click.echo(f"{entry.name}\n  {entry.role}\n  {entry.source}\n  licence: {entry.licence}")
-        click.echo(f"  {weights.shipped_folder() / entry.file} ({entry.size / 1e6:.1f} MB)")
+    """List for each preset what is there and what is missing: purpose, source, licence, and where to get it."""
+    shipped, added = weights.manifest(), weights.added()
+    click.echo("preset open: complete, nothing to add\n")
+    for entry in shipped.values():
+        _describe(entry, weights.shipped_folder())
+    needed = [*presets.PRESETS["paper"].files, *presets.PRESETS["paper"].for_evaluation]
+    missing = presets.absent(presets.PRESETS["paper"].files)
+    click.echo(f"\npreset paper: {f'{len(missing)} files are missing' if missing else 'complete'}\n")
+    for name in dict.fromkeys([*(n for n in needed if n in OFFICIAL), "smpl-male", "smpl-female"]):
+        here = [e for e in added.values() if e.name == name or (e.name in presets.checkpoints() and name == "glot")]
+        for entry in here:
+            _describe(entry, weights.user_folder())
+        if not here:
+            _want(OFFICIAL[name], optional=name not in presets.PRESETS["paper"].files)
+    click.echo(f"\nAdded files are kept in {weights.user_folder()}")
     return 0
+
+
+def _describe(entry: weights.WeightFile, folder: Path) -> None:
+    click.echo(f"{entry.name}\n  {entry.role}\n  from: {entry.source}\n  licence: {entry.licence}")
+    click.echo(f"  {folder / entry.file} ({entry.size / 1e6:.1f} MB)")
+
+
+def _want(official: OfficialFile, optional: bool) -> None:
+    why = {"smpl-male": ", for --gender male", "smpl-female": ", for --gender female"}.get(official.name, "")
+    why = why or (", for 'glot eval' only" if optional else "")
+    click.echo(f"{official.name}: MISSING{why}\n  {official.role}: {' or '.join(official.originals)}")
+    click.echo(f"  where: {official.where}{' (registration)' if official.register else ''}")
+    click.echo(f"  licence: {official.licence}")
+
+
+@command.command("add", short_help="Take in files of SMPL, SPIN and GLoT.")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--gender", type=click.Choice(presets.GENDERS), help="Of an SMPL body whose file name does not tell."
+)
+@options.debug
+def add(files: tuple[Path, ...], gender: str | None, debug: bool) -> int:
+    """Take in FILES of SMPL, SPIN and GLoT under any of their names, or archives (zip, tar) that hold them.
+
+    Each is recognised by its content, checked, converted to plain arrays and kept in the user's weights folder
+    (GLOT_WEIGHTS names another). Nothing in a FILE is run. Exit status 1 when one was refused or unknown; the others
+    are taken in.
+    """
+    from glot_cli.cli.main import report
+    from glot_cli.cli.stopping import loading
+    from glot_cli.errors import GlotError, UsageError
+
+    with loading():
+        from glot_cli.weights.add import add as take_in
+
+    status = 0
+    for file in files:
+        try:
+            for added in take_in(file, gender):
+                remark = f", {added.remark}" if added.remark else ""
+                click.echo(f"{added.given}: {added.entry.role}{remark} -> {added.path}")
+        except GlotError as error:
+            report(error, debug)
+            status = max(status, 2 if isinstance(error, UsageError) else 1)
+    missing = presets.absent(presets.PRESETS["paper"].files)
+    if missing:
+        wanted = ", ".join(OFFICIAL[name].originals[0] for name in missing)
+        click.echo(f"still missing for --preset paper: {wanted}")
+    else:
+        click.echo("--preset paper has all it needs")
+    return status
 
 
 @command.command("verify")
 def verify() -> int:
     """Check every file against its SHA-256. Exit status 1 when one is missing or damaged."""
     status = 0
-    for entry in weights.manifest().values():
-        path = weights.shipped_folder() / entry.file
-        fault = weights.check(entry, path)
-        click.echo(f"{entry.name}: {fault or 'intact'} ({path})")
+    shipped = [(entry, weights.shipped_folder()) for entry in weights.manifest().values()]
+    added = [(entry, weights.user_folder()) for entry in weights.added().values()]
+    for entry, folder in shipped + added:
+        fault = weights.check(entry, folder / entry.file)
+        click.echo(f"{entry.name}: {fault or 'intact'} ({folder / entry.file})")
         status |= fault is not None
     return status

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from glot_cli.features.blazepose_net import BODY_LANDMARKS, INPUT_SIZE, BlazePose
+from glot_cli.features.crops import extract_crops
 
 LANDMARK_NAMES = (
     "nose",
@@ -116,6 +117,7 @@ class BlazePoseFeatures:
     crop_scale = 1.25
     crop_size = INPUT_SIZE
     feature_dim = FEATURE_DIM
+    extract = staticmethod(extract_crops)
 
     def __init__(
         self, weights_path: Path | str, device: torch.device | str = "cpu", *, both_sides: bool = True
@@ -127,10 +129,10 @@ class BlazePoseFeatures:
 
     @torch.inference_mode()
     def __call__(self, crops: Tensor | np.ndarray) -> Tensor:
-        """Crops (N,256,256,3) uint8 RGB, array or tensor, to features (N,264) float32 on the CPU."""
+        """Crops (N,256,256,3) uint8 RGB, array or tensor, to features (N,264) float32 on the device."""
         images = torch.as_tensor(crops)
         if not len(images):
-            return torch.zeros(0, FEATURE_DIM)
+            return torch.zeros(0, FEATURE_DIM, device=self.device)
         size = _CPU_BATCH if self.device.type == "cpu" else _GPU_BATCH
         features = []
         for part in images.split(size):
@@ -139,7 +141,7 @@ class BlazePoseFeatures:
             feature = self._look(pictures)
             if self.both_sides:
                 feature = merge_features(feature, mirror_features(self._look(pictures.flip(3))))
-            features.append(feature.cpu())
+            features.append(feature)
         return torch.cat(features)
 
     def _look(self, pictures: Tensor) -> Tensor:

@@ -127,7 +127,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.pos_embed = nn.Parameter(torch.zeros(1, tokens, dim))
         self.pos_drop = nn.Dropout(dropout)
-        rates = torch.linspace(0, drop_path, layers).tolist()  # deeper blocks are dropped more often
+        rates = [drop_path * i / max(layers - 1, 1) for i in range(layers)]  # deeper blocks are dropped more often
         self.blocks = nn.ModuleList(Block(dim, heads, 4 * dim, dropout, rate) for rate in rates)
         self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
 

@@ -40,7 +40,7 @@ class FoldedGLoT(nn.Module):
         self.global_motion = model.global_motion
         self.local_correction = model.local_correction
         device = next(model.parameters()).device
-        model.double().cpu()
+        model.cpu().double()  # some devices have no double precision
         local_dim = self.config.local_dim
 
         def initial(tokens: Tensor) -> Tensor:
@@ -80,18 +80,20 @@ class FoldedGLoT(nn.Module):
         features: Tensor,
         windows: Tensor,
         batch_size: int,
-        prepare: Callable[[Tensor], Tensor] = lambda features: features,
+        prepare: Callable[[Tensor], Tensor] | None = None,
     ) -> Estimate:
         """States of W windows laid over a track's frames; neighbouring windows share their embedded frames.
 
-        features (N, F); windows (W, T) frame indices of each window, in order of time -> states (W, 1, .). prepare:
-        makes the network's input of features, frame by frame.
+        features (N, F) and windows (W, T), the frame indices of each window in order of time, on any device -> states
+        (W, 1, .) on the network's. prepare: makes the network's input of features, frame by frame.
         """
+        device = self.initial.weight.device
         parts = []
         for index in windows.split(batch_size):  # embedded a stretch at a time: memory must not grow with the track
             first = int(index.min())
-            global_frames, local_frames = self.embed(prepare(features[first : int(index.max()) + 1]))
-            index = index - first
+            stretch = features[first : int(index.max()) + 1].to(device)
+            global_frames, local_frames = self.embed(prepare(stretch) if prepare else stretch)
+            index = (index - first).to(device)
             parts.append(self.lift_windows(global_frames[index], local_frames[index[:, self.config.local_slice]]))
         return Estimate(
             State(*(torch.cat(values) for values in zip(*(p.final for p in parts), strict=True))),

@@ -52,13 +52,16 @@ def ancestors(joint: int) -> list[int]:
 class IterativeRegressor(nn.Module):
     """Regress a state from a feature by adding corrections, three times, to the mean parameters (HMR, section 3.2).
 
-    HMR's second layer is left out, as in the official network.
+    HMR and SPIN have a second hidden layer, which the official GLoT leaves out; neither has an activation.
     """
 
-    def __init__(self, config: GLoTConfig) -> None:
+    def __init__(self, config: GLoTConfig, second_layer: bool = False) -> None:
         super().__init__()
         self.iterations = config.iterations
         self.fc1 = nn.Linear(config.feature_dim + STATE_DIM, config.regressor_dim)
+        self.second_layer = second_layer
+        if second_layer:
+            self.fc2 = nn.Linear(config.regressor_dim, config.regressor_dim)
         self.drop = nn.Dropout(config.regressor_dropout)
         self.decpose = nn.Linear(config.regressor_dim, POSE6D_DIM)
         self.decshape = nn.Linear(config.regressor_dim, SHAPE_DIM)
@@ -71,6 +74,7 @@ class IterativeRegressor(nn.Module):
         pose, shape, camera = State.split(self.mean_state.expand(*x.shape[:-1], -1))
         for _ in range(self.iterations):
             h = self.drop(self.fc1(torch.cat([x, pose, shape, camera], dim=-1)))
+            h = self.drop(self.fc2(h)) if self.second_layer else h
             pose = pose + self.decpose(h)
             shape = shape + self.decshape(h)
             camera = camera + self.deccam(h)

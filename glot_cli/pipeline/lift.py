@@ -20,6 +20,7 @@ from glot_cli.models.regressors import State
 
 Edges = Literal["replicate", "official"]
 
+
 def window_indices(segment: Tensor, config: GLoTConfig, step: int = 1, edges: Edges = "replicate") -> Tensor:
     """Which frames of a track make up the window of each: (N, T).
 
@@ -48,15 +49,14 @@ def estimate(
     step: int = 1,
     edges: Edges = "replicate",
     batch_size: int = 256,
-    prepare: Callable[[Tensor], Tensor] = network_input,
+    prepare: Callable[[Tensor], Tensor] | None = None,
 ) -> State:
     """GLoT's states of every frame, (N, .) on the CPU, from features (N, F) and segments (N,).
 
-    prepare: makes the network's input of features.
+    prepare: makes the network's input of features; None where they are its input.
     """
-    device = next(network.parameters()).device
     windows = window_indices(segment, network.config, step, edges)
-    final = network.lift_track(features.to(device), windows.to(device), batch_size, prepare).final
+    final = network.lift_track(features, windows, batch_size, prepare).final
     return State(*(x[:, 0].float().cpu() for x in final))
 
 
@@ -73,7 +73,7 @@ def estimate_twice(
     def mirrored_input(features: Tensor) -> Tensor:
         return network_input(mirror_features(features))
 
-    as_seen = estimate(network, features, segment, step=step, edges=edges)
+    as_seen = estimate(network, features, segment, step=step, edges=edges, prepare=network_input)
     mirrored = estimate(network, features, segment, step=step, edges=edges, prepare=mirrored_input)
     return State(*((a + b) / 2 for a, b in zip(as_seen, mirror_state(mirrored), strict=True)))
 

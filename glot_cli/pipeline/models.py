@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from glot_cli import weights
@@ -13,21 +14,29 @@ from glot_cli.body.model import Body
 from glot_cli.errors import GlotError, UsageError
 from glot_cli.features.blazepose import BlazePoseFeatures
 from glot_cli.features.skeleton import SKELETON_DIM
+from glot_cli.features.spin import SpinFeatures
 from glot_cli.models.fold import FoldedGLoT
 from glot_cli.pipeline.detect import PersonDetector
+from glot_cli.pipeline.lifters import ImageLifter, LandmarkLifter, Lifter
 from glot_cli.presets import Preset
+from glot_cli.weights.bodies import body_path, is_known, load_body
+from glot_cli.weights.recognise import SMPL_VERTICES
 
 
 @dataclass(frozen=True)
 class Models:
-    """The networks and the body of a preset, ready on their device."""
+    """The networks and the body of a preset, ready on their device.
+
+    body_name: what records call the body. own_shape: whether the network speaks in its shape components.
+    """
 
     preset: Preset
     detector: PersonDetector
-    features: BlazePoseFeatures
-    glot: FoldedGLoT
+    features: BlazePoseFeatures | SpinFeatures
+    lifter: Lifter
     body: Body
-    landmarks: LandmarkModel
+    body_name: str
+    own_shape: bool
     hashes: dict[str, str]  # SHA-256 of every weight file, by role
 
     @property
@@ -49,26 +58,62 @@ def pick_device(wanted: str) -> str:
     return wanted
 
 
-def load_models(preset: Preset, device: str, detector: str | None = None) -> Models:
-    """Load a preset. detector: path of another ultralytics model. Raises GlotError for missing or damaged weights."""
+def load_models(preset: Preset, device: str, detector: str | None = None, half: bool = False) -> Models:
+    """Load a preset. detector: path of another ultralytics model. half: image features in half precision.
+
+    Raises GlotError for missing or damaged weights.
+    """
     paths = {
         "features": weights.locate(preset.features),
-        "glot": weights.locate(preset.glot),
-        "body": weights.locate(preset.body),
+        "glot": _checkpoint(preset.glot),
+        "body": body_path(preset.body),
         "detector": Path(detector).expanduser() if detector else weights.locate(preset.detector),
     }
-    glot = weights.load_glot(paths["glot"])
-    if glot.config.feature_dim != SKELETON_DIM:
-        raise GlotError(
-            f"{paths['glot']}: made for {glot.config.feature_dim} numbers a frame, this version of glot gives "
-            f"{SKELETON_DIM}; train it anew or remove the file"
-        )
+    paths |= {name: weights.locate(name) for name in preset.helpers}
+    body = load_body(preset.body)
+    own_shape = _shape_space(preset.body, body) == preset.shape_space
+    features: BlazePoseFeatures | SpinFeatures
+    lifter: Lifter
+    if preset.kind == "landmarks":
+        features = BlazePoseFeatures(paths["features"], device)
+        glot = _glot(paths["glot"], SKELETON_DIM, None, device)
+        lifter = LandmarkLifter(glot, body, LandmarkModel(), own_shape)
+    else:
+        mean_state = _mean_state(paths["mean-params"])
+        features = SpinFeatures(paths["features"], mean_state, device, half=half)
+        lifter = ImageLifter(_glot(paths["glot"], features.feature_dim, mean_state, device), body, own_shape)
     return Models(
         preset=preset,
         detector=PersonDetector(detector, paths["detector"], device),
-        features=BlazePoseFeatures(paths["features"], device),
-        glot=FoldedGLoT(glot.to(device)),
-        body=Body.load(paths["body"]),
-        landmarks=LandmarkModel(),
+        features=features,
+        lifter=lifter,
+        body=body,
+        body_name=preset.body if is_known(preset.body) else str(paths["body"].resolve()),
+        own_shape=own_shape,
         hashes={role: weights.sha256(path) for role, path in paths.items() if path.is_file()},
     )
+
+
+def _checkpoint(name: str) -> Path:
+    known = name in weights.manifest() or name in weights.added()
+    return weights.locate(name) if known else Path(name).expanduser()
+
+
+def _glot(path: Path, feature_dim: int, mean_state: torch.Tensor | None, device: str) -> FoldedGLoT:
+    glot = weights.load_glot(path, mean_state)
+    if glot.config.feature_dim != feature_dim:
+        raise GlotError(
+            f"{path}: made for {glot.config.feature_dim} numbers a frame, this preset of this version of glot gives "
+            f"{feature_dim}; train it anew or choose another"
+        )
+    return FoldedGLoT(glot.to(device))
+
+
+def _mean_state(path: Path) -> torch.Tensor:
+    with np.load(path, allow_pickle=False) as file:
+        return torch.from_numpy(np.concatenate([file[name].ravel() for name in ("pose", "shape", "cam")])).float()
+
+
+def _shape_space(name: str, body: Body) -> str:
+    """Whose shape components a body has. A file of SMPL's size is taken for SMPL."""
+    return "smpl" if body.num_vertices == SMPL_VERTICES else name

@@ -32,6 +32,7 @@ POSE_CUTOFF_HZ = 4.0  # of joint rotations: lower values make motion smoother st
 POSITION_CUTOFF_HZ = 5.0  # of the person in the picture: landmarks tremble above it, people hardly move so fast
 DEPTH_CUTOFF_HZ = 1.2  # the size of a body in the picture says little of its depth from one frame to the next
 PRIOR_WEIGHT = 0.02  # of the network's own camera, per joint, against a landmark that is seen
+SMALLEST_SCALE = 0.01  # of a weak-perspective camera: a crop of 200 metres
 CHUNK = 256  # frames
 OUTLIER = 0.06  # landmarks further off than this share of the crop side count little
 
@@ -45,6 +46,7 @@ class Lifted:
     betas_frame: Tensor  # (N, 10)
     camera: Tensor  # (N, 3)
     camera_network: Tensor  # (N, 3)
+    root_network: Tensor  # (N, 3, 3) the network's rotation of the pelvis, in the frame of the crop
     transl: Tensor  # (N, 3)
     joints: Tensor  # (N, 24, 3) metres, without the translation
 
@@ -61,27 +63,73 @@ def place(
     focal: float,
     centre: Tensor,
     fps: float,
+    own_shape: bool = True,
 ) -> Lifted:
     """Turn crop-frame states (N, .) into a body in the camera's frame, laid on its 2D landmarks and steady over time.
 
-    features (N, 264) of BlazePose; crops (N, 3) pixels; focal in pixels; centre (2,) principal point.
+    features (N, 264) of BlazePose; crops (N, 3) pixels; focal in pixels; centre (2,) principal point. own_shape:
+    whether the states speak in the shape components of `body`; if not, its average shape is taken.
     """
     parts = unpack(features)
     visibility = parts.visibility * parts.presence  # (N, 33)
-    betas = robust_mean(state.shape, visibility.mean(-1))
+    betas = _one_shape(state, visibility.mean(-1), own_shape)
     chunks = []
     for rows in torch.arange(len(features)).split(CHUNK):  # the body's joints take kilobytes a frame on the way
         some = State(*(x[rows] for x in state))
         chunks.append(_lay(some, features[rows], crops[rows], betas, body, landmarks, focal, centre))
     rotmat, transl = (torch.cat(x) for x in zip(*chunks, strict=True))
     rotmat = _smooth_pose(rotmat, segment, fps)
-    joints = torch.cat(
-        [body(part, betas.expand(len(part), -1), vertices=False).joints for part in rotmat.split(CHUNK)]
-    )
+    joints = _joints(rotmat, betas, body)
     pelvis = joints[:, 0]
     transl = _smooth_position(transl + pelvis, segment, fps) - pelvis
     camera = camera_from_translation(transl, crops, pelvis, focal, centre)
-    return Lifted(rotmat, betas, state.shape, camera, state.camera, transl, joints)
+    return Lifted(rotmat, betas, state.shape, camera, state.camera, _root(state), transl, joints)
+
+
+@torch.inference_mode()
+def place_by_camera(
+    state: State,
+    crops: Tensor,
+    segment: Tensor,
+    body: Body,
+    *,
+    focal: float,
+    centre: Tensor,
+    fps: float,
+    own_shape: bool = True,
+) -> Lifted:
+    """Put crop-frame states (N, .) where their weak-perspective cameras say. No rotation is fitted or smoothed.
+
+    The pelvis alone is turned from the frame of the crop, which looks along the crop's own ray, into the camera's.
+    Position is steadied over time. Arguments as for `place`.
+    """
+    betas = _one_shape(state, torch.ones(len(crops)), own_shape)
+    turn = ray_rotation(crops[:, :2], focal, centre)
+    rotmat = pose6d_to_rotmat(state.pose6d.unflatten(-1, (24, 6)))
+    rotmat = torch.cat([(turn @ rotmat[:, 0])[:, None], rotmat[:, 1:]], 1)
+    joints = _joints(rotmat, betas, body)
+    pelvis = joints[:, 0]
+    possible = torch.cat([state.camera[:, :1].clamp_min(SMALLEST_SCALE), state.camera[:, 1:]], -1)
+    transl = translation_from_camera(possible, crops, pelvis, focal, centre)
+    transl = _smooth_position(transl + pelvis, segment, fps) - pelvis
+    camera = camera_from_translation(transl, crops, pelvis, focal, centre)
+    return Lifted(rotmat, betas, state.shape, camera, state.camera, _root(state), transl, joints)
+
+
+def _one_shape(state: State, weights: Tensor, own_shape: bool) -> Tensor:
+    """One shape (10,) of a person from those of all frames, weighted (N,); the average body's when it is foreign."""
+    return robust_mean(state.shape, weights) if own_shape else torch.zeros_like(state.shape[0])
+
+
+def _root(state: State) -> Tensor:
+    return pose6d_to_rotmat(state.pose6d[:, :6])
+
+
+def _joints(rotmat: Tensor, betas: Tensor, body: Body) -> Tensor:
+    """Joints (N, 24, 3) of a body of one shape, without its translation."""
+    return torch.cat(
+        [body(part, betas.expand(len(part), -1), vertices=False).joints for part in rotmat.split(CHUNK)]
+    )
 
 
 def _lay(

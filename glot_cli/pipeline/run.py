@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -23,17 +24,16 @@ from glot_cli import __version__
 from glot_cli.body.rotations import rotmat_to_axis_angle
 from glot_cli.camera import project_pinhole
 from glot_cli.errors import GlotError, UsageError
-from glot_cli.features.crops import extract_crops
 from glot_cli.pipeline.appearance import describe
 from glot_cli.pipeline.draw import draw
-from glot_cli.pipeline.lift import estimate_twice
-from glot_cli.pipeline.mistaken import replace_mistaken
+from glot_cli.pipeline.lift import Edges
+from glot_cli.pipeline.lifters import Features, View
 from glot_cli.pipeline.models import Models, load_models, pick_device
-from glot_cli.pipeline.placing import Lifted, place
+from glot_cli.pipeline.placing import Lifted
 from glot_cli.pipeline.progress import Progress
 from glot_cli.pipeline.track import Tracker
 from glot_cli.pipeline.tracks import Track, clean_tracks
-from glot_cli.presets import PRESETS
+from glot_cli.presets import choose
 from glot_cli.rendering import probe_backend
 from glot_cli.results import Meta, Result, empty_arrays, load_result
 from glot_cli.video import Frame, VideoInfo, probe, read_frames
@@ -48,11 +48,17 @@ PARAMS, OVERLAY, FRAMES, RUN = "params.npz", "overlay.mp4", "frames", "run.json"
 class Options:
     """What a run can be told; the command line's options, one by one.
 
-    focal: pixels, None for the image diagonal. start, end: seconds. detect_every: frames. min_frames: None for 0.4 s.
+    body: open, smpl or a file, None for the preset's. gender: of SMPL. glot: another GLoT checkpoint. half: image
+    features in half precision. focal: pixels, None for the image diagonal. start, end: seconds. detect_every: frames.
+    min_frames: None for 0.4 s.
     """
 
     preset: str = "open"
     detector: str | None = None
+    glot: str | None = None
+    body: str | None = None
+    gender: str | None = None
+    half: bool = False
     device: str = "auto"
     batch_size: int = 16
     detect_every: int = 3
@@ -61,7 +67,7 @@ class Options:
     focal: float | None = None
     start: float | None = None
     end: float | None = None
-    edges: str = "replicate"
+    edges: Edges = "replicate"
     style: str = "overlay"
     render: bool = True
     frames: bool = True
@@ -69,8 +75,6 @@ class Options:
     quiet: bool = False
 
     def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            raise UsageError(f"--preset {self.preset}: unknown; there is {', '.join(PRESETS)}")
         for name in ("batch_size", "detect_every", "min_frames", "max_people"):
             number = getattr(self, name)
             if number is not None and number < 1:
@@ -124,6 +128,7 @@ class Runner:
 
     def __init__(self, options: Options, alert: Callable[[str], None] = log.error) -> None:
         self.options = options
+        self.preset = choose(options.preset, body=options.body, gender=options.gender, glot=options.glot)
         self._alert = alert
         self.device = pick_device(options.device)
         self._models: Models | None = None
@@ -133,7 +138,7 @@ class Runner:
     @property
     def models(self) -> Models:
         if self._models is None:
-            self._models = load_models(PRESETS[self.options.preset], self.device, self.options.detector)
+            self._models = load_models(self.preset, self.device, self.options.detector, self.options.half)
         return self._models
 
     def run(self, video: Path, folder: Path) -> Outcome:
@@ -156,10 +161,12 @@ class Runner:
         with progress.stage("load"):
             models = self.models
         tracks, seen, counts = self._track(video, info, models, progress, warn)
-        features = self._features(video, tracks, seen, models, progress)
-        features, counts["landmarks_replaced"] = replace_mistaken(tracks, features, float(info.fps))
-        if counts["landmarks_replaced"]:
-            log.info("%s: landmarks of somebody else replaced in %d crops", video, counts["landmarks_replaced"])
+        features = self._features(video, folder, tracks, seen, models, progress)
+        features, mended = models.lifter.clean(tracks, features, float(info.fps))
+        counts |= mended
+        _log_counts(video, mended)
+        if not models.own_shape:
+            warn(f"--body {models.body_name}: its shapes are not those the network knows; its average shape is used")
         with progress.stage("lift"):
             result = self._lift(video, info, tracks, seen, features, models)
         if not tracks:
@@ -271,18 +278,18 @@ class Runner:
             detect_every=options.detect_every,
             min_frames=options.min_frames,
             max_people=options.max_people,
-            crop_scale=models.preset.crop_scale,
+            crop_scale=models.features.crop_scale,
             image_size=(info.width, info.height),
         )
-        if any(counts.values()):
-            log.info("%s: %s", video, ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in counts.items() if n))
+        _log_counts(video, counts)
         return tracks, seen, counts
 
     def _features(
-        self, video: Path, tracks: list[Track], seen: Seen, models: Models, progress: Progress
-    ) -> list[NDArray[np.float32]]:
+        self, video: Path, folder: Path, tracks: list[Track], seen: Seen, models: Models, progress: Progress
+    ) -> Features:
         """Second pass: the feature of every crop, (n, F) for each track."""
-        features = [np.zeros((len(t.frames), models.features.feature_dim), np.float32) for t in tracks]
+        network = models.features
+        features = [_room((len(t.frames), network.feature_dim), folder) for t in tracks]
         rows_of: dict[int, list[tuple[int, int]]] = {}
         for number, track in enumerate(tracks):
             for row, frame in enumerate(track.frames.tolist()):
@@ -291,10 +298,19 @@ class Runner:
             return features
         crops: list[NDArray[np.uint8]] = []
         places: list[tuple[int, int]] = []
+        # A batch is computed while the frames of the next are read: on a GPU the call returns before it is done.
+        computed: list[tuple[list[tuple[int, int]], torch.Tensor]] = []
+
+        def collect() -> None:
+            for batch, values in computed:
+                for (number, row), feature in zip(batch, values.cpu().numpy(), strict=True):
+                    features[number][row] = feature
+            computed.clear()
 
         def extract() -> None:
-            for (number, row), feature in zip(places, models.features(np.concatenate(crops)).numpy(), strict=True):
-                features[number][row] = feature
+            values = network(np.concatenate(crops))
+            collect()
+            computed.append((places.copy(), values))
             crops.clear()
             places.clear()
 
@@ -307,13 +323,14 @@ class Runner:
                 rows = rows_of.get(index)
                 if rows:
                     boxes = np.stack([tracks[number].crops[row] for number, row in rows])
-                    crops.append(extract_crops(frame.image, boxes, models.features.crop_size))
+                    crops.append(network.extract(frame.image, boxes, network.crop_size))
                     places.extend(rows)
                     if len(places) >= self.options.batch_size:
                         extract()
                 bar.update()
             if places:
                 extract()
+            collect()
         return features
 
     def _lift(
@@ -322,32 +339,18 @@ class Runner:
         info: VideoInfo,
         tracks: list[Track],
         seen: Seen,
-        features: list[NDArray[np.float32]],
+        features: Features,
         models: Models,
     ) -> Result:
         """GLoT over every track, and the record of all."""
         options, preset = self.options, models.preset
-        fps = float(info.fps)
         focal = options.focal or float(np.hypot(info.width, info.height))
-        centre = torch.tensor([info.width / 2, info.height / 2])
-        step = 1 if preset.window_fps is None else max(1, round(fps / preset.window_fps))
+        view = View(float(info.fps), focal, torch.tensor([info.width / 2, info.height / 2]))
+        step = max(1, round(view.fps / preset.window_fps))
         parts = []
         for track, feature in zip(tracks, features, strict=True):
-            values = torch.from_numpy(feature)
-            segment = torch.from_numpy(track.segment)
-            state = estimate_twice(models.glot, values, segment, step=step, edges=options.edges)  # type: ignore[arg-type]
-            lifted = place(
-                state,
-                values,
-                torch.from_numpy(track.crops),
-                segment,
-                models.body,
-                models.landmarks,
-                focal=focal,
-                centre=centre,
-                fps=fps,
-            )
-            parts.append(_rows(track, lifted, seen, focal, centre))
+            lifted = models.lifter.lift(track, torch.from_numpy(feature), view, step=step, edges=options.edges)
+            parts.append(_rows(track, lifted, seen, view))
         arrays = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]} if parts else empty_arrays()
         meta = Meta(
             video=video.name,
@@ -358,7 +361,7 @@ class Runner:
             frame_count=len(seen.times),
             start_frame=seen.first,
             focal_length=focal,
-            body_model=preset.body if preset.body else "",
+            body_model=models.body_name,
             body_model_sha256=models.body_hash,
             preset=preset.name,
             weights=models.hashes,
@@ -367,6 +370,7 @@ class Runner:
         return Result(arrays, meta)
 
 
+IN_MEMORY = 32 << 20  # bytes of one person's features; longer tracks lie on the disk
 DETECTOR_BATCH = 4  # frames; more does not pay on a CPU, and a 4K frame is 25 MB
 
 
@@ -383,7 +387,23 @@ class Seen:
         self.times.append(float(frame.time))
 
 
-def _rows(track: Track, lifted: Lifted, seen: Seen, focal: float, centre: torch.Tensor) -> dict[str, NDArray[Any]]:
+def _room(shape: tuple[int, int], folder: Path) -> NDArray[np.float32]:
+    """Zeros in memory, or, where they are many, in a nameless file in the folder: memory must not grow with a video."""
+    if math.prod(shape) * 4 <= IN_MEMORY:
+        return np.zeros(shape, np.float32)
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            return np.memmap(file, np.float32, "w+", shape=shape)
+    except OSError as error:
+        raise GlotError(f"{folder}: no room to work in ({error.strerror}); choose another --out") from error
+
+
+def _log_counts(video: Path, counts: dict[str, int]) -> None:
+    if any(counts.values()):
+        log.info("%s: %s", video, ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in counts.items() if n))
+
+
+def _rows(track: Track, lifted: Lifted, seen: Seen, view: View) -> dict[str, NDArray[Any]]:
     """One person's rows of the record."""
     count = len(track.frames)
     moved = lifted.joints + lifted.transl[:, None]
@@ -396,10 +416,11 @@ def _rows(track: Track, lifted: Lifted, seen: Seen, focal: float, centre: torch.
         "betas_frame": lifted.betas_frame.numpy().astype(np.float32),
         "camera": lifted.camera.numpy().astype(np.float32),
         "camera_network": lifted.camera_network.numpy().astype(np.float32),
+        "global_orient_network": rotmat_to_axis_angle(lifted.root_network).numpy().astype(np.float32),
         "box": track.crops.astype(np.float32),
         "transl": lifted.transl.numpy().astype(np.float32),
         "joints3d": (lifted.joints - lifted.joints[:, :1]).numpy().astype(np.float32),
-        "joints2d": project_pinhole(moved, focal, centre).numpy().astype(np.float32),
+        "joints2d": project_pinhole(moved, view.focal, view.centre).numpy().astype(np.float32),
         "score": track.score.astype(np.float32),
         "interpolated": track.interpolated,
     }
@@ -420,9 +441,11 @@ def _read_report(folder: Path) -> dict[str, Any] | None:
     """The run.json of a finished run, None where there is none that can be understood."""
     try:
         report = json.loads((folder / RUN).read_text(encoding="utf-8"))
-        known = {"video", "fault", "people", "frames", "seconds", "options"} <= report.keys()
-        return report if known and asdict(Options()).keys() <= report["options"].keys() else None
-    except (OSError, ValueError, AttributeError):
+        if not {"video", "fault", "people", "frames", "seconds", "options"} <= report.keys():
+            return None
+        report["options"] = asdict(Options()) | report["options"]  # an older version had fewer
+        return report
+    except (OSError, ValueError, AttributeError, TypeError):
         return None
 
 

@@ -5,12 +5,13 @@ import pytest
 import standins
 import torch
 from scipy.spatial.transform import Rotation
+from table import official_glot
 
 from glot_cli.models.config import GLoTConfig
 from glot_cli.models.fold import FoldedGLoT
 from glot_cli.models.global_motion import random_masking
 from glot_cli.models.glot import GLoT, count_parameters, initialise
-from glot_cli.models.official import DEAD_PREFIXES, rename
+from glot_cli.models.official import DEAD_PREFIXES
 from glot_cli.models.regressors import ancestors
 
 TOLERANCE = 1e-4  # of an array's own scale
@@ -18,10 +19,7 @@ TOLERANCE = 1e-4  # of an array's own scale
 
 @pytest.fixture(scope="module")
 def model() -> GLoT:
-    state = {key: torch.from_numpy(value) for key, value in standins.glot_state().items()}
-    model = GLoT(GLoTConfig())
-    model.load_state_dict(rename(state, torch.from_numpy(standins.mean_state())), strict=True)
-    return model.eval()
+    return official_glot()
 
 
 def rotmats(pose6d: torch.Tensor) -> np.ndarray:
@@ -61,7 +59,7 @@ def test_masked_training_forward_equals_the_official_network(model):
 
 
 def test_size_is_the_published_one(model):
-    unused = sum(v.size for k, v in standins.glot_state().items() if k.startswith(DEAD_PREFIXES))
+    unused = sum(v.size for k, v in standins.state("glot").items() if k.startswith(DEAD_PREFIXES))
     assert count_parameters(model) + unused == pytest.approx(16.74e6, abs=0.005e6)
 
 

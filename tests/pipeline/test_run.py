@@ -34,7 +34,7 @@ REPORT = {"video": "", "fault": None, "people": 2, "frames": 9, "seconds": 3.0}
 )
 def test_options_that_cannot_be(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=f"--{next(iter(options)).replace('_', '-')}"):
-        Options(**options)
+        Runner(Options(**options))
 
 
 def test_a_device_that_is_not_there() -> None:

@@ -1,0 +1,79 @@
+"""SPIN's network (Kolotouros et al., ICCV 2019): ResNet-50 and, after it, HMR's iterative regressor.
+
+GLoT reads the pooled features. The regressor answers for single frames; training takes it as the start of GLoT's own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torchvision.models import resnet50
+from torchvision.models.resnet import Bottleneck
+
+from glot_cli.errors import GlotError
+from glot_cli.models.config import GLoTConfig
+from glot_cli.models.official import SPIN_COUNTER
+from glot_cli.models.regressors import IterativeRegressor, State
+
+FEATURE_DIM = 2048
+REGRESSOR = GLoTConfig(feature_dim=FEATURE_DIM, regressor_dropout=0.5)
+MEAN_STATE = "regressor.mean_state"
+
+
+class SpinNetwork(nn.Module):
+    """Pictures (B, 3, 224, 224) with ImageNet's normalisation -> features (B, 2048)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = resnet50(weights=None)
+        self.backbone.fc = nn.Identity()
+        self.regressor = IterativeRegressor(REGRESSOR, second_layer=True)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.backbone(pictures.contiguous(memory_format=torch.channels_last))
+
+    def estimate(self, features: Tensor) -> State:
+        """SPIN's own answer for single frames: features (B, 2048) -> states (B, .)."""
+        return self.regressor(features)
+
+    @classmethod
+    def load(cls, path: Path, mean_state: Tensor) -> SpinNetwork:
+        """The network in evaluation mode, on the CPU, each batch norm folded into its convolution.
+
+        path: what `glot weights add` made of SPIN's checkpoint; mean_state (157,). Raises GlotError when the file is
+        missing, damaged or of another network.
+        """
+        with torch.device("meta"):  # no time is spent on random weights
+            network = cls()
+        try:
+            state = load_file(path)
+            counters = [name for name in network.state_dict() if name.endswith(SPIN_COUNTER)]
+            state |= {MEAN_STATE: mean_state} | {name: torch.zeros((), dtype=torch.long) for name in counters}
+            network.load_state_dict(state, assign=True)
+        except (OSError, SafetensorError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise GlotError(f"{path}: not SPIN's weights ({reason}); add them again with 'glot weights add'") from error
+        network.eval().requires_grad_(False)
+        fold_batch_norm(network.backbone)
+        return network.to(memory_format=torch.channels_last)
+
+
+def fold_batch_norm(backbone: nn.Module) -> None:
+    """Make one layer of every convolution and the batch norm after it; evaluation mode, the same function."""
+    _fold(backbone, "conv1", "bn1")
+    for block in backbone.modules():
+        if isinstance(block, Bottleneck):
+            for number in "123":
+                _fold(block, f"conv{number}", f"bn{number}")
+            if isinstance(block.downsample, nn.Sequential):
+                _fold(block.downsample, "0", "1")
+
+
+def _fold(module: nn.Module, convolution: str, norm: str) -> None:
+    setattr(module, convolution, fuse_conv_bn_eval(getattr(module, convolution), getattr(module, norm)))
+    setattr(module, norm, nn.Identity())

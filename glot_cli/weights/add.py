@@ -1,0 +1,138 @@
+"""`glot weights add`: files of others recognised, converted to plain arrays, stored in the user's folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from glot_cli.errors import GlotError, UsageError
+from glot_cli.weights import store
+from glot_cli.weights.reading import contents, is_archive, members, read_bytes
+from glot_cli.weights.recognise import Recognised, recognise
+from glot_cli.weights.unpickle import Damaged, Refused
+
+
+@dataclass(frozen=True)
+class Added:
+    """A file that was taken in: what was given, what it became, what is worth telling of it."""
+
+    given: str
+    entry: store.WeightFile
+    path: Path
+    remark: str
+
+
+def add(path: Path, gender: str | None = None) -> Iterator[Added]:
+    """Take in a file, or every known file in an archive. gender: of an SMPL body whose name does not tell.
+
+    Raises GlotError, with the file's name in front, when it is missing, damaged, refused or unknown; what an archive
+    held before that is kept.
+    """
+    data = read_bytes(path)
+    try:
+        packed = is_archive(data)
+    except GlotError as error:
+        raise _named(str(path), error) from error
+    if not packed:
+        yield _take(str(path), path.name, data, gender)
+        return
+    del data
+    found, faults = False, []
+    try:
+        for name, member in members(path):
+            label = f"{path}: {name}"
+            try:
+                added = _take(label, name, member, gender)
+            except _Unknown:
+                continue
+            except GlotError as error:
+                faults.append(error)
+                continue
+            found = True
+            yield added
+    except (Damaged, Refused) as error:
+        raise _named(str(path), error) from error
+    if faults:
+        raise faults[0]
+    if not found:
+        raise GlotError(f"{path}: holds none of the files that glot knows; 'glot weights list' names them")
+
+
+class _Unknown(GlotError):
+    """Nothing that glot knows."""
+
+
+def _take(label: str, name: str, data: bytes, gender: str | None) -> Added:
+    try:
+        arrays, checkpoint = contents(data)
+        known = recognise(name, arrays, checkpoint, gender)
+    except (Damaged, Refused, UsageError) as error:
+        raise _named(label, error) from error
+    except GlotError as error:  # neither array nor network
+        raise _Unknown(f"{label}: {error}; 'glot weights list' names them") from error
+    if known is None:
+        raise _Unknown(f"{label}: is none of the files that glot knows; 'glot weights list' names them")
+    digest = hashlib.sha256(data).hexdigest()
+    entry, target = _store(known, f"{Path(name).name}, SHA-256 {digest}")
+    return Added(label, entry, target, known.remark)
+
+
+def _named(label: str, error: GlotError) -> GlotError:
+    """The error with the file in front and a remedy behind."""
+    if isinstance(error, Refused):
+        return Refused(f"{label}: {error}; it was not run. No official file does that: take another copy")
+    if isinstance(error, Damaged):
+        return Damaged(f"{label}: {error}; download it again")
+    return type(error)(f"{label}: {error}")
+
+
+def _store(known: Recognised, source: str) -> tuple[store.WeightFile, Path]:
+    """Write the converted file aside, give it its name, and write its record."""
+    folder = store.user_folder()
+    target = folder / f"{known.name}.{'npz' if known.tensors is None else 'safetensors'}"
+    aside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            _write(known, aside)
+            entry = store.WeightFile(
+                known.name,
+                target.name,
+                known.official.role,
+                source,
+                known.official.licence,
+                aside.stat().st_size,
+                store.sha256(aside),
+            )
+            aside.replace(target)
+        finally:
+            aside.unlink(missing_ok=True)
+    except OSError as error:
+        raise GlotError(
+            f"{folder}: cannot be written ({error.strerror}); name another folder with GLOT_WEIGHTS"
+        ) from error
+    store.record(entry)
+    return entry, target
+
+
+def _write(known: Recognised, path: Path) -> None:
+    if known.tensors is None:
+        assert known.arrays is not None
+        with path.open("wb") as file:
+            np.savez(file, allow_pickle=False, **known.arrays)
+        return
+    from safetensors.torch import save_file
+
+    header = {"format": "pt"}
+    if known.official.name == "glot":
+        from glot_cli.models.config import GLoTConfig
+
+        header = {"format": "glot", "config": json.dumps(GLoTConfig().to_dict())}
+    save_file(known.tensors, path, metadata=header)
+    path.chmod(0o644)  # safetensors makes files that only their owner can read

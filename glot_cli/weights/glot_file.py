@@ -1,0 +1,55 @@
+"""GLoT's weights in one safetensors file with the network's configuration in its header."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from glot_cli.errors import GlotError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from glot_cli.models.config import GLoTConfig
+    from glot_cli.models.glot import GLoT
+
+MEAN_STATE = "global_motion.regressor.mean_state"
+
+
+def save_glot(state: Mapping[str, Tensor], config: GLoTConfig, path: Path, half: bool = False) -> None:
+    """Write a GLoT state dict as safetensors, its configuration in the header. half: store float16."""
+    import torch
+    from safetensors.torch import save_file
+
+    dtype = torch.float16 if half else torch.float32
+    tensors = {k: v.detach().to("cpu", dtype).contiguous() for k, v in state.items()}
+    aside = path.with_name(path.name + ".part")
+    save_file(tensors, aside, metadata={"format": "glot", "config": json.dumps(config.to_dict())})
+    aside.chmod(0o644)  # safetensors makes files that only their owner can read
+    aside.replace(path)
+
+
+def load_glot(path: Path, mean_state: Tensor | None = None) -> GLoT:
+    """Read a file written by `save_glot`; the network in evaluation mode, float32, on the CPU. Raises GlotError.
+
+    mean_state: (157,) mean parameters for a file that holds none, as those made of official checkpoints do.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    from glot_cli.models.config import GLoTConfig
+    from glot_cli.models.glot import GLoT
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            config = GLoTConfig(**json.loads((file.metadata() or {})["config"]))
+            state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+        if mean_state is not None:
+            state.setdefault(MEAN_STATE, mean_state)
+        model = GLoT(config)
+        model.load_state_dict(state)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise GlotError(f"{path}: not GLoT weights in glot's format ({reason}); give a file made by glot") from error
+    return model.eval()

@@ -1,0 +1,192 @@
+"""What a file of others is, told by what it holds, checked and turned into plain arrays under glot's own names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glot_cli.errors import UsageError
+from glot_cli.weights.catalogue import OFFICIAL, OfficialFile
+from glot_cli.weights.unpickle import Damaged
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Arrays = dict[str, NDArray[Any]]
+
+SMPL_VERTICES, SMPL_FACES = 6890, 13776
+SMPL_ARRAYS = {  # name -> shape; -1: any
+    "v_template": (SMPL_VERTICES, 3),
+    "shapedirs": (SMPL_VERTICES, 3, -1),
+    "posedirs": (SMPL_VERTICES, 3, 207),
+    "J_regressor": (24, SMPL_VERTICES),
+    "weights": (SMPL_VERTICES, 24),
+    "kintree_table": (2, 24),
+    "f": (SMPL_FACES, 3),
+}
+MIN_BETAS = 10
+LARGEST = {"v_template": 10.0, "shapedirs": 10.0, "posedirs": 10.0}  # metres; real bodies stay far below
+MEAN_PARAMS = {"pose": (144,), "shape": (10,), "cam": (3,)}
+JOINT_REGRESSORS = {(9, SMPL_VERTICES): "joints-extra", (17, SMPL_VERTICES): "joints-h36m"}
+LARGEST_WEIGHT = 1e4  # of a network; trained ones stay far below
+
+_GENDER = {"neutral": "neutral", "n": "neutral", "male": "male", "m": "male", "female": "female", "f": "female"}
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """A file that glot knows, ready to be stored.
+
+    name: what it is stored as; arrays for an npz, tensors for safetensors; remark: what is worth telling of it.
+    """
+
+    name: str
+    official: OfficialFile
+    arrays: Arrays | None = None
+    tensors: dict[str, Tensor] | None = None
+    remark: str = ""
+
+
+def recognise(
+    label: str, arrays: Mapping[str, Any], checkpoint: Mapping[str, Any] | None, gender: str | None = None
+) -> Recognised | None:
+    """What a file's content is, None when it is nothing that glot knows.
+
+    label: the file's name, which alone tells SMPL's gender and one checkpoint from another; gender: instead of that
+    name. Raises Damaged when it is known and wrong, UsageError when the name does not tell enough.
+    """
+    if checkpoint is not None:
+        return _network(label, checkpoint)
+    if set(SMPL_ARRAYS) <= set(arrays):
+        name = f"smpl-{gender or gender_of(label)}"
+        body = smpl_arrays(arrays)
+        return Recognised(name, OFFICIAL[name], body, remark=f"{body['shapedirs'].shape[2]} shape components")
+    if set(MEAN_PARAMS) <= set(arrays):
+        means = {name: _checked(name, arrays[name], shape) for name, shape in MEAN_PARAMS.items()}
+        return Recognised("mean-params", OFFICIAL["mean-params"], means)
+    if set(arrays) == {""}:
+        regressor = _plain(arrays[""])
+        name = JOINT_REGRESSORS.get(regressor.shape, "")
+        if name and regressor.dtype.kind in "fiu":
+            checked = _regressor("the regressor", regressor)
+            return Recognised(name, OFFICIAL[name], {"J_regressor": checked.astype(np.float32)})
+    return None
+
+
+def gender_of(label: str) -> str:
+    """The gender that a file's name tells: SMPL_MALE.pkl, basicModel_f_lbs_10_207_0_v1.0.0.pkl. Raises UsageError."""
+    words = re.split(r"[^a-z]+", PurePath(label).name.lower())
+    found = {_GENDER[word] for word in words if word in _GENDER}
+    if len(found) != 1:
+        raise UsageError("is an SMPL body whose name does not tell its gender; say --gender neutral, male or female")
+    return found.pop()
+
+
+def smpl_arrays(arrays: Mapping[str, Any]) -> Arrays:
+    """SMPL's arrays, plain, float32 (faces int32), with their values looked at. Raises Damaged."""
+    body = {name: _checked(name, arrays[name], shape) for name, shape in SMPL_ARRAYS.items()}
+    if body["shapedirs"].shape[2] < MIN_BETAS:
+        raise Damaged(f"is an SMPL body of {body['shapedirs'].shape[2]} shape components, expected {MIN_BETAS} or more")
+    for name, bound in LARGEST.items():
+        if np.abs(body[name]).max() > bound:
+            raise Damaged(f"is a damaged SMPL body ({name} reaches {np.abs(body[name]).max():.3g} m)")
+    _regressor("J_regressor", body["J_regressor"])
+    _regressor("weights", body["weights"])
+    if body["f"].min() < 0 or body["f"].max() >= SMPL_VERTICES:
+        raise Damaged("is a damaged SMPL body (faces point outside it)")
+    whole = ("f", "kintree_table")
+    return {name: array.astype(np.int64 if name in whole else np.float32) for name, array in body.items()}
+
+
+def _plain(value: Any) -> NDArray[Any]:
+    return value.plain() if hasattr(value, "plain") else np.asarray(value)
+
+
+def _checked(name: str, value: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+    array = _plain(value)
+    fits = array.ndim == len(shape) and all(n in (-1, m) for n, m in zip(shape, array.shape, strict=True))
+    if not fits:
+        wanted = " x ".join("any" if n < 0 else str(n) for n in shape)
+        raise Damaged(f"has {name} of shape {array.shape}, expected {wanted}")
+    if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+        raise Damaged(f"has {name} with values that are not finite numbers")
+    return array
+
+
+def _regressor(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    """Rows of weights: each adds up to one."""
+    if not np.isfinite(array).all() or np.abs(array.sum(1) - 1).max() > 0.01:
+        raise Damaged(f"is damaged (the rows of {name} do not add up to 1)")
+    return array
+
+
+def _network(label: str, held: Mapping[str, Any]) -> Recognised | None:
+    from glot_cli.models import official
+
+    for key in ("gen_state_dict", "model"):
+        if isinstance(held.get(key), dict):
+            held = held[key]
+            break
+    if official.is_glot(held):
+        stem = re.sub(r"[^\w.-]+", "_", PurePath(label).name.split(".")[0]) or "checkpoint"
+        tensors = _renamed(held, official.rename_glot, _glot_shapes(), "GLoT")
+        return Recognised(f"glot-{stem}", OFFICIAL["glot"], tensors=tensors)
+    if official.is_spin(held):
+        tensors = _renamed(held, official.rename_spin, _spin_shapes(), "SPIN")
+        return Recognised("spin", OFFICIAL["spin"], tensors=tensors)
+    return None
+
+
+def _renamed(held: Mapping[str, Any], rename: Any, shapes: dict[str, tuple[int, ...]], of: str) -> dict[str, Tensor]:
+    """Learned tensors under our names, float32: exactly those of the network, of its shapes. Raises Damaged."""
+    import torch
+
+    try:
+        tensors = rename(held)
+    except KeyError as error:
+        raise Damaged(f"is a {of} checkpoint with a tensor '{error.args[0]}' that the network does not have") from error
+    missing, surplus = sorted(set(shapes) - set(tensors)), sorted(set(tensors) - set(shapes))
+    if missing or surplus:
+        what = f"without the tensor '{missing[0]}'" if missing else f"with a tensor '{surplus[0]}' too many"
+        raise Damaged(f"is a {of} checkpoint {what}")
+    for name, shape in shapes.items():
+        tensor = tensors[name]
+        if not isinstance(tensor, torch.Tensor) or tuple(tensor.shape) != shape:
+            raise Damaged(f"is a {of} checkpoint whose '{name}' is {tuple(getattr(tensor, 'shape', ()))}, not {shape}")
+        tensor = tensor.detach().float().contiguous()
+        if not torch.isfinite(tensor).all() or tensor.abs().max() > LARGEST_WEIGHT:
+            raise Damaged(f"is a damaged {of} checkpoint ('{name}' holds values that no trained network has)")
+        tensors[name] = tensor
+    return tensors
+
+
+def _glot_shapes() -> dict[str, tuple[int, ...]]:
+    from glot_cli.models.config import GLoTConfig
+    from glot_cli.models.glot import GLoT
+    from glot_cli.weights.glot_file import MEAN_STATE
+
+    return _shapes(lambda: GLoT(GLoTConfig()), MEAN_STATE)
+
+
+def _spin_shapes() -> dict[str, tuple[int, ...]]:
+    from glot_cli.features.spin_net import MEAN_STATE, SpinNetwork
+    from glot_cli.models.official import SPIN_COUNTER
+
+    shapes = _shapes(SpinNetwork, MEAN_STATE)
+    return {name: shape for name, shape in shapes.items() if not name.endswith(SPIN_COUNTER)}
+
+
+def _shapes(make: Any, but: str) -> dict[str, tuple[int, ...]]:
+    """Shapes of a network's tensors, without room for their values."""
+    import torch
+
+    with torch.device("meta"):
+        return {name: tuple(value.shape) for name, value in make().state_dict().items() if name != but}
+
+

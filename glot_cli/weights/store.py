@@ -1,0 +1,127 @@
+"""Where weight files are, what they are, and whether they are intact: those that are shipped and those a user added."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+from glot_cli.errors import GlotError, UsageError
+from glot_cli.weights.catalogue import OFFICIAL
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One file, as the manifest (shipped) or the record beside it (added) describes it. size in bytes."""
+
+    name: str
+    file: str
+    role: str
+    source: str
+    licence: str
+    size: int
+    sha256: str
+
+
+def shipped_folder() -> Path:
+    """The folder of the weights that travel with the package: inside the wheel, or beside the package in a checkout."""
+    package = Path(__file__).parent.parent
+    inside = package / "_weights"
+    return inside if inside.is_dir() else package.parent / "weights"
+
+
+def user_folder() -> Path:
+    """The user's weights folder: GLOT_WEIGHTS, else `glot` in the platform's folder for programs' data.
+
+    It holds what `glot weights add` converted; a file named like a shipped one stands in for that.
+    """
+    value = os.environ.get("GLOT_WEIGHTS")
+    if value:
+        return Path(value).expanduser()
+    from platformdirs import user_data_path
+
+    return user_data_path("glot", appauthor=False) / "weights"
+
+
+@cache
+def manifest() -> dict[str, WeightFile]:
+    """Shipped files by name. Raises GlotError when the installation is broken."""
+    path = shipped_folder() / MANIFEST
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise GlotError(f"{path}: the list of weights is missing or damaged ({error}); install again") from error
+    return {row["name"]: WeightFile(**row) for row in rows}
+
+
+def added() -> dict[str, WeightFile]:
+    """Files that `glot weights add` has put into the user's folder, by name."""
+    entries = {}
+    for path in sorted(user_folder().glob("*.json")):
+        try:
+            entry = WeightFile(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            continue  # something of the user's own
+        entries[entry.name] = entry
+    return entries
+
+
+def record(entry: WeightFile) -> None:
+    """Write the record of an added file, which lies in the user's folder already. Raises GlotError."""
+    path = user_folder() / f"{entry.name}.json"
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        aside.write_text(json.dumps(asdict(entry), indent=2) + "\n", encoding="utf-8")
+        aside.replace(path)
+    except OSError as error:
+        raise GlotError(f"{path}: cannot be written ({error.strerror}); name a folder with GLOT_WEIGHTS") from error
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def locate(name: str) -> Path:
+    """Path of a weight file, checked against its SHA-256.
+
+    A file in the user's folder that is named like a shipped one comes first and is taken as it is. Raises GlotError
+    when the file is missing or damaged, UsageError when nobody has added it yet.
+    """
+    entry = manifest().get(name)
+    if entry is None:
+        if (entry := added().get(name)) is None:
+            raise UsageError(f"{user_folder()}: has no {_called(name)}; 'glot weights list' says where to get it")
+        path, remedy = user_folder() / entry.file, "add it again with 'glot weights add'"
+    elif (own := user_folder() / entry.file).is_file():
+        return own
+    else:
+        path, remedy = shipped_folder() / entry.file, "install glot-cli again"
+    fault = check(entry, path)
+    if fault:
+        raise GlotError(f"{path}: {fault}; {remedy}")
+    return path
+
+
+def _called(name: str) -> str:
+    return f"{OFFICIAL[name].role} ({OFFICIAL[name].originals[0]})" if name in OFFICIAL else f"weights '{name}'"
+
+
+def check(entry: WeightFile, path: Path) -> str | None:
+    """What is wrong with a file, None when it is intact."""
+    if not path.is_file():
+        return f"the {entry.role} is missing ({entry.size} bytes expected)"
+    if path.stat().st_size != entry.size:
+        return f"the {entry.role} has {path.stat().st_size} bytes, expected {entry.size}"
+    if (found := sha256(path)) != entry.sha256:
+        return f"the {entry.role} has SHA-256 {found}, expected {entry.sha256}"
+    return None
