@@ -23,6 +23,8 @@ COMMANDS = {
     "weights": "glot_cli.cli.weights",
     "train": "glot_cli.cli.train",
     "eval": "glot_cli.cli.eval",
+    "bench": "glot_cli.cli.bench",
+    "doctor": "glot_cli.cli.doctor",
 }
 
 

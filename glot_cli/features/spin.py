@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -29,13 +27,10 @@ class SpinFeatures:
     feature_dim = FEATURE_DIM
     extract = staticmethod(extract_crops_plain)
 
-    def __init__(
-        self, weights_path: Path, mean_state: Tensor, device: torch.device | str = "cpu", *, half: bool = False
-    ) -> None:
-        """Loads the network. Raises GlotError when the weights cannot be used."""
+    def __init__(self, network: SpinNetwork, device: torch.device | str = "cpu", *, half: bool = False) -> None:
         self.device = torch.device(device)
         self.half = half
-        self.network = SpinNetwork.load(weights_path, mean_state).to(self.device)
+        self.network = network.to(self.device)
         shape = (1, 3, 1, 1)
         self._mean = torch.tensor(MEAN, device=self.device).view(shape) * 255
         self._scale = 1 / (torch.tensor(DEVIATION, device=self.device).view(shape) * 255)

@@ -58,20 +58,19 @@ class SpinNetwork(nn.Module):
         except (OSError, SafetensorError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise GlotError(f"{path}: not SPIN's weights ({reason}); add them again with 'glot weights add'") from error
-        network.eval().requires_grad_(False)
-        fold_batch_norm(network.backbone)
-        return network.to(memory_format=torch.channels_last)
+        return network.eval().fold().to(memory_format=torch.channels_last)
 
-
-def fold_batch_norm(backbone: nn.Module) -> None:
-    """Make one layer of every convolution and the batch norm after it; evaluation mode, the same function."""
-    _fold(backbone, "conv1", "bn1")
-    for block in backbone.modules():
-        if isinstance(block, Bottleneck):
-            for number in "123":
-                _fold(block, f"conv{number}", f"bn{number}")
-            if isinstance(block.downsample, nn.Sequential):
-                _fold(block.downsample, "0", "1")
+    def fold(self) -> SpinNetwork:
+        """Make one layer of every convolution and the batch norm after it: the same function, for inference only."""
+        self.requires_grad_(False)
+        _fold(self.backbone, "conv1", "bn1")
+        for block in self.backbone.modules():
+            if isinstance(block, Bottleneck):
+                for number in "123":
+                    _fold(block, f"conv{number}", f"bn{number}")
+                if isinstance(block.downsample, nn.Sequential):
+                    _fold(block.downsample, "0", "1")
+        return self
 
 
 def _fold(module: nn.Module, convolution: str, norm: str) -> None:

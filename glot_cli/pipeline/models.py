@@ -15,6 +15,7 @@ from glot_cli.errors import GlotError, UsageError
 from glot_cli.features.blazepose import BlazePoseFeatures
 from glot_cli.features.skeleton import SKELETON_DIM
 from glot_cli.features.spin import SpinFeatures
+from glot_cli.features.spin_net import SpinNetwork
 from glot_cli.models.fold import FoldedGLoT
 from glot_cli.pipeline.detect import PersonDetector
 from glot_cli.pipeline.lifters import ImageLifter, LandmarkLifter, Lifter
@@ -80,7 +81,7 @@ def load_models(preset: Preset, device: str, detector: str | None = None, half: 
         lifter = LandmarkLifter(glot, body, LandmarkModel(), own_shape)
     else:
         mean_state = _mean_state(paths["mean-params"])
-        features = SpinFeatures(paths["features"], mean_state, device, half=half)
+        features = SpinFeatures(SpinNetwork.load(paths["features"], mean_state), device, half=half)
         lifter = ImageLifter(_glot(paths["glot"], features.feature_dim, mean_state, device), body, own_shape)
     return Models(
         preset=preset,
