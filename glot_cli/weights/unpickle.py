@@ -103,7 +103,10 @@ class Array(_Inert):
         """The array; its numbers are exactly those that stand in the file."""
         data = self.data.text if isinstance(self.data, Encode) else self.data
         if isinstance(data, str):  # as protocols below 3 write bytes, Python 2 all of them
-            data = data.encode("latin1")
+            try:
+                data = data.encode("latin1")
+            except UnicodeEncodeError as error:
+                raise Damaged("holds an array whose numbers are no bytes") from error
         if not isinstance(self.dtype, DataType) or not isinstance(data, bytes | bytearray):
             raise Damaged("holds an array without numbers")
         shape = _shape(self.shape, "an array")
@@ -151,11 +154,20 @@ class Encode(_Inert):
         self.text = text
 
 
+class NoBytes(_Inert):
+    """`bytes`: how protocols below 3 write none of them."""
+
+    def __new__(cls, *arguments: Any) -> Any:
+        if arguments:
+            raise Damaged("makes bytes of something")
+        return b""
+
+
 class Rebuild(_Inert):
     """`copyreg._reconstructor`: how protocols below 2 make an object of a class."""
 
     def __new__(cls, kind: Any = None, *_: Any) -> Any:
-        if kind not in (Sparse, Chumpy):
+        if kind not in (Sparse, SparseRows, Chumpy):
             raise Damaged("rebuilds an object of a class that has none")
         return kind()
 
@@ -241,6 +253,7 @@ _MODULES = {
     "scalar": ("numpy.core.multiarray", "numpy._core.multiarray"),
     "_frombuffer": ("numpy.core.numeric", "numpy._core.numeric"),
     "encode": ("_codecs",),
+    "bytes": ("builtins", "__builtin__"),
     "_reconstructor": ("copyreg", "copy_reg"),
     "Ch": ("chumpy.ch",),
     "csc_matrix": ("scipy.sparse.csc", "scipy.sparse._csc"),
@@ -254,6 +267,7 @@ _STANDS_FOR: dict[str, type[_Inert]] = {
     "scalar": Scalar,
     "_frombuffer": FromBuffer,
     "encode": Encode,
+    "bytes": NoBytes,
     "_reconstructor": Rebuild,
     "Ch": Chumpy,
     "csc_matrix": Sparse,

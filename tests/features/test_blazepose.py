@@ -71,12 +71,12 @@ def test_drawn_person_is_found_where_it_was_drawn(network):
 
 
 def test_live_tflite_on_video_frames(network):
-    """Against the interpreter itself on frames with people, where the file is at hand (GLOT_BLAZEPOSE_TFLITE)."""
+    """Against the interpreter itself on frames with people (its file is GLOT_BLAZEPOSE_TFLITE)."""
     interpreter_module = pytest.importorskip("ai_edge_litert.interpreter")
     model = os.environ.get("GLOT_BLAZEPOSE_TFLITE", "")
-    clip = ROOT.parent / "shared" / "videos" / "one_person.avi"
-    if not Path(model).is_file() or not clip.is_file():
-        pytest.skip("needs pose_landmark_full.tflite in GLOT_BLAZEPOSE_TFLITE and the shared clips")
+    clip = Path(os.environ.get("GLOT_BLAZEPOSE_CLIP", ROOT / "examples" / "clip.mp4"))
+    if not Path(model).is_file():
+        pytest.skip("needs pose_landmark_full.tflite in GLOT_BLAZEPOSE_TFLITE")
     import av
     import cv2
     frames = [f.to_ndarray(format="rgb24") for i, f in enumerate(av.open(str(clip)).decode(video=0)) if i % 20 == 0]

@@ -1,0 +1,34 @@
+"""`glot bench`: it measures what it says it does. How fast is no matter for a test."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+
+from glot_cli import benchmark
+from glot_cli.cli import main
+
+
+def test_every_part_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    threads = torch.get_num_threads()
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", "--seconds", "0.01", "--device", "cpu"])
+    assert not ended.value.code
+    assert torch.get_num_threads() == threads
+    first, *rows = capsys.readouterr().out.splitlines()
+    assert first.startswith("device cpu, ")
+    assert [re.split(r"  +", row)[0] for row in rows] == [
+        "BlazePose, both sides", "SPIN, plain ResNet-50", "SPIN features", "SPIN features, --half",
+        "GLoT as the released demo runs it", "GLoT, features to SMPL parameters",
+    ]  # fmt: skip
+    assert [" x" in row for row in rows] == [False, False, True, True, False, True]
+
+
+def test_a_rate_counts_what_was_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 0.0, 1.0, 2.0, 4.0])
+    monkeypatch.setattr(benchmark.time, "perf_counter", lambda: next(clock))
+    done: list[int] = []
+    speed = benchmark._rate("a", "rows/s", torch.zeros(3, 2), lambda x: done.append(len(x)), "cpu", 2.0)
+    assert done == [3, 3, 3] and speed.rate == 6 / 4.0  # one of the three was the warm-up
