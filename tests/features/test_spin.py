@@ -36,7 +36,7 @@ BOXES = np.array([[250.0, 200.0, 180.0], [30.5, 380.25, 300.0], [480.0, 10.0, 64
 
 
 def bilinear(frame: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
-    """The demo's crop by its formula: crop pixel (u, v) shows image point c + (u - size/2) side/size, counted from pixel
+    """The demo's crop by its formula: crop pixel u shows image point c + (u - size/2) side/size, counted from pixel
     centres; outside the image all is black."""
     padded = np.pad(frame.astype(float), ((1, 1), (1, 1), (0, 0)))
     at = (np.arange(size) - size / 2) * box[2] / size

@@ -32,6 +32,20 @@ from glot_cli.weights.unpickle import Damaged, Refused
 Official = dict[str, Path]
 
 
+@pytest.fixture(scope="module")
+def official(tmp_path_factory: pytest.TempPathFactory) -> Official:
+    """Official name -> a file in the official format. Tests change none of them."""
+    return official_files.write_all(tmp_path_factory.mktemp("official"))
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A weights folder of the user's own for every test."""
+    folder = tmp_path / "own weights"
+    monkeypatch.setenv("GLOT_WEIGHTS", str(folder))
+    return folder
+
+
 def added_names(path: Path, gender: str | None = None) -> list[str]:
     return [added.entry.name for added in add(path, gender)]
 
@@ -72,7 +86,8 @@ def test_what_is_kept_is_what_was_given(official: Official, own_folder: Path) ->
             np.testing.assert_allclose(kept[name], expected.astype(np.float32) if name != "f" else expected)
         assert set(kept.files) == set(standins.smpl())
     with np.load(own_folder / "mean-params.npz", allow_pickle=False) as kept:
-        np.testing.assert_array_equal(np.concatenate([kept[n] for n in ("pose", "shape", "cam")]), standins.mean_state())
+        for name, expected in standins.mean_params().items():
+            np.testing.assert_array_equal(kept[name], expected)
     for name, read, rename in (("spin", "spin", rename_spin), ("glot-table1_3dpw_weights", "glot", rename_glot)):
         kept = load_file(own_folder / f"{name}.safetensors")
         learned = rename(official_files.tensors(read))
@@ -209,7 +224,7 @@ FAULTS: dict[str, tuple[bytes, type[GlotError], str]] = {
     "photo.pkl": (b"\xff\xd8\xff\xe0 a photo", GlotError, "none of the files"),
     "cut.npz": (b"PK\x03\x04 and no more", Damaged, "cut off"),
     "huge.npy": (npy("{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999,), }"), Damaged, "claims"),
-    "cut.npy": (npy("{'descr': '<f8', 'fortran_order': False, 'shape': (4,), }", bytes(40))[:-20], Damaged, "claims|cut"),
+    "cut.npy": (npy("{'descr': '<f8', 'fortran_order': False, 'shape': (40,), }", bytes(99)), Damaged, "claims"),
     "objects.npy": (npy("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }", bytes(8)), Refused, "objects"),
     "header.npy": (npy("__import__('os').abort()"), Damaged, "damaged array"),
     "other.npy": (npy("{'descr': '<f8', 'fortran_order': False, 'shape': (2,), }", bytes(16)), GlotError, "none of"),
@@ -244,7 +259,7 @@ def test_cut_off_files_are_damaged(original: str, official: Official, tmp_path: 
     data = official[original].read_bytes()
     path = tmp_path / original
     path.write_bytes(data[: int(len(data) * 0.7)])
-    with pytest.raises(Damaged, match="damaged|cut off|claims"):
+    with pytest.raises(Damaged, match=r"damaged|cut off|claims"):
         list(add(path))
     assert not weights.added()
 
@@ -262,7 +277,7 @@ def test_flipped_bits_where_a_checksum_or_a_sum_tells(official: Official, tmp_pa
     with pytest.raises(Damaged):  # npz: a checksum for every array
         list(add(flip(official[MEAN], tmp_path / MEAN, [size // 2])))
     zipped = official_files.write_glot(tmp_path / "zipped.pth.tar", zipped=True)
-    with pytest.raises(Damaged, match="checksum|damaged"):
+    with pytest.raises(Damaged, match=r"checksum|damaged"):
         list(add(flip(zipped, tmp_path / "flipped.pth.tar", [zipped.stat().st_size // 2])))
     body = standins.smpl()
     body["weights"][77, 3] = 2.0**200
