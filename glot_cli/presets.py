@@ -26,7 +26,7 @@ class Preset:
     window_fps: frames per second that the temporal model was trained at; windows take every n-th frame of a faster
     video.
     shape_space: the body whose shape components the network speaks in.
-    helpers: further files that must be there; for_evaluation: those that only `glot eval` asks for.
+    helpers: further files that must be there.
     """
 
     name: str
@@ -38,7 +38,6 @@ class Preset:
     shape_space: str
     window_fps: float
     helpers: tuple[str, ...] = ()
-    for_evaluation: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -67,7 +66,6 @@ PRESETS = {
         shape_space="smpl",
         window_fps=30.0,
         helpers=("mean-params",),
-        for_evaluation=("joints-extra", "joints-h36m"),
     ),
 }
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from glot_cli import weights
+from glot_cli.cli.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = {"av", "cv2", "numpy", "pyrender", "scipy", "smplx", "torch", "ultralytics"}
@@ -69,7 +70,10 @@ def test_shipped_files_are_what_the_manifest_says() -> None:
     assert faults == dict.fromkeys(weights.manifest())
 
 
-@pytest.mark.parametrize("arguments", ["--help", "--version", "run --help", "render --help", "train --help"])
+QUICK = ["--help", "--version", "weights list", *(f"{name} --help" for name in (*COMMANDS, "weights add"))]
+
+
+@pytest.mark.parametrize("arguments", QUICK)
 def test_help_needs_nothing_heavy(arguments: str) -> None:
     modules = imported(f"from glot_cli.cli.main import group\ngroup.main({arguments.split()}, standalone_mode=False)")
     assert "click" in modules

@@ -101,6 +101,18 @@ def test_a_record_of_nobody(tmp_path: Path) -> None:
     assert len(list((tmp_path / "frames").iterdir())) == META.frame_count
 
 
+def test_an_older_format_is_read(result: Result, tmp_path: Path) -> None:
+    """Format 1 had no global_orient_network; what it has is there, the rest is missing and nothing made up."""
+    old = {name: values for name, values in result.arrays.items() if name != "global_orient_network"}
+    Result(old, replace(META, format_version=1)).save(tmp_path / "params.npz")
+    read = load_result(tmp_path)
+    assert set(read.arrays) == set(FIELDS) - {"global_orient_network"}
+    np.testing.assert_array_equal(read.of_person(read.people[0]).pose, result.of_person(result.people[0]).pose)
+    del old["pose"]
+    with pytest.raises(ValueError, match="no array 'pose'"):
+        Result(old, META)
+
+
 def test_a_newer_format_is_refused(result: Result, tmp_path: Path) -> None:
     newer = tmp_path / "params.npz"
     Result(result.arrays, replace(META, format_version=FORMAT_VERSION + 1)).save(newer)

@@ -73,7 +73,7 @@ def extra_joints(body: Body, vertices: Tensor, regressor: Tensor | None = None) 
     """(B,K,3) further joints regressed from vertices (B,V,3); regressor (K,V), by default the body's own."""
     regressor = body.extra_regressor if regressor is None else regressor
     if regressor is None:
-        raise GlotError("this body model has no J_regressor_extra: add SPIN's J_regressor_extra.npy")
+        raise GlotError("this body has no J_regressor_extra; 'glot weights add' takes SPIN's J_regressor_extra.npy")
     return torch.einsum("kv,bvc->bkc", regressor, vertices)
 
 

@@ -10,6 +10,14 @@ from glot_cli import presets, weights
 from glot_cli.cli import options
 from glot_cli.weights.catalogue import OFFICIAL, OfficialFile
 
+# What a run can do without, and what it is for.
+OPTIONAL = {
+    "joints-extra": "only for 'glot eval'",
+    "joints-h36m": "only for the protocol of Human3.6M",
+    "smpl-male": "only for --gender male",
+    "smpl-female": "only for --gender female",
+}
+
 
 @click.group("weights")
 def command() -> None:
@@ -23,15 +31,14 @@ def list_files() -> int:
     click.echo("preset open: complete, nothing to add\n")
     for entry in shipped.values():
         _describe(entry, weights.shipped_folder())
-    needed = [*presets.PRESETS["paper"].files, *presets.PRESETS["paper"].for_evaluation]
     missing = presets.absent(presets.PRESETS["paper"].files)
     click.echo(f"\npreset paper: {f'{len(missing)} files are missing' if missing else 'complete'}\n")
-    for name in dict.fromkeys([*(n for n in needed if n in OFFICIAL), "smpl-male", "smpl-female"]):
+    for name in (*(n for n in presets.PRESETS["paper"].files if n in OFFICIAL), *OPTIONAL):
         here = [e for e in added.values() if e.name == name or (e.name in presets.checkpoints() and name == "glot")]
         for entry in here:
             _describe(entry, weights.user_folder())
         if not here:
-            _want(OFFICIAL[name], optional=name not in presets.PRESETS["paper"].files)
+            _want(OFFICIAL[name])
     click.echo(f"\nAdded files are kept in {weights.user_folder()}")
     return 0
 
@@ -41,9 +48,8 @@ def _describe(entry: weights.WeightFile, folder: Path) -> None:
     click.echo(f"  {folder / entry.file} ({entry.size / 1e6:.1f} MB)")
 
 
-def _want(official: OfficialFile, optional: bool) -> None:
-    why = {"smpl-male": ", for --gender male", "smpl-female": ", for --gender female"}.get(official.name, "")
-    why = why or (", for 'glot eval' only" if optional else "")
+def _want(official: OfficialFile) -> None:
+    why = f", {OPTIONAL[official.name]}" if official.name in OPTIONAL else ""
     click.echo(f"{official.name}: MISSING{why}\n  {official.role}: {' or '.join(official.originals)}")
     click.echo(f"  where: {official.where}{' (registration)' if official.register else ''}")
     click.echo(f"  licence: {official.licence}")
