@@ -28,7 +28,7 @@ from glot_cli.models.config import STATE_DIM, GLoTConfig
 from glot_cli.models.fold import FoldedGLoT
 from glot_cli.models.glot import GLoT, initialise
 from glot_cli.models.regressors import State
-from glot_cli.pipeline.lift import estimate
+from glot_cli.pipeline.lift import estimate, window_indices
 
 OFFICIAL_BATCH = 64  # windows, as the released demo takes them
 TRACK = 1024  # frames
@@ -75,10 +75,10 @@ def _lifting(device: str, seconds: float) -> Iterator[Speed]:
     body = PlainBody(random_smpl()).to(device)
     track = torch.rand(TRACK, model.config.feature_dim)
     segment = torch.zeros(TRACK, dtype=torch.long)
-    windows = track.unfold(0, model.config.frames, 1)[:OFFICIAL_BATCH].transpose(1, 2).contiguous()
+    windows = window_indices(segment, model.config)[:OFFICIAL_BATCH]
 
-    def plain(batch: Tensor) -> None:
-        plain_forward(model, body, batch.to(device))
+    def plain(index: Tensor) -> None:
+        plain_forward(model, body, track[index].to(device))
 
     yield _rate("GLoT as the released demo runs it", "windows/s", windows, plain, device, seconds)
     folded = FoldedGLoT(model)

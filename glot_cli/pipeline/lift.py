@@ -48,7 +48,7 @@ def estimate(
     *,
     step: int = 1,
     edges: Edges = "replicate",
-    batch_size: int = 256,
+    batch_size: int = 128,
     prepare: Callable[[Tensor], Tensor] | None = None,
 ) -> State:
     """GLoT's states of every frame, (N, .) on the CPU, from features (N, F) and segments (N,).
