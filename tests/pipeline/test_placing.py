@@ -9,9 +9,10 @@ from glot_cli import weights
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat, geodesic_angle, rotmat_to_axis_angle, rotmat_to_pose6d
+from glot_cli.camera import camera_from_translation
 from glot_cli.features.blazepose import Landmarks, join, unpack
 from glot_cli.models.regressors import State
-from glot_cli.pipeline.placing import Lifted, _smooth_pose, place
+from glot_cli.pipeline.placing import Lifted, _smooth_pose, place, place_by_camera
 from glot_cli.training.simulate import Placed, measure
 
 FOCAL, CENTRE = 1000.0, torch.tensor([640.0, 360.0])
@@ -65,6 +66,48 @@ def test_a_body_is_put_where_its_landmarks_are(body: Body, direction: tuple[floa
     # The network speaks of the crop's own view; in the camera's frame the body is turned along the ray to it.
     assert geodesic_angle(lifted.rotmat, placed.rotmat[0]).max() < 2e-3
     assert torch.allclose(lifted.betas, placed.betas[0], atol=1e-4)
+
+
+def by_camera(body: Body, placed: Placed, state: State, *, own_shape: bool = True) -> Lifted:
+    box = placed.box[0] * FOCAL
+    box[:, :2] += CENTRE
+    segment = torch.zeros(len(box), dtype=torch.long)
+    return place_by_camera(state, box, segment, body, focal=FOCAL, centre=CENTRE, fps=30.0, own_shape=own_shape)
+
+
+@pytest.mark.parametrize("direction", [(0.0, 0.0), (0.5, 0.1), (-0.4, -0.25)])
+def test_a_body_is_put_where_its_camera_says(body: Body, direction: tuple[float, float]) -> None:
+    """From the exact state of the crop alone: the place to a centimetre, the rotations as they were."""
+    placed, _, state = seen_body(body, direction)
+    box = placed.box[0] * FOCAL
+    box[:, :2] += CENTRE
+    rest = body.rest_joints(placed.betas)[:, 0]
+    exact = camera_from_translation(placed.pelvis[0] - rest, box, rest, FOCAL, CENTRE)
+    lifted = by_camera(body, placed, state._replace(camera=exact))
+    assert (lifted.transl + lifted.joints[:, 0] - placed.pelvis[0]).norm(dim=-1).max() < 0.01
+    # A camera fitted to what the crop shows: off the axis a pinhole stretches, and the body seems nearer.
+    fitted = by_camera(body, placed, state)
+    error = (fitted.transl + fitted.joints[:, 0] - placed.pelvis[0]).norm(dim=-1) / placed.pelvis[0].norm(dim=-1)
+    assert error.max() < 0.07
+    assert geodesic_angle(lifted.rotmat, placed.rotmat[0]).max() < 2e-3
+    torch.testing.assert_close(lifted.rotmat[:, 1:], placed.rotmat[0, :, 1:], atol=1e-5, rtol=0)  # nothing is smoothed
+    torch.testing.assert_close(rotmat_to_pose6d(lifted.root_network), state.pose6d[:, :6], atol=1e-5, rtol=0)
+
+
+def test_a_foreign_shape_is_not_worn(body: Body) -> None:
+    placed, _, state = seen_body(body, (0.0, 0.0))
+    foreign = by_camera(body, placed, state, own_shape=False)
+    assert not foreign.betas.any() and torch.equal(foreign.betas_frame, state.shape)
+    assert by_camera(body, placed, state).betas.any()
+
+
+def test_a_camera_that_cannot_be_leaves_finite_numbers(body: Body) -> None:
+    placed, _, state = seen_body(body, (0.0, 0.0))
+    camera = state.camera.clone()
+    camera[3:9, 0] = torch.tensor([0.0, -1.0, 1e-9, -1e3, 0.0, 0.0])
+    lifted = by_camera(body, placed, state._replace(camera=camera))
+    assert all(torch.isfinite(x).all() for x in (lifted.transl, lifted.camera, lifted.rotmat))
+    assert ((lifted.transl + lifted.joints[:, 0])[:, 2] > 0).all()
 
 
 def test_a_wrong_arm_and_a_wrong_camera_move_nobody(body: Body) -> None:
