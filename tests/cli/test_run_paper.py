@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from torchvision.models import resnet50
 
 from glot_cli import load_result
 from glot_cli.cli import main
+from glot_cli.pipeline import run as pipeline_run
 from glot_cli.results import Result
 from glot_cli.video import read_frames
 
@@ -175,6 +177,26 @@ def test_official_edges(added: dict[str, Path], tmp_path: Path, result: Result) 
     near(rotmat(official.pose[:, 1:]), states(official, "official")["rotmat"][:, 1:], "cpu")
     apart = np.abs(official.pose - result.pose).max((1, 2))
     assert (apart > 1e-4).any()
+
+
+def test_features_of_long_tracks_lie_on_the_disk(
+    added: dict[str, Path], tmp_path: Path, result: Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """2048 numbers a frame would fill the memory with a long video; the result is the same and nothing is left over."""
+    monkeypatch.setattr(pipeline_run, "IN_MEMORY", 0)
+    made = []
+
+    original = np.memmap
+
+    def memmap(*arguments: Any, **keywords: Any) -> np.ndarray:
+        made.append(original(*arguments, **keywords))
+        return made[-1]
+
+    monkeypatch.setattr(np, "memmap", memmap)
+    again = run(tmp_path, "--no-render", "--no-frames", "--device", "cpu")
+    assert len(made) == len(result.people)
+    np.testing.assert_allclose(again.pose, result.pose, atol=1e-5)
+    assert sorted(path.name for path in (tmp_path / "clip").iterdir()) == ["params.npz", "run.json"]
 
 
 def test_the_record_says_what_made_it(added: dict[str, Path], result: Result) -> None:
