@@ -1,8 +1,8 @@
 """GLoT for inference: the same function of its input, computed with far fewer operations.
 
 - Both regressors are affine in evaluation, so each folds into one matrix, `out_proj` with the global one.
-- Frames are embedded once, not once for each of the 16 windows they stand in.
-- Only the middle token is computed where only the middle token is used.
+- Frames are embedded, and projected for the first blocks, once, not once for each of the 16 windows they stand in.
+- Only the middle token is computed where only the middle token is used, and nobody makes keys and values for it alone.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from glot_cli.models.attention import attend_single
 from glot_cli.models.config import STATE_DIM
+from glot_cli.models.framewise import Frames, FramewiseEncoder
 from glot_cli.models.glot import Estimate, GLoT
 from glot_cli.models.regressors import State
 
@@ -41,6 +43,8 @@ class FoldedGLoT(nn.Module):
         self.local_correction = model.local_correction
         device = next(model.parameters()).device
         model.cpu().double()  # some devices have no double precision
+        self.global_encoder = FramewiseEncoder(model.global_motion.encoder)
+        self.local_encoder = FramewiseEncoder(model.local_correction.encoder)
         local_dim = self.config.local_dim
 
         def initial(tokens: Tensor) -> Tensor:
@@ -50,30 +54,48 @@ class FoldedGLoT(nn.Module):
             tokens, state = tokens_and_state.split([local_dim, STATE_DIM], dim=-1)
             return model.local_correction.regressor(tokens, State.split(state)).cat()
 
-        self.initial = fold_affine(initial, self.config.decoder_dim).to(device)
-        self.final = fold_affine(final, local_dim + STATE_DIM).to(device)
-        model.float().to(device)
+        def key_value(memory: Tensor) -> Tensor:
+            local = model.local_correction
+            return local.cross_attention.key_value(local.memory_embed(memory))
+
+        self.initial = fold_affine(initial, self.config.decoder_dim)
+        self.final = fold_affine(final, local_dim + STATE_DIM)
+        self.key_value = fold_affine(key_value, self.config.global_dim)
+        model.float()
+        self.to(device)
         self.eval().requires_grad_(False)
 
-    def embed(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """features (N, F) of single frames -> their embeddings for both branches, (N, global_dim), (N, local_dim)."""
-        return self.global_motion.embed(features), self.local_correction.embed(features)
+    def embed(self, features: Tensor) -> tuple[Frames, Frames]:
+        """features (N, F) of single frames -> what windows of both branches need of them."""
+        return (
+            self.global_encoder.project(self.global_motion.embed(features)),
+            self.local_encoder.project(self.local_correction.embed(features)),
+        )
 
-    def lift_windows(self, global_frames: Tensor, local_frames: Tensor) -> Estimate:
-        """Embedded windows (B, T, global_dim) and their nearby frames (B, 2n+1, local_dim) -> states (B, 1, .)."""
+    def lift_windows(self, global_frames: Frames, local_frames: Frames, index: Tensor) -> Estimate:
+        """States (B, 1, .) of windows (B, T) of indices into the frames."""
         config = self.config
-        memory = self.global_motion.encoder(global_frames)
+        memory = self.global_encoder(global_frames, index)  # (B, T, global_dim)
         tokens = self.global_motion.decode(memory, queries=slice(config.middle, config.middle + 1))
         start = self.initial(tokens)
         nearby = slice(config.nearby, config.nearby + 1)
-        local = self.local_correction.tokens(local_frames, memory, nearby)
-        final = self.final(torch.cat([local, start], dim=-1))
+        token = self.local_encoder(local_frames, index[:, config.local_slice], nearby)
+        final = self.final(torch.cat([self._look_back(token, memory), start], dim=-1))
         return Estimate(State.split(final), State.split(start))
+
+    def _look_back(self, token: Tensor, memory: Tensor) -> Tensor:
+        """Cross-attention of the local token (B, 1, local_dim) to the memory (B, T, global_dim): (B, 1, local_dim)."""
+        attention = self.local_correction.cross_attention
+        key, value = self.key_value.weight.chunk(2)
+        bias = self.key_value.bias.chunk(2)[1]
+        query = attention.query(token)[:, 0]
+        return attention.proj(attend_single(query, memory, key, value, bias, attention.heads)).unsqueeze(1)
 
     def forward(self, features: Tensor) -> Estimate:
         """features (B, T, F) of whole windows -> states of the middle frames (B, 1, .), as GLoT itself."""
-        global_frames, local_frames = self.embed(features)
-        return self.lift_windows(global_frames, local_frames[:, self.config.local_slice])
+        batch, frames = features.shape[:2]
+        index = torch.arange(batch * frames, device=features.device).view(batch, frames)
+        return self.lift_windows(*self.embed(features.flatten(0, 1)), index)
 
     def lift_track(
         self,
@@ -93,8 +115,7 @@ class FoldedGLoT(nn.Module):
             first = int(index.min())
             stretch = features[first : int(index.max()) + 1].to(device)
             global_frames, local_frames = self.embed(prepare(stretch) if prepare else stretch)
-            index = (index - first).to(device)
-            parts.append(self.lift_windows(global_frames[index], local_frames[index[:, self.config.local_slice]]))
+            parts.append(self.lift_windows(global_frames, local_frames, (index - first).to(device)))
         return Estimate(
             State(*(torch.cat(values) for values in zip(*(p.final for p in parts), strict=True))),
             State(*(torch.cat(values) for values in zip(*(p.initial for p in parts), strict=True))),
