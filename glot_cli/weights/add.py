@@ -7,12 +7,13 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from glot_cli.errors import GlotError, UsageError
 from glot_cli.weights import store
+from glot_cli.weights.catalogue import OFFICIAL
 from glot_cli.weights.reading import contents, is_archive, members, read_bytes
 from glot_cli.weights.recognise import Recognised, recognise
 from glot_cli.weights.unpickle import Damaged, Refused
@@ -43,25 +44,30 @@ def add(path: Path, gender: str | None = None) -> Iterator[Added]:
         yield _take(str(path), path.name, data, gender)
         return
     del data
-    found, faults = False, []
+    found, faults, others = False, [], []
     try:
         for name, member in members(path):
-            label = f"{path}: {name}"
             try:
-                added = _take(label, name, member, gender)
+                added = _take(f"{path}: {name}", name, member, gender)
             except _Unknown:
                 continue
             except GlotError as error:
-                faults.append(error)
+                (faults if _is_ours(name) else others).append(error)
                 continue
             found = True
             yield added
     except (Damaged, Refused) as error:
         raise _named(str(path), error) from error
-    if faults:
-        raise faults[0]
+    if faults or (others and not found):
+        raise [*faults, *others][0]
     if not found:
         raise GlotError(f"{path}: holds none of the files that glot knows; 'glot weights list' names them")
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a member of an archive is called as a file that glot wants; what is wrong with others is no matter."""
+    called = PurePosixPath(name).name.lower()
+    return called.endswith(".pth.tar") or any(called == o.lower() for f in OFFICIAL.values() for o in f.originals)
 
 
 class _Unknown(GlotError):

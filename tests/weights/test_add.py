@@ -182,6 +182,15 @@ def test_an_attack_in_an_archive_loses_nothing_else(official: Official, tmp_path
     assert taken == ["mean-params"]
 
 
+def test_strange_files_beside_the_wanted_ones_do_not_matter(official: Official, tmp_path: Path) -> None:
+    """Official archives hold pickles of other programs too; they are left unread, and are no fault."""
+    strange = pickle.dumps(Exploit(os.system, "echo fired"))
+    path = archive(tmp_path / "a.zip", {"code/prior.pkl": strange, MEAN: official[MEAN].read_bytes()})
+    assert added_names(path) == ["mean-params"]
+    with pytest.raises(Refused, match=r"prior\.pkl"):
+        list(add(archive(tmp_path / "b.zip", {"code/prior.pkl": strange})))
+
+
 def test_an_archive_of_other_things(tmp_path: Path) -> None:
     with pytest.raises(GlotError, match="holds none of the files"):
         list(add(archive(tmp_path / "holiday.zip", {"a.jpg": b"x", "b.npz": b"not one"[:0] + b"\x00" * 9})))
