@@ -44,7 +44,9 @@ def add(path: Path, gender: str | None = None) -> Iterator[Added]:
         yield _take(str(path), path.name, data, gender)
         return
     del data
-    found, faults, others = False, [], []
+    found = False
+    faults: list[GlotError] = []
+    others: list[GlotError] = []
     try:
         for name, member in members(path):
             try:
