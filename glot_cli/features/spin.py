@@ -19,7 +19,7 @@ _HALF = {"cuda": torch.float16, "mps": torch.float16, "cpu": torch.bfloat16}
 class SpinFeatures:
     """Crop to feature vector. `crop_scale` x the longer side of a detection box is the side of the crop it wants.
 
-    half: compute in half precision. Features then differ in the third digit, so it is not what reproduces the paper.
+    half: compute in half precision. Features then differ by up to 1 % of their range: not what reproduces the paper.
     """
 
     crop_scale = 1.2
