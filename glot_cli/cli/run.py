@@ -35,7 +35,7 @@ from glot_cli.presets import GENDERS, PRESETS, choose
 )
 @click.option("--gender", type=click.Choice(GENDERS), help="Which of the SMPL bodies.  [default: neutral]")
 @click.option(
-    "--half", is_flag=True, help="Image features (preset paper) in half precision: faster on newer devices, 2 to 3 digits exact."
+    "--half", is_flag=True, help="Features of preset paper in half precision: fast on newer devices, 2 digits exact."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 @click.option(
