@@ -19,6 +19,9 @@ from torch import Tensor
 from glot_cli.errors import GlotError
 
 NUM_JOINTS = 24
+# What a file in SMPL's format holds: always the first six; pose blend shapes and further joints where it has them.
+_REQUIRED = ("v_template", "shapedirs", "J_regressor", "weights", "kintree_table", "f")
+BODY_ARRAYS = (*_REQUIRED, "posedirs", "J_regressor_extra")
 _REMEDY = "give an SMPL-format .npz (v_template, shapedirs, J_regressor, weights, kintree_table, f)"
 
 
@@ -42,12 +45,10 @@ def read_body_arrays(path: Path) -> dict[str, np.ndarray]:
 
 def _checked(arrays: Mapping[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
     """The arrays of an SMPL body with shapes verified; a missing `posedirs` stays missing."""
-    required = ("v_template", "shapedirs", "J_regressor", "weights", "kintree_table", "f")
-    missing = [name for name in required if name not in arrays]
+    missing = [name for name in _REQUIRED if name not in arrays]
     if missing:
         raise GlotError(f"{source}: body model lacks {', '.join(missing)}; {_REMEDY}")
-    names = (*required, "posedirs", "J_regressor_extra")
-    checked = {name: np.asarray(arrays[name]) for name in names if name in arrays}
+    checked = {name: np.asarray(arrays[name]) for name in BODY_ARRAYS if name in arrays}
     count = checked["v_template"].shape[0] if checked["v_template"].ndim else 0
     expected: dict[str, tuple[int | None, ...]] = {
         "v_template": (count, 3),
@@ -144,7 +145,7 @@ class Body(torch.nn.Module):
         return cls(read_body_arrays(path), str(path))
 
     def _set(self, name: str, array: np.ndarray | None) -> None:
-        tensor = None if array is None else torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+        tensor = None if array is None else torch.from_numpy(np.array(array, np.float32, order="C"))
         self.register_buffer(name, tensor, persistent=False)
 
     @property

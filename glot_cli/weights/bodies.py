@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from glot_cli.body.model import Body, read_body_arrays
+from glot_cli.body.model import BODY_ARRAYS, Body, read_body_arrays
 from glot_cli.errors import GlotError
 from glot_cli.results import Meta
 from glot_cli.weights import store
 from glot_cli.weights.reading import contents, read_bytes
-from glot_cli.weights.recognise import SMPL_ARRAYS, smpl_arrays
+from glot_cli.weights.recognise import to_array
 from glot_cli.weights.unpickle import Damaged, Refused
 
 RECORD_BETAS = 10  # shape components of a record
@@ -38,22 +38,22 @@ def load_body(name: str, num_betas: int = RECORD_BETAS) -> Body:
     SMPL gets SPIN's extra joints, if they were added. Raises GlotError.
     """
     path = body_path(name)
-    if path.suffix == ".npz":
-        arrays = read_body_arrays(path)
-    else:
-        try:
-            held, _ = contents(read_bytes(path))
-            if not set(SMPL_ARRAYS) <= set(held):
-                raise Damaged("holds no body in SMPL's format")
-            arrays = smpl_arrays(held)
-        except (Damaged, Refused) as error:
-            raise GlotError(f"{path}: {error}; give an SMPL-format .npz or .pkl") from error
+    arrays = read_body_arrays(path) if is_known(name) else _read_foreign(path)
     extra = store.added().get("joints-extra")
     fits = len(arrays.get("v_template", ())) == 6890 and "J_regressor_extra" not in arrays
     if extra is not None and fits:
         with np.load(store.locate(extra.name), allow_pickle=False) as file:
             arrays["J_regressor_extra"] = file["J_regressor"]
     return Body(arrays, str(path), num_betas)
+
+
+def _read_foreign(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a body file that nobody has looked at yet. Raises GlotError."""
+    try:
+        held, _ = contents(read_bytes(path))
+        return {name: to_array(held[name]) for name in BODY_ARRAYS if name in held}
+    except (Damaged, Refused) as error:
+        raise GlotError(f"{path}: {error}; give an SMPL-format .npz or .pkl") from error
 
 
 def recorded_body(params: Path, meta: Meta, body: str | None = None) -> Body:

@@ -71,7 +71,7 @@ def recognise(
         means = {name: _checked(name, arrays[name], shape) for name, shape in MEAN_PARAMS.items()}
         return Recognised("mean-params", OFFICIAL["mean-params"], means)
     if set(arrays) == {""}:
-        regressor = _plain(arrays[""])
+        regressor = to_array(arrays[""])
         name = JOINT_REGRESSORS.get(regressor.shape, "")
         if name and regressor.dtype.kind in "fiu":
             checked = _regressor("the regressor", regressor)
@@ -104,12 +104,13 @@ def smpl_arrays(arrays: Mapping[str, Any]) -> Arrays:
     return {name: array.astype(np.int64 if name in whole else np.float32) for name, array in body.items()}
 
 
-def _plain(value: Any) -> NDArray[Any]:
+def to_array(value: Any) -> NDArray[Any]:
+    """An array, or what a pickle holds in its place, as an array."""
     return value.plain() if hasattr(value, "plain") else np.asarray(value)
 
 
 def _checked(name: str, value: Any, shape: tuple[int, ...]) -> NDArray[Any]:
-    array = _plain(value)
+    array = to_array(value)
     fits = array.ndim == len(shape) and all(n in (-1, m) for n, m in zip(shape, array.shape, strict=True))
     if not fits:
         wanted = " x ".join("any" if n < 0 else str(n) for n in shape)

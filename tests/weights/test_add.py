@@ -392,6 +392,22 @@ def test_body_and_gender_are_chosen(official: Official) -> None:
     assert presets.choose("open", body=str(official[NEUTRAL])).body == str(official[NEUTRAL])
 
 
+def test_a_body_file_of_the_users_own_is_read_without_trust(official: Official, tmp_path: Path) -> None:
+    """`--body FILE`: SMPL's pickle, an npz of any size; attacks, bombs and other things are refused in one line."""
+    np.testing.assert_allclose(
+        load_body(str(official[NEUTRAL])).template_planes.T, standins.smpl()["v_template"], rtol=1e-6
+    )
+    assert load_body(str(weights.shipped_folder() / "open_body.npz")).num_vertices != 6890
+    (tmp_path / "attack.pkl").write_bytes(pickle.dumps({"v_template": Exploit(os.system, "echo fired")}))
+    np.savez(tmp_path / "objects.npz", v_template=np.array([None, 1], object))
+    np.savez(tmp_path / "other.npz", a=np.zeros(3))
+    bomb(tmp_path / "bomb.npz", "v_template.npy", (2 << 30) + (1 << 24))
+    for name, words in (("attack.pkl", "system"), ("objects.npz", "objects"), ("other.npz", "lacks v_template"),
+                        ("bomb.npz", "unpacks to")):  # fmt: skip
+        with pytest.raises(GlotError, match=rf"{name}: .*{words}"):
+            load_body(str(tmp_path / name))
+
+
 def test_smpl_gets_the_extra_joints_once_they_are_there(official: Official) -> None:
     list(add(official[NEUTRAL]))
     assert load_body("smpl-neutral").extra_regressor is None
