@@ -31,7 +31,7 @@ from glot_cli.models.regressors import State
 from glot_cli.pipeline.lift import estimate, window_indices
 
 OFFICIAL_BATCH = 64  # windows, as the released demo takes them
-TRACK = 1024  # frames
+TRACK = 512  # frames
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ def measure(device: str = "cpu", seconds: float = 3.0) -> Iterator[Speed]:
 def _features(device: str, seconds: float) -> Iterator[Speed]:
     generator = np.random.default_rng(0)
 
-    def crops(size: int, count: int = 32) -> np.ndarray:
+    def crops(size: int) -> np.ndarray:
+        count = 16 if device == "cpu" else 256  # two batches
         return generator.integers(0, 255, (count, size, size, 3), np.uint8)
 
     blazepose = BlazePoseFeatures(weights.locate("blazepose-full"), device)
