@@ -28,7 +28,9 @@ def command() -> None:
 def list_files() -> int:
     """List for each preset what is there and what is missing: purpose, source, licence, and where to get it."""
     shipped, added = weights.manifest(), weights.added()
-    click.echo("preset open: complete, nothing to add\n")
+    gone = [entry.file for entry in shipped.values() if not (weights.shipped_folder() / entry.file).is_file()]
+    state = f"{', '.join(gone)} missing; install glot-cli again" if gone else "complete, nothing to add"
+    click.echo(f"preset open: {state}\n")
     for entry in shipped.values():
         _describe(entry, weights.shipped_folder())
     missing = presets.absent(presets.PRESETS["paper"].files)
@@ -45,7 +47,8 @@ def list_files() -> int:
 
 def _describe(entry: weights.WeightFile, folder: Path) -> None:
     click.echo(f"{entry.name}\n  {entry.role}\n  from: {entry.source}\n  licence: {entry.licence}")
-    click.echo(f"  {folder / entry.file} ({entry.size / 1e6:.1f} MB)")
+    size = f"{entry.size / 1e6:.1f} MB" if entry.size >= 1e5 else f"{entry.size / 1e3:.1f} kB"
+    click.echo(f"  {folder / entry.file} ({size})")
 
 
 def _want(official: OfficialFile) -> None:

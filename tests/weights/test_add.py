@@ -356,6 +356,15 @@ def test_list_says_what_is_there_and_where_the_rest_is(official: Official, capsy
     assert out.count("(registration)") == 3
 
 
+def test_list_sees_a_broken_installation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "preset open: complete" in glot(capsys, "weights", "list")[1]
+    monkeypatch.setattr(weights, "shipped_folder", lambda: tmp_path)
+    out = glot(capsys, "weights", "list")[1]
+    assert "preset open: " in out and "glot_open.safetensors missing; install glot-cli again" in out
+
+
 def test_verify_sees_what_was_altered(official: Official, own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (added,) = add(official[MEAN])
     flip(added.path, added.path, [added.path.stat().st_size // 2])
