@@ -17,7 +17,6 @@ from glot_cli import __version__, presets, weights
 from glot_cli.errors import GlotError
 from glot_cli.rendering import Renderer
 from glot_cli.video import VideoWriter, read_frames
-from glot_cli.weights.catalogue import OFFICIAL
 
 PACKAGES = (
     "torch", "torchvision", "ultralytics", "opencv-python", "av", "pyrender", "trimesh", "smplx", "numpy", "scipy",
@@ -129,9 +128,8 @@ def _paper_weights() -> tuple[bool | None, str]:
     faults = [fault for e in weights.added().values() if (fault := weights.check(e, weights.user_folder() / e.file))]
     if faults:
         return False, f"{faults[0]}; add it again with 'glot weights add'"
-    missing = presets.absent(presets.PRESETS["paper"].files)
-    if missing:
-        wanted = ", ".join(OFFICIAL[name].originals[0] for name in missing)
+    wanted = presets.still_wanted("paper")
+    if wanted:
         return None, f"missing {wanted}; 'glot weights list' says where to get them"
     return True, f"intact, in {weights.user_folder()}"
 

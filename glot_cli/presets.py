@@ -123,6 +123,11 @@ def absent(files: tuple[str, ...]) -> list[str]:
     return [name for name in files if name not in there]
 
 
+def still_wanted(preset: str) -> str:
+    """Original names of the files that a preset still lacks, with commas; empty when it has all."""
+    return ", ".join(OFFICIAL[name].originals[0] for name in absent(PRESETS[preset].files))
+
+
 def _require(preset: Preset, name: str) -> None:
     missing = []
     for file in absent(preset.files):

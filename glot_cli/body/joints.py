@@ -69,6 +69,10 @@ _COMMON_SOURCE = tuple(
 )
 
 
+# The 14 common joints among the 17 that `extra_joints` makes with J_regressor_h36m (17,6890).
+H36M_TO_COMMON = (6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10)
+
+
 def extra_joints(body: Body, vertices: Tensor, regressor: Tensor | None = None) -> Tensor:
     """(B,K,3) further joints regressed from vertices (B,V,3); regressor (K,V), by default the body's own."""
     regressor = body.extra_regressor if regressor is None else regressor
@@ -95,15 +99,6 @@ def common_joints(body: Body, output: BodyOutput, regressor_extra: Tensor | None
         raise ValueError("common_joints needs the vertices; call the body with vertices=True")
     everything = torch.cat([output.joints, extra_joints(body, output.vertices, regressor_extra)], 1)
     return everything[:, list(_COMMON_SOURCE)]
-
-
-# The 14 common joints among the 17 of J_regressor_h36m, for evaluations that regress them from the surface.
-H36M_TO_COMMON = (6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10)
-
-
-def h36m_joints(vertices: Tensor, regressor: Tensor) -> Tensor:
-    """(B,17,3) Human3.6M joints of SMPL's vertices (B,6890,3) by J_regressor_h36m (17,6890)."""
-    return torch.einsum("kv,bvc->bkc", regressor, vertices)
 
 
 def mirror_rotmat(rotmat: Tensor) -> Tensor:

@@ -87,12 +87,8 @@ def add(files: tuple[Path, ...], gender: str | None, debug: bool) -> int:
         except GlotError as error:
             report(error, debug)
             status = max(status, 2 if isinstance(error, UsageError) else 1)
-    missing = presets.absent(presets.PRESETS["paper"].files)
-    if missing:
-        wanted = ", ".join(OFFICIAL[name].originals[0] for name in missing)
-        click.echo(f"still missing for --preset paper: {wanted}")
-    else:
-        click.echo("--preset paper has all it needs")
+    wanted = presets.still_wanted("paper")
+    click.echo(f"still missing for --preset paper: {wanted}" if wanted else "--preset paper has all it needs")
     return status
 
 

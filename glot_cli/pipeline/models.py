@@ -20,7 +20,7 @@ from glot_cli.models.fold import FoldedGLoT
 from glot_cli.pipeline.detect import PersonDetector
 from glot_cli.pipeline.lifters import ImageLifter, LandmarkLifter, Lifter
 from glot_cli.presets import Preset
-from glot_cli.weights.bodies import body_path, is_known, load_body
+from glot_cli.weights.bodies import body_path, load_body
 from glot_cli.weights.recognise import SMPL_VERTICES
 
 
@@ -89,15 +89,14 @@ def load_models(preset: Preset, device: str, detector: str | None = None, half: 
         features=features,
         lifter=lifter,
         body=body,
-        body_name=preset.body if is_known(preset.body) else str(paths["body"].resolve()),
+        body_name=preset.body if weights.is_known(preset.body) else str(paths["body"].resolve()),
         own_shape=own_shape,
         hashes={role: weights.sha256(path) for role, path in paths.items() if path.is_file()},
     )
 
 
 def _checkpoint(name: str) -> Path:
-    known = name in weights.manifest() or name in weights.added()
-    return weights.locate(name) if known else Path(name).expanduser()
+    return weights.locate(name) if weights.is_known(name) else Path(name).expanduser()
 
 
 def _glot(path: Path, feature_dim: int, mean_state: torch.Tensor | None, device: str) -> FoldedGLoT:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 from glot_cli.errors import GlotError, UsageError
 from glot_cli.weights import store
 from glot_cli.weights.catalogue import OFFICIAL
+from glot_cli.weights.glot_file import save_glot, save_tensors
 from glot_cli.weights.reading import contents, is_archive, members, read_bytes
 from glot_cli.weights.recognise import Recognised, recognise
 from glot_cli.weights.unpickle import Damaged, Refused
@@ -35,15 +35,13 @@ def add(path: Path, gender: str | None = None) -> Iterator[Added]:
     Raises GlotError, with the file's name in front, when it is missing, damaged, refused or unknown; what an archive
     held before that is kept.
     """
-    data = read_bytes(path)
     try:
-        packed = is_archive(data)
+        packed = is_archive(path)
     except GlotError as error:
         raise _named(str(path), error) from error
     if not packed:
-        yield _take(str(path), path.name, data, gender)
+        yield _take(str(path), path.name, read_bytes(path), gender)
         return
-    del data
     found = False
     faults: list[GlotError] = []
     others: list[GlotError] = []
@@ -135,12 +133,9 @@ def _write(known: Recognised, path: Path) -> None:
         with path.open("wb") as file:
             np.savez(file, allow_pickle=False, **known.arrays)
         return
-    from safetensors.torch import save_file
-
-    header = {"format": "pt"}
     if known.official.name == "glot":
         from glot_cli.models.config import GLoTConfig
 
-        header = {"format": "glot", "config": json.dumps(GLoTConfig().to_dict())}
-    save_file(known.tensors, path, metadata=header)
-    path.chmod(0o644)  # safetensors makes files that only their owner can read
+        save_glot(known.tensors, GLoTConfig(), path)
+    else:
+        save_tensors(known.tensors, path, {"format": "pt"})

@@ -11,20 +11,15 @@ from glot_cli.errors import GlotError
 from glot_cli.results import Meta
 from glot_cli.weights import store
 from glot_cli.weights.reading import contents, read_bytes
-from glot_cli.weights.recognise import to_array
+from glot_cli.weights.recognise import SMPL_VERTICES, to_array
 from glot_cli.weights.unpickle import Damaged, Refused
 
 RECORD_BETAS = 10  # shape components of a record
 
 
-def is_known(name: str) -> bool:
-    """Whether a body is one of glot's or was added, and not a file of the user's."""
-    return name in store.manifest() or name in store.added()
-
-
 def body_path(name: str) -> Path:
     """The file of a body: by its name, or the path itself. Raises GlotError when it is not there."""
-    if is_known(name) or name.startswith("smpl-"):
+    if store.is_known(name) or name.startswith("smpl-"):
         return store.locate(name)
     path = Path(name).expanduser()
     if not path.is_file():
@@ -38,9 +33,9 @@ def load_body(name: str, num_betas: int = RECORD_BETAS) -> Body:
     SMPL gets SPIN's extra joints, if they were added. Raises GlotError.
     """
     path = body_path(name)
-    arrays = read_body_arrays(path) if is_known(name) else _read_foreign(path)
+    arrays = read_body_arrays(path) if store.is_known(name) else _read_foreign(path)
     extra = store.added().get("joints-extra")
-    fits = len(arrays.get("v_template", ())) == 6890 and "J_regressor_extra" not in arrays
+    fits = len(arrays.get("v_template", ())) == SMPL_VERTICES and "J_regressor_extra" not in arrays
     if extra is not None and fits:
         with np.load(store.locate(extra.name), allow_pickle=False) as file:
             arrays["J_regressor_extra"] = file["J_regressor"]
@@ -59,7 +54,7 @@ def _read_foreign(path: Path) -> dict[str, np.ndarray]:
 def recorded_body(params: Path, meta: Meta, body: str | None = None) -> Body:
     """The body that a record was made with; body: where its file is now, if it was moved. Raises GlotError."""
     name = body or meta.body_model
-    if not (is_known(name) or name.startswith("smpl-") or Path(name).expanduser().is_file()):
+    if not (store.is_known(name) or name.startswith("smpl-") or Path(name).expanduser().is_file()):
         raise GlotError(f"{params}: needs the body '{name}', which is not there; say where it is with --body")
     if store.sha256(body_path(name)) != meta.body_model_sha256:
         raise GlotError(f"{params}: was made with another version of the body '{name}'; run 'glot run' again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,14 +22,27 @@ MEAN_STATE = "global_motion.regressor.mean_state"
 def save_glot(state: Mapping[str, Tensor], config: GLoTConfig, path: Path, half: bool = False) -> None:
     """Write a GLoT state dict as safetensors, its configuration in the header. half: store float16."""
     import torch
-    from safetensors.torch import save_file
 
     dtype = torch.float16 if half else torch.float32
     tensors = {k: v.detach().to("cpu", dtype).contiguous() for k, v in state.items()}
+    save_tensors(tensors, path, {"format": "glot", "config": json.dumps(config.to_dict())})
+
+
+def save_tensors(tensors: dict[str, Tensor], path: Path, header: dict[str, str]) -> None:
+    """Write safetensors aside and give them their name. Raises GlotError where they cannot be written."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
     aside = path.with_name(path.name + ".part")
-    save_file(tensors, aside, metadata={"format": "glot", "config": json.dumps(config.to_dict())})
-    aside.chmod(0o644)  # safetensors makes files that only their owner can read
-    aside.replace(path)
+    try:
+        save_file(tensors, aside, metadata=header)
+        aside.chmod(0o644)  # safetensors makes files that only their owner can read
+        aside.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise GlotError(f"{path}: cannot be written ({' '.join(str(error).split())}); is there room?") from error
+    finally:
+        with contextlib.suppress(OSError):  # it has its final name, or could not even be made
+            aside.unlink()
 
 
 def load_glot(path: Path, mean_state: Tensor | None = None) -> GLoT:

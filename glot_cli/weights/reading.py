@@ -38,12 +38,17 @@ _DOWNLOAD_AGAIN = "download it again"
 
 
 
-def is_archive(data: bytes) -> bool:
-    """Whether these are a zip of files (not an npz, not a network) or a tar, compressed or not."""
-    if data.startswith(_ZIP):
-        names = _zip_names(data)
-        return not _is_npz(names) and not _is_network(names)
-    return data.startswith((_GZIP, b"BZh", b"\xfd7zXZ")) or data[257:262] == b"ustar"
+def is_archive(path: Path) -> bool:
+    """Whether a file is a zip of files (not an npz, not a network) or a tar, compressed or not; False if unreadable."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(512)
+            if not start.startswith(_ZIP):
+                return start.startswith((_GZIP, b"BZh", b"\xfd7zXZ")) or start[257:262] == b"ustar"
+            names = _zip_names(file)
+    except OSError:
+        return False
+    return not _is_npz(names) and not _is_network(names)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -113,9 +118,9 @@ def _check_size(name: str, size: int) -> None:
         raise Refused(f"holds {name}, which unpacks to {size / 2**30:.1f} GB, more than any official file")
 
 
-def _zip_names(data: bytes) -> list[str]:
+def _zip_names(file: IO[bytes]) -> list[str]:
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with zipfile.ZipFile(file) as archive:
             return archive.namelist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise Damaged(f"is a damaged or cut off archive ({error})") from error
@@ -135,7 +140,7 @@ def contents(data: bytes) -> tuple[dict[str, Any], dict[str, torch.Tensor] | Non
     Raises Refused and Damaged, without the file's name in front.
     """
     if data.startswith(_ZIP):
-        names = _zip_names(data)
+        names = _zip_names(io.BytesIO(data))
         return (_read_npz(data), None) if _is_npz(names) else ({}, _read_network(data))
     if data.startswith(_TORCH_MAGIC):
         return {}, _read_network(data)

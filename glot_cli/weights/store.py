@@ -71,6 +71,11 @@ def added() -> dict[str, WeightFile]:
     return entries
 
 
+def is_known(name: str) -> bool:
+    """Whether weights of that name were shipped or added; else it may be a file of the user's."""
+    return name in manifest() or name in added()
+
+
 def record(entry: WeightFile) -> None:
     """Write the record of an added file, which lies in the user's folder already. Raises GlotError."""
     path = user_folder() / f"{entry.name}.json"

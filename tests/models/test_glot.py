@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import standins
 import torch
+from plain import rotations
 from scipy.spatial.transform import Rotation
 from table import official_glot
 
@@ -22,22 +23,13 @@ def model() -> GLoT:
     return official_glot()
 
 
-def rotmats(pose6d: torch.Tensor) -> np.ndarray:
-    """6-D to matrices with NumPy alone: Gram-Schmidt on the columns."""
-    columns = pose6d.numpy().reshape(-1, 3, 2)
-    x = columns[..., 0] / np.linalg.norm(columns[..., 0], axis=-1, keepdims=True)
-    y = columns[..., 1] - (x * columns[..., 1]).sum(-1, keepdims=True) * x
-    y /= np.linalg.norm(y, axis=-1, keepdims=True)
-    return np.stack([x, y, np.cross(x, y)], -1)
-
-
 def assert_theta(state, theta: np.ndarray) -> None:
     """A state (..., .) against the official camera 3, axis-angle 72, betas 10."""
     theta = theta.reshape(-1, 85)
     assert np.abs(state.camera.reshape(-1, 3).numpy() - theta[:, :3]).max() < TOLERANCE * np.abs(theta[:, :3]).max()
     assert np.abs(state.shape.reshape(-1, 10).numpy() - theta[:, 75:]).max() < TOLERANCE * np.abs(theta[:, 75:]).max()
     truth = Rotation.from_rotvec(theta[:, 3:75].reshape(-1, 3)).as_matrix()
-    assert np.abs(rotmats(state.pose6d) - truth).max() < TOLERANCE
+    assert np.abs(rotations(state.pose6d.numpy().reshape(-1, 24, 6)).reshape(-1, 3, 3) - truth).max() < TOLERANCE
 
 
 @torch.no_grad()

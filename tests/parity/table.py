@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from glot_cli.body.joints import H36M_TO_COMMON, h36m_joints, spin_joints
+from glot_cli.body.joints import H36M_TO_COMMON, extra_joints, spin_joints
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat, pose6d_to_rotmat, rotmat_to_axis_angle
 from glot_cli.camera import project_official
@@ -110,7 +110,7 @@ def inference(model: torch.nn.Module, smpl: Body, device: str) -> dict[str, Tens
             value = value[..., ::137, :] if name == "verts" else value
             result[f"infer.{branch}.{name}"] = value[:, 0] if branch == "final" else value
         if branch == "final":
-            joints = h36m_joints(out.verts[:, 0], numbers(standins.joints_h36m(), device))
+            joints = extra_joints(smpl, out.verts[:, 0], numbers(standins.joints_h36m(), device))
             result["infer.final.kp_3d_h36m14"] = joints[:, list(H36M_TO_COMMON)]
     return result
 

@@ -17,6 +17,7 @@ import pytest
 import standins
 import torch
 from official_files import EXTRA, GLOT, H36M, MEAN, NEUTRAL, SPIN, Exploit
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from glot_cli import presets, weights
@@ -24,6 +25,7 @@ from glot_cli.cli import main
 from glot_cli.errors import GlotError, UsageError
 from glot_cli.models.config import GLoTConfig
 from glot_cli.models.official import rename_glot, rename_spin
+from glot_cli.weights import reading
 from glot_cli.weights.add import add
 from glot_cli.weights.bodies import load_body
 from glot_cli.weights.recognise import gender_of
@@ -180,6 +182,19 @@ def test_an_attack_in_an_archive_loses_nothing_else(official: Official, tmp_path
         for added in add(path):
             taken.append(added.entry.name)
     assert taken == ["mean-params"]
+
+
+def test_an_archive_may_be_larger_than_any_file_in_it(
+    official: Official, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is looked at where it lies; only members that may be wanted are read, and their sizes count."""
+    monkeypatch.setattr(reading, "MAX_BYTES", 10_000)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_STORED) as out:
+        out.writestr("video.mp4", bytes(50_000))
+        out.write(official[MEAN], MEAN)
+    assert added_names(tmp_path / "a.zip") == ["mean-params"]
+    with pytest.raises(Refused, match="more than any official file"):
+        list(add(official[EXTRA]))
 
 
 def test_strange_files_beside_the_wanted_ones_do_not_matter(official: Official, tmp_path: Path) -> None:
@@ -436,6 +451,14 @@ def test_nothing_is_left_of_a_write_that_fails(
     monkeypatch.setattr(np, "savez", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(GlotError, match="No space left"):
         list(add(official[MEAN]))
+
+    def half_written(tensors: object, path: Path, metadata: object) -> None:
+        Path(path).write_bytes(b"half")
+        raise SafetensorError("No space left on device")
+
+    monkeypatch.setattr("safetensors.torch.save_file", half_written)
+    with pytest.raises(GlotError, match="No space left"):
+        list(add(official[SPIN]))
     assert list(own_folder.iterdir()) == []
 
 
