@@ -36,6 +36,7 @@ from glot_cli.pipeline.tracks import Track, clean_tracks
 from glot_cli.presets import choose
 from glot_cli.rendering import probe_backend
 from glot_cli.results import Meta, Result, empty_arrays, load_result
+from glot_cli.scratch import claim
 from glot_cli.video import Frame, VideoInfo, probe, read_frames
 
 log = logging.getLogger(__name__)
@@ -389,11 +390,13 @@ class Seen:
 
 def _room(shape: tuple[int, int], folder: Path) -> NDArray[np.float32]:
     """Zeros in memory, or, where they are many, in a nameless file in the folder: memory must not grow with a video."""
-    if math.prod(shape) * 4 <= IN_MEMORY:
+    size = math.prod(shape) * 4
+    if size <= IN_MEMORY:
         return np.zeros(shape, np.float32)
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
-            return np.memmap(file, np.float32, "w+", shape=shape)
+            claim(file, size)
+            return np.memmap(file, np.float32, "r+", shape=shape)
     except OSError as error:
         raise GlotError(f"{folder}: no room to work in ({error.strerror}); choose another --out") from error
 

@@ -11,6 +11,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from glot_cli.scratch import claim
+
 
 def send(stream: BinaryIO, message: dict[str, Any], payload: np.ndarray | None = None) -> None:
     """Write a message and the bytes of an array; the array's shape and type travel along."""
@@ -43,10 +45,7 @@ def receive(stream: BinaryIO) -> tuple[dict[str, Any], np.ndarray | None]:
 
 
 def create_frame_file(n_bytes: int) -> Path:
-    """An empty file of `n_bytes` to map into both processes, in memory (/dev/shm) if it fits there.
-
-    The space is claimed at once: writing to a mapped file that outgrows its disk kills the process.
-    """
+    """An empty file of `n_bytes` to map into both processes, in memory (/dev/shm) if it fits there."""
     fault: OSError | None = None
     for folder in ("/dev/shm", tempfile.gettempdir()):
         if not os.path.isdir(folder):
@@ -55,10 +54,7 @@ def create_frame_file(n_bytes: int) -> Path:
         try:
             handle, name = tempfile.mkstemp(prefix="glot-frames-", dir=folder)
             with os.fdopen(handle, "r+b") as file:
-                if hasattr(os, "posix_fallocate"):
-                    os.posix_fallocate(file.fileno(), 0, n_bytes)
-                else:
-                    file.truncate(n_bytes)
+                claim(file, n_bytes)
             return Path(name)
         except OSError as error:  # a container may have as little as 64 MB of /dev/shm
             fault = error

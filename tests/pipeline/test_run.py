@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from fractions import Fraction
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from glot_cli.errors import UsageError
+from glot_cli.errors import GlotError, UsageError
+from glot_cli.pipeline import run
 from glot_cli.pipeline.run import Options, Runner, output_folders
 from glot_cli.video import VideoInfo
 
@@ -35,6 +37,24 @@ REPORT = {"video": "", "fault": None, "people": 2, "frames": 9, "seconds": 3.0}
 def test_options_that_cannot_be(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=f"--{next(iter(options)).replace('_', '-')}"):
         Runner(Options(**options))
+
+
+def test_a_disk_too_full_for_a_long_track_is_a_message_and_no_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The space is claimed before anything is mapped: a full disk met while writing there would kill the process."""
+    monkeypatch.setattr(run, "IN_MEMORY", 0)
+    room = run._room((3, 5), tmp_path)
+    room[1] = 7
+    assert room.sum() == 35 and list(tmp_path.iterdir()) == []
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(run, "claim", full)
+    with pytest.raises(GlotError, match=r"No space left on device.*another --out"):
+        run._room((3, 5), tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_device_that_is_not_there() -> None:
