@@ -12,11 +12,13 @@ from torch import Tensor
 
 from glot_cli.body.joints import mirror_rotmat
 from glot_cli.body.rotations import axis_angle_to_rotmat, pose6d_to_rotmat
+from glot_cli.training.joint_limits import wander
 from glot_cli.training.motions import Motions
 
 ARMS = {"left": (13, 16, 18, 20, 22), "right": (14, 17, 19, 21, 23)}
 LEGS = (1, 2, 4, 5, 7, 8, 10, 11)
 UPPER = (3, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23)
+LIMBS = (list(ARMS["left"]), list(ARMS["right"]), [1, 4, 7, 10], [2, 5, 8, 11], [3, 6, 9, 12, 15])
 
 # Standard deviation in radians of the constant turn that varies a joint; joints that capture leaves at rest (collars,
 # wrists, feet) get more.
@@ -28,7 +30,10 @@ VARIATION = (
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How often and how far windows are varied. Speeds are multiples of the clip's own (60 fps video: 0.5)."""
+    """How often and how far windows are varied. Speeds are multiples of the clip's own (60 fps video: 0.5).
+
+    wander: share of windows in which random limbs move as no capture does, anywhere within human joint limits.
+    """
 
     speed: tuple[float, float] = (0.45, 1.8)
     mirror: float = 0.5
@@ -36,6 +41,7 @@ class Augmentation:
     swap_one_arm: float = 0.2
     swap_legs: float = 0.2
     swap_upper: float = 0.1
+    wander: float = 0.0
     vary: float = 0.8
     vary_scale: tuple[float, float] = (0.3, 1.6)
 
@@ -58,7 +64,19 @@ def sample_windows(
         donor = torch.randperm(count, generator=generator)
         other[:, :, joints] = rotmat[donor][:, :, joints]
         rotmat = _where(probability, other, rotmat, generator)
+    if augmentation.wander:
+        rotmat = _where(augmentation.wander, _wandering(rotmat, generator), rotmat, generator)
     return _where(augmentation.vary, vary(rotmat, augmentation.vary_scale, generator), rotmat, generator)
+
+
+def _wandering(rotmat: Tensor, generator: torch.Generator) -> Tensor:
+    """Windows (count, frames, 24, 3, 3) in which each limb, by chance, moves at random within its limits."""
+    count, frames = rotmat.shape[:2]
+    free = wander(count, frames, generator)
+    chosen = torch.zeros(count, 24, dtype=torch.bool)
+    for joints in LIMBS:
+        chosen[:, joints] = torch.rand(count, 1, generator=generator) < 0.6
+    return torch.where(chosen[:, None, :, None, None], free, rotmat)
 
 
 def cut_windows(

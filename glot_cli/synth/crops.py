@@ -1,0 +1,253 @@
+"""Crops of made-up people: truth, and what the real detector and landmark network make of the pictures.
+
+Files of them (see `training.pairs`) feed `glot train`. Importing this imports OpenGL.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from glot_cli import weights
+from glot_cli.body.landmarks import LandmarkModel
+from glot_cli.body.model import Body, read_body_arrays
+from glot_cli.body.rotations import rotmat_to_pose6d
+from glot_cli.rendering.geometry import NormalMap, View
+from glot_cli.synth.lens import Lens
+from glot_cli.synth.looking import Onlooker, Sight
+from glot_cli.synth.painter import Painter
+from glot_cli.synth.scenery import Backgrounds, Light, obstacle
+from glot_cli.synth.wardrobe import Outfit, Wardrobe
+from glot_cli.training.motions import load_motions
+from glot_cli.training.simulate import Placed, Viewing, place
+from glot_cli.training.windows import Augmentation, sample_windows
+
+SIZE = 416  # pixels of a picture's side
+REACH = 1.6  # sides of a crop that a picture covers, so that the detector decides where the crop lies
+CLIPS_PER_FILE = 20
+TRIES = 4  # clips drawn for one that the detector finds
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How often things happen in a clip."""
+
+    company: float = 0.25  # somebody beside, before or behind
+    obstacle: float = 0.2  # a thing in front
+    truncated: float = 0.15  # the picture's border cuts the person
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One clip before the camera. people: per person (T, V, 3) metres in the camera's frame, the first is looked at."""
+
+    people: list[np.ndarray]
+    outfits: list[Outfit]
+    frame: np.ndarray  # (T, 3) centre x, y and side of each picture, in focal lengths
+
+
+class Studio:
+    """Draws clips of dressed bodies; holds the OpenGL context."""
+
+    def __init__(self, backgrounds: Backgrounds, habits: Habits) -> None:
+        path = weights.locate("open-body")
+        self.body = Body.load(path)
+        parts = read_body_arrays(path)
+        names = [str(name) for name in parts["region_names"]]
+        regions = parts["vertex_region"].astype(int)
+        self.wardrobe = Wardrobe(regions, names, parts["v_template"], self.body.faces)
+        self.normals = NormalMap(self.body.faces, self.body.num_vertices)
+        self.painter = Painter(self.body.faces, self.body.num_vertices, 2, (SIZE, SIZE))
+        self.backgrounds, self.habits = backgrounds, habits
+
+    def scene(self, placed: Placed, clip: int, rng: np.random.Generator) -> Scene:
+        """The bodies of one of the placed clips, and perhaps of another one, dressed."""
+        frames = placed.rotmat.shape[1]
+
+        def surface(index: int, pelvis: torch.Tensor) -> np.ndarray:
+            output = self.body(placed.rotmat[index], placed.betas[index].expand(frames, -1))
+            assert output.vertices is not None
+            return (output.vertices + (pelvis - output.joints[:, 0])[:, None]).numpy()
+
+        own = placed.pelvis[clip]
+        people = [surface(clip, own)]
+        if rng.random() < self.habits.company:
+            other = int(rng.integers(len(placed.rotmat)))
+            beside = rng.choice([-1, 1]) * rng.uniform(0.35, 1.2)
+            offset = torch.tensor([beside, 0.0, rng.uniform(-0.8, 1.5)], dtype=torch.float32)
+            if other != clip and float(own[0, 2] + offset[2]) > 1.5:
+                people.append(surface(other, own + offset))
+        box = placed.box[clip].numpy()
+        return Scene(people, [self.wardrobe.dress(rng) for _ in people], box * [1, 1, REACH])
+
+    def film(self, scene: Scene, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Pictures (T, SIZE, SIZE, 3) uint8 RGB of a scene, and the outlines (T, 4) in them of whom it is about."""
+        count = len(scene.frame)
+        lens, light = Lens.draw(rng), Light(rng)
+        outlines = _outlines(scene)
+        centre = (outlines[:, :2] + outlines[:, 2:]).mean(0) / 2
+        extent = (outlines[:, 2:] - outlines[:, :2]).mean(0)
+        wide = self.backgrounds.draw(2 * SIZE, rng)
+        at = SIZE / 2 + _drift(scene.frame, rng)  # of the picture's corner in the background
+        thing = None
+        if rng.random() < self.habits.obstacle:
+            thing = obstacle(SIZE, centre, extent, rng), self.backgrounds.draw(SIZE, rng)
+        border = _border(centre, extent, rng) if rng.random() < self.habits.truncated else None
+        pictures = []
+        for t in range(count):
+            x, y = np.clip(at[t], 0, SIZE - 1)
+            behind = cv2.getRectSubPix(wide, (SIZE, SIZE), (x + SIZE / 2, y + SIZE / 2))
+            drawn = self._people(scene, t, lens.shutter, light)
+            picture = drawn[..., :3] + behind * (1 - drawn[..., 3:] / np.float32(255))
+            if thing is not None:
+                mask, cloth = thing
+                picture += mask[..., None] * (cloth - picture)
+            picture = lens(picture, rng)
+            if border is not None:
+                picture[border] = 0
+            pictures.append(picture)
+        return np.stack(pictures), outlines
+
+    def _people(self, scene: Scene, t: int, shutter: float, light: Light) -> np.ndarray:
+        """Everyone in frame t, (SIZE, SIZE, 4) float32, 0 to 255, colour times coverage, averaged while it is open."""
+        steps = (0.0,) if shutter == 0 else (-shutter / 2, 0.0, shutter / 2)
+        side = scene.frame[t, 2]
+        focal = SIZE / side
+        x, y = SIZE / 2 - scene.frame[t, :2] * focal
+        view = View(np.eye(4), focal, (float(x), float(y)), (SIZE, SIZE))
+        total = np.zeros((SIZE, SIZE, 4), np.float32)
+        for step in steps:
+            near = np.clip(t + (1 if step > 0 else -1), 0, len(scene.frame) - 1)
+            surfaces, colours = [], []
+            for person, outfit in zip(scene.people, scene.outfits, strict=True):
+                skin = person[t] + abs(step) * (person[near] - person[t])
+                normals = self.normals(skin)
+                surfaces.append(skin + normals * outfit.offset[:, None])
+                colours.append(light(self.normals(surfaces[-1]), outfit.colours)[:, :3])
+            drawn = self.painter.draw(np.stack(surfaces).astype(np.float32), np.stack(colours), view)
+            if drawn is not None:
+                total += drawn
+        return total / len(steps)
+
+
+def _outlines(scene: Scene) -> np.ndarray:
+    """(T, 4) x1, y1, x2, y2 in pixels of the first person."""
+    points = scene.people[0]
+    at = points[..., :2] / np.maximum(points[..., 2:], 0.1) - scene.frame[:, None, :2]
+    pixels = (at / scene.frame[:, None, 2:] + 0.5) * SIZE
+    return np.concatenate([pixels.min(1), pixels.max(1)], 1)
+
+
+def _drift(frame: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """How far the background has moved (T, 2), pixels: as the picture follows the person, and as the camera goes."""
+    follows = (frame[:, :2] - frame[:1, :2]) / frame[:, 2:] * SIZE
+    pan = rng.normal(size=2) * rng.choice([0.0, 0.5, 3.0]) * np.arange(len(frame))[:, None]
+    shake = np.cumsum(rng.normal(size=(len(frame), 2)), 0) * rng.choice([0.0, 0.0, 0.6])
+    return np.asarray(follows + pan + shake)
+
+
+def _border(centre: np.ndarray, extent: np.ndarray, rng: np.random.Generator) -> tuple[slice, ...]:
+    """The part of a picture that lies beyond the video's own border: below, beside or above what is kept."""
+    kept = rng.uniform(0.4, 0.95)
+    side = rng.choice(["below", "left", "right", "above"], p=[0.6, 0.15, 0.15, 0.1])
+    axis = 1 if side in ("below", "above") else 0
+    if side in ("above", "left"):
+        line = centre[axis] + extent[axis] * (0.5 - max(kept, 0.7))
+        part = slice(None, max(0, int(line)))
+    else:
+        line = centre[axis] + extent[axis] * (kept - 0.5)
+        part = slice(max(0, int(line)), None)
+    return (part,) if axis == 1 else (slice(None), part)
+
+
+def synthesise(
+    motions: Sequence[Path],
+    out: Path,
+    *,
+    clips: int,
+    frames: int = 24,
+    seed: int = 0,
+    backgrounds: Backgrounds | None = None,
+    pictures: bool = False,
+    device: str = "cpu",
+    quiet: bool = False,
+) -> list[Path]:
+    """Write `clips` clips of `frames` frames to files in `out`; goes on after the last file when run again.
+
+    motions: as for `glot train`. pictures: keep the crops themselves, as JPEG, in the files. Every file depends on its
+    own number and `seed` alone. Raises GlotError for motions that cannot be used.
+    """
+    source = load_motions(motions, min_frames=frames)
+    landmarks = LandmarkModel()
+    studio = Studio(backgrounds or Backgrounds(), Habits())
+    onlooker = Onlooker(weights.locate("person-detector"), weights.locate("blazepose-full"), device)
+    viewing = Viewing(truncated=0.0)
+    augmentation = Augmentation(
+        swap_arms=0.15, swap_one_arm=0.1, swap_legs=0.1, swap_upper=0.05, wander=0.12, vary=0.6
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    paths = [out / f"crops_{seed}_{number:05d}.npz" for number in range(-(-clips // CLIPS_PER_FILE))]
+    for number, path in enumerate(tqdm(paths, unit="file", disable=quiet)):
+        if path.exists():
+            continue
+        generator = torch.Generator().manual_seed(seed * 100_003 + number)
+        rng = np.random.default_rng([seed, number])
+        parts: list[dict[str, np.ndarray]] = []
+        with torch.inference_mode():
+            for _ in range(TRIES):
+                rotmat = sample_windows(source, CLIPS_PER_FILE, frames, augmentation, generator)
+                placed = place(rotmat, studio.body, landmarks, viewing, generator)
+                for clip in range(CLIPS_PER_FILE):
+                    if len(parts) < CLIPS_PER_FILE:
+                        seen = _clip(studio, onlooker, placed, clip, rng, pictures)
+                        if seen is not None:
+                            parts.append({**seen, "clip": np.full(frames, len(parts), np.int64)})
+        _write(path, {name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+    return paths
+
+
+def _clip(
+    studio: Studio, onlooker: Onlooker, placed: Placed, clip: int, rng: np.random.Generator, pictures: bool
+) -> dict[str, np.ndarray] | None:
+    """Arrays of one clip, a row a frame; None when the detector did not find the person."""
+    scene = studio.scene(placed, clip, rng)
+    film, outlines = studio.film(scene, rng)
+    sight = onlooker(film, outlines)
+    if sight is None:
+        return None
+    frames = len(film)
+    side = scene.frame[:, 2:]
+    box = np.concatenate([scene.frame[:, :2] + (sight.crops[:, :2] / SIZE - 0.5) * side, sight.crops[:, 2:] / SIZE * side], 1)
+    rows = {
+        "pose6d": rotmat_to_pose6d(placed.rotmat[clip]).numpy().astype(np.float32),
+        "betas": placed.betas[clip].expand(frames, -1).numpy(),
+        "pelvis": placed.pelvis[clip].numpy(),
+        "box": box.astype(np.float32),
+        "features": sight.features.numpy().astype(np.float32),
+    }
+    return {**rows, **(_packed(sight) if pictures else {})}
+
+
+def _packed(sight: Sight) -> dict[str, np.ndarray]:
+    """The crops as JPEG: `jpeg` (N,) bytes one after another, `jpeg_size` (T,)."""
+    files = [
+        cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1].ravel()
+        for picture in sight.pictures
+    ]
+    return {"jpeg": np.concatenate(files), "jpeg_size": np.array([len(file) for file in files], np.int64)}
+
+
+def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Aside, then under its name, so that a file that is there is whole."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    part = path.with_suffix(".part")
+    part.write_bytes(buffer.getvalue())
+    part.replace(path)

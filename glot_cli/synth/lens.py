@@ -1,0 +1,38 @@
+"""What a camera does to a picture: exposure, blur, sensor noise, compression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Lens:
+    """One camera. gain: exposure; blur: standard deviation in pixels; noise: of 255; quality: of JPEG, 0 to 100.
+
+    shutter: share of a frame's time that it stays open; 0 freezes all motion.
+    """
+
+    gain: float
+    blur: float
+    noise: float
+    quality: int
+    shutter: float
+
+    @staticmethod
+    def draw(rng: np.random.Generator) -> Lens:
+        shutter = rng.uniform(0.2, 1.0) if rng.random() < 0.25 else 0.0
+        quality = int(rng.uniform(25, 95))
+        return Lens(rng.uniform(0.6, 1.3), rng.uniform(0, 1.6), rng.uniform(0, 9), quality, shutter)
+
+    def __call__(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The picture (H, W, 3), 0 to 255, as the camera stores it: uint8."""
+        seen = picture * np.float32(self.gain)
+        if self.blur > 0.3:
+            seen = cv2.GaussianBlur(seen, (0, 0), self.blur)
+        grain = rng.standard_normal(seen.shape, dtype=np.float32) * np.float32(self.noise)
+        stored = np.clip(seen + grain, 0, 255).astype(np.uint8)
+        _, packed = cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, self.quality])
+        return np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR))
