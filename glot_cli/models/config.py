@@ -10,6 +10,13 @@ SHAPE_DIM = 10
 CAMERA_DIM = 3
 STATE_DIM = POSE6D_DIM + SHAPE_DIM + CAMERA_DIM
 
+_CHOICES = {
+    "hscr_columns": ("official", "joint"),
+    "branches": ("both", "global", "local"),
+    "mask_token": ("template", "learned", "none"),
+    "correction": ("hierarchical", "plain"),
+}
+
 
 @dataclass(frozen=True)
 class GLoTConfig:
@@ -18,6 +25,12 @@ class GLoTConfig:
     hscr_columns: which columns of the global pose joint j of the spatial regressor reads. `joint` takes its own six,
         6j..6j+6; `official` takes j..j+6, as the released code does and as its checkpoints were trained.
     dropout, drop_path, regressor_dropout: probabilities, used in training alone.
+    What the paper takes away to see what it is worth, each published as the default:
+    branches: `both`; `global` answers with the global branch's estimate; `local` has no memory to look back to and
+        corrects the mean parameters.
+    mask_token: what stands for a frame that training hides: `template` is made of the mean body parameters, `learned`
+        is a vector of its own, `none` is nothing but the frame's position.
+    correction: `hierarchical` lets a joint see what was corrected above it in the kinematic tree (HSCR), `plain` not.
     """
 
     feature_dim: int = 2048
@@ -36,10 +49,14 @@ class GLoTConfig:
     dropout: float = 0.1
     drop_path: float = 0.2
     regressor_dropout: float = 0.25
+    branches: Literal["both", "global", "local"] = "both"
+    mask_token: Literal["template", "learned", "none"] = "template"
+    correction: Literal["hierarchical", "plain"] = "hierarchical"
 
     def __post_init__(self) -> None:
-        if self.hscr_columns not in ("official", "joint"):
-            raise ValueError(f"hscr_columns must be 'official' or 'joint', not {self.hscr_columns!r}")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be {' or '.join(map(repr, choices))}, not {getattr(self, name)!r}")
         if not 1 <= self.nearby <= self.frames - 1 - self.middle:
             raise ValueError(f"nearby={self.nearby} frames do not fit on both sides of frame {self.middle}")
 

@@ -34,54 +34,76 @@ def fold_affine(function: Callable[[Tensor], Tensor], inputs: int) -> nn.Linear:
 class FoldedGLoT(nn.Module):
     """Inference form of a trained GLoT. The transformers are shared with `model`, which is put in evaluation mode."""
 
+    mean_state: Tensor
+
     @torch.no_grad()
     def __init__(self, model: GLoT) -> None:
         super().__init__()
         model = model.eval()
         self.config = model.config
-        self.global_motion = model.global_motion
-        self.local_correction = model.local_correction
+        self.has_global = self.config.branches != "local"
+        self.has_local = self.config.branches != "global"
         device = next(model.parameters()).device
         model.cpu().double()  # some devices have no double precision
-        self.global_encoder = FramewiseEncoder(model.global_motion.encoder)
-        self.local_encoder = FramewiseEncoder(model.local_correction.encoder)
-        local_dim = self.config.local_dim
-
-        def initial(tokens: Tensor) -> Tensor:
-            return model.global_motion.regressor(model.global_motion.out_proj(tokens)).cat()
-
-        def final(tokens_and_state: Tensor) -> Tensor:
-            tokens, state = tokens_and_state.split([local_dim, STATE_DIM], dim=-1)
-            return model.local_correction.regressor(tokens, State.split(state)).cat()
-
-        def key_value(memory: Tensor) -> Tensor:
-            local = model.local_correction
-            return local.cross_attention.key_value(local.memory_embed(memory))
-
-        self.initial = fold_affine(initial, self.config.decoder_dim)
-        self.final = fold_affine(final, local_dim + STATE_DIM)
-        self.key_value = fold_affine(key_value, self.config.global_dim)
+        if self.has_global:
+            self._fold_global(model)
+        else:
+            self.register_buffer("mean_state", model.mean_state.float())
+        if self.has_local:
+            self._fold_local(model)
         model.float()
         self.to(device)
         self.eval().requires_grad_(False)
 
-    def embed(self, features: Tensor) -> tuple[Frames, Frames]:
-        """features (N, F) of single frames -> what windows of both branches need of them."""
+    def _fold_global(self, model: GLoT) -> None:
+        self.global_motion = model.global_motion
+        self.global_encoder = FramewiseEncoder(model.global_motion.encoder)
+
+        def initial(tokens: Tensor) -> Tensor:
+            return model.global_motion.regressor(model.global_motion.out_proj(tokens)).cat()
+
+        self.initial = fold_affine(initial, self.config.decoder_dim)
+
+    def _fold_local(self, model: GLoT) -> None:
+        local, local_dim = model.local_correction, self.config.local_dim
+        self.local_correction = local
+        self.local_encoder = FramewiseEncoder(local.encoder)
+
+        def final(tokens_and_state: Tensor) -> Tensor:
+            tokens, state = tokens_and_state.split([local_dim, STATE_DIM], dim=-1)
+            return local.regressor(tokens, State.split(state)).cat()
+
+        def key_value(memory: Tensor) -> Tensor:
+            return local.cross_attention.key_value(local.memory_embed(memory))
+
+        self.final = fold_affine(final, local_dim + STATE_DIM)
+        if self.has_global:
+            self.key_value = fold_affine(key_value, self.config.global_dim)
+
+    def embed(self, features: Tensor) -> tuple[Frames | None, Frames | None]:
+        """features (N, F) of single frames -> what windows of each branch need of them; None of one that is not."""
         return (
-            self.global_encoder.project(self.global_motion.embed(features)),
-            self.local_encoder.project(self.local_correction.embed(features)),
+            self.global_encoder.project(self.global_motion.embed(features)) if self.has_global else None,
+            self.local_encoder.project(self.local_correction.embed(features)) if self.has_local else None,
         )
 
-    def lift_windows(self, global_frames: Frames, local_frames: Frames, index: Tensor) -> Estimate:
+    def lift_windows(self, global_frames: Frames | None, local_frames: Frames | None, index: Tensor) -> Estimate:
         """States (B, 1, .) of windows (B, T) of indices into the frames."""
         config = self.config
-        memory = self.global_encoder(global_frames, index)  # (B, T, global_dim)
-        tokens = self.global_motion.decode(memory, queries=slice(config.middle, config.middle + 1))
-        start = self.initial(tokens)
-        nearby = slice(config.nearby, config.nearby + 1)
-        token = self.local_encoder(local_frames, index[:, config.local_slice], nearby)
-        final = self.final(torch.cat([self._look_back(token, memory), start], dim=-1))
-        return Estimate(State.split(final), State.split(start))
+        memory = None
+        if global_frames is None:
+            start = self.mean_state.expand(len(index), 1, -1)
+        else:
+            memory = self.global_encoder(global_frames, index)  # (B, T, global_dim)
+            start = self.initial(self.global_motion.decode(memory, queries=slice(config.middle, config.middle + 1)))
+        final = start
+        if local_frames is not None:
+            nearby = slice(config.nearby, config.nearby + 1)
+            token = self.local_encoder(local_frames, index[:, config.local_slice], nearby)
+            if memory is not None:
+                token = self._look_back(token, memory)
+            final = self.final(torch.cat([token, start], dim=-1))
+        return Estimate(State.split(final), None if memory is None else State.split(start))
 
     def _look_back(self, token: Tensor, memory: Tensor) -> Tensor:
         """Cross-attention of the local token (B, 1, local_dim) to the memory (B, T, global_dim): (B, 1, local_dim)."""
@@ -109,14 +131,16 @@ class FoldedGLoT(nn.Module):
         features (N, F) and windows (W, T), the frame indices of each window in order of time, on any device -> states
         (W, 1, .) on the network's. prepare: makes the network's input of features, frame by frame.
         """
-        device = self.initial.weight.device
+        device = next(self.buffers()).device
         parts = []
         for index in windows.split(batch_size):  # embedded a stretch at a time: memory must not grow with the track
             first = int(index.min())
             stretch = features[first : int(index.max()) + 1].to(device)
             global_frames, local_frames = self.embed(prepare(stretch) if prepare else stretch)
             parts.append(self.lift_windows(global_frames, local_frames, (index - first).to(device)))
-        return Estimate(
-            State(*(torch.cat(values) for values in zip(*(p.final for p in parts), strict=True))),
-            State(*(torch.cat(values) for values in zip(*(p.initial for p in parts), strict=True))),
-        )
+        initial = [p.initial for p in parts if p.initial is not None]
+        return Estimate(_joined([p.final for p in parts]), _joined(initial) if initial else None)
+
+
+def _joined(states: list[State]) -> State:
+    return State(*(torch.cat(values) for values in zip(*states, strict=True)))

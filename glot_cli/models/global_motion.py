@@ -40,10 +40,13 @@ class GlobalMotion(nn.Module):
         self.encoder = Encoder(
             config.frames, config.global_dim, config.global_layers, config.heads, config.dropout, config.drop_path
         )
-        # The mask token is a function of the mean body parameters, not a learned vector (paper section 3.1).
-        self.mask_token = nn.Sequential(
-            nn.Linear(STATE_DIM, 256), nn.ReLU(), nn.Linear(256, 512), nn.ReLU(), nn.Linear(512, config.decoder_dim)
-        )
+        if config.mask_token == "template":  # a function of the mean body parameters (paper section 3.1)
+            self.mask_token = nn.Sequential(
+                nn.Linear(STATE_DIM, 256), nn.ReLU(), nn.Linear(256, 512), nn.ReLU(), nn.Linear(512, config.decoder_dim)
+            )
+        elif config.mask_token == "learned":
+            self.learned_token = nn.Parameter(torch.zeros(config.decoder_dim))
+        self.config = config
         self.decoder_embed = nn.Linear(config.global_dim, config.decoder_dim)
         self.decoder_pos_embed = nn.Parameter(torch.zeros(1, config.frames, config.decoder_dim))
         self.decoder_blocks = nn.ModuleList(
@@ -62,14 +65,21 @@ class GlobalMotion(nn.Module):
         x = self.decoder_embed(memory)
         if restore is not None:
             missing = restore.shape[1] - x.shape[1]
-            token = self.mask_token(self.regressor.mean_state)
-            x = torch.cat([x, token.expand(x.shape[0], missing, -1)], dim=1)
+            x = torch.cat([x, self._token(x).expand(x.shape[0], missing, -1)], dim=1)
             x = x.gather(1, restore.unsqueeze(-1).expand(-1, -1, x.shape[-1]))  # (B, T, decoder_dim) in time order
         x = x + self.decoder_pos_embed
         *first, last = self.decoder_blocks
         for block in first:
             x = block(x)
         return self.decoder_norm(last(x, queries))
+
+    def _token(self, like: Tensor) -> Tensor:
+        """What stands for a dropped frame: (decoder_dim,)."""
+        if self.config.mask_token == "template":
+            return self.mask_token(self.regressor.mean_state)
+        if self.config.mask_token == "learned":
+            return self.learned_token
+        return like.new_zeros(like.shape[-1])
 
     def forward(self, features: Tensor, masking: Masking | None, queries: slice) -> tuple[Tensor, State]:
         """features (B, T, F) -> memory (B, K, global_dim), states of the queried frames (B, Q, .)."""

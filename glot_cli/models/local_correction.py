@@ -23,17 +23,20 @@ class LocalCorrection(nn.Module):
             config.dropout,
             config.drop_path,
         )
-        self.memory_embed = nn.Linear(config.global_dim, config.local_dim)
-        self.cross_attention = CrossAttention(config.local_dim, config.heads, config.dropout)
+        if config.branches == "both":
+            self.memory_embed = nn.Linear(config.global_dim, config.local_dim)
+            self.cross_attention = CrossAttention(config.local_dim, config.heads, config.dropout)
         self.regressor = SpatialRegressor(config)
 
-    def tokens(self, embedded: Tensor, memory: Tensor, queries: slice) -> Tensor:
+    def tokens(self, embedded: Tensor, memory: Tensor | None, queries: slice) -> Tensor:
         """embedded nearby frames (B, 2n+1, D), memory (B, K, global_dim) -> (B, Q, D). No residual, as published."""
-        return self.cross_attention(self.encoder(embedded, queries=queries), self.memory_embed(memory))
+        tokens = self.encoder(embedded, queries=queries)
+        return tokens if memory is None else self.cross_attention(tokens, self.memory_embed(memory))
 
-    def forward(self, nearby: Tensor, memory: Tensor, start: State, queries: slice) -> State:
+    def forward(self, nearby: Tensor, memory: Tensor | None, start: State, queries: slice) -> State:
         """nearby features (B, 2n+1, F), start: global states of the queried frames (B, Q, .) -> State (B, Q, .).
 
-        The global estimate is detached: the local losses train the local branch alone.
+        memory: None for a network without a global branch. The global estimate is detached: the local losses train the
+        local branch alone.
         """
         return self.regressor(self.tokens(self.embed(nearby), memory, queries), start.detach())

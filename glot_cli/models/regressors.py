@@ -83,17 +83,20 @@ class IterativeRegressor(nn.Module):
 
 class SpatialRegressor(nn.Module):
     """Hierarchical spatial correlation regressor (paper section 3.3): joints in kinematic order, each correction seeing
-    those of its ancestors."""
+    those of its ancestors.
+
+    With `correction = "plain"` no joint sees another's."""
 
     def __init__(self, config: GLoTConfig) -> None:
         super().__init__()
         hidden = config.regressor_dim
+        self.seen_by = [ancestors(j) if config.correction == "hierarchical" else [] for j in range(NUM_JOINTS)]
         self.column_step = 6 if config.hscr_columns == "joint" else 1
         self.shape_fc = nn.Linear(config.local_dim + SHAPE_DIM, hidden)
         self.pose_fc = nn.Linear(config.local_dim + POSE6D_DIM, hidden)
         self.shape_drop = nn.Dropout(config.regressor_dropout)
         self.pose_drop = nn.Dropout(config.regressor_dropout)
-        self.joints = nn.ModuleList(nn.Linear(hidden + 6 * len(ancestors(j)) + 6, 6) for j in range(NUM_JOINTS))
+        self.joints = nn.ModuleList(nn.Linear(hidden + 6 * len(seen) + 6, 6) for seen in self.seen_by)
         self.decshape = nn.Linear(hidden, SHAPE_DIM)
         self.deccam = nn.Linear(2 * hidden + CAMERA_DIM, CAMERA_DIM)
 
@@ -105,7 +108,7 @@ class SpatialRegressor(nn.Module):
         for j, regress in enumerate(self.joints):
             column = self.column_step * j
             own = start.pose6d[..., column : column + 6]
-            deltas.append(regress(torch.cat([h_pose, *(deltas[a] for a in ancestors(j)), own], dim=-1)))
+            deltas.append(regress(torch.cat([h_pose, *(deltas[a] for a in self.seen_by[j]), own], dim=-1)))
         return State(
             start.pose6d + torch.cat(deltas, dim=-1),
             start.shape + self.decshape(h_shape),

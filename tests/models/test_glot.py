@@ -65,6 +65,83 @@ def test_folded_equals_unfolded(model):
     assert (folded.initial.cat() - plain.initial.cat()).abs().max() < 1e-5 * scale
 
 
+SMALL = {"feature_dim": 20, "global_dim": 32, "decoder_dim": 32, "local_dim": 32, "regressor_dim": 32, "heads": 4}
+VARIANTS = [
+    {"branches": "global"},
+    {"branches": "local"},
+    {"correction": "plain"},
+    {"branches": "local", "correction": "plain"},
+    {"mask_token": "learned"},
+    {"frames": 9, "nearby": 2, "global_layers": 1},
+]
+
+
+def small(**changes) -> GLoT:
+    torch.manual_seed(3)
+    model = GLoT(GLoTConfig(**SMALL, **changes))
+    initialise(model, torch.randn(157))
+    return model.eval()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("changes", VARIANTS, ids=str)
+def test_variants_fold_too(changes):
+    model = small(**changes)
+    features = torch.randn(5, model.config.frames, 20)
+    plain, folded = model(features), FoldedGLoT(model)(features)
+    assert torch.allclose(plain.final.cat(), folded.final.cat(), atol=1e-5)
+    assert (plain.initial is None) == (folded.initial is None) == (changes.get("branches") == "local")
+
+
+@torch.no_grad()
+def test_each_branch_alone_sees_its_own_frames():
+    """The local branch alone must not see frames beyond the nearby ones, nor the global branch's weights exist."""
+    features = torch.randn(2, 16, 20)
+    far = features.clone()
+    far[:, 0] += 5.0
+    near = features.clone()
+    near[:, 10] += 5.0
+    local, both = small(branches="local"), small()
+    assert torch.equal(local(features).final.cat(), local(far).final.cat())
+    assert not torch.allclose(local(features).final.cat(), local(near).final.cat())
+    assert not torch.allclose(both(features).final.cat(), both(far).final.cat())
+    alone = small(branches="global")
+    assert torch.equal(alone(features).final.cat(), alone(features).initial.cat())
+    assert not any("local_correction" in name for name in alone.state_dict())
+    assert alone.forward_train(features, None).final.camera.shape == (2, 3, 3)
+    assert torch.equal(local(features).final.cat()[0], local.eval()(features[:1]).final.cat()[0])
+
+
+def test_plain_correction_sees_no_ancestors():
+    """With equal first layers, joint 18's correction depends on the pelvis' layer only through the hierarchy."""
+    for correction, depends in (("hierarchical", True), ("plain", False)):
+        model = small(correction=correction)
+        features = torch.randn(2, 16, 20)
+        before = model(features).final.pose6d.unflatten(-1, (24, 6))
+        with torch.no_grad():
+            model.local_correction.regressor.joints[0].bias += 1.0
+        after = model(features).final.pose6d.unflatten(-1, (24, 6))
+        assert not torch.allclose(before[..., 0, :], after[..., 0, :])
+        assert torch.allclose(before[..., 18, :], after[..., 18, :], atol=1e-7) != depends
+
+
+@torch.no_grad()
+def test_mask_tokens():
+    """A hidden frame is a function of the mean parameters, a vector of its own, or nothing."""
+    noise = torch.rand(2, 16, generator=torch.Generator().manual_seed(0))
+    masking = random_masking(noise, 0.5)
+    features = torch.randn(2, 16, 20)
+    for token in ("template", "learned", "none"):
+        model = small(mask_token=token)
+        before = model.forward_train(features, masking).initial.cat()
+        if token == "template":
+            model.global_motion.mask_token[-1].bias += 1.0
+        elif token == "learned":
+            model.global_motion.learned_token += 1.0
+        after = model.forward_train(features, masking).initial.cat()
+        assert torch.equal(before, after) == (token == "none")
+
+
 @torch.no_grad()
 def test_windows_over_a_track_equal_windows_one_by_one(model):
     track = torch.from_numpy(standins.features(1, frames=40)[0])
