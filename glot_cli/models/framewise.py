@@ -68,9 +68,11 @@ class FramewiseEncoder(nn.Module):
         at = torch.arange(index.shape[1], device=index.device)
         square = frames.square[index] + frames.product[index, at] + self.position_square
         qkv = frames.projected[index].add_(self.position_projected).mul_(square.rsqrt().unsqueeze(-1)).add_(self.offset)
-        first, *between, last = self._blocks()
+        first, *rest = self._blocks()
         x = frames.embedded[index] + self.encoder.pos_embed
         x = first.feed_forward(x + first.attn.mix(qkv))
-        for block in between:
+        if not rest:
+            return self.encoder.norm(x[:, queries])
+        for block in rest[:-1]:
             x = block(x)
-        return self.encoder.norm(last(x, queries))
+        return self.encoder.norm(rest[-1](x, queries))
