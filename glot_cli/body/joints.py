@@ -93,6 +93,29 @@ def spin_joints(body: Body, output: BodyOutput, regressor_extra: Tensor | None =
     return everything[:, list(SPIN_MAP)]
 
 
+class SpinJoints(torch.nn.Module):
+    """SPIN's 49 joints of an SMPL body without the rest of its surface: what `spin_joints` gives, far cheaper."""
+
+    regressor: Tensor
+
+    def __init__(self, body: Body) -> None:
+        """Raises GlotError when the body has no J_regressor_extra or is not SMPL."""
+        super().__init__()
+        if body.extra_regressor is None or body.num_vertices != 6890:
+            raise GlotError("SPIN's joints need an SMPL body and J_regressor_extra.npy; see 'glot weights list'")
+        support = body.extra_regressor.any(0).nonzero()[:, 0]
+        self.vertex_joints = len(SMPL_VERTEX_JOINTS)
+        self.body = body.subset([*SMPL_VERTEX_JOINTS.values(), *support.tolist()])
+        self.register_buffer("regressor", body.extra_regressor[:, support])
+
+    def forward(self, rotmat: Tensor, betas: Tensor) -> Tensor:
+        """rotmat (B,24,3,3) local rotations, betas (B,num_betas) -> (B,49,3) metres."""
+        output = self.body(rotmat, betas)
+        vertex, support = output.vertices.split([self.vertex_joints, self.regressor.shape[1]], 1)
+        extra = torch.einsum("kv,bvc->bkc", self.regressor, support)
+        return torch.cat([output.joints, vertex, extra], 1)[:, list(SPIN_MAP)]
+
+
 def common_joints(body: Body, output: BodyOutput, regressor_extra: Tensor | None = None) -> Tensor:
     """(B,14,3) common joints (`COMMON_JOINTS`: LSP order) of any body; output must hold vertices."""
     if output.vertices is None:

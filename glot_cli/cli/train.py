@@ -1,4 +1,4 @@
-"""`glot train`: train GLoT on motions and simulated landmarks."""
+"""`glot train`: train GLoT, on data sets as the paper does or on landmarks."""
 
 from __future__ import annotations
 
@@ -10,56 +10,81 @@ import click
 from glot_cli.cli import options
 from glot_cli.cli.stopping import loading
 
+_PATH = click.Path(path_type=Path)
+
 
 @click.command("train", short_help="Train the temporal network.")
-@click.argument("config", metavar="CONFIG.toml", type=click.Path(path_type=Path))
+@click.argument("config", metavar="CONFIG")
 @click.option(
     "--out",
     "-o",
     metavar="FOLDER",
     required=True,
-    type=click.Path(path_type=Path),
-    help="Folder for weights, checkpoints and the log; training there continues.",
+    type=_PATH,
+    help="Folder for weights, checkpoints and logs; a training that was stopped there goes on.",
+)
+@click.option(
+    "--set",
+    "changes",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Overrule a line of CONFIG, e.g. --set model.nearby=2; strings in quotes. May be given more than once.",
 )
 @click.option(
     "--motions",
-    metavar="FILE",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Motion file (.npz), added to those of CONFIG; may be given more than once.",
-)
-@click.option(
-    "--rendered",
     metavar="PATH",
     multiple=True,
-    type=click.Path(path_type=Path),
-    help="Rendered pairs (.npz, or a folder of them), added to those of CONFIG.",
+    type=_PATH,
+    help="Motions to train on, added to those of CONFIG: .npz (glot's format, AMASS), .bvh, or a folder of them.",
 )
+@click.option(
+    "--crops",
+    metavar="PATH",
+    multiple=True,
+    type=_PATH,
+    help="What 'glot synth crops' made (.npz, or a folder of them), added to those of CONFIG.",
+)
+@click.option("--val-motions", metavar="PATH", multiple=True, type=_PATH, help="Motions to validate on.")
+@click.option("--val-crops", metavar="PATH", multiple=True, type=_PATH, help="Crops to validate on.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 or mps.")
 @click.option("--threads", type=click.IntRange(1), metavar="THREADS", help="CPU threads.  [default: all cores]")
 @options.quiet
 @options.debug
 def command(
-    config: Path,
+    config: str,
     out: Path,
+    changes: tuple[str, ...],
     motions: tuple[Path, ...],
-    rendered: tuple[Path, ...],
+    crops: tuple[Path, ...],
+    val_motions: tuple[Path, ...],
+    val_crops: tuple[Path, ...],
     device: str,
     threads: int | None,
     quiet: bool,
     debug: bool,
 ) -> int:
-    """Train by CONFIG.toml; run again with the same --out to continue where it stopped."""
+    """Train by CONFIG: a TOML file, or the name of one that comes with glot (open, paper-table1,
+    paper-table1-h36m-mpii3d, paper-table2). Run again with the same --out, it goes on where it stopped.
+
+    \b
+    Several processes share the work:  torchrun --nproc-per-node 2 --no-python glot train CONFIG --out FOLDER
+    """
     with loading():
         import torch
 
-        from glot_cli.training.config import load_config
+        from glot_cli.errors import UsageError
+        from glot_cli.training.config import find_config, load_config
         from glot_cli.training.start import start
 
     if threads:
         torch.set_num_threads(threads)
-    settings = load_config(config)
-    files = [file for path in rendered for file in (sorted(path.glob("*.npz")) if path.is_dir() else [path])]
-    settings = replace(settings, motions=(*settings.motions, *motions), rendered=(*settings.rendered, *files))
+    settings = load_config(find_config(config), changes)
+    given = {"motions": motions, "crops": crops, "val_motions": val_motions, "val_crops": val_crops}
+    if settings.landmarks is not None:
+        data = settings.landmarks
+        added = {name: (*getattr(data, name), *paths) for name, paths in given.items()}
+        settings = replace(settings, landmarks=replace(data, **added))
+    elif unused := [f"--{name.replace('_', '-')}" for name, paths in given.items() if paths]:
+        raise UsageError(f"{config} trains on data sets, which have no {', '.join(unused)}")
     click.echo(start(settings, out, device=device, quiet=quiet))
     return 0

@@ -30,6 +30,17 @@ def pa_mpjpe(predicted: Array, truth: Array) -> Array:
     return mpjpe(similarity_align(predicted, truth), truth)
 
 
+def pck(predicted: Array, truth: Array, threshold: float = 0.15) -> Array:
+    """Share of joints (N, K, 3) no further off than `threshold` metres (MPI-INF-3DHP: 150 mm), per frame: (N,)."""
+    return (np.linalg.norm(predicted - truth, axis=-1) <= threshold).mean(-1)
+
+
+def auc(predicted: Array, truth: Array, upto: float = 0.15, steps: int = 31) -> Array:
+    """Mean of `pck` over thresholds from 0 to `upto` metres, 5 mm apart as in MPI-INF-3DHP's evaluation: (N,)."""
+    distance = np.linalg.norm(predicted - truth, axis=-1)
+    return (distance[..., None] <= np.linspace(0, upto, steps)).mean((-2, -1))
+
+
 def acceleration(joints: Array) -> Array:
     """Mean size of the second difference of joints (N, K, 3): (N-2,), metres per frame squared."""
     return np.linalg.norm(np.diff(joints, 2, axis=0), axis=-1).mean(-1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from glot_cli import weights
@@ -20,7 +19,7 @@ from glot_cli.models.fold import FoldedGLoT
 from glot_cli.pipeline.detect import PersonDetector
 from glot_cli.pipeline.lifters import ImageLifter, LandmarkLifter, Lifter
 from glot_cli.presets import Preset
-from glot_cli.weights.bodies import body_path, load_body
+from glot_cli.weights.bodies import body_path, load_body, mean_parameters
 from glot_cli.weights.recognise import SMPL_VERTICES
 
 
@@ -80,7 +79,7 @@ def load_models(preset: Preset, device: str, detector: str | None = None, half: 
         glot = _glot(paths["glot"], SKELETON_DIM, None, device)
         lifter = LandmarkLifter(glot, body, LandmarkModel(), own_shape)
     else:
-        mean_state = _mean_state(paths["mean-params"])
+        mean_state = mean_parameters()
         features = SpinFeatures(SpinNetwork.load(paths["features"], mean_state), device, half=half)
         lifter = ImageLifter(_glot(paths["glot"], features.feature_dim, mean_state, device), body, own_shape)
     return Models(
@@ -107,11 +106,6 @@ def _glot(path: Path, feature_dim: int, mean_state: torch.Tensor | None, device:
             f"{feature_dim}; train it anew or choose another"
         )
     return FoldedGLoT(glot.to(device))
-
-
-def _mean_state(path: Path) -> torch.Tensor:
-    with np.load(path, allow_pickle=False) as file:
-        return torch.from_numpy(np.concatenate([file[name].ravel() for name in ("pose", "shape", "cam")])).float()
 
 
 def _shape_space(name: str, body: Body) -> str:

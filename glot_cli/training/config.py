@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
+import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from glot_cli.errors import GlotError
+from glot_cli.errors import GlotError, UsageError
 from glot_cli.models.config import GLoTConfig
-from glot_cli.training.losses import LossWeights
+from glot_cli.training.losses import LossConfig
 from glot_cli.training.simulate import Noise, Viewing
 from glot_cli.training.windows import Augmentation
 
@@ -21,57 +22,148 @@ else:
 
 T = TypeVar("T")
 
+CONFIGS = Path(__file__).parent / "configs"
+
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """A training run on simulated landmarks.
+class LandmarkData:
+    """Training on landmarks, simulated and of drawn people: the `open` preset's.
 
-    motions: motion files, relative to the configuration. rendered: files of rendered pairs mixed in (see `pairs`).
-    initial: GLoT weights to start from, instead of random ones.
-    steps, batch_size: updates, windows in each. learning_rate falls by cosine to a tenth after `warmup` steps.
-    optimizer: `adam` (the paper's) or `muon`, which makes the matrices' updates orthogonal (see `loop.optimizers`).
-    mask_ratio: share of frames hidden from the global branch; mask_probability: share of batches that hide any.
-    rendered_share: share of a batch drawn from rendered pairs; residual_share: share of the simulated windows whose
-    noise is what the landmark network did on a similar rendered pose. vertices: points of the surface in the loss.
+    motions: files or folders of motions to train on (see `motions`); crops: files, or folders, that `glot synth crops`
+    made; val_motions, val_crops: those that validation uses; paths are relative to the configuration.
+    rendered_share: share of a batch drawn from the crops. residual_share: share of the simulated windows whose noise is
+    what the landmark network did on a similar crop. vertices: points of the surface in the loss.
     """
 
     motions: tuple[Path, ...] = ()
-    rendered: tuple[Path, ...] = ()
-    initial: Path | None = None
-    steps: int = 50_000
-    batch_size: int = 64
-    learning_rate: float = 1e-4
-    optimizer: Literal["adam", "muon"] = "adam"
-    warmup: int = 500
-    weight_decay: float = 0.0
-    mask_ratio: float = 0.5
-    mask_probability: float = 1.0
-    robust_loss: bool = False
-    vertices: int = 200
+    crops: tuple[Path, ...] = ()
+    val_motions: tuple[Path, ...] = ()
+    val_crops: tuple[Path, ...] = ()
     rendered_share: float = 0.0
     residual_share: float = 0.0
-    ema: float = 0.0
-    bfloat16: bool = False
-    seed: int = 0
-    checkpoint_every: int = 500
-    model: GLoTConfig = field(default_factory=GLoTConfig)
-    loss: LossWeights = field(default_factory=LossWeights)
+    vertices: int = 200
     augmentation: Augmentation = field(default_factory=Augmentation)
     viewing: Viewing = field(default_factory=Viewing)
     noise: Noise = field(default_factory=Noise)
 
+
+@dataclass(frozen=True)
+class DatasetData:
+    """Training on features of videos: the paper's. Data sets are names of what `glot data add` took in.
+
+    with_2d: data sets of which the 2-D joints alone are used (paper: InstaVariety); with_3d: those with 3-D joints and
+    SMPL parameters where they have them (paper, table 1: 3DPW, MPI-INF-3DHP, Human3.6M). share_2d: of a batch drawn
+    from the former (paper: 0.6). overlap: share of a window that the next one of the same video repeats (paper: 0).
+    without_smpl: data sets whose SMPL parameters are left aside. validation: data set that `best` is chosen by, ""
+    for none. body: SMPL of `glot weights add` (paper: neutral).
+    """
+
+    with_2d: tuple[str, ...] = ()
+    with_3d: tuple[str, ...] = ()
+    share_2d: float = 0.6
+    overlap: float = 0.0
+    without_smpl: tuple[str, ...] = ()
+    validation: str = ""
+    body: str = "smpl-neutral"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share_2d <= 1 or not 0 <= self.overlap < 1:
+            raise ValueError("share_2d must lie between 0 and 1, overlap between 0 and less than 1")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training run. Exactly one of `landmarks` and `datasets` says on what.
+
+    epochs, iterations: of training, updates in each (paper, table 1 on 3DPW: 50 of 1000). batch_size: windows in an
+    update (64). parts: a batch is drawn and computed in so many parts, whose gradients are added up; with several
+    processes each takes its share of them; 0: one a process. The same parts give the same training however many
+    processes share them.
+    learning_rate: of the largest step (1e-4), reached after `warmup` epochs (5) from a tenth of it, falling back to
+    that tenth by cosine. optimizer: `adam` (the paper's) or `muon`, which makes the matrices' updates orthogonal (see
+    `optim`). weight_decay: 0 (table 1 on 3DPW) or 1e-5. clip: largest norm of the gradient, 0 for any (the paper's).
+    mask_ratio: share of frames hidden from the global branch (0.5); mask_probability: share of parts that hide any (1).
+    regressor: where the global regressor starts: `spin`, SPIN's own as added with `glot weights add` (the paper's), or
+    `random`. initial: GLoT weights to start from instead.
+    validate_from: first epoch (counted from 1) after which the validation data are looked at.
+    ema: decay of the running mean of the weights that is kept, per update; 0 keeps the weights themselves (the
+    paper's). bfloat16: mixed precision. seed: of everything random.
+    """
+
+    epochs: int = 50
+    iterations: int = 1000
+    batch_size: int = 64
+    parts: int = 0
+    learning_rate: float = 1e-4
+    optimizer: Literal["adam", "muon"] = "adam"
+    warmup: float = 5.0
+    weight_decay: float = 0.0
+    clip: float = 0.0
+    mask_ratio: float = 0.5
+    mask_probability: float = 1.0
+    regressor: Literal["spin", "random"] = "random"
+    initial: Path | None = None
+    validate_from: int = 1
+    ema: float = 0.0
+    bfloat16: bool = False
+    seed: int = 0
+    model: GLoTConfig = field(default_factory=GLoTConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    landmarks: LandmarkData | None = None
+    datasets: DatasetData | None = None
+
     def __post_init__(self) -> None:
         if self.optimizer not in ("adam", "muon"):
             raise ValueError(f"optimizer must be 'adam' or 'muon', not {self.optimizer!r}")
+        if self.regressor not in ("spin", "random"):
+            raise ValueError(f"regressor must be 'spin' or 'random', not {self.regressor!r}")
+        if (self.landmarks is None) == (self.datasets is None):
+            raise ValueError("say what to train on: either [landmarks] or [datasets]")
+        if min(self.epochs, self.iterations, self.batch_size) < 1:
+            raise ValueError("epochs, iterations and batch_size must be 1 or more")
+        if not 0 <= self.mask_ratio < 1:
+            raise ValueError("mask_ratio must be 0 or more, and less than 1")
+
+    @property
+    def updates(self) -> int:
+        """Of the whole run."""
+        return self.epochs * self.iterations
 
 
-def load_config(path: Path) -> TrainConfig:
-    """Read a TOML configuration. Raises GlotError naming the key that is unknown or of the wrong type."""
+def find_config(name: str) -> Path:
+    """The file of a configuration given by path, or by the name of one that comes with glot. Raises UsageError."""
+    shipped = {path.stem: path for path in sorted(CONFIGS.glob("*.toml"))}
+    path = Path(name)
+    if path.is_file() or path.suffix == ".toml":
+        return path
+    if name not in shipped:
+        raise UsageError(f"{name}: no such configuration; give a TOML file, or {', '.join(shipped)}")
+    return shipped[name]
+
+
+def load_config(path: Path, changes: tuple[str, ...] = ()) -> TrainConfig:
+    """Read a TOML configuration. changes: lines `key = value` that overrule it, e.g. `model.nearby = 2`.
+
+    Raises GlotError naming the key that is unknown or of the wrong type.
+    """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise GlotError(f"{path}: cannot read the configuration ({error}); give a TOML file") from error
+    for change in changes:
+        try:
+            _merge(table, tomllib.loads(change))
+        except (tomllib.TOMLDecodeError, ValueError) as error:
+            raise UsageError(f"--set {change}: not a line of TOML ({error}); write key = value") from error
     return _build(TrainConfig, table, str(path), path.parent)
+
+
+def _merge(table: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(table.get(key), dict):
+            _merge(table[key], value)
+        else:
+            table[key] = value
 
 
 def _build(cls: type[T], table: Mapping[str, Any], where: str, folder: Path) -> T:
@@ -90,11 +182,15 @@ def _build(cls: type[T], table: Mapping[str, Any], where: str, folder: Path) -> 
 
 
 def _convert(hint: Any, value: Any, where: str, folder: Path) -> Any:
+    if get_origin(hint) in (Union, types.UnionType):  # X | None: a file says X or says nothing
+        (hint,) = (choice for choice in get_args(hint) if choice is not type(None))
     if is_dataclass(hint) and isinstance(value, dict):
         return _build(hint, value, where, folder)  # type: ignore[arg-type]
-    if hint == tuple[Path, ...] and isinstance(value, list):
+    if hint == tuple[Path, ...] and _all_of(value, str):
         return tuple(folder / Path(v).expanduser() for v in value)
-    if hint == Path | None and isinstance(value, str):
+    if hint == tuple[str, ...] and _all_of(value, str):
+        return tuple(value)
+    if hint is Path and isinstance(value, str):
         return folder / Path(value).expanduser()
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
@@ -102,6 +198,10 @@ def _convert(hint: Any, value: Any, where: str, folder: Path) -> Any:
         return float(value[0]), float(value[1])
     if isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
         return value
-    if hint not in (int, float, bool) and isinstance(value, str):  # a choice: the dataclass itself checks it
+    if get_origin(hint) is Literal and isinstance(value, str):  # the dataclass itself checks which
         return value
     raise GlotError(f"{where} = {value!r} has the wrong type; expected {getattr(hint, '__name__', hint)}")
+
+
+def _all_of(value: Any, kind: type) -> bool:
+    return isinstance(value, list) and all(isinstance(item, kind) for item in value)

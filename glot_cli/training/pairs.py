@@ -42,7 +42,7 @@ class Pairs:
         self.landmarks = landmarks
 
     @staticmethod
-    def load(paths: Sequence[Path], body: Body, landmarks: LandmarkModel) -> Pairs:
+    def load(paths: Sequence[Path], body: Body, landmarks: LandmarkModel, mirrored: bool = True) -> Pairs:
         """Read and join files of pairs, each also as seen in a mirror. Raises GlotError where one is none."""
         parts: list[dict[str, Tensor]] = []
         clips = 0
@@ -51,8 +51,8 @@ class Pairs:
                 with np.load(path, allow_pickle=False) as file:
                     part = {name: torch.from_numpy(file[name]) for name in ARRAYS}
             except (OSError, KeyError, ValueError) as error:
-                raise GlotError(f"{path}: not a file of rendered pairs ({error}); make it with the recipe") from error
-            for side in (part, mirror(part)):
+                raise GlotError(f"{path}: no crops with truth ({error}); make them with 'glot synth crops'") from error
+            for side in (part, mirror(part)) if mirrored else (part,):
                 parts.append({**side, "clip": side["clip"] + clips})
                 clips += int(part["clip"].max()) + 1
         return Pairs({name: torch.cat([p[name] for p in parts]) for name in ARRAYS}, body, landmarks)

@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from glot_cli.body.joints import COMMON_SLICE
-from glot_cli.training.losses import LossWeights
+from glot_cli.training.losses import LossConfig
 
 HIPS = slice(2, 4)  # of the 14 common joints
 
@@ -44,58 +45,57 @@ class Labels:
 
 
 def published_terms(
-    output: BranchOutput,
-    labels: Labels,
-    weights: LossWeights,
-    mask: Tensor | None = None,
-    *,
-    released_velocity_mask: bool = False,
+    output: BranchOutput, labels: Labels, config: LossConfig, mask: Tensor | None = None
 ) -> dict[str, Tensor]:
     """Weighted loss terms of one branch by name; their sum over both branches is what training minimises.
 
-    mask (B, T): 1 in frames that count, all when None. released_velocity_mask: compute the 3D velocity term as the
-    released code does, whose mean over all frames is multiplied by the mean of the mask; False masks frame by frame, as
+    mask (B, T): 1 in frames that count, all when None. With `config.released_mean` the 3D motion term is the released
+    code's, whose mean over all frames is multiplied by the mean of the mask; without, it is masked frame by frame, as
     the paper means it.
     """
     weight = torch.ones_like(labels.has_joints) if mask is None else mask
-    confidence = labels.image[..., 2:]
+    confidence, order = labels.image[..., 2:], config.order
     square2d = confidence * (output.image - labels.image[..., :2]).square()
-    # A velocity belongs to the earlier of its two frames; the last frame has none, and counts as no error.
-    moved2d = _velocity(output.image) - _velocity(labels.image[..., :2])
-    moved2d = _without_last(confidence) * moved2d.square()
+    moved2d = (_motion(output.image, order) - _motion(labels.image[..., :2], order)).square()
+    moved2d = _where_moving(confidence, order) * moved2d
 
     has_joints, has_smpl = labels.has_joints.bool(), labels.has_smpl.bool()
     mine, true = output.joints[:, :, COMMON_SLICE], labels.joints[:, :, COMMON_SLICE]
     square3d = (_centred(mine) - _centred(true)).square()
-    moved3d = (_velocity(mine) - _velocity(true)).square()
-    velocity3d = _mean(moved3d, weight, has_joints)
-    if released_velocity_mask:
-        velocity3d = _mean(moved3d, torch.ones_like(weight), has_joints) * weight[has_joints].mean()
+    moved3d = (_motion(mine, order) - _motion(true, order)).square()
+    motion3d = _mean(moved3d, weight, has_joints)
+    if config.released_mean:
+        every = torch.ones_like(weight)
+        motion3d = _mean(moved3d, every, has_joints) * _mean(weight, every, has_joints)
     return {
-        "keypoints2d": weights.keypoints2d * _mean(square2d, weight),
-        "keypoints3d": weights.keypoints3d * _mean(square3d, weight, has_joints),
-        "velocity2d": weights.velocity2d * _mean(moved2d, weight),
-        "velocity3d": weights.velocity3d * velocity3d,
-        "pose": weights.pose * _mean((output.rotmat - labels.rotmat).square(), weight, has_smpl),
-        "shape": weights.shape * _mean((output.betas - labels.betas).square(), weight, has_smpl),
+        "keypoints2d": config.keypoints2d * _mean(square2d, weight),
+        "keypoints3d": config.keypoints3d * _mean(square3d, weight, has_joints),
+        "motion2d": config.motion2d * _mean(moved2d, weight),
+        "motion3d": config.motion3d * motion3d,
+        "pose": config.pose * _mean((output.rotmat - labels.rotmat).square(), weight, has_smpl),
+        "shape": config.shape * _mean((output.betas - labels.betas).square(), weight, has_smpl),
     }
 
 
 def _mean(error: Tensor, weight: Tensor, rows: Tensor | None = None) -> Tensor:
     """Mean of error (B, T, ...) times weight (B, T), over the frames that `rows` (B, T) picks; 0 when it picks none."""
-    weighted = error.flatten(2).mean(-1) * weight
+    weighted = (error.flatten(2).mean(-1) if error.dim() > 2 else error) * weight
     if rows is None:
         return weighted.mean()
-    return weighted[rows].sum() / rows.sum().clamp_min(1)
+    return torch.where(rows, weighted, 0.0).sum() / rows.sum().clamp_min(1)
 
 
-def _velocity(points: Tensor) -> Tensor:
-    """Difference to the next frame: (B, T, ...) -> (B, T, ...), zero in the last."""
-    return torch.cat([points.diff(dim=1), torch.zeros_like(points[:, :1])], 1)
+def _motion(points: Tensor, order: int) -> Tensor:
+    """Differences in time (B, T, ...) -> (B, T, ...); frames that have none count as no motion.
+
+    Velocities stand at the earlier of their two frames, accelerations at the middle of their three.
+    """
+    return F.pad(points.diff(n=order, dim=1).movedim(1, -1), (order - 1, 1)).movedim(-1, 1)
 
 
-def _without_last(values: Tensor) -> Tensor:
-    return torch.cat([values[:, :-1], torch.zeros_like(values[:, :1])], 1)
+def _where_moving(values: Tensor, order: int) -> Tensor:
+    """Values (B, T, ...) of the frames at which `_motion` stands, zero in the others."""
+    return F.pad(values[:, order - 1 : -1].movedim(1, -1), (order - 1, 1)).movedim(-1, 1)
 
 
 def _centred(joints: Tensor) -> Tensor:

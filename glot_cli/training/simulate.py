@@ -24,15 +24,22 @@ CENTRE = torch.zeros(2)  # principal point; pixels count from it, and the focal 
 
 @dataclass(frozen=True)
 class Viewing:
-    """Ranges of the random cameras (degrees, metres) and of the crops (shares of the box side)."""
+    """Ranges of the random cameras (degrees, metres) and of the crops (shares of the box side).
+
+    pitch_mean, pitch_std, roll_std: how the camera is held; off_axis: furthest that people stand from its axis, across
+    and down; distance: least and most, drawn evenly by its logarithm. turn_std: a frame, camera and person turning
+    against each other. tumble: share of windows whose body is turned any way at all: lying, upside down.
+    crop_scale, crop_scale_std: side of a crop over the longer side of the person's box; crop_shift_std: how far off its
+    middle lies. truncated: share of windows that a border of the picture cuts.
+    """
 
     pitch_mean: float = 8.0
     pitch_std: float = 14.0
     roll_std: float = 5.0
-    tumble: float = 0.04  # share of windows whose body is turned any way at all: lying, upside down
+    tumble: float = 0.04
     off_axis: tuple[float, float] = (28.0, 16.0)
     distance: tuple[float, float] = (1.8, 14.0)
-    turn_std: float = 0.35  # per frame, camera and person turning against each other
+    turn_std: float = 0.35
     crop_scale: float = 1.25
     crop_scale_std: float = 0.06
     crop_shift_std: float = 0.025
@@ -41,17 +48,24 @@ class Viewing:
 
 @dataclass(frozen=True)
 class Noise:
-    """Errors of the imitated landmark network. Image errors are shares of half the crop side, world errors metres."""
+    """Errors of the imitated landmark network. Image errors are shares of half the crop side, world errors metres.
+
+    slow2d, fast2d, slow3d, fast3d: standard deviations of what drifts through a window and of what changes from frame
+    to frame, in the image and in space; depth_gain: errors along the view are this much larger. tilt_std: degrees that
+    the whole world skeleton is turned; scale_std: of its size, a share. level_std: of the logarithm of a window's
+    overall level of noise. wrong_joint: share of windows in which limbs are badly wrong for a while; swapped: in which
+    left and right change places; lost_frames: share of frames of which nothing is known.
+    """
 
     slow2d: float = 0.030
     fast2d: float = 0.008
     slow3d: float = 0.045
     fast3d: float = 0.010
-    depth_gain: float = 1.8  # errors along the view are this much larger
-    tilt_std: float = 9.0  # degrees, the whole world skeleton turned
+    depth_gain: float = 1.8
+    tilt_std: float = 9.0
     scale_std: float = 0.10
-    level_std: float = 0.45  # of the log of a window's overall noise level
-    wrong_joint: float = 0.06  # share of windows in which limbs are badly wrong for a while
+    level_std: float = 0.45
+    wrong_joint: float = 0.06
     swapped: float = 0.03
     lost_frames: float = 0.05
 

@@ -4,37 +4,73 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
+import torch
 
 from glot_cli import weights
-from glot_cli.body.landmarks import LandmarkModel
-from glot_cli.body.model import Body
 from glot_cli.errors import GlotError
-from glot_cli.features.skeleton import SKELETON_DIM
+from glot_cli.models.config import GLoTConfig
+from glot_cli.models.glot import GLoT, initialise
+from glot_cli.training import chance
 from glot_cli.training.config import TrainConfig
-from glot_cli.training.data import Batches
 from glot_cli.training.loop import train
-from glot_cli.training.motions import load_motions
-from glot_cli.training.pairs import Pairs
+from glot_cli.training.processes import joined
+from glot_cli.training.task import Task
+from glot_cli.weights import load_glot
 
-
-def training_body(config: TrainConfig) -> Body:
-    """The body of a run, reduced to the points of its surface that the losses use."""
-    full = Body.load(weights.locate("open-body"))
-    points = np.random.default_rng(config.seed).choice(full.num_vertices, config.vertices, replace=False)
-    return full.subset(np.sort(points))
+SPIN_LAYERS = ("fc1", "decpose", "decshape", "deccam")  # of SPIN's regressor; GLoT leaves fc2 out
 
 
 def start(config: TrainConfig, out: Path, device: str = "cpu", quiet: bool = False) -> Path:
     """Train by `config`; the path of the weights. Raises GlotError for files that are missing or wrong."""
-    if config.model.feature_dim != SKELETON_DIM:
-        raise GlotError(
-            f"the configuration has feature_dim = {config.model.feature_dim} under [model], but landmarks make "
-            f"{SKELETON_DIM} numbers a frame; set feature_dim = {SKELETON_DIM}"
-        )
-    if not config.motions:
-        raise GlotError("no motions to train on; name files in the configuration (motions = [...]) or with --motions")
-    body, landmarks = training_body(config), LandmarkModel()
-    pairs = Pairs.load(config.rendered, body, landmarks) if config.rendered else None
-    batches = Batches(config, load_motions(config.motions, config.model.frames + 1), body, landmarks, pairs)
-    return train(config, out, body, batches, device, quiet)
+    with joined(device) as processes:
+        task = make_task(config, processes.device)
+        if config.model.feature_dim != task.feature_dim:
+            raise GlotError(
+                f"the configuration has feature_dim = {config.model.feature_dim} under [model], but the data have "
+                f"{task.feature_dim} numbers a frame; set feature_dim = {task.feature_dim}"
+            )
+        return train(config, task, first_model(config, task), out, processes, quiet)
+
+
+def make_task(config: TrainConfig, device: torch.device) -> Task:
+    """What the configuration trains on."""
+    if config.landmarks is not None:
+        from glot_cli.training.landmark_task import LandmarkTask
+
+        return LandmarkTask(config, config.landmarks, device)
+    from glot_cli.training.dataset_task import DatasetTask
+
+    assert config.datasets is not None
+    return DatasetTask(config, config.datasets, device)
+
+
+def first_model(config: TrainConfig, task: Task) -> GLoT:
+    """The network before the first update."""
+    torch.manual_seed(chance.seed_of(config.seed, chance.START))
+    model = GLoT(config.model)
+    if config.initial is not None:
+        try:
+            model.load_state_dict(load_glot(config.initial).state_dict())
+        except RuntimeError as error:
+            raise GlotError(f"{config.initial}: of another size than [model]; name other weights") from error
+        return model
+    initialise(model, task.mean_state())
+    if config.regressor == "spin":
+        _start_from_spin(model)
+    return model
+
+
+def _start_from_spin(model: GLoT) -> None:
+    """Give the global regressor the weights of SPIN's own, its second layer left out (paper section 4)."""
+    from safetensors import safe_open
+
+    config, published = model.config, GLoTConfig()
+    sizes = ("feature_dim", "regressor_dim")
+    if config.branches == "local" or any(getattr(config, n) != getattr(published, n) for n in sizes):
+        raise GlotError("regressor = 'spin' fits the published sizes and a global branch alone; set it to 'random'")
+    state = {}
+    with safe_open(weights.locate("spin"), framework="pt") as file:
+        for layer in SPIN_LAYERS:
+            for kind in ("weight", "bias"):
+                state[f"{layer}.{kind}"] = file.get_tensor(f"regressor.{layer}.{kind}").float()
+    model.global_motion.regressor.load_state_dict(state, strict=False)

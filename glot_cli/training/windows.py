@@ -30,8 +30,11 @@ VARIATION = (
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How often and how far windows are varied. Speeds are multiples of the clip's own (60 fps video: 0.5).
+    """How often and how far windows are varied; probabilities, but for ranges.
 
+    speed: least and most, as multiples of the clip's own (60 frames/s video: 0.5). mirror: left and right exchanged.
+    swap_arms, swap_one_arm, swap_legs, swap_upper: limbs taken from another window. vary: every joint turned a little,
+    by `vary_scale` (least and most) times the angles of VARIATION.
     wander: share of windows in which random limbs move as no capture does, anywhere within human joint limits.
     """
 

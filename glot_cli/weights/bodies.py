@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from glot_cli.body.model import BODY_ARRAYS, Body, read_body_arrays
 from glot_cli.errors import GlotError
@@ -40,6 +41,12 @@ def load_body(name: str, num_betas: int = RECORD_BETAS) -> Body:
         with np.load(store.locate(extra.name), allow_pickle=False) as file:
             arrays["J_regressor_extra"] = file["J_regressor"]
     return Body(arrays, str(path), num_betas)
+
+
+def mean_parameters() -> torch.Tensor:
+    """(157,) pose6d, shape, camera: the mean parameters that SPIN and GLoT start from. Raises GlotError."""
+    with np.load(store.locate("mean-params"), allow_pickle=False) as file:
+        return torch.from_numpy(np.concatenate([file[name].ravel() for name in ("pose", "shape", "cam")])).float()
 
 
 def _read_foreign(path: Path) -> dict[str, np.ndarray]:

@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from glot_cli.body.joints import H36M_TO_COMMON, extra_joints, spin_joints
+from glot_cli.body.joints import H36M_TO_COMMON, SpinJoints, extra_joints, spin_joints
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat, pose6d_to_rotmat, rotmat_to_axis_angle
 from glot_cli.camera import project_official
@@ -32,8 +32,9 @@ from glot_cli.models.global_motion import random_masking
 from glot_cli.models.glot import GLoT
 from glot_cli.models.official import rename_glot, rename_spin
 from glot_cli.models.regressors import State
-from glot_cli.training.losses import LossWeights
-from glot_cli.training.published_losses import BranchOutput, Labels, published_terms
+from glot_cli.training.dataset_task import branch_terms
+from glot_cli.training.losses import LossConfig
+from glot_cli.training.published_losses import Labels
 
 TOLERANCE = 1e-4  # of an array's own scale
 INPUTS = {"train.mask_noise"}  # given, not computed
@@ -123,20 +124,16 @@ def training(model: GLoT, smpl: Body, noise: np.ndarray, device: str) -> dict[st
     given = {name: numbers(value, device) for name, value in standins.labels().items()}
     pose = given.pop("pose").unflatten(-1, (24, 3))
     labels = Labels(rotmat=axis_angle_to_rotmat(pose), **given)
-    middle = slice(GLoTConfig().middle - 1, GLoTConfig().middle + 2)
-    official_name = {"keypoints2d": "kp_2d", "keypoints3d": "kp_3d", "velocity2d": "accel_2d",
-                     "velocity3d": "accel_3d"}  # fmt: skip
     for branch, state in (("final", estimate.final), ("global", estimate.initial)):
         out = outputs(state, smpl)
         for name in ("theta", "kp_2d", "kp_3d"):
             result[f"train.{branch}.{name}"] = getattr(out, name)
-        ours = BranchOutput(out.rotmat, state.shape, out.kp_3d, out.kp_2d)
-        if branch == "global":
-            terms = published_terms(ours, labels, LossWeights(), masking.dropped, released_velocity_mask=True)
-        else:
-            terms = published_terms(ours, labels.frames(middle), LossWeights())
-        suffix = "mae" if branch == "global" else "short"
-        result |= {f"loss.loss_{official_name.get(name, name)}_{suffix}": value for name, value in terms.items()}
+    # The terms as a training run computes them.
+    scored = branch_terms(estimate, labels, SpinJoints(smpl).to(device), LossConfig(released_mean=True), masking.dropped)
+    official = {"keypoints2d": "kp_2d", "keypoints3d": "kp_3d", "motion2d": "accel_2d", "motion3d": "accel_3d"}
+    for name, value in scored.items():
+        branch, term = name.split(".")
+        result[f"loss.loss_{official.get(term, term)}_{'mae' if branch == 'global' else 'short'}"] = value
     return result
 
 

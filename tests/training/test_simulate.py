@@ -9,7 +9,7 @@ from glot_cli.body.landmarks import LandmarkModel, attachments
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import rotmat_to_pose6d
 from glot_cli.features.blazepose import LANDMARK_NAMES, SWAP, Landmarks, join, unpack
-from glot_cli.training.data import ResidualBank
+from glot_cli.training.landmark_batches import ResidualBank
 from glot_cli.training.pairs import Pairs, mirror
 from glot_cli.training.simulate import Noise, Placed, Viewing, corrupt, fit_weak_perspective, measure, place
 from glot_cli.weights import locate

@@ -9,7 +9,7 @@ from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.features.blazepose import Landmarks, join, unpack
 from glot_cli.features.skeleton import network_input
-from glot_cli.training.config import TrainConfig
+from glot_cli.training.config import LandmarkData
 from glot_cli.training.motions import Motions
 from glot_cli.training.pairs import Pairs
 from glot_cli.training.simulate import Seen, Truth, corrupt, observe
@@ -17,34 +17,39 @@ from glot_cli.training.windows import sample_windows
 
 
 class Batches:
-    """Draws training batches; `generator` holds all of their randomness."""
+    """Draws training windows of `frames` frames."""
 
     def __init__(
-        self, config: TrainConfig, motions: Motions, body: Body, landmarks: LandmarkModel, pairs: Pairs | None
+        self,
+        data: LandmarkData,
+        frames: int,
+        motions: Motions,
+        body: Body,
+        landmarks: LandmarkModel,
+        pairs: Pairs | None,
     ) -> None:
-        self.config = config
+        self.data = data
+        self.frames = frames
         self.motions = motions
         self.body = body
         self.landmarks = landmarks
         self.pairs = pairs
-        self.residuals = ResidualBank(pairs) if pairs and config.residual_share > 0 else None
-        self.generator = torch.Generator().manual_seed(config.seed + 2)
+        self.residuals = ResidualBank(pairs, frames) if pairs and data.residual_share > 0 else None
 
     @torch.no_grad()
-    def draw(self) -> tuple[Tensor, Truth]:
-        """The network's input (B, T, SKELETON_DIM) and the truth of one batch."""
-        config = self.config
-        frames = config.model.frames
-        rendered = round(config.rendered_share * config.batch_size) if self.pairs else 0
-        rotmat = sample_windows(self.motions, config.batch_size - rendered, frames, config.augmentation, self.generator)
-        seen, truth = observe(rotmat, self.body, self.landmarks, config.viewing, self.generator)
-        features = corrupt(seen, config.noise, self.generator)
+    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Truth]:
+        """The network's input (count, T, SKELETON_DIM) and the truth; all of their randomness comes of `generator`."""
+        data, frames = self.data, self.frames
+        rendered = round(data.rendered_share * count) if self.pairs else 0
+        rotmat = sample_windows(self.motions, count - rendered, frames, data.augmentation, generator)
+        seen, truth = observe(rotmat, self.body, self.landmarks, data.viewing, generator)
+        features = corrupt(seen, data.noise, generator)
         if self.residuals is not None:
-            real = self.residuals.corrupt(seen, self.generator)
-            pick = torch.rand(len(features), generator=self.generator) < config.residual_share
+            real = self.residuals.corrupt(seen, generator)
+            pick = torch.rand(len(features), generator=generator) < data.residual_share
             features = torch.where(pick[:, None, None], real, features)
         if rendered and self.pairs:
-            more, more_truth = self.pairs.draw(rendered, frames, self.body, self.generator)
+            more, more_truth = self.pairs.draw(rendered, frames, self.body, generator)
             features = torch.cat([features, more])
             truth = Truth(*(torch.cat(both) for both in zip(truth, more_truth, strict=True)))
         return network_input(features), truth

@@ -1,0 +1,76 @@
+"""Pictures of an evaluation: errors over time, and the frames that came out worst."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from glot_cli.datasets.store import Dataset
+from glot_cli.errors import GlotError
+from glot_cli.evaluation.protocols import Evaluation
+
+WORST = 6  # frames shown
+WIDEST = 4000  # points drawn of a curve
+
+
+def plot(evaluation: Evaluation, dataset: Dataset, path: Path, images: Path | None = None) -> None:
+    """Write a picture (.png, .svg, .pdf): PA-MPJPE and MPJPE of every frame, videos one after another, and the worst.
+
+    images: folder in which the data set's image names are found; the worst frames are shown where they are. Raises
+    GlotError when the picture cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    errors = {
+        name: 1000 * np.concatenate([s.errors[name] for s in evaluation.sequences]) for name in ("mpjpe", "pa_mpjpe")
+    }
+    rows = np.concatenate([s.rows for s in evaluation.sequences])
+    worst = np.argsort(errors["pa_mpjpe"])[::-1][:WORST]
+    pictures = [_picture(dataset, int(rows[i]), images) for i in worst]
+    shown = [(i, p) for i, p in zip(worst, pictures, strict=True) if p is not None]
+    figure = Figure(figsize=(14, 8 if shown else 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(2 if shown else 1, max(len(shown), 1))
+    curve = figure.add_subplot(grid[0, :])
+    at = np.arange(len(rows))
+    thin = max(1, len(rows) // WIDEST)
+    for name, title in (("mpjpe", "MPJPE"), ("pa_mpjpe", "PA-MPJPE")):
+        curve.plot(at[::thin], errors[name][::thin], label=title, linewidth=0.8)
+    ends = np.cumsum([len(s.rows) for s in evaluation.sequences])
+    for end, sequence in zip(ends, evaluation.sequences, strict=True):
+        curve.axvline(end, color="0.85", linewidth=0.8)
+        if len(ends) <= 12:
+            curve.text(end - len(sequence.rows) / 2, 0, sequence.name, ha="center", va="bottom", fontsize=7)
+    for place, i in enumerate(worst, 1):
+        curve.annotate(str(place), (i, errors["pa_mpjpe"][i]), fontsize=8, color="C3")
+    curve.set(xlabel="frame", ylabel="mm", title=f"{dataset.name}, {evaluation.protocol['rules']} rules")
+    curve.legend()
+    for column, (i, picture) in enumerate(shown):
+        axes = figure.add_subplot(grid[1, column])
+        axes.imshow(picture)
+        axes.set_title(f"{errors['pa_mpjpe'][i]:.0f} mm", fontsize=8)
+        axes.axis("off")
+    try:
+        figure.savefig(path)
+    except (OSError, ValueError) as error:
+        raise GlotError(f"{path}: the plot cannot be written ({' '.join(str(error).split())})") from error
+
+
+def _picture(dataset: Dataset, row: int, images: Path | None) -> np.ndarray | None:
+    """The image of a row, cut down to the person, (h, w, 3) RGB; None where it is not there."""
+    if dataset.image is None:
+        return None
+    import cv2
+
+    name = dataset.image[row]
+    name = name.decode(errors="replace") if isinstance(name, bytes) else str(name)
+    path = (images or Path()) / name
+    picture = cv2.imread(str(path)) if path.is_file() else None
+    if picture is None:
+        return None
+    x, y, width, height = (float(v) for v in dataset.bbox[row])
+    left, top = max(0, int(x - 0.6 * width)), max(0, int(y - 0.6 * height))
+    part = picture[top : int(y + 0.6 * height), left : int(x + 0.6 * width)]
+    return np.ascontiguousarray((part if part.size else picture)[..., ::-1])

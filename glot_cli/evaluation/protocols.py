@@ -1,0 +1,264 @@
+"""A network's errors on a whole data set of video features, by the rules that published figures follow.
+
+Two sets of rules. `published` is what the released evaluation of GLoT does, with all that it does; `corrected` is the
+same without its faults. Both are written out with every result (`Protocol`), for figures without them mean little.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, fields
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from glot_cli import weights
+from glot_cli.body.joints import COMMON_SLICE, H36M_TO_COMMON, SPIN_JOINTS, extra_joints, spin_joints
+from glot_cli.body.model import Body, BodyOutput
+from glot_cli.body.rotations import axis_angle_to_rotmat, pose6d_to_rotmat
+from glot_cli.datasets.layouts import LAYOUTS
+from glot_cli.datasets.store import Dataset
+from glot_cli.errors import GlotError
+from glot_cli.evaluation.metrics import acceleration, acceleration_error, auc, mpjpe, pa_mpjpe, pck
+from glot_cli.models.fold import FoldedGLoT
+from glot_cli.pipeline.lift import estimate
+
+Floats = NDArray[np.floating]
+Rules = Literal["published", "corrected"]
+
+CHUNK = 256  # frames whose surfaces are held at once
+TAIL = 7  # frames at a sequence's end whose windows the released evaluation lays in reverse
+
+
+@dataclass(frozen=True)
+class Joints:
+    """Which joints are compared. columns: their places among SPIN's 49; root: those whose middle is the origin.
+
+    regressed: predicted joints come of the surface by J_regressor_h36m; else they are SPIN's.
+    """
+
+    title: str
+    columns: tuple[int, ...]
+    root: tuple[int, ...]
+    root_title: str
+    regressed: bool
+
+
+COMMON = Joints(
+    "14 common joints, predicted ones regressed from the surface by J_regressor_h36m",
+    tuple(range(*COMMON_SLICE.indices(len(SPIN_JOINTS)))), (2, 3), "middle of the two hips", regressed=True,
+)  # fmt: skip
+MPII3D = Joints(
+    "17 joints of MPI-INF-3DHP's test set, predicted ones SPIN's (J_regressor_extra)",
+    tuple(SPIN_JOINTS.index(name) for name in LAYOUTS["mpii3d_test"]), (14,), "pelvis joint", regressed=False,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """Means over the frames of a sequence, an action or a data set; NaN where a figure has no frames.
+
+    Millimetres, and millimetres per frame squared; pck and auc in %.
+    """
+
+    name: str
+    frames: int
+    pa_mpjpe: float
+    mpjpe: float
+    mpvpe: float
+    acceleration: float
+    acceleration_error: float
+    pck: float
+    auc: float
+
+
+FIGURES = tuple(f.name for f in fields(Row) if f.name not in ("name", "frames"))
+UNITS = dict.fromkeys(FIGURES, 1000.0) | {"pck": 100.0, "auc": 100.0}
+
+
+@dataclass(frozen=True)
+class VideoErrors:
+    """One video's errors, frame by frame, in metres and shares; `rows` (n,) of the data set are those compared."""
+
+    name: str
+    rows: NDArray[np.int64]
+    errors: dict[str, Floats] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """protocol: what each figure means; sequences hold the errors of every frame."""
+
+    protocol: dict[str, str]
+    overall: Row
+    by_action: list[Row]
+    by_sequence: list[Row]
+    sequences: list[VideoErrors] = field(repr=False)
+
+
+def joints_of(dataset: Dataset) -> Joints:
+    """The joints that figures on a data set are published for, by its name."""
+    return MPII3D if dataset.name.startswith("mpii3d") else COMMON
+
+
+def evaluate_dataset(
+    network: FoldedGLoT,
+    dataset: Dataset,
+    body: Body,
+    *,
+    rules: Rules = "corrected",
+    joints: Joints | None = None,
+    batch_size: int = 128,
+) -> Evaluation:
+    """Lift every video of a data set and compare it with its labels.
+
+    body: SMPL with the shape space of the data set's labels (neutral, in published figures). Raises GlotError for data
+    without 3-D joints or with features of another size.
+    """
+    if dataset.joints3d is None:
+        raise GlotError(f"{dataset.name}: has no 3-D joints to compare with; name another data set")
+    if dataset.feature_dim != network.config.feature_dim:
+        raise GlotError(
+            f"{dataset.name}: {dataset.feature_dim} numbers a frame, but the network takes "
+            f"{network.config.feature_dim}; name the weights that fit with --glot"
+        )
+    judge = _Judge(network, dataset, body, joints or joints_of(dataset), rules, batch_size)
+    sequences = [s for number in range(len(dataset.videos)) if (s := judge.sequence(number)) is not None]
+    if not sequences:
+        raise GlotError(f"{dataset.name}: no video is long enough, or none has frames that count; see 'glot data list'")
+    actions: dict[str, list[VideoErrors]] = {}
+    for sequence in sequences:
+        actions.setdefault(action_of(sequence.name), []).append(sequence)
+    return Evaluation(
+        judge.protocol(),
+        pooled("all", sequences),
+        [pooled(name, actions[name]) for name in sorted(actions)],
+        [pooled(sequence.name, [sequence]) for sequence in sequences],
+        sequences,
+    )
+
+
+def action_of(video: str) -> str:
+    """What is done in a video, by the names of Human3.6M (S9_Walking_1.54138969) and 3DPW (downtown_cafe_00_1)."""
+    name = re.split(r"[/\\]", video)[-1]
+    name = re.sub(r"^S\d+_", "", name)
+    return re.sub(r"([_ ]\d+)*(\.\d+)?(_\d+)*$", "", name) or name
+
+
+def pooled(name: str, sequences: list[VideoErrors]) -> Row:
+    """Means in the units of `Row`; every frame weighs alike."""
+    means = {}
+    for figure in FIGURES:
+        values = np.concatenate([s.errors[figure] for s in sequences])
+        means[figure] = UNITS[figure] * float(values.mean()) if len(values) else float("nan")
+    return Row(name, sum(len(s.rows) for s in sequences), **means)
+
+
+class _Judge:
+    def __init__(
+        self, network: FoldedGLoT, dataset: Dataset, body: Body, joints: Joints, rules: Rules, batch_size: int
+    ) -> None:
+        self.network, self.dataset, self.joints, self.rules = network, dataset, joints, rules
+        self.batch_size = batch_size
+        self.device = next(network.buffers()).device
+        self.body = body.to(self.device)
+        self.regressor = _h36m_regressor().to(self.device) if joints.regressed else None
+
+    def protocol(self) -> dict[str, str]:
+        """What every figure means, in words."""
+        published = self.rules == "published"
+        edges = "a sequence's first and last frame are repeated beyond its ends"
+        if published:
+            edges += f"; the last {TAIL} windows of every sequence in reverse, as the released evaluation lays them"
+        return {
+            "rules": self.rules,
+            "joints": self.joints.title,
+            "root": self.joints.root_title,
+            "body": "the body of --body, neutral SMPL if none is named, for predictions and for labels",
+            "windows": f"{self.network.config.frames} frames, the middle one is answered for; {edges}",
+            "frames": (
+                "marked invalid: left out, as if never filmed; sequences shorter than a window: left out"
+                if published
+                else "marked invalid: left out, no window and no acceleration reaches across them"
+            ),
+            "mpjpe, pck, auc": "root on root; PCK within 150 mm, AUC over 0 to 150 mm in steps of 5",
+            "pa_mpjpe": "after the best similarity transform, frame by frame",
+            "mpvpe": (
+                "all vertices, not centred" if published else "all vertices, pelvis joint on pelvis joint"
+            ) + " (data sets with SMPL parameters)",
+            "acceleration": "second differences of three frames in a row; the first and last frame have none",
+        }  # fmt: skip
+
+    def sequence(self, number: int) -> VideoErrors | None:
+        """One video's errors; None when nothing of it counts."""
+        dataset, frames = self.dataset, self.network.config.frames
+        first, length = int(dataset.starts[number]), int(dataset.lengths[number])
+        rows = first + np.flatnonzero(np.asarray(dataset.valid[first : first + length]))
+        published = self.rules == "published"
+        if not len(rows) or (published and len(rows) < frames):
+            return None
+        gaps = np.zeros(len(rows) - 1, bool) if published else np.diff(rows) != 1
+        segment = np.concatenate([[0], np.cumsum(gaps)])
+        mine, my_surface = self._predict(rows, segment)
+        true = self._true_joints(rows)
+        mine, true = (x - x[:, list(self.joints.root)].mean(1, keepdims=True) for x in (mine, true))
+        counted = np.ones(len(rows), bool) if dataset.scored is None else np.asarray(dataset.scored[rows])
+        if not counted.any():
+            return None
+        errors: dict[str, Floats] = {
+            "mpjpe": mpjpe(mine, true)[counted],
+            "pa_mpjpe": pa_mpjpe(mine, true)[counted],
+            "pck": pck(mine, true)[counted],
+            "auc": auc(mine, true)[counted],
+            "mpvpe": my_surface,
+        }
+        # A second difference stands at the middle of its three frames.
+        moving = counted[1:-1] & (segment[:-2] == segment[2:]) if len(rows) > 2 else np.zeros(0, bool)
+        errors["acceleration"] = acceleration(mine)[moving] if len(moving) else np.zeros(0)
+        errors["acceleration_error"] = acceleration_error(mine, true)[moving] if len(moving) else np.zeros(0)
+        return VideoErrors(str(dataset.videos[number]), rows[counted], errors)
+
+    def _predict(self, rows: NDArray[np.int64], segment: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """Predicted joints (n, K, 3), and vertex errors (n,) where the data set has SMPL parameters, else (0,)."""
+        features = torch.from_numpy(np.array(self.dataset.features[rows], np.float32))
+        state = estimate(self.network, features, torch.from_numpy(segment), batch_size=self.batch_size)
+        order = torch.arange(len(rows))
+        if self.rules == "published":
+            order[-TAIL:] = order[-TAIL:].flip(0)
+        rotmat = pose6d_to_rotmat(state.pose6d[order].unflatten(-1, (24, 6)))
+        betas = state.shape[order]
+        has_smpl = self.dataset.pose is not None and self.dataset.betas is not None
+        joints, surface = [], []
+        with torch.inference_mode():
+            for part in torch.arange(len(rows)).split(CHUNK):
+                output = self.body(rotmat[part].to(self.device), betas[part].to(self.device))
+                joints.append(self._joints(output).cpu().double().numpy())
+                if has_smpl:
+                    surface.append(self._surface_error(output, rows[part.numpy()]))
+        return np.concatenate(joints), np.concatenate(surface) if surface else np.zeros(0)
+
+    def _joints(self, output: BodyOutput) -> torch.Tensor:
+        assert output.vertices is not None
+        if self.regressor is not None:
+            return extra_joints(self.body, output.vertices, self.regressor)[:, list(H36M_TO_COMMON)]
+        return spin_joints(self.body, output)[:, list(self.joints.columns)]
+
+    def _surface_error(self, output: BodyOutput, rows: NDArray[np.int64]) -> Floats:
+        pose = torch.from_numpy(np.array(self.dataset.pose[rows], np.float32)).to(self.device)
+        betas = torch.from_numpy(np.array(self.dataset.betas[rows], np.float32)).to(self.device)
+        truth = self.body(axis_angle_to_rotmat(pose.unflatten(-1, (24, 3))), betas)
+        mine, true = output.vertices, truth.vertices
+        if self.rules == "corrected":
+            mine, true = mine - output.joints[:, :1], true - truth.joints[:, :1]
+        return (mine - true).norm(dim=-1).mean(-1).cpu().double().numpy()
+
+    def _true_joints(self, rows: NDArray[np.int64]) -> Floats:
+        assert self.dataset.joints3d is not None
+        return np.array(self.dataset.joints3d[rows], np.float64)[:, list(self.joints.columns)]
+
+
+def _h36m_regressor() -> torch.Tensor:
+    with np.load(weights.locate("joints-h36m"), allow_pickle=False) as file:
+        return torch.from_numpy(file["J_regressor"]).float()

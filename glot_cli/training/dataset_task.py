@@ -1,0 +1,187 @@
+"""Training on data sets of video features, as the paper does: SMPL bodies, labels that are there in part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from glot_cli.body.joints import SpinJoints
+from glot_cli.body.rotations import axis_angle_to_rotmat, pose6d_to_rotmat
+from glot_cli.camera import project_official
+from glot_cli.datasets.store import Dataset
+from glot_cli.errors import GlotError
+from glot_cli.evaluation.protocols import evaluate_dataset
+from glot_cli.models.fold import FoldedGLoT
+from glot_cli.models.glot import Estimate, GLoT
+from glot_cli.models.regressors import State
+from glot_cli.training import chance
+from glot_cli.training.config import DatasetData, TrainConfig
+from glot_cli.training.losses import LossConfig
+from glot_cli.training.published_losses import BranchOutput, Labels, published_terms
+from glot_cli.training.task import near_middle, share
+from glot_cli.weights.bodies import load_body, mean_parameters
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of `frames` frames over several data sets laid end to end.
+
+    dataset, start (W,): which data set a window is of, and the row of its first frame there.
+    """
+
+    datasets: list[Dataset]
+    dataset: NDArray[np.intp]
+    start: NDArray[np.int64]
+
+    @staticmethod
+    def over(datasets: list[Dataset], frames: int, overlap: float) -> Windows:
+        """Every window whose frames all lie in one video and are all valid, one after another in each video.
+
+        Raises GlotError for a data set that has none.
+        """
+        step = max(1, round(frames * (1 - overlap)))
+        which, starts = [], []
+        for number, dataset in enumerate(datasets):
+            broken = np.concatenate([[0], np.cumsum(~np.asarray(dataset.valid))])
+            found = [
+                np.arange(first, first + length - frames + 1, step)
+                for first, length in zip(dataset.starts, dataset.lengths, strict=True)
+                if length >= frames
+            ]
+            rows = np.concatenate(found or [np.zeros(0, np.int64)])
+            rows = rows[broken[rows + frames] == broken[rows]]
+            if not len(rows):
+                raise GlotError(f"{dataset.name}: no video of {frames} valid frames in a row; leave the data set out")
+            which.append(np.full(len(rows), number))
+            starts.append(rows)
+        return Windows(datasets, np.concatenate(which), np.concatenate(starts))
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+
+class Deck:
+    """Windows drawn without putting back until all are used, then again in another order."""
+
+    def __init__(self, count: int, seed: int, name: int) -> None:
+        self.count, self.seed, self.name = count, seed, name
+        self._round, self._order = -1, np.zeros(0, np.int64)
+
+    def draw(self, first: int, count: int) -> NDArray[np.int64]:
+        """The windows dealt as number first, first + 1, ... since the start of the run: (count,)."""
+        numbers = first + np.arange(count)
+        return np.array([self._at(int(n // self.count), int(n % self.count)) for n in numbers], np.int64)
+
+    def _at(self, round_: int, place: int) -> int:
+        if round_ != self._round:
+            self._round = round_
+            seed = chance.seed_of(self.seed, chance.ORDER, self.name, round_)
+            self._order = np.random.default_rng(seed).permutation(self.count)
+        return int(self._order[place])
+
+
+class DatasetTask:
+    """The paper's training. Raises GlotError for data sets or bodies that are not there."""
+
+    def __init__(self, config: TrainConfig, data: DatasetData, device: torch.device) -> None:
+        if not data.with_3d:
+            raise GlotError("no data sets to train on; name some in the configuration ([datasets] with_3d = [...])")
+        self.config, self.data, self.device = config, data, device
+        with_2d, with_3d = ([Dataset.open(name) for name in names] for names in (data.with_2d, data.with_3d))
+        for dataset in with_3d:
+            if dataset.joints3d is None:
+                raise GlotError(f"{dataset.name}: has no 3-D joints; name it under with_2d")
+        dims = {dataset.feature_dim for dataset in (*with_2d, *with_3d)}
+        if len(dims) > 1:
+            raise GlotError(f"{', '.join(data.with_2d + data.with_3d)}: features of different sizes ({sorted(dims)})")
+        self.feature_dim = dims.pop()
+        frames = config.model.frames
+        self.windows_3d = Windows.over(with_3d, frames, data.overlap)
+        self.windows_2d = Windows.over(with_2d, frames, data.overlap) if with_2d else None
+        self.count_2d = int(config.batch_size * data.share_2d) if with_2d else 0  # rounded down, as the authors do
+        self.decks = [Deck(len(w), config.seed, i) for i, w in enumerate((self.windows_3d, self.windows_2d)) if w]
+        self.body = load_body(data.body)
+        self.joints = SpinJoints(self.body).to(device)
+        self.validation = Dataset.open(data.validation) if data.validation else None
+
+    def draw(self, update: int, part: int, parts: int) -> tuple[Tensor, Labels]:
+        rows = []
+        for number, (windows, count) in enumerate(
+            ((self.windows_3d, self.config.batch_size - self.count_2d), (self.windows_2d, self.count_2d))
+        ):
+            mine = share(count, part, parts)
+            if windows is not None and len(mine):
+                chosen = self.decks[number].draw(update * count + mine.start, len(mine))
+                rows += [self._read(windows, int(index), with_3d=number == 0) for index in chosen]
+        features, labels = zip(*rows, strict=True)
+        return torch.stack(features), Labels(*(torch.stack(values) for values in zip(*labels, strict=True)))
+
+    def _read(self, windows: Windows, index: int, with_3d: bool) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Features (T, F) of one window, and its labels in the order of `Labels`."""
+        frames = self.config.model.frames
+        dataset = windows.datasets[windows.dataset[index]]
+        rows = slice(int(windows.start[index]), int(windows.start[index]) + frames)
+
+        def some(array: NDArray[np.floating] | None, *shape: int) -> Tensor:
+            return torch.zeros(frames, *shape) if array is None else torch.from_numpy(np.array(array[rows], np.float32))
+
+        has_smpl = with_3d and dataset.pose is not None and dataset.name not in self.data.without_smpl
+        pose = some(dataset.pose if has_smpl else None, 72)
+        labels = (
+            some(dataset.joints2d),
+            some(dataset.joints3d if with_3d else None, 49, 3),
+            axis_angle_to_rotmat(pose.unflatten(-1, (24, 3))),
+            some(dataset.betas if has_smpl else None, 10),
+            torch.full((frames,), float(with_3d)),
+            torch.full((frames,), float(has_smpl)),
+        )
+        return some(dataset.features), labels
+
+    def terms(self, estimate: Estimate, labels: Labels, dropped: Tensor | None) -> dict[str, Tensor]:
+        labels = Labels(*(value.to(self.device) for value in vars(labels).values()))
+        has_local = self.config.model.branches != "global"
+        return branch_terms(estimate, labels, self.joints, self.config.loss, dropped, has_local)
+
+    def mean_state(self) -> Tensor:
+        return mean_parameters()
+
+    def validate(self, model: GLoT) -> dict[str, float]:
+        if self.validation is None:
+            return {}
+        network = FoldedGLoT(model.to(self.device))
+        figures = evaluate_dataset(network, self.validation, self.body, rules="corrected").overall
+        names = ("pa_mpjpe", "mpjpe", "mpvpe", "acceleration_error")
+        return {name: value for name in names if (value := getattr(figures, name)) == getattr(figures, name)}
+
+
+def branch_terms(
+    estimate: Estimate,
+    labels: Labels,
+    joints: SpinJoints,
+    loss: LossConfig,
+    dropped: Tensor | None,
+    has_local: bool = True,
+) -> dict[str, Tensor]:
+    """Weighted loss terms of both branches, named branch.term. The global branch counts the frames that were hidden
+    from it, the local one the middle frame and its neighbours."""
+    rows = {}
+    if estimate.initial is not None:
+        everywhere = published_terms(_output(estimate.initial, joints), labels, loss, dropped)
+        rows |= {f"global.{name}": value for name, value in everywhere.items()}
+    if has_local:
+        near = labels.frames(near_middle(labels.image.shape[1]))
+        middle = published_terms(_output(estimate.final, joints), near, loss)
+        rows |= {f"local.{name}": value for name, value in middle.items()}
+    return rows
+
+
+def _output(state: State, joints: SpinJoints) -> BranchOutput:
+    """What states (B, T, .) look like: SPIN's joints, and where the official camera sees them."""
+    rotmat = pose6d_to_rotmat(state.pose6d.float().unflatten(-1, (24, 6)))
+    betas, camera = state.shape.float(), state.camera.float()
+    at = joints(rotmat.flatten(0, 1), betas.flatten(0, 1)).unflatten(0, rotmat.shape[:2])
+    return BranchOutput(rotmat, betas, at, project_official(at, camera))

@@ -1,0 +1,131 @@
+"""Training on landmarks: simulated windows, and windows of drawn people that the real landmark network has seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from glot_cli import weights
+from glot_cli.body.landmarks import LandmarkModel
+from glot_cli.body.model import Body
+from glot_cli.body.rotations import pose6d_to_rotmat, rotmat_to_pose6d
+from glot_cli.camera import project_weak
+from glot_cli.errors import GlotError
+from glot_cli.evaluation.lifting import evaluate_rendered, evaluate_simulated
+from glot_cli.features.skeleton import SKELETON_DIM
+from glot_cli.models.fold import FoldedGLoT
+from glot_cli.models.glot import Estimate, GLoT
+from glot_cli.models.regressors import State
+from glot_cli.training import chance
+from glot_cli.training.config import LandmarkData, TrainConfig
+from glot_cli.training.landmark_batches import Batches
+from glot_cli.training.losses import Prediction, loss_terms
+from glot_cli.training.motions import load_motions
+from glot_cli.training.pairs import Pairs
+from glot_cli.training.simulate import Truth
+from glot_cli.training.task import near_middle, share
+
+
+class LandmarkTask:
+    """The open preset's training. Raises GlotError for files that are missing or wrong."""
+
+    feature_dim = SKELETON_DIM
+
+    def __init__(self, config: TrainConfig, data: LandmarkData, device: torch.device) -> None:
+        if not data.motions:
+            raise GlotError("no motions to train on; name files in the configuration ([landmarks]) or with --motions")
+        self.config, self.data, self.device = config, data, device
+        self.whole_body = Body.load(weights.locate("open-body"))
+        points = np.random.default_rng(config.seed).choice(self.whole_body.num_vertices, data.vertices, replace=False)
+        body = self.whole_body.subset(np.sort(points))
+        landmarks = LandmarkModel()
+        crops = files_of(data.crops)
+        pairs = Pairs.load(crops, body, landmarks) if crops else None
+        motions = load_motions(data.motions, config.model.frames + 1)
+        self.batches = Batches(data, config.model.frames, motions, body, landmarks, pairs)
+        self.body = self.whole_body.subset(np.sort(points)).to(device)
+        self.val_motions = load_motions(data.val_motions) if data.val_motions else None
+        val_crops = files_of(data.val_crops)
+        self.val_pairs = Pairs.load(val_crops, body, landmarks, mirrored=False) if val_crops else None
+
+    def draw(self, update: int, part: int, parts: int) -> tuple[Tensor, Truth]:
+        count = len(share(self.config.batch_size, part, parts))
+        return self.batches.draw(count, chance.generator(self.config.seed, chance.DATA, update, part))
+
+    def terms(self, estimate: Estimate, labels: Truth, dropped: Tensor | None) -> dict[str, Tensor]:
+        target = self._truth(labels)
+        loss = self.config.loss
+        near = target.frames(near_middle(self.config.model.frames))
+        rows = {}
+        if estimate.initial is not None:
+            everywhere = loss_terms(self._predict(estimate.initial), target, loss, dropped)
+            rows |= {f"global.{name}": value for name, value in everywhere.items()}
+        if self.config.model.branches != "global":
+            middle = loss_terms(self._predict(estimate.final), near, loss)
+            rows |= {f"local.{name}": value for name, value in middle.items()}
+        return rows
+
+    def mean_state(self) -> Tensor:
+        """Upright, facing the camera, arms hanging, mean shape, filling the crop."""
+        rotmat = torch.eye(3).repeat(24, 1, 1)
+        rotmat[0] = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
+        for joint, angle in ((16, -1.1), (17, 1.1)):  # shoulders, about z
+            cos, sin = math.cos(angle), math.sin(angle)
+            rotmat[joint, :2, :2] = torch.tensor([[cos, -sin], [sin, cos]])
+        return torch.cat([rotmat_to_pose6d(rotmat).flatten(), torch.zeros(10), torch.tensor([0.9, 0.0, 0.0])])
+
+    def validate(self, model: GLoT) -> dict[str, float]:
+        """Of the whole lifting after the landmarks, on crops of drawn people first, where there are any."""
+        network = FoldedGLoT(model.cpu())
+        rows = {}
+        if self.val_pairs is not None:
+            found = asdict(evaluate_rendered(network, self.val_pairs, self.whole_body))
+            rows |= {f"crops.{name}": value for name, value in sorted(found.items(), key=_by_importance)}
+        if self.val_motions is not None:
+            found = asdict(evaluate_simulated(network, self.val_motions, self.whole_body, views=1))
+            rows |= {f"simulated.{name}": value for name, value in sorted(found.items(), key=_by_importance)}
+        return rows
+
+    def _predict(self, state: State) -> Prediction:
+        """Posed bodies of states (B, T, .), pelvis at the origin."""
+        batch, frames = state.camera.shape[:2]
+        rotmat = pose6d_to_rotmat(state.pose6d.float().unflatten(-1, (24, 6)))
+        betas, camera = state.shape.float(), state.camera.float()
+        output = self.body(rotmat.flatten(0, 1), betas.flatten(0, 1))
+        joints = output.joints.unflatten(0, (batch, frames))
+        pelvis = joints[:, :, :1]
+        assert output.vertices is not None
+        vertices = output.vertices.unflatten(0, (batch, frames)) - pelvis
+        return Prediction(rotmat, betas, joints - pelvis, project_weak(joints, camera), vertices)
+
+    def _truth(self, truth: Truth) -> Prediction:
+        truth = Truth(*(x.to(self.device) for x in truth))
+        pelvis = truth.joints[:, :, :1]
+        return Prediction(
+            truth.rotmat,
+            truth.betas.unsqueeze(1).expand(-1, truth.rotmat.shape[1], -1),
+            truth.joints - pelvis,
+            project_weak(truth.joints, truth.camera),
+            truth.vertices - pelvis,
+        )
+
+
+def _by_importance(item: tuple[str, float]) -> int:
+    return ("pa_mpjpe", "mpjpe", "mpvpe", "acceleration_error", "frames").index(item[0])
+
+
+def files_of(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Files as they are, and the .npz files of folders, sorted. Raises GlotError for a folder without any."""
+    files: list[Path] = []
+    for path in paths:
+        inside = sorted(path.glob("*.npz")) if path.is_dir() else [path]
+        if not inside:
+            raise GlotError(f"{path}: no .npz files there; make them with 'glot synth crops'")
+        files += inside
+    return tuple(files)
