@@ -42,7 +42,12 @@ class Preset:
     @property
     def files(self) -> tuple[str, ...]:
         """Every file that a run needs."""
-        return (self.detector, self.features, self.glot, *self.helpers, self.body)
+        return (self.detector, self.features, *self.lifting_files)
+
+    @property
+    def lifting_files(self) -> tuple[str, ...]:
+        """Those that are needed where features are there already."""
+        return (self.glot, *self.helpers, self.body)
 
 
 PRESETS = {
@@ -70,11 +75,19 @@ PRESETS = {
 }
 
 
-def choose(name: str, *, body: str | None = None, gender: str | None = None, glot: str | None = None) -> Preset:
+def choose(
+    name: str,
+    *,
+    body: str | None = None,
+    gender: str | None = None,
+    glot: str | None = None,
+    pictures: bool = True,
+) -> Preset:
     """A preset with parts exchanged, once all that it names is there.
 
-    body: `open`, `smpl` or a file; gender of SMPL; glot: a checkpoint that was added, or a file. Raises UsageError when
-    they do not fit or a file is missing.
+    body: `open`, `smpl` or a file; gender of SMPL; glot: a checkpoint that was added, or a file; pictures: False where
+    features are there already and nothing that looks at pictures is needed. Raises UsageError when they do not fit or a
+    file is missing.
     """
     if name not in PRESETS:
         raise UsageError(f"--preset {name}: unknown; there is {', '.join(PRESETS)}")
@@ -90,7 +103,7 @@ def choose(name: str, *, body: str | None = None, gender: str | None = None, glo
     if glot is not None:
         named = f"{OFFICIAL_GLOT}-{glot}"
         preset = replace(preset, glot=named if named in checkpoints() else glot)
-    _require(preset, name)
+    _require(preset, name, preset.files if pictures else preset.lifting_files)
     return replace(preset, glot=official_checkpoint()) if preset.glot == OFFICIAL_GLOT else preset
 
 
@@ -128,9 +141,9 @@ def still_wanted(preset: str) -> str:
     return ", ".join(OFFICIAL[name].originals[0] for name in absent(PRESETS[preset].files))
 
 
-def _require(preset: Preset, name: str) -> None:
+def _require(preset: Preset, name: str, files: tuple[str, ...]) -> None:
     missing = []
-    for file in absent(preset.files):
+    for file in absent(files):
         if file in OFFICIAL:
             missing.append(f"{OFFICIAL[file].originals[0]} ({OFFICIAL[file].role})")
         elif not Path(file).expanduser().is_file():

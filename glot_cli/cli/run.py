@@ -136,4 +136,8 @@ def _summary(outcome: Any) -> str:
     frames = "1 frame" if outcome.frames == 1 else f"{outcome.frames} frames"
     speed = outcome.frames / outcome.seconds
     line = f"{outcome.video}: {people}, {frames}, {outcome.seconds:.1f} s, {speed:.1f} frames/s -> {outcome.folder}"
-    return f"{line} (not drawn)" if outcome.fault else line
+    if outcome.fault:
+        line += " (not drawn)"
+    # Smoothness is what GLoT is for.
+    moving = ", ".join(f"person {person} {value:.1f}" for person, value in outcome.mean_acceleration.items())
+    return f"{line}\n  mean acceleration of joints: {moving} mm/frame^2" if moving else line

@@ -49,3 +49,16 @@ def acceleration(joints: Array) -> Array:
 def acceleration_error(predicted: Array, truth: Array) -> Array:
     """Mean distance between the second differences of joints (N, K, 3): (N-2,), metres per frame squared."""
     return np.linalg.norm(np.diff(predicted, 2, axis=0) - np.diff(truth, 2, axis=0), axis=-1).mean(-1)
+
+
+def mean_accelerations(joints: Array, person: NDArray[np.integer], frame: NDArray[np.integer]) -> dict[int, float]:
+    """Mean acceleration by person, over three frames in a row each: {person: metres per frame squared}.
+
+    joints (M, K, 3) relative to the pelvis, with person (M,) and frame (M,) of every row, sorted by person, then frame.
+    People without three frames in a row are left out.
+    """
+    if len(joints) < 3:
+        return {}
+    sizes = acceleration(joints)
+    whole = (person[:-2] == person[2:]) & (frame[2:] - frame[:-2] == 2)
+    return {int(p): float(sizes[whole & (person[:-2] == p)].mean()) for p in np.unique(person[:-2][whole])}

@@ -19,7 +19,7 @@ from glot_cli.body.joints import SMPL_JOINTS, common_joints
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat
 from glot_cli.errors import GlotError
-from glot_cli.evaluation.metrics import acceleration_error, mpjpe, pa_mpjpe
+from glot_cli.evaluation.metrics import acceleration, acceleration_error, auc, mpjpe, pa_mpjpe, pck
 from glot_cli.results import Result
 
 Floats = NDArray[np.floating]
@@ -35,10 +35,11 @@ LIMBS = tuple(
 )
 
 PROTOCOL = {
-    "mpjpe, pa_mpjpe, acceleration_error": "14 common joints (LSP order), regressed from each record's own body",
-    "mpjpe, acceleration_error": "centred on the middle of the two hips, camera frame, no turning or scaling",
+    "mpjpe, pa_mpjpe, acceleration, pck, auc": "14 common joints (LSP order), regressed from each record's own body",
+    "mpjpe, acceleration, pck, auc": "centred on the middle of the two hips, camera frame, no turning or scaling",
     "pa_mpjpe": "after the best similarity transform (Procrustes), frame by frame",
-    "acceleration_error": "second differences of three frames in a row that one id covers",
+    "acceleration": "second differences of three frames in a row that one id covers; its error: their difference",
+    "pck, auc": "joints within 150 mm; mean of that over 0 to 150 mm in steps of 5",
     "mpvpe": "all vertices of the surface, centred on the pelvis joint",
     "limb_error_2d": "12 limb joints in the picture, % of the true person's longer side there",
     "position_error": "pelvis in the camera frame, no alignment; depth: % of the true depth, bias: nearer is negative",
@@ -53,7 +54,8 @@ class PersonErrors:
 
     visible: frames in which the person can be seen; found: share of those with a matched row; one_id: share under the
     most frequent id; switches: how often the id changed. Errors are means over matched frames, NaN where there are
-    none: millimetres; acceleration in millimetres per frame squared; limb_error_2d, depth_error and depth_bias in %.
+    none: millimetres; accelerations in millimetres per frame squared; pck, auc, limb_error_2d, depth_error and
+    depth_bias in %.
     """
 
     person: str
@@ -64,7 +66,10 @@ class PersonErrors:
     mpjpe: float
     pa_mpjpe: float
     mpvpe: float
+    acceleration: float
     acceleration_error: float
+    pck: float
+    auc: float
     limb_error_2d: float
     position_error: float
     depth_error: float
@@ -191,7 +196,7 @@ def _errors(p: Result, t: Result, body: Body) -> dict[str, Floats]:
     # Stretches without a gap under one id: across anything else, motion means nothing.
     cuts = np.flatnonzero((np.diff(t.frame) != 1) | (np.diff(p.person) != 0)) + 1
     stretches = zip(np.split(mine, cuts), np.split(true, cuts), strict=True)
-    accelerations = [acceleration_error(a, b) for a, b in stretches if len(a) > 2]
+    moving = [(a, b) for a, b in stretches if len(a) > 2]
     limbs = np.linalg.norm(p.joints2d[:, LIMBS] - t.joints2d[:, LIMBS], axis=-1).mean(-1)
     at, true_at = _pelvis(p, body), _pelvis(t, body)
     depth = (at[:, 2] - true_at[:, 2]) / true_at[:, 2]
@@ -199,7 +204,10 @@ def _errors(p: Result, t: Result, body: Body) -> dict[str, Floats]:
         "mpjpe": mpjpe(mine, true),
         "pa_mpjpe": pa_mpjpe(mine, true) if len(t) else np.zeros(0),
         "mpvpe": vertices,
-        "acceleration_error": np.concatenate(accelerations or [np.zeros(0)]),
+        "acceleration": np.concatenate([acceleration(a) for a, _ in moving] or [np.zeros(0)]),
+        "acceleration_error": np.concatenate([acceleration_error(a, b) for a, b in moving] or [np.zeros(0)]),
+        "pck": pck(mine, true),
+        "auc": auc(mine, true),
         "limb_error_2d": limbs / picture_size(t.joints2d),
         "position_error": np.linalg.norm(at - true_at, axis=-1),
         "depth_error": np.abs(depth),
@@ -243,7 +251,10 @@ def _figures(name: str, parts: list[_Followed]) -> PersonErrors:
         mpjpe=mean("mpjpe", 1000),
         pa_mpjpe=mean("pa_mpjpe", 1000),
         mpvpe=mean("mpvpe", 1000),
+        acceleration=mean("acceleration", 1000),
         acceleration_error=mean("acceleration_error", 1000),
+        pck=mean("pck", 100),
+        auc=mean("auc", 100),
         limb_error_2d=mean("limb_error_2d", 100),
         position_error=mean("position_error", 1000),
         depth_error=mean("depth_error", 100),

@@ -22,6 +22,10 @@ _CHOICES = {
 class GLoTConfig:
     """Configuration of GLoT; the defaults are the published model (16.74 M learned parameters).
 
+    feature_dim: numbers a frame; frames: of a window; heads: of every attention.
+    global_dim, global_layers: width and blocks of the global encoder; decoder_dim, decoder_layers: of its decoder.
+    local_dim, local_layers: of the local encoder; nearby: frames on each side of the middle one that it sees.
+    regressor_dim: hidden width of both regressors; iterations: corrections that the global one adds up.
     hscr_columns: which columns of the global pose joint j of the spatial regressor reads. `joint` takes its own six,
         6j..6j+6; `official` takes j..j+6, as the released code does and as its checkpoints were trained.
     dropout, drop_path, regressor_dropout: probabilities, used in training alone.
@@ -41,7 +45,7 @@ class GLoTConfig:
     decoder_layers: int = 1
     local_dim: int = 256
     local_layers: int = 3
-    nearby: int = 4  # frames on each side of the middle one that the local branch sees
+    nearby: int = 4
     heads: int = 8
     regressor_dim: int = 1024
     iterations: int = 3

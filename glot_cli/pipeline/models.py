@@ -94,6 +94,12 @@ def load_models(preset: Preset, device: str, detector: str | None = None, half: 
     )
 
 
+def load_network(preset: Preset, feature_dim: int, device: str = "cpu") -> FoldedGLoT:
+    """The temporal network of a preset alone, for features of so many numbers. Raises GlotError."""
+    mean_state = mean_parameters() if "mean-params" in preset.helpers else None
+    return _glot(_checkpoint(preset.glot), feature_dim, mean_state, device)
+
+
 def _checkpoint(name: str) -> Path:
     return weights.locate(name) if weights.is_known(name) else Path(name).expanduser()
 

@@ -24,6 +24,7 @@ from glot_cli import __version__
 from glot_cli.body.rotations import rotmat_to_axis_angle
 from glot_cli.camera import project_pinhole
 from glot_cli.errors import GlotError, UsageError
+from glot_cli.evaluation.metrics import mean_accelerations
 from glot_cli.pipeline.appearance import describe
 from glot_cli.pipeline.draw import draw
 from glot_cli.pipeline.lift import Edges
@@ -94,7 +95,8 @@ class Outcome:
     """What became of one video.
 
     folder holds the files; skipped: an earlier run had finished it, with other options if other_options; fault says why
-    there is no overlay although one was wanted.
+    there is no overlay although one was wanted. mean_acceleration: of the joints by person, in
+    millimetres per frame squared.
     """
 
     video: Path
@@ -107,6 +109,7 @@ class Outcome:
     overlay: Path | None = None
     fault: str | None = None
     warnings: list[str] = field(default_factory=list)
+    mean_acceleration: dict[int, float] = field(default_factory=dict)
 
 
 def output_folders(videos: Sequence[Path], out: Path) -> list[Path]:
@@ -183,6 +186,8 @@ class Runner:
             overlay = folder / OVERLAY
             draw(result, video, overlay, models.body, style=options.style, progress=progress, warn=warn)
         seconds = time.perf_counter() - begin
+        moving = mean_accelerations(result.joints3d, result.person, result.frame)
+        smoothness = {person: 1000 * value for person, value in moving.items()}
         report = {
             "video": str(video.resolve()),
             "options": asdict(options),
@@ -192,6 +197,7 @@ class Runner:
             "people": len(tracks),
             "frames": len(seen.times),
             "rows": len(result),
+            "mean_acceleration": {str(person): round(value, 2) for person, value in smoothness.items()},
             "tracking": counts,
             "seconds": round(seconds, 3),
             "fps": round(len(seen.times) / seconds, 2),
@@ -201,7 +207,15 @@ class Runner:
         }
         _write_json(folder / RUN, report)
         return Outcome(
-            video, folder, len(tracks), len(seen.times), seconds, overlay=overlay, fault=fault, warnings=warnings
+            video,
+            folder,
+            len(tracks),
+            len(seen.times),
+            seconds,
+            overlay=overlay,
+            fault=fault,
+            warnings=warnings,
+            mean_acceleration=smoothness,
         )
 
     def _find_backend(self, progress: Progress) -> None:
