@@ -1,19 +1,22 @@
-"""Motions to train on, read from where the user keeps them: glot's motion format or AMASS-style npz files."""
+"""Motions to train on, read from where the user keeps them: glot's motion format, AMASS-style npz files, BVH."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.spatial.transform import Rotation, Slerp
 from torch import Tensor
 
 from glot_cli.body.rotations import axis_angle_to_rotmat, rotmat_to_pose6d
 from glot_cli.errors import GlotError
+from glot_cli.training.bvh import read_bvh
 
 FPS = 30.0
+_NO_MOTIONS = ("shape.npz", "neutral_stagei.npz", "male_stagei.npz", "female_stagei.npz")  # in AMASS's folders
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,10 @@ class Motions:
 
 
 def load_motions(paths: Sequence[Path], min_frames: int = 17) -> Motions:
-    """Read motion files and join them. Raises GlotError where a file is not one."""
+    """Read motion files, and those in folders at any depth, and join them. Raises GlotError where a file is not one."""
     poses: list[np.ndarray] = []
     labels: list[str] = []
-    for path in paths:
+    for path in _files(paths):
         for pose, label in _read(path):
             if len(pose) >= min_frames:
                 poses.append(pose)
@@ -56,8 +59,22 @@ def load_motions(paths: Sequence[Path], min_frames: int = 17) -> Motions:
     )
 
 
+def _files(paths: Sequence[Path]) -> Iterator[Path]:
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        found = (p for p in path.rglob("*") if p.suffix.lower() in (".npz", ".bvh"))
+        inside = sorted(p for p in found if p.name not in _NO_MOTIONS)
+        if not inside:
+            raise GlotError(f"{path}: no .npz or .bvh files there; give a folder of motions")
+        yield from inside
+
+
 def _read(path: Path) -> list[tuple[np.ndarray, str]]:
     """Clips of one file: axis-angle poses (n, 24, 3) float32 at 30 fps and a label to balance by."""
+    if path.suffix.lower() == ".bvh":
+        return [(_at_30_fps(*read_bvh(path)), path.parent.name)]
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files if file[key].dtype.kind in "fiuUSb"}
@@ -84,11 +101,17 @@ def _from_amass(poses: np.ndarray, fps: float) -> np.ndarray:
     rotmat = axis_angle_to_rotmat(torch.from_numpy(body))
     z_up_to_y_up = torch.tensor([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
     rotmat[:, 0] = z_up_to_y_up @ rotmat[:, 0]
-    from scipy.spatial.transform import Rotation, Slerp
+    pose = np.zeros((len(poses), 24, 3), np.float32)
+    pose[:, :22] = Rotation.from_matrix(rotmat.reshape(-1, 3, 3).numpy()).as_rotvec().reshape(-1, 22, 3)
+    return _at_30_fps(pose, fps)
 
-    at = np.arange(0, (len(poses) - 1) / fps + 1e-9, 1 / FPS)
-    times = np.arange(len(poses)) / fps
-    out = np.zeros((len(at), 24, 3), np.float32)
-    for joint in range(22):
-        out[:, joint] = Slerp(times, Rotation.from_matrix(rotmat[:, joint].numpy()))(at).as_rotvec()
-    return out
+
+def _at_30_fps(pose: np.ndarray, fps: float) -> np.ndarray:
+    """Poses (n, 24, 3) at any rate -> (m, 24, 3) float32 at 30 fps, along the shortest turns."""
+    if len(pose) < 2:
+        return pose.astype(np.float32)
+    times = np.arange(len(pose)) / fps
+    # Rates are rounded where they are written down (0.0333333 s a frame); that must not cost the last frame.
+    at = np.minimum(np.arange(0, times[-1] + 0.01 / FPS, 1 / FPS), times[-1])
+    joints = [Slerp(times, Rotation.from_rotvec(pose[:, joint]))(at).as_rotvec() for joint in range(24)]
+    return np.stack(joints, 1).astype(np.float32)

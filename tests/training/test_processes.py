@@ -65,7 +65,8 @@ def test_parts_are_shared_evenly_or_refused(tmp_path):
     config = landmark_config(tmp_path / "motions.npz", parts=4)
     taken = [list(Processes(rank=rank, count=2).mine(4)) for rank in range(2)]
     assert taken == [[0, 2], [1, 3]]
-    assert Processes(count=2).parts(config) == 4 and Processes(count=3).parts(landmark_config(tmp_path, batch_size=9)) == 3
+    assert Processes(count=2).parts(config) == 4
+    assert Processes(count=3).parts(landmark_config(tmp_path, batch_size=9)) == 3
     with pytest.raises(UsageError, match="3 processes"):
         Processes(count=3).parts(config)
     with pytest.raises(UsageError, match="batch_size"):

@@ -1,0 +1,198 @@
+"""BVH files as motions of SMPL's skeleton.
+
+The file is read by upc-pymotion. What is done here is to say which of its joints is which of SMPL's, and to re-express
+its rotations, which count from the file's own rest pose, as rotations from SMPL's T-pose. That rest pose may be a T or
+an A, face any way, and have y or z up.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from glot_cli.body.joints import SMPL_JOINTS, SMPL_PARENTS
+from glot_cli.errors import GlotError
+
+Floats = NDArray[np.floating]
+
+# Names, in small letters and without spaces, that programs give to SMPL's joints; of the left side, the right follows.
+# The first that a skeleton has is taken; a joint it lacks moves with its parent.
+_NAMES = {
+    "pelvis": ("hips", "hip", "pelvis", "root", "lowertorso"),
+    "left_hip": ("leftupleg", "leftthigh", "lefthip", "lhipjoint", "lfemur", "lthigh"),
+    "left_knee": ("leftleg", "leftshin", "leftknee", "leftlowleg", "ltibia", "lshin", "lcalf", "leftcalf"),
+    "left_ankle": ("leftfoot", "leftankle", "lfoot"),
+    "left_foot": ("lefttoebase", "lefttoe", "leftfoottoe", "ltoes", "ltoe"),
+    "spine1": ("spine", "lowerback", "abdomen", "spine1", "torso", "chest"),
+    "spine2": ("spine1", "spine2", "chest", "chest2", "uppertorso", "thorax"),
+    "spine3": ("spine2", "spine3", "chest3", "chest4", "thorax", "upperback", "spine1", "chest"),
+    "neck": ("neck", "neck1"),
+    "head": ("head",),
+    "left_collar": ("leftshoulder", "leftcollar", "lclavicle", "lcollar", "leftclavicle"),
+    "left_shoulder": ("leftarm", "leftuparm", "leftupperarm", "lhumerus", "lupperarm", "lshldr"),
+    "left_elbow": ("leftforearm", "leftlowarm", "leftelbow", "leftlowerarm", "lradius", "lforearm", "llowerarm"),
+    "left_wrist": ("lefthand", "leftwrist", "lwrist", "lhand"),
+}
+# Where a joint's bone leads, and where it points in SMPL's T-pose (x to the body's left, y up, z forward).
+_BONES = {
+    "hip": ("knee", (0.0, -1.0, 0.0)),
+    "knee": ("ankle", (0.0, -1.0, 0.0)),
+    "shoulder": ("elbow", (1.0, 0.0, 0.0)),
+    "elbow": ("wrist", (1.0, 0.0, 0.0)),
+}
+_STEEPEST = 75.0  # degrees between a bone of the rest pose and the T-pose's that are still taken for a T or an A
+
+
+def read_bvh(path: Path) -> tuple[Floats, float]:
+    """Poses (n, 24, 3) axis-angle of SMPL's joints in a world with y up, and frames a second.
+
+    Raises GlotError for a file that is none, or whose skeleton or rest pose cannot be made out.
+    """
+    data = _load(path)
+    index = _matched(path, [str(name) for name in data["names"]])
+    parents, offsets = data["parents"], np.asarray(data["offsets"], float)
+    rest = _positions(parents, offsets)
+    frame = _body_frame(rest, index)
+    turned = _global_rotations(data)  # joint -> Rotation over the frames
+    corrections = _corrections(path, rest, index, frame)
+    whole: dict[int, Rotation] = {}
+    for joint, name in enumerate(SMPL_JOINTS):
+        if name in index:
+            whole[joint] = turned[index[name]] * Rotation.from_matrix(corrections[name])
+        else:  # moves with its parent
+            whole[joint] = whole[SMPL_PARENTS[joint]]
+    up = _upright(rest, index, whole[0], frame)
+    poses = np.zeros((len(data["rotations"]), len(SMPL_JOINTS), 3), np.float32)
+    for joint, parent in enumerate(SMPL_PARENTS):
+        local = up * whole[joint] if parent < 0 else whole[parent].inv() * whole[joint]
+        poses[:, joint] = local.as_rotvec()
+    if data["frame_time"] <= 0:
+        raise GlotError(f"{path}: says that a frame lasts {data['frame_time']} s; export it again")
+    return poses, 1 / float(data["frame_time"])
+
+
+def _load(path: Path) -> dict:
+    try:
+        from pymotion.io.bvh import BVH
+    except ImportError as error:
+        raise GlotError(f"{path}: reading BVH needs upc-pymotion; pip install 'glot-cli[train]'") from error
+    file = BVH()
+    try:
+        file.load(str(path))
+        data = file.data
+        whole = len(data["names"]) and all(channels is not None for channels in data["channels"])
+        if not whole or not np.isfinite(data["rotations"]).all():
+            raise ValueError("no motion in it")
+    except OSError as error:
+        raise GlotError(f"{path}: cannot be read ({error.strerror}); check the name") from error
+    except Exception as error:  # whatever text that is no BVH does to a parser
+        reason = " ".join(str(error).split())[:80]
+        raise GlotError(f"{path}: not a BVH file that can be read ({reason}); export it again") from error
+    return data
+
+
+def _matched(path: Path, names: list[str]) -> dict[str, int]:
+    """SMPL's name -> place in the file, of every joint that is there. Raises GlotError when limbs are missing."""
+    plain = {}
+    for place, name in enumerate(names):
+        short = re.sub(r"[\s_\-.]", "", re.split(r"[:|]", name)[-1]).lower()
+        plain.setdefault(re.sub(r"^mixamorig\d*", "", short), place)
+    found: dict[str, int] = {}
+    for joint, candidates in _NAMES.items():
+        for side in ("left", "right") if joint.startswith("left") else ("",):
+            of_side = joint if side != "right" else joint.replace("left", "right")
+            for candidate in candidates:
+                other = candidate
+                if side == "right":
+                    other = candidate.replace("left", "right") if "left" in candidate else f"r{candidate[1:]}"
+                place = plain.get(other)
+                if place is not None and place not in found.values():
+                    found[of_side] = place
+                    break
+    needed = ["pelvis", *(f"{s}_{b}" for s in ("left", "right") for b in ("hip", "knee", "ankle", "shoulder", "elbow"))]
+    missing = [name for name in needed if name not in found]
+    if missing:
+        raise GlotError(
+            f"{path}: no joint that could be the {missing[0].replace('_', ' ')} (has {', '.join(names[:12])}); rename "
+            "its joints, for instance to Hips, LeftUpLeg, LeftLeg, LeftFoot, LeftArm, LeftForeArm"
+        )
+    return found
+
+
+def _positions(parents: NDArray[np.integer], offsets: Floats) -> Floats:
+    """(J, 3) of the rest pose."""
+    at = np.zeros_like(offsets)
+    for joint in range(1, len(offsets)):
+        at[joint] = at[parents[joint]] + offsets[joint]
+    return at
+
+
+def _global_rotations(data: dict) -> list[Rotation]:
+    whole: list[Rotation] = []
+    for joint, parent in enumerate(data["parents"]):
+        order = "".join(data["rot_order"][joint]).upper()
+        local = Rotation.from_euler(order, data["rotations"][:, joint], degrees=True)
+        whole.append(local if joint == 0 else whole[parent] * local)
+    return whole
+
+
+def _body_frame(rest: Floats, index: dict[str, int]) -> Floats:
+    """(3, 3) whose columns are the rest pose's left, up and forward."""
+    left = rest[index["left_hip"]] - rest[index["right_hip"]]
+    up = (rest[index["left_shoulder"]] + rest[index["right_shoulder"]]) / 2
+    up = up - (rest[index["left_hip"]] + rest[index["right_hip"]]) / 2
+    left = left / np.linalg.norm(left)
+    up = up - (up @ left) * left
+    up = up / np.linalg.norm(up)
+    return np.stack([left, up, np.cross(left, up)], 1)
+
+
+def _corrections(path: Path, rest: Floats, index: dict[str, int], frame: Floats) -> dict[str, Floats]:
+    """By SMPL's name the rotation from the T-pose to the file's rest pose, in the file's world.
+
+    Bones of arms and legs get the least turn that lays them on the file's; hands and feet follow the bone before them.
+    """
+    made: dict[str, Floats] = {}
+    for name in SMPL_JOINTS:  # parents come first
+        side, _, part = name.rpartition("_")
+        if part in _BONES and name in index:
+            child, direction = _BONES[part]
+            end = index.get(f"{side}_{child}")
+            if end is not None:
+                sign = np.array([-1.0 if side == "right" else 1.0, 1.0, 1.0])
+                wanted = frame @ (np.array(direction) * sign)
+                bone = rest[end] - rest[index[name]]
+                made[name] = _swing(path, name, wanted, bone) @ frame
+                continue
+        parent = SMPL_JOINTS[max(SMPL_PARENTS[SMPL_JOINTS.index(name)], 0)]
+        follows = part in ("ankle", "foot", "wrist", "hand") and parent in made
+        made[name] = made[parent] if follows else frame
+    return made
+
+
+def _swing(path: Path, name: str, start: Floats, end: Floats) -> Floats:
+    """The rotation of least angle from a unit vector to a bone."""
+    length = np.linalg.norm(end)
+    if length < 1e-9:
+        return np.eye(3)
+    axis, cos = np.cross(start, end / length), float(start @ end / length)
+    angle = float(np.degrees(np.arctan2(np.linalg.norm(axis), cos)))
+    if angle > _STEEPEST:
+        raise GlotError(
+            f"{path}: its rest pose is no T and no A (the bone of the {name.replace('_', ' ')} is {angle:.0f} degrees "
+            "off); export it with a T-pose"
+        )
+    sine = np.linalg.norm(axis)
+    return np.eye(3) if sine < 1e-9 else Rotation.from_rotvec(axis / sine * np.radians(angle)).as_matrix()
+
+
+def _upright(rest: Floats, index: dict[str, int], pelvis: Rotation, frame: Floats) -> Rotation:
+    """The turn of the file's world that puts y up, where the bodies in it stand along z."""
+    mean = pelvis.as_matrix()[:, :, 1].mean(0)  # where the pelvis' up points
+    if abs(frame[2, 1]) > 0.7 and abs(mean[2]) > abs(mean[1]):
+        return Rotation.from_euler("X", -90, degrees=True)
+    return Rotation.identity()
