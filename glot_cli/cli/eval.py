@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -153,7 +153,9 @@ def _dataset(
     return 0
 
 
-def _table(first: str, columns: Mapping[str, tuple[str, str]], rows: list[tuple[str, Mapping[str, Any]]]) -> str:
+def _table(
+    first: str, columns: Mapping[str, tuple[str, str]], rows: Sequence[tuple[str, Mapping[str, Any]]]
+) -> str:
     """Columns of figures, right aligned; those that no row has a number for are left out."""
     columns = {name: column for name, column in columns.items() if any(row[name] == row[name] for _, row in rows)}
     cells = [[first, *(heading for heading, _ in columns.values())]]

@@ -97,7 +97,7 @@ def _load(path: Path) -> dict:
 
 def _matched(path: Path, names: list[str]) -> dict[str, int]:
     """SMPL's name -> place in the file, of every joint that is there. Raises GlotError when limbs are missing."""
-    plain = {}
+    plain: dict[str, int] = {}
     for place, name in enumerate(names):
         short = re.sub(r"[\s_\-.]", "", re.split(r"[:|]", name)[-1]).lower()
         plain.setdefault(re.sub(r"^mixamorig\d*", "", short), place)
@@ -109,9 +109,8 @@ def _matched(path: Path, names: list[str]) -> dict[str, int]:
                 other = candidate
                 if side == "right":
                     other = candidate.replace("left", "right") if "left" in candidate else f"r{candidate[1:]}"
-                place = plain.get(other)
-                if place is not None and place not in found.values():
-                    found[of_side] = place
+                if other in plain and plain[other] not in found.values():
+                    found[of_side] = plain[other]
                     break
     needed = ["pelvis", *(f"{s}_{b}" for s in ("left", "right") for b in ("hip", "knee", "ankle", "shoulder", "elbow"))]
     missing = [name for name in needed if name not in found]

@@ -168,7 +168,7 @@ def branch_terms(
 ) -> dict[str, Tensor]:
     """Weighted loss terms of both branches, named branch.term. The global branch counts the frames that were hidden
     from it, the local one the middle frame and its neighbours."""
-    rows = {}
+    rows: dict[str, Tensor] = {}
     if estimate.initial is not None:
         everywhere = published_terms(_output(estimate.initial, joints), labels, loss, dropped)
         rows |= {f"global.{name}": value for name, value in everywhere.items()}

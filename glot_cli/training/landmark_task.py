@@ -62,7 +62,7 @@ class LandmarkTask:
         target = self._truth(labels)
         loss = self.config.loss
         near = target.frames(near_middle(self.config.model.frames))
-        rows = {}
+        rows: dict[str, Tensor] = {}
         if estimate.initial is not None:
             everywhere = loss_terms(self._predict(estimate.initial), target, loss, dropped)
             rows |= {f"global.{name}": value for name, value in everywhere.items()}
@@ -83,7 +83,7 @@ class LandmarkTask:
     def validate(self, model: GLoT) -> dict[str, float]:
         """Of the whole lifting after the landmarks, on crops of drawn people first, where there are any."""
         network = FoldedGLoT(model.cpu())
-        rows = {}
+        rows: dict[str, float] = {}
         if self.val_pairs is not None:
             found = asdict(evaluate_rendered(network, self.val_pairs, self.whole_body))
             rows |= {f"crops.{name}": value for name, value in sorted(found.items(), key=_by_importance)}

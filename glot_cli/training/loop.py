@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import logging
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -136,7 +136,7 @@ class Trainer:
         torch.manual_seed(chance.seed_of(self.config.seed, chance.DROPOUT, self.update, part))
         # On a CPU the fused attention's backward pass takes many times longer than plain products do for 16 tokens.
         plain = sdpa_kernel(SDPBackend.MATH) if self.device.type == "cpu" else nullcontext()
-        wait = nullcontext()
+        wait: AbstractContextManager[Any] = nullcontext()
         if not exchange and isinstance(self.forward, DistributedDataParallel):
             wait = self.forward.no_sync()  # gradients travel once an update, with the last part
         with wait:

@@ -53,7 +53,9 @@ class Prediction:
 
     def frames(self, index: slice) -> Prediction:
         """Some frames of each window."""
-        return Prediction(*(None if value is None else value[:, index] for value in vars(self).values()))
+        vertices = None if self.vertices is None else self.vertices[:, index]
+        rotmat, betas, joints, image = (x[:, index] for x in (self.rotmat, self.betas, self.joints, self.image))
+        return Prediction(rotmat, betas, joints, image, vertices)
 
 
 def masked_mean(error: Tensor, mask: Tensor | None) -> Tensor:
