@@ -5,7 +5,6 @@ Files of them (see `training.pairs`) feed `glot train`. Importing this imports O
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +16,18 @@ from tqdm import tqdm
 
 from glot_cli import weights
 from glot_cli.body.landmarks import LandmarkModel
-from glot_cli.body.model import Body, read_body_arrays
 from glot_cli.body.rotations import rotmat_to_pose6d
-from glot_cli.rendering.geometry import NormalMap, View
+from glot_cli.errors import GlotError
+from glot_cli.rendering.geometry import View
+from glot_cli.results import write_npz
+from glot_cli.synth.figures import Figures
+from glot_cli.synth.files import make_folder
 from glot_cli.synth.lens import Lens
 from glot_cli.synth.looking import Onlooker, Sight
 from glot_cli.synth.painter import Painter
 from glot_cli.synth.scenery import Backgrounds, Light, obstacle
-from glot_cli.synth.wardrobe import Outfit, Wardrobe
-from glot_cli.training.motions import load_motions
+from glot_cli.synth.wardrobe import Outfit
+from glot_cli.training.motions import Motions, load_motions
 from glot_cli.training.simulate import Placed, Viewing, place
 from glot_cli.training.windows import Augmentation, sample_windows
 
@@ -33,6 +35,8 @@ SIZE = 416  # pixels of a picture's side
 REACH = 1.6  # sides of a crop that a picture covers, so that the detector decides where the crop lies
 CLIPS_PER_FILE = 20
 TRIES = 4  # clips drawn for one that the detector finds
+VIEWING = Viewing(truncated=0.0)
+AUGMENTATION = Augmentation(swap_arms=0.15, swap_one_arm=0.1, swap_legs=0.1, swap_upper=0.05, wander=0.12, vary=0.6)
 
 
 @dataclass(frozen=True)
@@ -54,17 +58,11 @@ class Scene:
 
 
 class Studio:
-    """Draws clips of dressed bodies; holds the OpenGL context."""
+    """Draws clips of dressed bodies with a painter of two people and pictures of SIZE."""
 
-    def __init__(self, backgrounds: Backgrounds, habits: Habits) -> None:
-        path = weights.locate("open-body")
-        self.body = Body.load(path)
-        parts = read_body_arrays(path)
-        names = [str(name) for name in parts["region_names"]]
-        regions = parts["vertex_region"].astype(int)
-        self.wardrobe = Wardrobe(regions, names, parts["v_template"], self.body.faces)
-        self.normals = NormalMap(self.body.faces, self.body.num_vertices)
-        self.painter = Painter(self.body.faces, self.body.num_vertices, 2, (SIZE, SIZE))
+    def __init__(self, figures: Figures, painter: Painter, backgrounds: Backgrounds, habits: Habits) -> None:
+        self.figures, self.painter = figures, painter
+        self.body = figures.body
         self.backgrounds, self.habits = backgrounds, habits
 
     def scene(self, placed: Placed, clip: int, rng: np.random.Generator) -> Scene:
@@ -85,7 +83,7 @@ class Studio:
             if other != clip and float(own[0, 2] + offset[2]) > 1.5:
                 people.append(surface(other, own + offset))
         box = placed.box[clip].numpy()
-        return Scene(people, [self.wardrobe.dress(rng) for _ in people], box * [1, 1, REACH])
+        return Scene(people, [self.figures.wardrobe.dress(rng) for _ in people], box * [1, 1, REACH])
 
     def film(self, scene: Scene, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Pictures (T, SIZE, SIZE, 3) uint8 RGB of a scene, and the outlines (T, 4) in them of whom it is about."""
@@ -128,9 +126,9 @@ class Studio:
             surfaces, colours = [], []
             for person, outfit in zip(scene.people, scene.outfits, strict=True):
                 skin = person[t] + abs(step) * (person[near] - person[t])
-                normals = self.normals(skin)
-                surfaces.append(skin + normals * outfit.offset[:, None])
-                colours.append(light(self.normals(surfaces[-1]), outfit.colours)[:, :3])
+                outside, normals = self.figures.clothed(skin, outfit)
+                surfaces.append(outside)
+                colours.append(light(normals, outfit.colours)[:, :3])
             drawn = self.painter.draw(np.stack(surfaces).astype(np.float32), np.stack(colours), view)
             if drawn is not None:
                 total += drawn
@@ -185,32 +183,42 @@ def synthesise(
     own number and `seed` alone. Raises GlotError for motions that cannot be used.
     """
     source = load_motions(motions, min_frames=frames)
-    landmarks = LandmarkModel()
-    studio = Studio(backgrounds or Backgrounds(), Habits())
+    figures = Figures()
     onlooker = Onlooker(weights.locate("person-detector"), weights.locate("blazepose-full"), device)
-    viewing = Viewing(truncated=0.0)
-    augmentation = Augmentation(
-        swap_arms=0.15, swap_one_arm=0.1, swap_legs=0.1, swap_upper=0.05, wander=0.12, vary=0.6
-    )
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     paths = [out / f"crops_{seed}_{number:05d}.npz" for number in range(-(-clips // CLIPS_PER_FILE))]
-    for number, path in enumerate(tqdm(paths, unit="file", disable=quiet)):
-        if path.exists():
-            continue
-        generator = torch.Generator().manual_seed(seed * 100_003 + number)
-        rng = np.random.default_rng([seed, number])
-        parts: list[dict[str, np.ndarray]] = []
-        with torch.inference_mode():
-            for _ in range(TRIES):
-                rotmat = sample_windows(source, CLIPS_PER_FILE, frames, augmentation, generator)
-                placed = place(rotmat, studio.body, landmarks, viewing, generator)
-                for clip in range(CLIPS_PER_FILE):
-                    if len(parts) < CLIPS_PER_FILE:
-                        seen = _clip(studio, onlooker, placed, clip, rng, pictures)
-                        if seen is not None:
-                            parts.append({**seen, "clip": np.full(frames, len(parts), np.int64)})
-        _write(path, {name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+    with Painter(figures.body.faces, figures.body.num_vertices, 2, (SIZE, SIZE)) as painter:
+        studio = Studio(figures, painter, backgrounds or Backgrounds(), Habits())
+        for number, path in enumerate(tqdm(paths, unit="file", disable=quiet or None)):
+            if path.exists():
+                continue
+            parts = _clips(studio, onlooker, source, frames, (seed, number), pictures)
+            if not parts:
+                raise GlotError(f"{path}: nobody was found in {TRIES * CLIPS_PER_FILE} clips; give other motions")
+            # Aside, then under its name, so that a file that is there is whole.
+            write_npz(path, {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, compress=False)
     return paths
+
+
+@torch.inference_mode()
+def _clips(
+    studio: Studio, onlooker: Onlooker, source: Motions, frames: int, seeds: tuple[int, int], pictures: bool
+) -> list[dict[str, np.ndarray]]:
+    """The clips of file `seeds[1]` of the set `seeds[0]`; fewer than CLIPS_PER_FILE where people are seldom found."""
+    generator = torch.Generator().manual_seed(seeds[0] * 100_003 + seeds[1])
+    rng = np.random.default_rng(seeds)
+    landmarks = LandmarkModel()
+    parts: list[dict[str, np.ndarray]] = []
+    for _ in range(TRIES):
+        rotmat = sample_windows(source, CLIPS_PER_FILE, frames, AUGMENTATION, generator)
+        placed = place(rotmat, studio.body, landmarks, VIEWING, generator)
+        for clip in range(CLIPS_PER_FILE):
+            seen = _clip(studio, onlooker, placed, clip, rng, pictures)
+            if seen is not None:
+                parts.append({**seen, "clip": np.full(frames, len(parts), np.int64)})
+            if len(parts) == CLIPS_PER_FILE:
+                return parts
+    return parts
 
 
 def _clip(
@@ -224,7 +232,8 @@ def _clip(
         return None
     frames = len(film)
     side = scene.frame[:, 2:]
-    box = np.concatenate([scene.frame[:, :2] + (sight.crops[:, :2] / SIZE - 0.5) * side, sight.crops[:, 2:] / SIZE * side], 1)
+    centre = scene.frame[:, :2] + (sight.crops[:, :2] / SIZE - 0.5) * side
+    box = np.concatenate([centre, sight.crops[:, 2:] / SIZE * side], 1)
     rows = {
         "pose6d": rotmat_to_pose6d(placed.rotmat[clip]).numpy().astype(np.float32),
         "betas": placed.betas[clip].expand(frames, -1).numpy(),
@@ -242,12 +251,3 @@ def _packed(sight: Sight) -> dict[str, np.ndarray]:
         for picture in sight.pictures
     ]
     return {"jpeg": np.concatenate(files), "jpeg_size": np.array([len(file) for file in files], np.int64)}
-
-
-def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Aside, then under its name, so that a file that is there is whole."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    part = path.with_suffix(".part")
-    part.write_bytes(buffer.getvalue())
-    part.replace(path)

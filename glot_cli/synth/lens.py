@@ -27,12 +27,15 @@ class Lens:
         quality = int(rng.uniform(25, 95))
         return Lens(rng.uniform(0.6, 1.3), rng.uniform(0, 1.6), rng.uniform(0, 9), quality, shutter)
 
+    def expose(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The picture (H, W, 3), 0 to 255, as the sensor reads it: uint8."""
+        seen: np.ndarray = picture * np.float32(self.gain)
+        if self.blur > 0.3:
+            seen = np.asarray(cv2.GaussianBlur(seen, (0, 0), self.blur))
+        grain = rng.standard_normal(seen.shape, dtype=np.float32) * np.float32(self.noise)
+        return np.clip(seen + grain, 0, 255).astype(np.uint8)
+
     def __call__(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """The picture (H, W, 3), 0 to 255, as the camera stores it: uint8."""
-        seen = picture * np.float32(self.gain)
-        if self.blur > 0.3:
-            seen = cv2.GaussianBlur(seen, (0, 0), self.blur)
-        grain = rng.standard_normal(seen.shape, dtype=np.float32) * np.float32(self.noise)
-        stored = np.clip(seen + grain, 0, 255).astype(np.uint8)
-        _, packed = cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, self.quality])
+        _, packed = cv2.imencode(".jpg", self.expose(picture, rng), [cv2.IMWRITE_JPEG_QUALITY, self.quality])
         return np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pyrender
 
+from glot_cli.errors import GlotError
 from glot_cli.rendering.context import RENDER_FLAGS, PinholeCamera, RegionRenderer, open_platform, update_vertices
 from glot_cli.rendering.geometry import NEAR, View, covered_region
 
@@ -12,11 +15,17 @@ from glot_cli.rendering.geometry import NEAR, View, covered_region
 class Painter:
     """People with given vertex colours before an empty background. One at a time may hold the OpenGL context.
 
-    faces (F, 3); vertices: how many a body has; people: the most that are drawn at once; size: of the largest picture.
+    faces (F, 3); vertices: how many a body has; people: the most that are drawn at once; size: width and height of the
+    largest picture. Raises GlotError when OpenGL cannot start. As a context manager it frees the context at the end.
     """
 
     def __init__(self, faces: np.ndarray, vertices: int, people: int, size: tuple[int, int]) -> None:
-        self._platform = open_platform(*size)
+        try:
+            self._platform = open_platform(*size)
+        except Exception as error:  # PyOpenGL raises many kinds
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            kind = os.environ.get("PYOPENGL_PLATFORM", "the system's")
+            raise GlotError(f"OpenGL ({kind}) cannot start ({reason}); ask 'glot doctor' about drawing") from error
         self._renderer = RegionRenderer(*size)
         self._scene = pyrender.Scene(bg_color=(0.0, 0.0, 0.0, 0.0))
         self._camera = PinholeCamera()
@@ -58,3 +67,14 @@ class Painter:
         picture = np.zeros((view.size[1], view.size[0], 4), np.uint8)
         picture[region.y0 : region.y1, region.x0 : region.x1] = self._renderer.render(self._scene, RENDER_FLAGS)
         return picture
+
+    def close(self) -> None:
+        """Free the OpenGL context. Draw nothing after it."""
+        self._renderer.delete()
+        self._platform.delete_context()
+
+    def __enter__(self) -> Painter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,82 @@
+"""The truth of a film as a record like that of `glot run`: who was where, in which pose, frame by frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from glot_cli import __version__, weights
+from glot_cli.body.model import Body
+from glot_cli.body.rotations import rotmat_to_axis_angle
+from glot_cli.camera import camera_from_translation, project_pinhole
+from glot_cli.results import Meta, Result
+from glot_cli.synth.acting import Actor
+from glot_cli.synth.figures import BODY
+from glot_cli.synth.staging import Camera
+from glot_cli.synth.wishes import Wishes
+
+CROP_SCALE = 1.25  # side of a record's box over the longer side of the person's, as the open preset cuts it
+
+
+def record(camera: Camera, actors: list[Actor], visible: np.ndarray, body: Body, clip: Path, wishes: Wishes) -> Result:
+    """Everyone in a film. visible (T, P): shares of their outlines to be seen, which become `score`."""
+    frames = len(camera.angles)
+    people = [_rows(camera, actor, body) for actor in actors]
+    for number, rows in enumerate(people, 1):
+        rows |= {
+            "frame": np.arange(frames, dtype=np.int32),
+            "person": np.full(frames, number, np.int32),
+            "time": np.arange(frames) / float(wishes.fps),
+            "score": visible[:, number - 1].astype(np.float32),
+            "interpolated": np.zeros(frames, bool),
+        }
+    meta = Meta(
+        video=clip.name,
+        source=str(clip.resolve()),
+        width=camera.size[0],
+        height=camera.size[1],
+        fps=str(wishes.fps),
+        frame_count=frames,
+        start_frame=0,
+        focal_length=camera.focal,
+        body_model=BODY,
+        body_model_sha256=weights.sha256(weights.locate(BODY)),
+        preset="truth",
+        weights={},
+        program_version=__version__,
+    )
+    return Result({name: np.concatenate([rows[name] for rows in people]) for name in people[0]}, meta)
+
+
+def _rows(camera: Camera, actor: Actor, body: Body) -> dict[str, np.ndarray]:
+    """What the camera's frame and the picture hold of one person."""
+    rotations = camera.rotations
+    centre = torch.from_numpy(camera.centre).float()
+
+    def seen(points: np.ndarray) -> torch.Tensor:
+        """World points (T, N, 3) in the camera's frame."""
+        return torch.from_numpy(np.matmul(points - camera.position, rotations.transpose(0, 2, 1))).float()
+
+    rotmat = actor.rotmat.clone()
+    rotmat[:, 0] = torch.from_numpy(rotations).float() @ rotmat[:, 0]
+    betas = actor.betas.expand(len(rotmat), -1)
+    joints = body(rotmat, betas, vertices=False).joints
+    transl = seen(actor.joints[:, :1])[:, 0] - joints[:, 0]
+    pixels = project_pinhole(seen(actor.vertices), camera.focal, centre)
+    low, high = pixels.amin(1), pixels.amax(1)
+    box = torch.cat([(low + high) / 2, (high - low).amax(-1, keepdim=True) * CROP_SCALE], -1)
+    weak = camera_from_translation(transl, box, joints[:, 0], camera.focal, centre)
+    rows = {
+        "pose": rotmat_to_axis_angle(rotmat),
+        "betas": betas,
+        "betas_frame": betas,
+        "camera": weak,
+        "camera_network": weak,
+        "box": box,
+        "transl": transl,
+        "joints3d": joints - joints[:, :1],
+        "joints2d": project_pinhole(joints + transl[:, None], camera.focal, centre),
+    }
+    return {name: values.numpy() for name, values in rows.items()}

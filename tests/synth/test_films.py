@@ -1,0 +1,148 @@
+"""Films: the truth lies where people are drawn, and every clip depends on its own number. Needs a renderer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_films import SMALL
+
+from glot_cli import load_result
+from glot_cli.body.rotations import axis_angle_to_rotmat
+from glot_cli.errors import GlotError
+from glot_cli.results import Result
+from glot_cli.synth.acting import Takes
+from glot_cli.synth.figures import Figures
+from glot_cli.video import probe, read_frames
+
+TORSO = (0, 3, 6, 9)  # joints that no clothing and no pose brings out of the outline
+
+
+@pytest.fixture(scope="module")
+def filmed(drawing: None, motions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from glot_cli.synth.films import film
+
+    out = tmp_path_factory.mktemp("films")
+    film(motions, out, SMALL, clips=3, seed=2, quiet=True, tell=lambda _: None)
+    return out
+
+
+def same(one: Result, other: Result) -> bool:
+    return all(np.array_equal(one.arrays[name], other.arrays[name]) for name in one.arrays)
+
+
+def test_joints_of_the_truth_lie_on_the_drawn_people(drawing, takes: Takes, figures: Figures) -> None:
+    from glot_cli.synth.films import Film, plan
+    from glot_cli.synth.painter import Painter
+    from glot_cli.synth.truth import record
+
+    wishes = replace(SMALL, people=2, shake=1.0, pan=20.0, obstacle=0.0)
+    scene = plan(takes, wishes, figures.body, seed=3, number=0)
+    with Painter(figures.body.faces, figures.body.num_vertices, 3, wishes.size) as painter:
+        film = Film(scene, figures, painter, True, np.random.default_rng(0))
+        covered = [[film.coverage(index, person) for index in range(wishes.frames)] for person in (0, 1)]
+        shares = np.array([film.frame(index)[1] for index in range(wishes.frames)])
+        picture = film.picture(2.0)
+    truth = record(scene.camera, scene.actors, shares, figures.body, Path("x.mp4"), wishes)
+    assert len(truth) == 2 * wishes.frames and truth.people == [1, 2]
+    for row in range(len(truth)):
+        mask = covered[truth.person[row] - 1][truth.frame[row]]
+        x, y = truth.joints2d[row, TORSO].T.astype(int)
+        assert (mask[y, x] > 0.9).all()
+        ys, xs = np.nonzero(mask > 0.5)
+        middle = np.array([xs.min() + xs.max() + 1, ys.min() + ys.max() + 1]) / 2
+        assert np.abs(truth.box[row, :2] - middle).max() < 4  # clothes stand off a little
+    with torch.inference_mode():
+        posed = figures.body(axis_angle_to_rotmat(torch.from_numpy(truth.pose)), torch.from_numpy(truth.betas))
+    surface = posed.vertices.numpy() + truth.transl[:, None]
+    pixels = surface[..., :2] / surface[..., 2:] * truth.meta.focal_length + np.array(wishes.size) / 2
+    world = np.concatenate([
+        np.matmul(a.vertices - scene.camera.position, scene.camera.rotations.transpose(0, 2, 1)) for a in scene.actors
+    ])  # fmt: skip
+    assert np.abs(pixels - (world[..., :2] / world[..., 2:] * scene.camera.focal + scene.camera.centre)).max() < 0.1
+    # Who is drawn is another colour than the room would be.
+    empty = film._backdrop.frame(scene.camera.angles[2]) * 255
+    changed = np.abs(picture - empty).max(-1) > 12
+    assert changed[(covered[0][2] > 0.9) | (covered[1][2] > 0.9)].mean() > 0.8
+
+
+def test_what_stands_in_front_hides_and_lowers_the_score(drawing, takes: Takes, figures: Figures) -> None:
+    from glot_cli.synth.films import Film, plan
+    from glot_cli.synth.painter import Painter
+
+    wishes = replace(SMALL, people=1, obstacle=1.0)
+    scene = plan(takes, wishes, figures.body, seed=4, number=1)
+    with Painter(figures.body.faces, figures.body.num_vertices, 3, wishes.size) as painter:
+        film = Film(scene, figures, painter, True, np.random.default_rng(4))
+        thing = film._backdrop.thing(scene.camera.angles[3])
+        assert film.room.before is not None and thing is not None
+        own, (_, shares) = film.coverage(3, 0) > 0.5, film.frame(3)
+        clear = Film(replace(scene, shot=replace(scene.shot, obstacle=False)), figures, painter, True,
+                     np.random.default_rng(4))  # fmt: skip
+        assert clear.frame(3)[1] == [1.0]
+    assert shares[0] == pytest.approx((own & (thing[..., 3] <= 0.5)).sum() / own.sum())
+    assert film.room.before.high[2] > max(actor.vertices[..., 2].max() for actor in scene.actors), "nearer than anybody"
+
+
+def test_a_backdrop_turns_with_the_camera(takes: Takes) -> None:
+    """Turned by the homography it shows what rays through the turned camera's pixels meet."""
+    from glot_cli.synth.room import Backdrop, Room
+    from glot_cli.synth.staging import Camera, rotation
+
+    angles = np.array([[-0.2, 0.1, 0.0], [0.15, 0.12, 0.03]])
+    camera = Camera((192, 108), 200.0, 1.5, angles)
+    room = Room(camera, 5.0, np.random.default_rng(0))
+    turned = Backdrop(room, camera).frame(angles[1])
+    x, y = np.meshgrid(np.arange(192) + 0.5, np.arange(108) + 0.5)
+    rays = np.stack([x, y, np.ones_like(x)], -1) @ np.linalg.inv(camera.matrix).T @ rotation(angles[1])
+    direct = room.picture(camera.position, rays)
+    assert turned.shape == direct.shape and np.median(np.abs(turned - direct)) < 0.01
+    assert (np.abs(turned - direct).max(-1) > 0.1).mean() < 0.05  # edges alone, which the backdrop smooths
+    with pytest.raises(GlotError, match="--focal, --pan"):
+        Backdrop(room, Camera((192, 108), 20.0, 1.5, angles))
+
+
+def test_clips_and_truths_are_a_pair_each(filmed: Path) -> None:
+    names = [f"clip_2_{number:03d}" for number in range(3)]
+    assert sorted(p.name for p in filmed.iterdir()) == sorted(f"{n}.{end}" for n in names for end in ("mp4", "npz"))
+    for name in names:
+        truth, video = load_result(filmed / f"{name}.npz"), probe(filmed / f"{name}.mp4")
+        frames = list(read_frames(filmed / f"{name}.mp4"))
+        assert (video.width, video.height, video.fps) == (192, 108, 10) and len(frames) == SMALL.frames == 6
+        assert truth.meta.video == f"{name}.mp4" and truth.meta.frame_rate == 10 and truth.meta.preset == "truth"
+        assert len(truth) == 6 * len(truth.people) and (truth.score <= 1).all() and truth.score.max() > 0.5
+        assert np.std([frame.image for frame in frames]) > 10
+
+
+def test_a_clip_depends_on_its_number_alone_and_finished_ones_stay(filmed: Path, motions: Path, tmp_path: Path) -> None:
+    from glot_cli.synth.films import film
+
+    for number in (0, 2):
+        for end in ("mp4", "npz"):
+            (tmp_path / f"clip_2_{number:03d}.{end}").write_text("made before")
+    (tmp_path / "clip_2_001.mp4").write_text("without its truth a clip is not finished")
+    told: list[str] = []
+    film(motions, tmp_path, SMALL, clips=3, seed=2, quiet=True, tell=told.append)
+    assert (tmp_path / "clip_2_000.npz").read_text() == "made before" == (tmp_path / "clip_2_002.mp4").read_text()
+    assert same(load_result(tmp_path / "clip_2_001.npz"), load_result(filmed / "clip_2_001.npz"))
+    assert (tmp_path / "clip_2_001.mp4").read_bytes() == (filmed / "clip_2_001.mp4").read_bytes()
+    assert ["kept" in line for line in told] == [True, False, True] and all("\n" not in line for line in told)
+
+
+def test_a_stop_leaves_no_half_clip(drawing, motions: Path, tmp_path: Path, monkeypatch) -> None:
+    from glot_cli.synth import films
+
+    drawn = films.Film.frame
+
+    def stopped(self: films.Film, index: int) -> object:
+        if index == 3:
+            raise KeyboardInterrupt
+        return drawn(self, index)
+
+    monkeypatch.setattr(films.Film, "frame", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        films.film(motions, tmp_path, SMALL, quiet=True, tell=lambda _: None)
+    assert list(tmp_path.iterdir()) == []

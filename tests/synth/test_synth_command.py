@@ -1,0 +1,74 @@
+"""`glot synth`: what it makes, and what it says of wrong usage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from glot_cli import load_result
+from glot_cli.cli.main import main
+
+
+def call(capfd, *arguments: object) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error of `glot`."""
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    shown = capfd.readouterr()
+    return int(ended.value.code or 0), shown.out, shown.err
+
+
+def test_the_command_makes_what_eval_takes(drawing, motions: Path, tmp_path: Path, capfd) -> None:
+    clips, results = tmp_path / "clips", tmp_path / "results"
+    size = ["--size", "128x96", "--fps", "30000/1001", "--seconds", 0.2]
+    options = ["--clips", 2, "--seed", 7, "--threads", 1, "--people", 1, "--phone", 1, "--tight"]
+    status, out, _ = call(capfd, "synth", "clips", "--motions", motions, "--out", clips, *size, *options)
+    assert status == 0 and [line.split(":")[0] for line in out.splitlines()] == [
+        str(clips / f"clip_7_00{number}.mp4") for number in (0, 1)
+    ]
+    for number in (0, 1):
+        truth = load_result(clips / f"clip_7_00{number}.npz")
+        assert truth.meta.fps == "30000/1001" and truth.people == [1]
+        (results / f"clip_7_00{number}").mkdir(parents=True)
+        truth.save(results / f"clip_7_00{number}" / "params.npz")
+    status, out, err = call(capfd, "eval", results, "--against", clips)
+    assert status == 0, err
+    assert "clip_7_000.mp4/1" in out and "clip_7_001.mp4/1" in out
+
+
+def test_the_command_makes_what_training_takes(drawing, motions: Path, tmp_path: Path, capfd, monkeypatch) -> None:
+    from glot_cli.synth import crops
+
+    monkeypatch.setattr(crops, "CLIPS_PER_FILE", 1)
+    options = ["--clips", 1, "--frames", 6, "--pictures", "--sheet", "--threads", 1, "--quiet"]
+    status, out, err = call(capfd, "synth", "crops", "--motions", motions, "--out", tmp_path / "crops", *options)
+    assert status == 0, err
+    assert out == f"{tmp_path / 'crops'}: 1 file of crops\n"
+    assert sorted(p.name for p in (tmp_path / "crops").iterdir()) == ["crops_0_00000.npz", "crops_0_00000.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("clips", "--size", "641x480"), "641x480: both must be even"),
+        (("clips", "--size", "large"), "'large' is not a size"),
+        (("clips", "--fps", "often"), "'often' is not a number"),
+        (("clips", "--seconds", "0.01"), "--seconds 0.01 at --fps 30: less than two frames"),
+        (("clips", "--people", "2", "--takes", "walk"), "--takes: 1 takes for 2 people"),
+        (("clips", "--pan", "90"), "-60<=x<=60"),
+        (("crops", "--sheet"), "--sheet: shows the crops that --pictures keeps"),
+    ],
+)
+def test_wrong_usage_is_one_line(motions: Path, tmp_path: Path, capfd, arguments: tuple[str, ...], words: str) -> None:
+    name, *rest = arguments
+    status, _, err = call(capfd, "synth", name, "--motions", motions, "--out", tmp_path / "out", *rest)
+    assert status == 2 and words in err and err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["clips", "crops"])
+def test_files_that_are_not_there_are_named(drawing, tmp_path: Path, capfd, name: str) -> None:
+    status, _, err = call(capfd, "synth", name, "--motions", tmp_path / "none.npz", "--out", tmp_path / "out")
+    assert status == 1 and "none.npz: not a" in err and err.count("\n") == 1
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,122 @@
+"""Crops from end to end: what is in the files fits together. Needs a renderer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from glot_cli.body.landmarks import LandmarkModel
+from glot_cli.body.rotations import pose6d_to_rotmat
+from glot_cli.errors import GlotError
+from glot_cli.features.blazepose import unpack
+from glot_cli.synth.figures import Figures
+from glot_cli.synth.sheets import TILE, contact_sheet
+from glot_cli.training.pairs import Pairs
+
+CLIPS, FRAMES, SEED = 3, 8, 4  # clips of one file
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_files(drawing: None) -> None:
+    from glot_cli.synth import crops
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(crops, "CLIPS_PER_FILE", CLIPS)
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(motions: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    from glot_cli.synth.crops import synthesise
+
+    out = tmp_path_factory.mktemp("crops")
+    return synthesise([motions], out, clips=2 * CLIPS, frames=FRAMES, seed=SEED, pictures=True, quiet=True)
+
+
+@pytest.fixture(scope="module")
+def pairs(made: list[Path], figures: Figures) -> Pairs:
+    return Pairs.load(made, figures.body.subset(range(0, 6000, 300)), LandmarkModel())
+
+
+def arrays(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def test_files_hold_whole_clips_that_training_can_read(made: list[Path], pairs: Pairs) -> None:
+    assert [path.name for path in made] == [f"crops_{SEED}_00000.npz", f"crops_{SEED}_00001.npz"]
+    assert sorted(p.name for p in made[0].parent.iterdir()) == [path.name for path in made], "and nothing is left over"
+    for path in made:
+        file = arrays(path)
+        rows = CLIPS * FRAMES
+        assert file["clip"].tolist() == np.repeat(np.arange(CLIPS), FRAMES).tolist()
+        shapes = {"pose6d": (rows, 24, 6), "betas": (rows, 10), "pelvis": (rows, 3), "box": (rows, 3)}
+        assert all(file[name].shape == shape and file[name].dtype == np.float32 for name, shape in shapes.items())
+        assert file["features"].shape == (rows, 264) and np.isfinite(file["features"]).all()
+    assert len(pairs.clip) == 2 * 2 * CLIPS * FRAMES  # two files, each also in a mirror
+
+
+def test_pose_place_and_crop_fit_what_the_network_sees(pairs: Pairs) -> None:
+    found = unpack(pairs.features).landmarks2d
+    off = (found - pairs.seen.image).norm(dim=-1).median(-1).values  # of a frame, in half crop sides
+    assert float(off.median()) < 0.1
+    reach = pairs.seen.image.abs().amax((1, 2))
+    assert 0.5 < float(reach.median()) < 1.1, "the crop lies around the person"
+
+
+def test_clips_move_and_have_one_shape(made: list[Path]) -> None:
+    file = arrays(made[0])
+    turns = pose6d_to_rotmat(torch.from_numpy(file["pose6d"])).view(CLIPS, FRAMES, 24, 3, 3)
+    assert (turns[:, 1:] - turns[:, :-1]).abs().amax((1, 2, 3, 4)).min() > 1e-4
+    betas = file["betas"].reshape(CLIPS, FRAMES, 10)
+    assert (betas == betas[:, :1]).all() and (file["pelvis"][:, 2] > 1).all()
+
+
+def test_kept_crops_are_whole_pictures_and_fill_a_sheet(made: list[Path]) -> None:
+    file = arrays(made[0])
+    assert len(file["jpeg"]) == file["jpeg_size"].sum() and len(file["jpeg_size"]) == CLIPS * FRAMES
+    first = cv2.imdecode(file["jpeg"][: file["jpeg_size"][0]], cv2.IMREAD_COLOR)
+    assert first.shape == (256, 256, 3) and first.std() > 5
+    sheet = contact_sheet(made[0])
+    try:
+        picture = cv2.imread(str(sheet))
+        assert picture.shape == (TILE, 4 * 3 * TILE, 3)  # one row: three clips and a gap
+        assert (picture[:, : 9 * TILE].std((0, 1)) > 5).all() and not picture[:, 9 * TILE :].any()
+        assert np.abs(picture[:, :TILE].astype(int) - cv2.resize(first, (TILE, TILE), interpolation=3)).mean() < 1
+    finally:
+        sheet.unlink()
+
+
+def test_the_seed_decides_and_what_is_finished_stays(made: list[Path], motions: Path, tmp_path: Path) -> None:
+    from glot_cli.synth.crops import synthesise
+
+    kept = tmp_path / made[0].name
+    kept.write_text("made before")
+    again = synthesise([motions], tmp_path, clips=2 * CLIPS, frames=FRAMES, seed=SEED, pictures=False, quiet=True)
+    assert [path.name for path in again] == [path.name for path in made]
+    assert kept.read_text() == "made before"
+    old, new = arrays(made[1]), arrays(again[1])
+    assert set(old) - set(new) == {"jpeg", "jpeg_size"}
+    assert all(np.array_equal(old[name], new[name]) for name in new), "the second file does not need the first"
+    with pytest.raises(GlotError, match=r"crops_4_00001\.npz: was made without --pictures"):
+        contact_sheet(again[1])
+
+
+def test_a_stop_leaves_nothing_and_nobody_found_is_said(motions: Path, tmp_path: Path, monkeypatch) -> None:
+    from glot_cli.synth import crops
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(crops, "_clip", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        crops.synthesise([motions], tmp_path, clips=1, frames=FRAMES, quiet=True)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(crops, "_clip", lambda *_: None)
+    with pytest.raises(GlotError, match=r"crops_0_00000\.npz: nobody was found in 12 clips"):
+        crops.synthesise([motions], tmp_path, clips=1, frames=FRAMES, quiet=True)
+    assert list(tmp_path.iterdir()) == []
