@@ -82,8 +82,14 @@ def command(
     given = {"motions": motions, "crops": crops, "val_motions": val_motions, "val_crops": val_crops}
     if settings.landmarks is not None:
         data = settings.landmarks
-        added = {name: (*getattr(data, name), *paths) for name, paths in given.items()}
-        settings = replace(settings, landmarks=replace(data, **added))
+        data = replace(
+            data,
+            motions=(*data.motions, *motions),
+            crops=(*data.crops, *crops),
+            val_motions=(*data.val_motions, *val_motions),
+            val_crops=(*data.val_crops, *val_crops),
+        )
+        settings = replace(settings, landmarks=data)
     elif unused := [f"--{name.replace('_', '-')}" for name, paths in given.items() if paths]:
         raise UsageError(f"{config} trains on data sets, which have no {', '.join(unused)}")
     click.echo(start(settings, out, device=device, quiet=quiet))

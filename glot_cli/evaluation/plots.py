@@ -60,7 +60,7 @@ def plot(evaluation: Evaluation, dataset: Dataset, path: Path, images: Path | No
 
 def _picture(dataset: Dataset, row: int, images: Path | None) -> np.ndarray | None:
     """The image of a row, cut down to the person, (h, w, 3) RGB; None where it is not there."""
-    if dataset.image is None:
+    if dataset.image is None or dataset.bbox is None:
         return None
     import cv2
 

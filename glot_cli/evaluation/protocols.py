@@ -32,6 +32,13 @@ CHUNK = 256  # frames whose surfaces are held at once
 TAIL = 7  # frames at a sequence's end whose windows the released evaluation lays in reverse
 
 
+# Human3.6M's actions 2 to 16, in the order of their numbers.
+H36M_ACTIONS = (
+    "Directions", "Discussion", "Eating", "Greeting", "Phoning", "Posing", "Purchases", "Sitting", "SittingDown",
+    "Smoking", "TakingPhoto", "Waiting", "Walking", "WalkingDog", "WalkTogether",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Joints:
     """Which joints are compared. columns: their places among SPIN's 49; root: those whose middle is the origin.
@@ -141,9 +148,10 @@ def evaluate_dataset(
 
 
 def action_of(video: str) -> str:
-    """What is done in a video, by the names of Human3.6M (S9_Walking_1.54138969) and 3DPW (downtown_cafe_00_1)."""
+    """What is done in a video, by the names of Human3.6M (s_09_act_13_subact_01_ca_01) and 3DPW (courtyard_00_1)."""
     name = re.split(r"[/\\]", video)[-1]
-    name = re.sub(r"^S\d+_", "", name)
+    if (numbered := re.search(r"_act_(\d+)_", name)) and int(numbered[1]) - 2 in range(len(H36M_ACTIONS)):
+        return H36M_ACTIONS[int(numbered[1]) - 2]
     return re.sub(r"([_ ]\d+)*(\.\d+)?(_\d+)*$", "", name) or name
 
 
@@ -229,13 +237,12 @@ class _Judge:
             order[-TAIL:] = order[-TAIL:].flip(0)
         rotmat = pose6d_to_rotmat(state.pose6d[order].unflatten(-1, (24, 6)))
         betas = state.shape[order]
-        has_smpl = self.dataset.pose is not None and self.dataset.betas is not None
         joints, surface = [], []
         with torch.inference_mode():
             for part in torch.arange(len(rows)).split(CHUNK):
                 output = self.body(rotmat[part].to(self.device), betas[part].to(self.device))
                 joints.append(self._joints(output).cpu().double().numpy())
-                if has_smpl:
+                if self.dataset.has_smpl:
                     surface.append(self._surface_error(output, rows[part.numpy()]))
         return np.concatenate(joints), np.concatenate(surface) if surface else np.zeros(0)
 
@@ -246,10 +253,12 @@ class _Judge:
         return spin_joints(self.body, output)[:, list(self.joints.columns)]
 
     def _surface_error(self, output: BodyOutput, rows: NDArray[np.int64]) -> Floats:
+        assert self.dataset.pose is not None and self.dataset.betas is not None
         pose = torch.from_numpy(np.array(self.dataset.pose[rows], np.float32)).to(self.device)
         betas = torch.from_numpy(np.array(self.dataset.betas[rows], np.float32)).to(self.device)
         truth = self.body(axis_angle_to_rotmat(pose.unflatten(-1, (24, 3))), betas)
         mine, true = output.vertices, truth.vertices
+        assert mine is not None and true is not None
         if self.rules == "corrected":
             mine, true = mine - output.joints[:, :1], true - truth.joints[:, :1]
         return (mine - true).norm(dim=-1).mean(-1).cpu().double().numpy()

@@ -39,23 +39,21 @@ class Windows:
 
     @staticmethod
     def over(datasets: list[Dataset], frames: int, overlap: float) -> Windows:
-        """Every window whose frames all lie in one video and are all valid, one after another in each video.
+        """Every window whose frames all lie in one video, one after another in each video.
 
         Raises GlotError for a data set that has none.
         """
         step = max(1, round(frames * (1 - overlap)))
         which, starts = [], []
         for number, dataset in enumerate(datasets):
-            broken = np.concatenate([[0], np.cumsum(~np.asarray(dataset.valid))])
             found = [
                 np.arange(first, first + length - frames + 1, step)
                 for first, length in zip(dataset.starts, dataset.lengths, strict=True)
                 if length >= frames
             ]
             rows = np.concatenate(found or [np.zeros(0, np.int64)])
-            rows = rows[broken[rows + frames] == broken[rows]]
             if not len(rows):
-                raise GlotError(f"{dataset.name}: no video of {frames} valid frames in a row; leave the data set out")
+                raise GlotError(f"{dataset.name}: no video of {frames} frames; leave the data set out")
             which.append(np.full(len(rows), number))
             starts.append(rows)
         return Windows(datasets, np.concatenate(which), np.concatenate(starts))
@@ -121,23 +119,29 @@ class DatasetTask:
         return torch.stack(features), Labels(*(torch.stack(values) for values in zip(*labels, strict=True)))
 
     def _read(self, windows: Windows, index: int, with_3d: bool) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Features (T, F) of one window, and its labels in the order of `Labels`."""
+        """Features (T, F) of one window, and its labels in the order of `Labels`.
+
+        Frames that are not valid keep their places, and nothing is believed of what is said about them.
+        """
         frames = self.config.model.frames
         dataset = windows.datasets[windows.dataset[index]]
         rows = slice(int(windows.start[index]), int(windows.start[index]) + frames)
 
         def some(array: NDArray[np.floating] | None, *shape: int) -> Tensor:
-            return torch.zeros(frames, *shape) if array is None else torch.from_numpy(np.array(array[rows], np.float32))
+            if array is None:
+                return torch.zeros(frames, *shape)
+            return torch.from_numpy(np.array(array[rows], np.float32))
 
+        valid = torch.from_numpy(np.array(dataset.valid[rows], np.float32))
         has_smpl = with_3d and dataset.pose is not None and dataset.name not in self.data.without_smpl
         pose = some(dataset.pose if has_smpl else None, 72)
         labels = (
-            some(dataset.joints2d),
+            some(dataset.joints2d) * torch.stack([torch.ones_like(valid), torch.ones_like(valid), valid], -1)[:, None],
             some(dataset.joints3d if with_3d else None, 49, 3),
             axis_angle_to_rotmat(pose.unflatten(-1, (24, 3))),
             some(dataset.betas if has_smpl else None, 10),
-            torch.full((frames,), float(with_3d)),
-            torch.full((frames,), float(has_smpl)),
+            valid * float(with_3d),
+            valid * float(has_smpl),
         )
         return some(dataset.features), labels
 

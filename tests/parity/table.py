@@ -129,7 +129,8 @@ def training(model: GLoT, smpl: Body, noise: np.ndarray, device: str) -> dict[st
         for name in ("theta", "kp_2d", "kp_3d"):
             result[f"train.{branch}.{name}"] = getattr(out, name)
     # The terms as a training run computes them.
-    scored = branch_terms(estimate, labels, SpinJoints(smpl).to(device), LossConfig(released_mean=True), masking.dropped)
+    joints, config = SpinJoints(smpl).to(device), LossConfig(released_mean=True)
+    scored = branch_terms(estimate, labels, joints, config, masking.dropped)
     official = {"keypoints2d": "kp_2d", "keypoints3d": "kp_3d", "motion2d": "accel_2d", "motion3d": "accel_3d"}
     for name, value in scored.items():
         branch, term = name.split(".")
