@@ -29,7 +29,7 @@ def plot(evaluation: Evaluation, dataset: Dataset, path: Path, images: Path | No
     rows = np.concatenate([s.rows for s in evaluation.sequences])
     worst = np.argsort(errors["pa_mpjpe"])[::-1][:WORST]
     pictures = [_picture(dataset, int(rows[i]), images) for i in worst]
-    shown = [(i, p) for i, p in zip(worst, pictures, strict=True) if p is not None]
+    shown = [(n, i, p) for n, (i, p) in enumerate(zip(worst, pictures, strict=True), 1) if p is not None]
     figure = Figure(figsize=(14, 8 if shown else 5), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(2 if shown else 1, max(len(shown), 1))
@@ -42,15 +42,16 @@ def plot(evaluation: Evaluation, dataset: Dataset, path: Path, images: Path | No
     for end, sequence in zip(ends, evaluation.sequences, strict=True):
         curve.axvline(end, color="0.85", linewidth=0.8)
         if len(ends) <= 12:
-            curve.text(end - len(sequence.rows) / 2, 0, sequence.name, ha="center", va="bottom", fontsize=7)
+            middle, across = end - len(sequence.rows) / 2, curve.get_xaxis_transform()
+            curve.text(middle, 0.02, sequence.name[-24:], ha="center", va="bottom", fontsize=7, transform=across)
     for place, i in enumerate(worst, 1):
         curve.annotate(str(place), (i, errors["pa_mpjpe"][i]), fontsize=8, color="C3")
     curve.set(xlabel="frame", ylabel="mm", title=f"{dataset.name}, {evaluation.protocol['rules']} rules")
     curve.legend()
-    for column, (i, picture) in enumerate(shown):
+    for column, (place, i, picture) in enumerate(shown):
         axes = figure.add_subplot(grid[1, column])
         axes.imshow(picture)
-        axes.set_title(f"{errors['pa_mpjpe'][i]:.0f} mm", fontsize=8)
+        axes.set_title(f"{place}: {errors['pa_mpjpe'][i]:.0f} mm", fontsize=8)
         axes.axis("off")
     try:
         figure.savefig(path)

@@ -146,6 +146,7 @@ def test_actions(video, action):
     assert action_of(video) == action
 
 
+@pytest.mark.filterwarnings("error")  # as of text that leaves no room for the curves
 def test_plot_shows_curves_and_the_worst_frames(there, model, tmp_path):
     import cv2
 

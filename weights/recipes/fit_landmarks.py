@@ -1,6 +1,6 @@
 """Measure where BlazePose's landmarks sit on the body, from rendered pairs: prints the table of `body/landmarks.py`.
 
-    python weights/recipes/fit_landmarks.py pairs/*.npz
+    python weights/recipes/fit_landmarks.py crops/*.npz
 
 For each landmark the offset from its joint is solved that lays it best on what BlazePose marked, over all frames in
 which it was seen, the right side mirrored onto the left. Landmarks that stray are weighed down (Geman-McClure).

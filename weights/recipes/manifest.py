@@ -40,7 +40,7 @@ FILES = [
         "glot-open",
         "glot_open.safetensors",
         "GLoT for BlazePose landmarks",
-        "trained by this project, weights/recipes/glot_open.toml",
+        "trained by this project, see weights/README.md",
         "AGPL-3.0-or-later",
     ),
 ]
