@@ -135,9 +135,8 @@ def _summary(outcome: Any) -> str:
     people = "1 person" if outcome.people == 1 else f"{outcome.people} people"
     frames = "1 frame" if outcome.frames == 1 else f"{outcome.frames} frames"
     speed = outcome.frames / outcome.seconds
-    line = f"{outcome.video}: {people}, {frames}, {outcome.seconds:.1f} s, {speed:.1f} frames/s -> {outcome.folder}"
-    if outcome.fault:
-        line += " (not drawn)"
-    # Smoothness is what GLoT is for.
-    moving = ", ".join(f"person {person} {value:.1f}" for person, value in outcome.mean_acceleration.items())
-    return f"{line}\n  mean acceleration of joints: {moving} mm/frame^2" if moving else line
+    # Smoothness is what GLoT is for; the line stays one, for those who read it by program.
+    moving = ", ".join(f"{person}: {value:.1f}" for person, value in outcome.mean_acceleration.items())
+    smooth = f", mean acceleration {moving} mm/frame^2" if moving else ""
+    line = f"{outcome.video}: {people}, {frames}, {outcome.seconds:.1f} s, {speed:.1f} frames/s{smooth}"
+    return f"{line} -> {outcome.folder}{' (not drawn)' if outcome.fault else ''}"
