@@ -29,6 +29,7 @@ from glot_cli.weights.unpickle import (
     FromBuffer,
     NoBytes,
     Object,
+    Program,
     Reconstruct,
     Refused,
     Scalar,
@@ -124,7 +125,7 @@ def read_joblib(path: Path) -> dict[str, NDArray[Any]]:
         if isinstance(value, Lying):
             arrays[name] = value.map(path)
         elif isinstance(value, Array):  # in files that pickle itself wrote
-            arrays[name] = _plain(value)
+            arrays[name] = value.plain()
         elif isinstance(value, list | tuple):
             arrays[name] = _of_list(name, value)
     return arrays
@@ -201,54 +202,25 @@ class _Memory(dict[int, Any]):
         super().__setitem__(number, value)
 
 
-# Python's own unpickler, the one whose steps can be exchanged; joblib's is made of it too.
-_Unpickler: Any = pickle._Unpickler
-
-
-class _Program(_Unpickler):
+class _Program(Program):
     """An unpickler with the names and steps above and no others."""
 
+    allowed = _NAMES
+
     def __init__(self, tape: _Tape) -> None:
-        super().__init__(tape, encoding="latin1")
+        super().__init__(tape)
         self._tape = tape
         self.memo = _Memory()
-        codes = {name: getattr(pickle, name)[0] for name in _STEPS.split()}
-        steps = {code: _Unpickler.dispatch[code] for code in codes.values()}
-        own = {
-            "SETITEM": _Program.load_setitem,
-            "SETITEMS": _Program.load_setitems,
-            "DICT": _Program.load_dict,
-            "BUILD": _Program.load_build,
-        }
-        self.dispatch = _Steps(steps | {codes[name]: step for name, step in own.items()})
+        steps = {code: self.dispatch[code] for code in (getattr(pickle, name)[0] for name in _STEPS.split())}
+        self.dispatch = _Steps(steps | {pickle.BUILD[0]: _Program.load_build})
 
     def find_class(self, module: str, name: str) -> Any:
-        wanted = f"{module}.{name}"
-        if wanted in _OLD:
+        if f"{module}.{name}" in _OLD:
             raise GlotError(
                 "was written by joblib before 0.10, which keeps arrays in further files; "
                 "load it with that version and dump it with a newer one"
             )
-        if wanted not in _NAMES:
-            raise Refused(f"is a pickle that asks for {wanted}")
-        return _NAMES[wanted]
-
-    # A key that is no text may be a tuple of tuples whose hash takes for ever.
-    def load_setitem(self) -> None:
-        self._check_keys(self.stack[-2:-1])
-        super().load_setitem()
-
-    def load_setitems(self) -> None:
-        self._check_keys(self.stack[::2])
-        super().load_setitems()
-
-    def load_dict(self) -> None:
-        self._check_keys(self.stack[::2])
-        super().load_dict()
-
-    def _check_keys(self, keys: list[Any]) -> None:
-        if not all(type(key) is str for key in keys):
-            raise Damaged("is a damaged joblib file (a name that is no text)")
+        return super().find_class(module, name)
 
     def load_build(self) -> None:
         state, target = self.stack.pop(), self.stack[-1]
@@ -272,19 +244,14 @@ def _described(state: Any) -> tuple[tuple[int, ...], np.dtype[Any], bool, int | 
 
 
 def _data_type(dtype: Any) -> np.dtype[Any]:
-    if not isinstance(dtype, DataType) or type(dtype.code) is not str or len(dtype.code) > 20:
+    if not isinstance(dtype, DataType):
         raise Damaged("holds an array without a data type")
     return dtype.plain()
 
 
-def _plain(array: Array) -> NDArray[Any]:
-    _data_type(array.dtype)  # its name must be short before it is asked for
-    return array.plain()
-
-
 def _of_list(name: str, values: list[Any] | tuple[Any, ...]) -> NDArray[Any]:
     """A list of text or of numbers as an array."""
-    items = [_plain(v).item() if isinstance(v, Array) and v.shape == () else v for v in values]
+    items = [v.plain().item() if isinstance(v, Array) and v.shape == () else v for v in values]
     if all(type(v) in (bool, int, float) for v in items):
         numbers = np.array(items)
         if numbers.dtype.kind not in "biuf":

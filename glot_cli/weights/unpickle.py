@@ -11,6 +11,7 @@ import io
 import math
 import pickle
 import pickletools
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from glot_cli.errors import GlotError
 
 MAX_STEPS = 100_000  # a body model takes a few thousand
+LONGEST_TYPE = 20  # letters of the name of a data type
 MAX_DENSE = 1 << 26  # values of a sparse matrix written out
 _PLAIN_KINDS = "biufSU"  # of NumPy's data types: numbers and text; never Python objects
 
@@ -66,8 +68,10 @@ class DataType(_Inert):
         self.order = order
 
     def plain(self) -> np.dtype[Any]:
+        if type(self.code) is not str or len(self.code) > LONGEST_TYPE:
+            raise Damaged("holds an unknown data type")
         try:
-            dtype = np.dtype(str(self.code))
+            dtype = np.dtype(self.code)
         except (TypeError, ValueError, SyntaxError) as error:
             raise Damaged("holds an unknown data type") from error
         if dtype.kind not in _PLAIN_KINDS or not dtype.itemsize:
@@ -276,14 +280,43 @@ _STANDS_FOR: dict[str, type[_Inert]] = {
 ALLOWED = {f"{module}.{name}": _STANDS_FOR[name] for name, modules in _MODULES.items() for module in modules}
 
 
-class _Unpickler(pickle.Unpickler):
-    """Finds only the names above."""
+_Python: Any = pickle._Unpickler  # Python's own, the one whose steps can be exchanged
+
+
+class Program(_Python):
+    """An unpickler that finds only the names in `allowed` and takes nothing but text as the key of a dictionary.
+
+    A key may otherwise be a tuple of tuples that takes for ever to hash.
+    """
+
+    allowed: Mapping[str, type] = ALLOWED
+
+    def __init__(self, file: Any) -> None:
+        super().__init__(file, encoding="latin1")
+        own = {"SETITEM": Program.load_setitem, "SETITEMS": Program.load_setitems, "DICT": Program.load_dict}
+        self.dispatch = _Python.dispatch | {getattr(pickle, name)[0]: step for name, step in own.items()}
+
+    def load_setitem(self) -> None:
+        self._check_keys(self.stack[-2:-1])
+        super().load_setitem()
+
+    def load_setitems(self) -> None:
+        self._check_keys(self.stack[::2])
+        super().load_setitems()
+
+    def load_dict(self) -> None:
+        self._check_keys(self.stack[::2])
+        super().load_dict()
+
+    def _check_keys(self, keys: list[Any]) -> None:
+        if not all(type(key) is str for key in keys):
+            raise Damaged("is a damaged pickle (a name that is no text)")
 
     def find_class(self, module: str, name: str) -> Any:
         wanted = f"{module}.{name}"
-        if wanted not in ALLOWED:
+        if wanted not in self.allowed:
             raise Refused(f"is a pickle that asks for {wanted}")
-        return ALLOWED[wanted]
+        return self.allowed[wanted]
 
     def persistent_load(self, pid: Any) -> Any:
         raise Refused("is a pickle that asks for parts outside itself")
@@ -296,7 +329,7 @@ def unpickle(data: bytes) -> Any:
     """
     _read_through(data)
     try:
-        return _Unpickler(io.BytesIO(data), encoding="latin1").load()
+        return Program(io.BytesIO(data)).load()
     except (Refused, Damaged):
         raise
     # Whatever a broken program does: wrong stack, wrong types, missing marks.
@@ -319,6 +352,8 @@ def _read_through(data: bytes) -> None:
             number = argument if isinstance(argument, int) else 0
             if "PUT" in code.name and number > steps:
                 raise Refused("is a pickle that asks for memory it has no use for")
+            if code.name in ("EMPTY_SET", "ADDITEMS", "FROZENSET"):
+                raise Refused("is a pickle that asks for a set")
             if code.name.startswith("EXT"):
                 raise Refused("is a pickle that asks for a registered extension")
             if code.name == "FRAME" and number > len(data):

@@ -244,3 +244,31 @@ def test_exploits_here_are_real() -> None:
     ran = pickle.loads(pickle.dumps(Exploit(eval, "6 * 7")))
     assert ran == 42
     assert any(code.name == "REDUCE" for code, _, _ in pickletools.genops(pickle.dumps(Exploit(os.system, "true"))))
+
+
+# A tuple of the same tuple twice, and so on: a hundred bytes whose hash or text takes 2^60 steps.
+ENDLESS = b"N" + b"2\x86" * 60
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x80\x02}" + ENDLESS + b"K\x01s.",  # the key of a dictionary, set alone,
+        b"\x80\x02}(" + ENDLESS + b"K\x01u.",  # among several,
+        b"\x80\x02(" + ENDLESS + b"K\x01d.",  # or when it is made
+        b"\x80\x04\x8f(" + ENDLESS + b"\x90.",  # the member of a set
+        b"\x80\x04(" + ENDLESS + b"\x91.",
+    ],
+    ids=["one", "several", "made", "set", "frozen set"],
+)
+def test_what_would_be_hashed_for_ever_is_refused(data):
+    with pytest.raises((Refused, Damaged)):
+        unpickle(data)
+
+
+def test_a_data_type_that_would_be_written_for_ever_is_refused():
+    data = pickle.dumps({"a": np.zeros(2)}, 2)
+    named = pickle.dumps("f8", 2)[2:-3]  # the name of the type, without the pickle's ends and memory
+    assert data.count(named) == 1
+    with pytest.raises((Refused, Damaged)):
+        unpickle(data.replace(named, ENDLESS))["a"].plain()
