@@ -1,8 +1,10 @@
-"""Room on a disk for what is mapped into memory."""
+"""Files that are whole or not there, and room on a disk for what is mapped into memory."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+from pathlib import Path
 from typing import IO
 
 
@@ -15,3 +17,14 @@ def claim(file: IO[bytes], n_bytes: int) -> None:
         os.posix_fallocate(file.fileno(), 0, n_bytes)
     else:
         file.truncate(n_bytes)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file aside and give it its name, so that a file of that name is whole. Raises OSError."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        aside.write_bytes(data)
+        aside.replace(path)
+    finally:
+        with contextlib.suppress(OSError):  # it has its final name, or could not even be made
+            aside.unlink()

@@ -10,7 +10,7 @@ from glot_cli.cli.stopping import loading
 
 @click.command("bench", short_help="Measure the speed of the networks on this machine.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
-@click.option("--threads", type=click.IntRange(1), metavar="THREADS", help="CPU threads.  [default: all cores]")
+@options.threads
 @click.option(
     "--seconds",
     type=click.FloatRange(0, min_open=True),

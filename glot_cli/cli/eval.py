@@ -65,7 +65,7 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option("--plot", metavar="FILE", type=_PATH, help="With --dataset: draw errors over time (.png, .svg, .pdf).")
 @click.option("--images", metavar="FOLDER", type=_PATH, help="Where the data set's images are, for the worst frames.")
-@click.option("--device", default="cpu", show_default=True, help="With --dataset: cpu, cuda, cuda:1 or mps.")
+@click.option("--device", default="auto", show_default=True, help="With --dataset: auto, cpu, cuda, cuda:1 or mps.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @options.debug
 def command(
@@ -133,11 +133,11 @@ def _dataset(
         from glot_cli.datasets.store import Dataset
         from glot_cli.evaluation import plots
         from glot_cli.evaluation.protocols import evaluate_dataset
-        from glot_cli.pipeline.models import load_network
+        from glot_cli.pipeline.models import load_network, pick_device
         from glot_cli.weights.bodies import load_body
 
     dataset = Dataset.open(name)
-    network = load_network(chosen, dataset.feature_dim, device)
+    network = load_network(chosen, dataset.feature_dim, pick_device(device))
     rules = cast("Rules", protocol)
     found: Evaluation = evaluate_dataset(network, dataset, load_body(chosen.body), rules=rules)
     if plot is not None:

@@ -13,5 +13,8 @@ style = click.option(
     show_default=True,
     help="; ".join(f"{name}: {meaning}" for name, meaning in STYLES.items()) + ".",
 )
+threads = click.option(
+    "--threads", type=click.IntRange(1), metavar="THREADS", help="CPU threads.  [default: all cores]"
+)
 quiet = click.option("--quiet", "-q", is_flag=True, help="No progress bars and no remarks; errors and results only.")
 debug = click.option("--debug", is_flag=True, help="Show a traceback when something fails.")

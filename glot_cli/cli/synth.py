@@ -55,9 +55,6 @@ _seed = click.option(
     metavar="NUMBER",
     help="Another one draws other people and places.",
 )
-_threads = click.option(
-    "--threads", type=click.IntRange(1), metavar="THREADS", help="CPU threads.  [default: all cores]"
-)
 
 
 def _share(name: str, default: float, meaning: str) -> Any:
@@ -105,7 +102,7 @@ def command() -> None:
 @click.option("--sheet", is_flag=True, help="Draw a contact sheet (.png) of each file; needs --pictures.")
 @click.option("--device", default="cpu", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 @_seed
-@_threads
+@options.threads
 @options.quiet
 @options.debug
 def crops(
@@ -211,7 +208,7 @@ def crops(
     help="x264 quality, lower is better.  [default: 23; of phones 23 to 33]",
 )
 @_seed
-@_threads
+@options.threads
 @options.quiet
 @options.debug
 def clips(

@@ -46,8 +46,8 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option("--val-motions", metavar="PATH", multiple=True, type=_PATH, help="Motions to validate on.")
 @click.option("--val-crops", metavar="PATH", multiple=True, type=_PATH, help="Crops to validate on.")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 or mps.")
-@click.option("--threads", type=click.IntRange(1), metavar="THREADS", help="CPU threads.  [default: all cores]")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
+@options.threads
 @options.quiet
 @options.debug
 def command(
@@ -73,6 +73,7 @@ def command(
         import torch
 
         from glot_cli.errors import UsageError
+        from glot_cli.pipeline.models import pick_device
         from glot_cli.training.config import find_config, load_config
         from glot_cli.training.start import start
 
@@ -92,5 +93,5 @@ def command(
         settings = replace(settings, landmarks=data)
     elif unused := [f"--{name.replace('_', '-')}" for name, paths in given.items() if paths]:
         raise UsageError(f"{config} trains on data sets, which have no {', '.join(unused)}")
-    click.echo(start(settings, out, device=device, quiet=quiet))
+    click.echo(start(settings, out, device=pick_device(device), quiet=quiet))
     return 0

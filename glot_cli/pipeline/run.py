@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import math
@@ -37,7 +36,7 @@ from glot_cli.pipeline.tracks import Track, clean_tracks
 from glot_cli.presets import choose
 from glot_cli.rendering import probe_backend
 from glot_cli.results import Meta, Result, empty_arrays, load_result
-from glot_cli.scratch import claim
+from glot_cli.scratch import claim, write_whole
 from glot_cli.video import Frame, VideoInfo, probe, read_frames
 
 log = logging.getLogger(__name__)
@@ -503,12 +502,7 @@ def _save_frames(result: Result, folder: Path) -> None:
 
 
 def _write_json(path: Path, report: dict[str, Any]) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        aside.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        aside.replace(path)
+        write_whole(path, (json.dumps(report, indent=2) + "\n").encode())
     except OSError as error:
         raise GlotError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
-    finally:
-        with contextlib.suppress(OSError):  # it has its final name, or could not even be made
-            aside.unlink()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from glot_cli.errors import GlotError
+from glot_cli.scratch import write_whole
 
 TILE = 128  # pixels of a crop's side on the sheet
 CLIPS_A_ROW = 4
@@ -36,13 +35,8 @@ def contact_sheet(crops: Path) -> Path:
     strips += [np.zeros_like(strips[0])] * (-len(strips) % CLIPS_A_ROW)
     rows = [np.concatenate(strips[i : i + CLIPS_A_ROW], 1) for i in range(0, len(strips), CLIPS_A_ROW)]
     path = crops.with_suffix(".png")
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        aside.write_bytes(cv2.imencode(".png", np.concatenate(rows))[1].tobytes())
-        aside.replace(path)
+        write_whole(path, cv2.imencode(".png", np.concatenate(rows))[1].tobytes())
     except OSError as error:
         raise GlotError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
-    finally:
-        with contextlib.suppress(OSError):  # it has its final name, or could not even be made
-            aside.unlink()
     return path

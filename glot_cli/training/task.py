@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
 from glot_cli.models.glot import Estimate, GLoT
@@ -32,14 +31,10 @@ class Task(Protocol):
 
 
 def share(count: int, part: int, parts: int) -> range:
-    """Which of `count` things belong to one of the parts; the first parts take what is left over."""
+    """Which of `count` things belong to one of the parts; the numbers of two parts differ by one at most."""
     return range(count * part // parts, count * (part + 1) // parts)
 
 
 def near_middle(frames: int) -> slice:
     """The three frames of a window that the local branch answers for in training."""
     return slice(frames // 2 - 1, frames // 2 + 2)
-
-
-def to(device: torch.device, *tensors: Tensor) -> tuple[Tensor, ...]:
-    return tuple(x.to(device, non_blocking=True) for x in tensors)

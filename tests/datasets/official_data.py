@@ -5,13 +5,18 @@ People made of noise: what is right about them is names, shapes, types, units, a
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import h5py
 import joblib
 import numpy as np
+import official_files
+import pytest
 
+from glot_cli.cli import main
 from glot_cli.datasets.catalogue import OFFICIAL
 
 Arrays = dict[str, np.ndarray]
@@ -107,3 +112,21 @@ def _person(rng: np.random.Generator, frames: int) -> Arrays:
         "joints2D": np.concatenate([pixels, seen], -1),
         "bbox": np.concatenate([centre, side, side], 1),
     }
+
+
+@contextmanager
+def taken_in(folder: Path, names: Iterable[str], **sizes: int) -> Iterator[Path]:
+    """SMPL, SPIN, GLoT and data sets of these names (see `write`) taken in by the commands, below `folder`; the folder
+    of the official files. The user's own folders lie there until the block ends."""
+    official = folder / "official"
+    official.mkdir()
+    files = official_files.write_all(official)
+    data = [write(official, name, **sizes) for name in names]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GLOT_WEIGHTS", str(folder / "weights"))
+        patch.setenv("GLOT_DATA", str(folder / "data"))
+        for arguments in (["weights", "add", *map(str, files.values())], ["data", "add", *map(str, data)]):
+            with pytest.raises(SystemExit) as ended:
+                main(arguments)
+            assert ended.value.code == 0
+        yield official

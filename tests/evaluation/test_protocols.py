@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import official_data
-import official_files
 import pytest
 import standins
 import torch
@@ -31,17 +30,10 @@ def tell(*arguments: str) -> None:
     assert ended.value.code == 0
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def there(tmp_path_factory):
-    """SMPL, its regressors and small data sets, taken in by the commands."""
-    folder = tmp_path_factory.mktemp("official")
-    files = official_files.write_all(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GLOT_WEIGHTS", str(tmp_path_factory.mktemp("weights")))
-        patch.setenv("GLOT_DATA", str(tmp_path_factory.mktemp("data")))
-        tell("weights", "add", *map(str, files.values()))
-        tell("data", "add", *(str(official_data.write(folder, name, frames=40)) for name in NAMES))
-        yield folder
+    with official_data.taken_in(tmp_path_factory.mktemp("own"), NAMES, frames=40):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +87,7 @@ def by_hand(model: GLoT, arrays: dict[str, np.ndarray], reverse: bool) -> dict[s
     return {name: np.concatenate(values) for name, values in rows.items()}
 
 
-def test_published_rules_equal_the_released_evaluation(there, model):
+def test_published_rules_equal_the_released_evaluation(model):
     arrays = official_data.arrays_of("3dpw-test", frames=40)
     found = evaluate_dataset(FoldedGLoT(model), Dataset.open("3dpw-test"), load_body("smpl-neutral"), rules="published")
     expected = by_hand(model, arrays, reverse=True)
@@ -108,7 +100,7 @@ def test_published_rules_equal_the_released_evaluation(there, model):
     assert "reverse" in found.protocol["windows"]
 
 
-def test_corrected_rules_do_not_reach_across_gaps(there, model):
+def test_corrected_rules_do_not_reach_across_gaps(model):
     """Frames of a stretch without gaps get what they would get alone."""
     dataset = Dataset.open("3dpw-test")
     found = evaluate_dataset(FoldedGLoT(model), dataset, load_body("smpl-neutral"))
@@ -124,7 +116,7 @@ def test_corrected_rules_do_not_reach_across_gaps(there, model):
     assert found.overall.mpvpe != pytest.approx(published.overall.mpvpe)  # pelvis on pelvis here
 
 
-def test_mpii3d_counts_its_own_frames_and_joints(there, model):
+def test_mpii3d_counts_its_own_frames_and_joints(model):
     dataset = Dataset.open("mpii3d-val-scale12")
     assert joints_of(dataset) is MPII3D and len(MPII3D.columns) == 17
     found = evaluate_dataset(FoldedGLoT(model), dataset, load_body("smpl-neutral"), rules="published")
@@ -147,7 +139,7 @@ def test_actions(video, action):
 
 
 @pytest.mark.filterwarnings("error")  # as of text that leaves no room for the curves
-def test_plot_shows_curves_and_the_worst_frames(there, model, tmp_path):
+def test_plot_shows_curves_and_the_worst_frames(model, tmp_path):
     import cv2
 
     dataset = Dataset.open("h36m-test-25fps")
@@ -162,7 +154,7 @@ def test_plot_shows_curves_and_the_worst_frames(there, model, tmp_path):
     assert plain.shape[0] < pictures.shape[0] and plain.std() > 5
 
 
-def test_command_prints_table_and_protocol(there, model, capsys, tmp_path):
+def test_command_prints_table_and_protocol(model, capsys, tmp_path):
     from glot_cli.weights import save_glot
 
     path: Path = tmp_path / "w.safetensors"

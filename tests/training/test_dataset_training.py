@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import official_data
-import official_files
 import pytest
 import standins
 import torch
@@ -29,23 +28,14 @@ NAMES = (
 PAPER = ("paper-table1", "paper-table1-h36m-mpii3d", "paper-table2")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def there(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("official")
-    files = official_files.write_all(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GLOT_WEIGHTS", str(tmp_path_factory.mktemp("weights")))
-        patch.setenv("GLOT_DATA", str(tmp_path_factory.mktemp("data")))
-        data = [official_data.write(folder, name, frames=36, feature_dim=2048) for name in NAMES]
-        for arguments in (["weights", "add", *map(str, files.values())], ["data", "add", *map(str, data)]):
-            with pytest.raises(SystemExit) as ended:
-                main(arguments)
-            assert ended.value.code == 0
-        yield folder
+    with official_data.taken_in(tmp_path_factory.mktemp("own"), NAMES, frames=36, feature_dim=2048):
+        yield
 
 
 @pytest.mark.parametrize("name", PAPER)
-def test_paper_configurations_train_on_the_official_formats(there, tmp_path, name):
+def test_paper_configurations_train_on_the_official_formats(tmp_path, name):
     """Two updates of the whole published network by the command, then two more after a stop."""
     short = ["--set", "iterations=2", "--set", "batch_size=6", "--set", "validate_from=2", "--set", "warmup=1"]
     for epochs in (1, 2):
@@ -60,7 +50,7 @@ def test_paper_configurations_train_on_the_official_formats(there, tmp_path, nam
     assert list((tmp_path / "tensorboard").iterdir())
 
 
-def test_training_starts_from_spins_regressor(there):
+def test_training_starts_from_spins_regressor():
     config = load_config(find_config("paper-table1"), ("batch_size=4",))
     task = make_task(config, CPU)
     model = first_model(config, task)
@@ -73,7 +63,7 @@ def test_training_starts_from_spins_regressor(there):
         first_model(replace(config, model=replace(config.model, regressor_dim=512)), task)
 
 
-def test_labels_are_those_of_the_files(there):
+def test_labels_are_those_of_the_files():
     """Every drawn window is found again in the official arrays, its labels equal to them."""
     config = load_config(find_config("paper-table1"), ("batch_size=20",))
     task = DatasetTask(config, config.datasets, CPU)
@@ -110,7 +100,7 @@ def test_labels_are_those_of_the_files(there):
             assert torch.allclose(labels.rotmat[sample], rotmat, atol=1e-5)
 
 
-def test_parts_of_a_batch_are_the_batch(there):
+def test_parts_of_a_batch_are_the_batch():
     config = load_config(find_config("paper-table1"), ("batch_size=10",))
     task = DatasetTask(config, config.datasets, CPU)
     whole = task.draw(3, 0, 1)[0]
@@ -128,7 +118,7 @@ def test_decks_deal_every_window_once_a_round():
     assert np.array_equal(deck.draw(4, 5), dealt[4:9])
 
 
-def test_windows_stay_in_one_video(there):
+def test_windows_stay_in_one_video():
     dataset = Dataset.open("3dpw-train")
     windows = Windows.over([dataset], 8, 0.5)
     for start in windows.start:
@@ -139,7 +129,7 @@ def test_windows_stay_in_one_video(there):
         Windows.over([dataset], 300, 0.0)
 
 
-def test_reduced_body_gives_spins_joints(there):
+def test_reduced_body_gives_spins_joints():
     body = load_body("smpl-neutral")
     rotmat = axis_angle_to_rotmat(0.4 * torch.randn(5, 24, 3, generator=torch.Generator().manual_seed(0)))
     betas = torch.randn(5, 10, generator=torch.Generator().manual_seed(1))
