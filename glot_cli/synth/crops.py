@@ -31,9 +31,10 @@ from glot_cli.training.motions import Motions, load_motions
 from glot_cli.training.simulate import Placed, Viewing, place
 from glot_cli.training.windows import Augmentation, sample_windows
 
-SIZE = 416  # pixels of a picture's side
-REACH = 1.6  # sides of a crop that a picture covers, so that the detector decides where the crop lies
+SIZE = 384  # pixels of a picture's side
+REACH = 1.3  # crops laid so much wider than they should be still lie within the picture
 CLIPS_PER_FILE = 20
+EXPOSURES = 5  # moments that make up a blurred picture
 TRIES = 4  # clips drawn for one that the detector finds
 VIEWING = Viewing(truncated=0.0)
 AUGMENTATION = Augmentation(swap_arms=0.15, swap_one_arm=0.1, swap_legs=0.1, swap_upper=0.05, wander=0.12, vary=0.6)
@@ -50,11 +51,15 @@ class Habits:
 
 @dataclass(frozen=True)
 class Scene:
-    """One clip before the camera. people: per person (T, V, 3) metres in the camera's frame, the first is looked at."""
+    """One clip before the camera. people: per person (T, V, 3) metres in the camera's frame, the first is looked at.
+
+    frame (3,): centre x, y and side of the pictures, in focal lengths, the same through the clip: what moves in a
+    picture moves as in a video, and boxes can be smoothed there.
+    """
 
     people: list[np.ndarray]
     outfits: list[Outfit]
-    frame: np.ndarray  # (T, 3) centre x, y and side of each picture, in focal lengths
+    frame: np.ndarray
 
 
 class Studio:
@@ -82,22 +87,28 @@ class Studio:
             offset = torch.tensor([beside, 0.0, rng.uniform(-0.8, 1.5)], dtype=torch.float32)
             if other != clip and float(own[0, 2] + offset[2]) > 1.5:
                 people.append(surface(other, own + offset))
-        box = placed.box[clip].numpy()
-        return Scene(people, [self.figures.wardrobe.dress(rng) for _ in people], box * [1, 1, REACH])
+        return Scene(people, [self.figures.wardrobe.dress(rng) for _ in people], _frame(people[0]))
 
     def film(self, scene: Scene, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Pictures (T, SIZE, SIZE, 3) uint8 RGB of a scene, and the outlines (T, 4) in them of whom it is about."""
-        count = len(scene.frame)
+        """Pictures (T, SIZE, SIZE, 3) uint8 RGB of a scene, and the outlines (T, 4) in them of whom it is about.
+
+        An outline is x1, y1, x2, y2 in pixels, of what lies within the borders of the video.
+        """
+        count = len(scene.people[0])
         lens, light = Lens.draw(rng), Light(rng)
-        outlines = _outlines(scene)
+        outlines = (_outlines(scene.people[0]) - np.tile(scene.frame[:2], 2)) / scene.frame[2] * SIZE + SIZE / 2
         centre = (outlines[:, :2] + outlines[:, 2:]).mean(0) / 2
         extent = (outlines[:, 2:] - outlines[:, :2]).mean(0)
         wide = self.backgrounds.draw(2 * SIZE, rng)
-        at = SIZE / 2 + _drift(scene.frame, rng)  # of the picture's corner in the background
+        at = SIZE / 2 + _drift(count, rng)  # of the picture's corner in the background
         thing = None
         if rng.random() < self.habits.obstacle:
             thing = obstacle(SIZE, centre, extent, rng), self.backgrounds.draw(SIZE, rng)
-        border = _border(centre, extent, rng) if rng.random() < self.habits.truncated else None
+        left, top, right, bottom = (0, 0, SIZE, SIZE)
+        if rng.random() < self.habits.truncated:
+            left, top, right, bottom = _borders(centre, extent, rng)
+        beyond = np.ones((SIZE, SIZE), bool)
+        beyond[top:bottom, left:right] = False
         pictures = []
         for t in range(count):
             x, y = np.clip(at[t], 0, SIZE - 1)
@@ -108,21 +119,19 @@ class Studio:
                 mask, cloth = thing
                 picture += mask[..., None] * (cloth - picture)
             picture = lens(picture, rng)
-            if border is not None:
-                picture[border] = 0
+            picture[beyond] = 0
             pictures.append(picture)
-        return np.stack(pictures), outlines
+        return np.stack(pictures), np.clip(outlines, [left, top] * 2, [right, bottom] * 2)
 
     def _people(self, scene: Scene, t: int, shutter: float, light: Light) -> np.ndarray:
         """Everyone in frame t, (SIZE, SIZE, 4) float32, 0 to 255, colour times coverage, averaged while it is open."""
-        steps = (0.0,) if shutter == 0 else (-shutter / 2, 0.0, shutter / 2)
-        side = scene.frame[t, 2]
-        focal = SIZE / side
-        x, y = SIZE / 2 - scene.frame[t, :2] * focal
+        steps = (0.0,) if shutter == 0 else np.linspace(-shutter / 2, shutter / 2, EXPOSURES)
+        focal = SIZE / scene.frame[2]
+        x, y = SIZE / 2 - scene.frame[:2] * focal
         view = View(np.eye(4), focal, (float(x), float(y)), (SIZE, SIZE))
         total = np.zeros((SIZE, SIZE, 4), np.float32)
         for step in steps:
-            near = np.clip(t + (1 if step > 0 else -1), 0, len(scene.frame) - 1)
+            near = np.clip(t + (1 if step > 0 else -1), 0, len(scene.people[0]) - 1)
             surfaces, colours = [], []
             for person, outfit in zip(scene.people, scene.outfits, strict=True):
                 skin = person[t] + abs(step) * (person[near] - person[t])
@@ -135,34 +144,39 @@ class Studio:
         return total / len(steps)
 
 
-def _outlines(scene: Scene) -> np.ndarray:
-    """(T, 4) x1, y1, x2, y2 in pixels of the first person."""
-    points = scene.people[0]
-    at = points[..., :2] / np.maximum(points[..., 2:], 0.1) - scene.frame[:, None, :2]
-    pixels = (at / scene.frame[:, None, 2:] + 0.5) * SIZE
-    return np.concatenate([pixels.min(1), pixels.max(1)], 1)
+def _outlines(surface: np.ndarray) -> np.ndarray:
+    """(T, 4) x1, y1, x2, y2 in focal lengths of a surface (T, V, 3)."""
+    at = surface[..., :2] / np.maximum(surface[..., 2:], 0.1)
+    return np.concatenate([at.min(1), at.max(1)], 1)
 
 
-def _drift(frame: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """How far the background has moved (T, 2), pixels: as the picture follows the person, and as the camera goes."""
-    follows = (frame[:, :2] - frame[:1, :2]) / frame[:, 2:] * SIZE
-    pan = rng.normal(size=2) * rng.choice([0.0, 0.5, 3.0]) * np.arange(len(frame))[:, None]
-    shake = np.cumsum(rng.normal(size=(len(frame), 2)), 0) * rng.choice([0.0, 0.0, 0.6])
-    return np.asarray(follows + pan + shake)
+def _frame(surface: np.ndarray) -> np.ndarray:
+    """Centre and side (3,), focal lengths, of the square in which all crops of a surface (T, V, 3) lie."""
+    outlines = _outlines(surface)
+    middles = (outlines[:, :2] + outlines[:, 2:]) / 2
+    sides = (outlines[:, 2:] - outlines[:, :2]).max(1, keepdims=True) * Viewing().crop_scale * REACH
+    low, high = (middles - sides / 2).min(0), (middles + sides / 2).max(0)
+    return np.append((low + high) / 2, (high - low).max())
 
 
-def _border(centre: np.ndarray, extent: np.ndarray, rng: np.random.Generator) -> tuple[slice, ...]:
-    """The part of a picture that lies beyond the video's own border: below, beside or above what is kept."""
+def _drift(count: int, rng: np.random.Generator) -> np.ndarray:
+    """How far the background has moved (count, 2), pixels: as a camera follows somebody, and as it shakes."""
+    pan = rng.normal(size=2) * rng.choice([0.0, 0.5, 3.0]) * np.arange(count)[:, None]
+    shake = np.cumsum(rng.normal(size=(count, 2)), 0) * rng.choice([0.0, 0.0, 0.6])
+    return np.asarray(pan + shake)
+
+
+def _borders(centre: np.ndarray, extent: np.ndarray, rng: np.random.Generator) -> tuple[int, int, int, int]:
+    """Where the video ends, left, top, right, bottom: below the person's waist, at one side, or above."""
     kept = rng.uniform(0.4, 0.95)
     side = rng.choice(["below", "left", "right", "above"], p=[0.6, 0.15, 0.15, 0.1])
     axis = 1 if side in ("below", "above") else 0
+    low, high = [0, 0], [SIZE, SIZE]
     if side in ("above", "left"):
-        line = centre[axis] + extent[axis] * (0.5 - max(kept, 0.7))
-        part = slice(None, max(0, int(line)))
+        low[axis] = max(0, int(centre[axis] + extent[axis] * (0.5 - max(kept, 0.7))))
     else:
-        line = centre[axis] + extent[axis] * (kept - 0.5)
-        part = slice(max(0, int(line)), None)
-    return (part,) if axis == 1 else (slice(None), part)
+        high[axis] = min(SIZE, int(centre[axis] + extent[axis] * (kept - 0.5)))
+    return low[0], low[1], high[0], high[1]
 
 
 def synthesise(
@@ -231,9 +245,7 @@ def _clip(
     if sight is None:
         return None
     frames = len(film)
-    side = scene.frame[:, 2:]
-    centre = scene.frame[:, :2] + (sight.crops[:, :2] / SIZE - 0.5) * side
-    box = np.concatenate([centre, sight.crops[:, 2:] / SIZE * side], 1)
+    box = (sight.crops - [SIZE / 2, SIZE / 2, 0]) / SIZE * scene.frame[2] + np.append(scene.frame[:2], 0)
     rows = {
         "pose6d": rotmat_to_pose6d(placed.rotmat[clip]).numpy().astype(np.float32),
         "betas": placed.betas[clip].expand(frames, -1).numpy(),

@@ -37,5 +37,7 @@ class Lens:
 
     def __call__(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """The picture (H, W, 3), 0 to 255, as the camera stores it: uint8."""
-        _, packed = cv2.imencode(".jpg", self.expose(picture, rng), [cv2.IMWRITE_JPEG_QUALITY, self.quality])
-        return np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR))
+        # OpenCV takes blue for the first colour; JPEG keeps the colours less exactly than the brightness.
+        seen = self.expose(picture, rng)[..., ::-1]
+        _, packed = cv2.imencode(".jpg", seen, [cv2.IMWRITE_JPEG_QUALITY, self.quality])
+        return np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR))[..., ::-1]

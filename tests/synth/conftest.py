@@ -18,8 +18,9 @@ FRAMES = 90  # of a take
 STANDING = 0.95  # metres, the pelvis above the floor
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
+    """Sums come out the same however the tests are ordered."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
 

@@ -32,6 +32,17 @@ def test_exposure_blur_noise_and_compression_do_what_they_say() -> None:
     assert losses[0] < 0.5 * losses[1]
 
 
+def test_compression_knows_red_from_blue() -> None:
+    rng = np.random.default_rng(2)
+    pattern = rng.uniform(0, 255, (64, 64)).astype(np.float32)
+    loss = []
+    for channel in (0, 2):
+        picture = np.full((64, 64, 3), 100.0, np.float32)
+        picture[..., channel] = pattern
+        loss.append(np.abs(replace(CLEAR, quality=75)(picture, rng)[..., channel] - pattern).mean())
+    assert loss[0] < 0.9 * loss[1], "red counts more for the brightness, which JPEG keeps finer than the colour"
+
+
 def test_drawn_lenses_stay_in_range_and_follow_the_seed() -> None:
     lenses = [Lens.draw(np.random.default_rng(seed)) for seed in range(200)]
     assert lenses[7] == Lens.draw(np.random.default_rng(7)) != lenses[8]

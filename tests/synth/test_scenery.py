@@ -47,6 +47,7 @@ def test_obstacles_cover_a_part_of_the_picture_near_the_person() -> None:
         mask = obstacle(128, centre, extent, np.random.default_rng(seed))
         assert mask.shape == (128, 128) and mask.dtype == np.float32
         assert mask.min() >= 0 and mask.max() <= 1
+        assert ((mask > 0) & (mask < 1)).any(), "edges are soft"
         shares.append(mask.mean())
         rows, columns = np.nonzero(mask)
         assert np.abs(rows - centre[1]).min() < extent[1] and np.abs(columns - centre[0]).min() < extent[1]

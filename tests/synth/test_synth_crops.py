@@ -68,6 +68,22 @@ def test_pose_place_and_crop_fit_what_the_network_sees(pairs: Pairs) -> None:
     assert 0.5 < float(reach.median()) < 1.1, "the crop lies around the person"
 
 
+def test_a_picture_reaches_around_all_places_of_a_moving_person(drawing: None) -> None:
+    from glot_cli.synth.crops import REACH, VIEWING, _frame
+
+    rng = np.random.default_rng(3)
+    surface = rng.normal(size=(12, 50, 3)) * [0.3, 0.9, 0.2] + np.linspace([-1, 0, 4], [1, 0.2, 5], 12)[:, None]
+    centre_x, centre_y, side = _frame(surface)
+    touched = 0
+    for points in surface:
+        at = points[:, :2] / points[:, 2:]
+        middle, longer = (at.min(0) + at.max(0)) / 2, np.ptp(at, axis=0).max()
+        gap = side / 2 - np.abs(middle - [centre_x, centre_y]) - longer * VIEWING.crop_scale * REACH / 2
+        assert gap.min() > -1e-9
+        touched += gap.min() < 1e-9
+    assert touched == 2, "no larger than it must be: the first and the last place touch the sides"
+
+
 def test_clips_move_and_have_one_shape(made: list[Path]) -> None:
     file = arrays(made[0])
     turns = pose6d_to_rotmat(torch.from_numpy(file["pose6d"])).view(CLIPS, FRAMES, 24, 3, 3)
