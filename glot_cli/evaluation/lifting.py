@@ -1,4 +1,4 @@
-"""How well GLoT lifts landmarks whose truth is known: simulated ones, and those of rendered pairs."""
+"""How well GLoT lifts landmarks whose truth is known: simulated ones, and those of crops of drawn people."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from glot_cli.models.fold import FoldedGLoT
 from glot_cli.pipeline.lift import estimate_twice
 from glot_cli.pipeline.placing import place
 from glot_cli.training import simulate
+from glot_cli.training.crops import Crops
 from glot_cli.training.motions import FPS, Motions
-from glot_cli.training.pairs import Pairs
 from glot_cli.training.simulate import CENTRE, Noise, Placed, Viewing, corrupt, measure
 
 HIPS = (2, 3)  # of the 14 common joints
@@ -88,15 +88,15 @@ def evaluate_simulated(
 
 
 @torch.inference_mode()
-def evaluate_rendered(network: FoldedGLoT, pairs: Pairs, body: Body) -> Errors:
-    """The same for rendered pairs, clip by clip: the errors are the real landmark network's."""
+def evaluate_crops(network: FoldedGLoT, crops: Crops, body: Body) -> Errors:
+    """The same for crops of drawn people, clip by clip: the errors are the real landmark network's."""
     rows = []
-    for clip in pairs.clip.unique():
-        index = (pairs.clip == clip).nonzero()[:, 0]
+    for clip in crops.clip.unique():
+        index = (crops.clip == clip).nonzero()[:, 0]
         placed = Placed(
-            pairs.rotmat[None, index], pairs.betas[index[:1]], pairs.pelvis[None, index], pairs.box[None, index]
+            crops.rotmat[None, index], crops.betas[index[:1]], crops.pelvis[None, index], crops.box[None, index]
         )
-        rows.append(_errors(network, pairs.features[index], placed, body, pairs.landmarks))
+        rows.append(_errors(network, crops.features[index], placed, body, crops.landmarks))
     return summary(rows)
 
 

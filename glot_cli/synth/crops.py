@@ -1,6 +1,6 @@
 """Crops of made-up people: truth, and what the real detector and landmark network make of the pictures.
 
-Files of them (see `training.pairs`) feed `glot train`. Importing this imports OpenGL.
+Files of them (see `training.crops`) feed `glot train`. Importing this imports OpenGL.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from glot_cli.body.model import Body
 from glot_cli.features.blazepose import Landmarks, join, unpack
 from glot_cli.features.skeleton import network_input
 from glot_cli.training.config import LandmarkData
+from glot_cli.training.crops import Crops
 from glot_cli.training.motions import Motions
-from glot_cli.training.pairs import Pairs
 from glot_cli.training.simulate import Seen, Truth, corrupt, observe
 from glot_cli.training.windows import sample_windows
 
@@ -26,21 +26,21 @@ class Batches:
         motions: Motions,
         body: Body,
         landmarks: LandmarkModel,
-        pairs: Pairs | None,
+        crops: Crops | None,
     ) -> None:
         self.data = data
         self.frames = frames
         self.motions = motions
         self.body = body
         self.landmarks = landmarks
-        self.pairs = pairs
-        self.residuals = ResidualBank(pairs, frames) if pairs and data.residual_share > 0 else None
+        self.crops = crops
+        self.residuals = ResidualBank(crops, frames) if crops and data.residual_share > 0 else None
 
     @torch.no_grad()
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Truth]:
         """The network's input (count, T, SKELETON_DIM) and the truth; all of their randomness comes of `generator`."""
         data, frames = self.data, self.frames
-        rendered = round(data.rendered_share * count) if self.pairs else 0
+        rendered = round(data.rendered_share * count) if self.crops else 0
         rotmat = sample_windows(self.motions, count - rendered, frames, data.augmentation, generator)
         seen, truth = observe(rotmat, self.body, self.landmarks, data.viewing, generator)
         features = corrupt(seen, data.noise, generator)
@@ -48,8 +48,8 @@ class Batches:
             real = self.residuals.corrupt(seen, generator)
             pick = torch.rand(len(features), generator=generator) < data.residual_share
             features = torch.where(pick[:, None, None], real, features)
-        if rendered and self.pairs:
-            more, more_truth = self.pairs.draw(rendered, frames, self.body, generator)
+        if rendered and self.crops:
+            more, more_truth = self.crops.draw(rendered, frames, self.body, generator)
             features = torch.cat([features, more])
             truth = Truth(*(torch.cat(both) for both in zip(truth, more_truth, strict=True)))
         return network_input(features), truth
@@ -58,12 +58,12 @@ class Batches:
 class ResidualBank:
     """What the landmark network got wrong on rendered windows, to be repeated on simulated windows that look alike."""
 
-    def __init__(self, pairs: Pairs, frames: int = 16, stride: int = 4, neighbours: int = 12) -> None:
+    def __init__(self, crops: Crops, frames: int = 16, stride: int = 4, neighbours: int = 12) -> None:
         self.neighbours = neighbours
-        self.windows = pairs.window_starts(frames, stride)[:, None] + torch.arange(frames)  # (W, T)
-        self.features = pairs.features
-        self.seen = pairs.seen
-        self.keys = self._key(pairs.seen.world[self.windows[:, frames // 2]])
+        self.windows = crops.window_starts(frames, stride)[:, None] + torch.arange(frames)  # (W, T)
+        self.features = crops.features
+        self.seen = crops.seen
+        self.keys = self._key(crops.seen.world[self.windows[:, frames // 2]])
 
     @staticmethod
     def _key(world: Tensor) -> Tensor:

@@ -17,17 +17,17 @@ from glot_cli.body.model import Body
 from glot_cli.body.rotations import pose6d_to_rotmat, rotmat_to_pose6d
 from glot_cli.camera import project_weak
 from glot_cli.errors import GlotError
-from glot_cli.evaluation.lifting import evaluate_rendered, evaluate_simulated
+from glot_cli.evaluation.lifting import evaluate_crops, evaluate_simulated
 from glot_cli.features.skeleton import SKELETON_DIM
 from glot_cli.models.fold import FoldedGLoT
 from glot_cli.models.glot import Estimate, GLoT
 from glot_cli.models.regressors import State
 from glot_cli.training import chance
 from glot_cli.training.config import LandmarkData, TrainConfig
+from glot_cli.training.crops import Crops
 from glot_cli.training.landmark_batches import Batches
 from glot_cli.training.losses import Prediction, loss_terms
 from glot_cli.training.motions import load_motions
-from glot_cli.training.pairs import Pairs
 from glot_cli.training.simulate import Truth
 from glot_cli.training.task import near_middle, share
 
@@ -45,14 +45,14 @@ class LandmarkTask:
         points = np.random.default_rng(config.seed).choice(self.whole_body.num_vertices, data.vertices, replace=False)
         body = self.whole_body.subset(np.sort(points))
         landmarks = LandmarkModel()
-        crops = files_of(data.crops)
-        pairs = Pairs.load(crops, body, landmarks) if crops else None
+        files = files_of(data.crops)
+        crops = Crops.load(files, body, landmarks) if files else None
         motions = load_motions(data.motions, config.model.frames + 1)
-        self.batches = Batches(data, config.model.frames, motions, body, landmarks, pairs)
+        self.batches = Batches(data, config.model.frames, motions, body, landmarks, crops)
         self.body = self.whole_body.subset(np.sort(points)).to(device)
         self.val_motions = load_motions(data.val_motions) if data.val_motions else None
-        val_crops = files_of(data.val_crops)
-        self.val_pairs = Pairs.load(val_crops, body, landmarks, mirrored=False) if val_crops else None
+        files = files_of(data.val_crops)
+        self.val_crops = Crops.load(files, body, landmarks, mirrored=False) if files else None
 
     def draw(self, update: int, part: int, parts: int) -> tuple[Tensor, Truth]:
         count = len(share(self.config.batch_size, part, parts))
@@ -84,8 +84,8 @@ class LandmarkTask:
         """Of the whole lifting after the landmarks, on crops of drawn people first, where there are any."""
         network = FoldedGLoT(model.cpu())
         rows: dict[str, float] = {}
-        if self.val_pairs is not None:
-            found = asdict(evaluate_rendered(network, self.val_pairs, self.whole_body))
+        if self.val_crops is not None:
+            found = asdict(evaluate_crops(network, self.val_crops, self.whole_body))
             rows |= {f"crops.{name}": value for name, value in sorted(found.items(), key=_by_importance)}
         if self.val_motions is not None:
             found = asdict(evaluate_simulated(network, self.val_motions, self.whole_body, views=1))

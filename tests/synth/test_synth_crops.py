@@ -15,7 +15,7 @@ from glot_cli.errors import GlotError
 from glot_cli.features.blazepose import unpack
 from glot_cli.synth.figures import Figures
 from glot_cli.synth.sheets import TILE, contact_sheet
-from glot_cli.training.pairs import Pairs
+from glot_cli.training.crops import Crops
 
 CLIPS, FRAMES, SEED = 3, 8, 4  # clips of one file
 
@@ -38,8 +38,8 @@ def made(motions: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def pairs(made: list[Path], figures: Figures) -> Pairs:
-    return Pairs.load(made, figures.body.subset(range(0, 6000, 300)), LandmarkModel())
+def crops(made: list[Path], figures: Figures) -> Crops:
+    return Crops.load(made, figures.body.subset(range(0, 6000, 300)), LandmarkModel())
 
 
 def arrays(path: Path) -> dict[str, np.ndarray]:
@@ -47,7 +47,7 @@ def arrays(path: Path) -> dict[str, np.ndarray]:
         return {name: file[name] for name in file.files}
 
 
-def test_files_hold_whole_clips_that_training_can_read(made: list[Path], pairs: Pairs) -> None:
+def test_files_hold_whole_clips_that_training_can_read(made: list[Path], crops: Crops) -> None:
     assert [path.name for path in made] == [f"crops_{SEED}_00000.npz", f"crops_{SEED}_00001.npz"]
     assert sorted(p.name for p in made[0].parent.iterdir()) == [path.name for path in made], "and nothing is left over"
     for path in made:
@@ -57,14 +57,14 @@ def test_files_hold_whole_clips_that_training_can_read(made: list[Path], pairs: 
         shapes = {"pose6d": (rows, 24, 6), "betas": (rows, 10), "pelvis": (rows, 3), "box": (rows, 3)}
         assert all(file[name].shape == shape and file[name].dtype == np.float32 for name, shape in shapes.items())
         assert file["features"].shape == (rows, 264) and np.isfinite(file["features"]).all()
-    assert len(pairs.clip) == 2 * 2 * CLIPS * FRAMES  # two files, each also in a mirror
+    assert len(crops.clip) == 2 * 2 * CLIPS * FRAMES  # two files, each also in a mirror
 
 
-def test_pose_place_and_crop_fit_what_the_network_sees(pairs: Pairs) -> None:
-    found = unpack(pairs.features).landmarks2d
-    off = (found - pairs.seen.image).norm(dim=-1).median(-1).values  # of a frame, in half crop sides
+def test_pose_place_and_crop_fit_what_the_network_sees(crops: Crops) -> None:
+    found = unpack(crops.features).landmarks2d
+    off = (found - crops.seen.image).norm(dim=-1).median(-1).values  # of a frame, in half crop sides
     assert float(off.median()) < 0.1
-    reach = pairs.seen.image.abs().amax((1, 2))
+    reach = crops.seen.image.abs().amax((1, 2))
     assert 0.5 < float(reach.median()) < 1.1, "the crop lies around the person"
 
 

@@ -1,4 +1,4 @@
-"""Simulated landmarks against projective geometry, and rendered pairs against their mirror images."""
+"""Simulated landmarks against projective geometry, and crops of drawn people against their mirror images."""
 
 import numpy as np
 import pytest
@@ -9,8 +9,8 @@ from glot_cli.body.landmarks import LandmarkModel, attachments
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import rotmat_to_pose6d
 from glot_cli.features.blazepose import LANDMARK_NAMES, SWAP, Landmarks, join, unpack
+from glot_cli.training.crops import Crops, mirror
 from glot_cli.training.landmark_batches import ResidualBank
-from glot_cli.training.pairs import Pairs, mirror
 from glot_cli.training.simulate import Noise, Placed, Viewing, corrupt, fit_weak_perspective, measure, place
 from glot_cli.weights import locate
 
@@ -81,8 +81,8 @@ def test_no_noise_leaves_image_landmarks_exact(body, placed):
     assert error[hidden].median() > error[~hidden].median()  # visibility tells of the error
 
 
-def pairs_of(placed: Placed, body: Body, shift: float) -> dict[str, torch.Tensor]:
-    """Pairs as the renderer writes them, whose image landmarks are all off by `shift` to the right."""
+def crops_of(placed: Placed, body: Body, shift: float) -> dict[str, torch.Tensor]:
+    """Crops as the renderer writes them, whose image landmarks are all off by `shift` to the right."""
     seen, _ = measure(placed, body, LandmarkModel())
     sure = torch.full_like(seen.depth, 0.9)
     features = join(Landmarks(seen.image + torch.tensor([shift, 0.0]), seen.depth, sure, sure, seen.world))
@@ -96,29 +96,29 @@ def pairs_of(placed: Placed, body: Body, shift: float) -> dict[str, torch.Tensor
     }
 
 
-def test_mirrored_pairs_agree_with_their_own_truth(body, placed):
+def test_mirrored_crops_agree_with_their_own_truth(body, placed):
     """Exact landmarks stay exact in the mirror: features and truth are mirrored alike."""
-    pairs = Pairs(mirror(pairs_of(placed, body, 0.0)), body, LandmarkModel())
-    got = unpack(pairs.features)
-    assert (got.landmarks2d - pairs.seen.image).abs().max() < 1e-4
-    assert (got.world - pairs.seen.world).abs().max() < 1e-4
+    crops = Crops(mirror(crops_of(placed, body, 0.0)), body, LandmarkModel())
+    got = unpack(crops.features)
+    assert (got.landmarks2d - crops.seen.image).abs().max() < 1e-4
+    assert (got.world - crops.seen.world).abs().max() < 1e-4
 
 
-def test_pairs_file_round_trip_and_windows(tmp_path, body, placed):
-    path = tmp_path / "pairs.npz"
-    np.savez(path, **{name: values.numpy() for name, values in pairs_of(placed, body, 0.0).items()})
-    pairs = Pairs.load([path, path], body, LandmarkModel())
-    assert len(pairs.clip) == 4 * 64 and len(pairs.clip.unique()) == 16  # two files, each with its mirror image
-    starts = pairs.window_starts(10)
-    assert torch.equal(pairs.clip[starts], pairs.clip[starts + 9]) and len(starts) == 16 * 7
-    features, truth = pairs.draw(6, 16, body, torch.Generator().manual_seed(0))
+def test_crops_file_round_trip_and_windows(tmp_path, body, placed):
+    path = tmp_path / "crops.npz"
+    np.savez(path, **{name: values.numpy() for name, values in crops_of(placed, body, 0.0).items()})
+    crops = Crops.load([path, path], body, LandmarkModel())
+    assert len(crops.clip) == 4 * 64 and len(crops.clip.unique()) == 16  # two files, each with its mirror image
+    starts = crops.window_starts(10)
+    assert torch.equal(crops.clip[starts], crops.clip[starts + 9]) and len(starts) == 16 * 7
+    features, truth = crops.draw(6, 16, body, torch.Generator().manual_seed(0))
     assert features.shape == (6, 16, 264) and truth.rotmat.shape == (6, 16, 24, 3, 3)
 
 
 def test_residual_bank_repeats_the_errors_it_saw(body, placed):
-    pairs = Pairs(pairs_of(placed, body, 0.1), body, LandmarkModel())
+    crops = Crops(crops_of(placed, body, 0.1), body, LandmarkModel())
     seen, _ = measure(placed, body, LandmarkModel())
-    features = ResidualBank(pairs, neighbours=2).corrupt(seen, torch.Generator().manual_seed(0))
+    features = ResidualBank(crops, neighbours=2).corrupt(seen, torch.Generator().manual_seed(0))
     error = unpack(features).landmarks2d - seen.image
     assert error[..., 1].abs().max() < 1e-4
     assert error[..., 0].min() > 0.069 and error[..., 0].max() < 0.131  # 0.1, times 0.7 to 1.3

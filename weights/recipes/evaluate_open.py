@@ -1,6 +1,6 @@
-"""Errors of the open preset's GLoT on motions it never saw: landmarks simulated, or of rendered pairs.
+"""Errors of the open preset's GLoT on motions it never saw: landmarks simulated, or of crops of drawn people.
 
-    python weights/recipes/evaluate_open.py --motions val.npz --rendered pairs_val/ [--weights glot_open.safetensors]
+    python weights/recipes/evaluate_open.py --motions val.npz --crops crops_val/
 
 Everything that `glot run` does once the landmarks are there: lifting, drawing the body onto its landmarks, smoothing.
 
@@ -14,10 +14,10 @@ from pathlib import Path
 from glot_cli import weights
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
-from glot_cli.evaluation.lifting import Errors, evaluate_rendered, evaluate_simulated
+from glot_cli.evaluation.lifting import Errors, evaluate_crops, evaluate_simulated
 from glot_cli.models.fold import FoldedGLoT
+from glot_cli.training.crops import Crops
 from glot_cli.training.motions import load_motions
-from glot_cli.training.pairs import Pairs
 
 
 def show(title: str, errors: Errors) -> None:
@@ -28,7 +28,7 @@ def show(title: str, errors: Errors) -> None:
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--motions", type=Path, nargs="*", default=[])
-parser.add_argument("--rendered", type=Path, help="folder of pairs")
+parser.add_argument("--crops", type=Path, help="folder of what glot synth crops made")
 parser.add_argument("--weights", type=Path)
 parser.add_argument("--views", type=int, default=4, help="cameras for each simulated clip")
 arguments = parser.parse_args()
@@ -36,6 +36,6 @@ network = FoldedGLoT(weights.load_glot(arguments.weights or weights.locate("glot
 body = Body.load(weights.locate("open-body"))
 if arguments.motions:
     show("simulated", evaluate_simulated(network, load_motions(arguments.motions), body, views=arguments.views))
-if arguments.rendered:
-    pairs = Pairs.load(sorted(arguments.rendered.glob("*.npz")), body.subset([0]), LandmarkModel())
-    show("rendered", evaluate_rendered(network, pairs, body))
+if arguments.crops:
+    crops = Crops.load(sorted(arguments.crops.glob("*.npz")), body.subset([0]), LandmarkModel())
+    show("crops of drawn people", evaluate_crops(network, crops, body))

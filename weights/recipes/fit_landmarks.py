@@ -1,4 +1,4 @@
-"""Measure where BlazePose's landmarks sit on the body, from rendered pairs: prints the table of `body/landmarks.py`.
+"""Measure where BlazePose's landmarks sit on the body, on crops of drawn people; prints the table of landmarks.py.
 
     python weights/recipes/fit_landmarks.py crops/*.npz
 
@@ -16,7 +16,7 @@ import torch
 from glot_cli.body.landmarks import LEFT, LandmarkModel, global_rotations
 from glot_cli.body.model import Body
 from glot_cli.features.blazepose import LANDMARK_NAMES, unpack
-from glot_cli.training.pairs import Pairs
+from glot_cli.training.crops import Crops
 from glot_cli.weights import shipped_folder
 
 OUTLIER = 0.04  # half crop sides
@@ -25,15 +25,15 @@ MIRROR = torch.tensor([-1.0, 1.0, 1.0])
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pairs", type=Path, nargs="+")
+    parser.add_argument("crops", type=Path, nargs="+")
     parser.add_argument("--body", type=Path, default=shipped_folder() / "open_body.npz")
     arguments = parser.parse_args()
     body = Body.load(arguments.body).subset([0])
     model = LandmarkModel()
-    pairs = Pairs.load(arguments.pairs, body, model)
-    got = unpack(pairs.features)
-    metres = pairs.pelvis[:, 2] * pairs.box[:, 2] / 2  # in half a crop side, at the pelvis' depth
-    turned = global_rotations(pairs.rotmat)
+    crops = Crops.load(arguments.crops, body, model)
+    got = unpack(crops.features)
+    metres = crops.pelvis[:, 2] * crops.box[:, 2] / 2  # in half a crop side, at the pelvis' depth
+    turned = global_rotations(crops.rotmat)
 
     def fit(names: tuple[str, ...]) -> tuple[torch.Tensor, float]:
         """Offset (3,) on the left side that suits the landmarks `names`, one or a left and a right one."""
@@ -42,8 +42,8 @@ def main() -> None:
             index = LANDMARK_NAMES.index(name)
             side = MIRROR if name.startswith("right") or name.endswith("right") else torch.ones(3)
             bone = turned[:, model.joint[index], :2]  # (N, 2, 3)
-            residual = got.landmarks2d[:, index] - pairs.seen.image[:, index]  # half crop sides
-            seen = (got.visibility[:, index] > 0.7) & (pairs.seen.image[:, index].abs().amax(-1) < 1)
+            residual = got.landmarks2d[:, index] - crops.seen.image[:, index]  # half crop sides
+            seen = (got.visibility[:, index] > 0.7) & (crops.seen.image[:, index].abs().amax(-1) < 1)
             bones.append((bone * side / metres[:, None, None])[seen])
             targets.append((residual + bone @ model.offset[index] / metres[:, None])[seen])
         a, b = torch.cat(bones), torch.cat(targets)

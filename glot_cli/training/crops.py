@@ -1,4 +1,4 @@
-"""Rendered pairs: bodies whose truth is known, drawn into crops, and what the real landmark network saw in them."""
+"""Crops of drawn people: bodies whose truth is known, and what the real landmark network saw of them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from glot_cli.errors import GlotError
 from glot_cli.features.blazepose import mirror_features
 from glot_cli.training.simulate import Placed, Seen, Truth, measure
 
-# Arrays of a file of pairs, N frames: how the bodies were placed (see `Placed`), and the features seen.
+# Arrays of a file of crops, N frames: how the bodies were placed (see `Placed`), and the features seen.
 ARRAYS = ("pose6d", "betas", "pelvis", "box", "features", "clip")
 
 
-class Pairs:
-    """Rendered frames, those of a clip consecutive.
+class Crops:
+    """Frames of drawn people, those of a clip consecutive.
 
     features (N, 264); placed and seen hold (N, ...) arrays; clip (N,).
     """
@@ -42,8 +42,8 @@ class Pairs:
         self.landmarks = landmarks
 
     @staticmethod
-    def load(paths: Sequence[Path], body: Body, landmarks: LandmarkModel, mirrored: bool = True) -> Pairs:
-        """Read and join files of pairs, each also as seen in a mirror. Raises GlotError where one is none."""
+    def load(paths: Sequence[Path], body: Body, landmarks: LandmarkModel, mirrored: bool = True) -> Crops:
+        """Read and join files of crops, each also as seen in a mirror. Raises GlotError where one is none."""
         parts: list[dict[str, Tensor]] = []
         clips = 0
         for path in paths:
@@ -55,7 +55,7 @@ class Pairs:
             for side in (part, mirror(part)) if mirrored else (part,):
                 parts.append({**side, "clip": side["clip"] + clips})
                 clips += int(part["clip"].max()) + 1
-        return Pairs({name: torch.cat([p[name] for p in parts]) for name in ARRAYS}, body, landmarks)
+        return Crops({name: torch.cat([p[name] for p in parts]) for name in ARRAYS}, body, landmarks)
 
     def window_starts(self, frames: int, stride: int = 1) -> Tensor:
         """First frames of all windows that lie within one clip: (W,)."""
@@ -73,7 +73,7 @@ class Pairs:
 
 
 def mirror(arrays: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Pairs as they would be had the camera looked into a mirror: left and right exchanged everywhere."""
+    """Crops as they would be had the camera looked into a mirror: left and right exchanged everywhere."""
     flip = torch.tensor([-1.0, 1.0, 1.0])
     pose6d = rotmat_to_pose6d(mirror_rotmat(pose6d_to_rotmat(arrays["pose6d"])))
     return {
