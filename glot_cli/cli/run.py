@@ -83,6 +83,11 @@ from glot_cli.presets import GENDERS, PRESETS, choose
     show_default=True,
     help="Windows at a track's ends: repeat the edge frame, or as the official demo.",
 )
+@click.option(
+    "--refine/--no-refine",
+    default=None,
+    help="After GLoT, draw pose and shape onto the landmarks seen in the picture.  [default: with preset open]",
+)
 @options.style
 @click.option("--no-render", is_flag=True, help="Write parameters only, draw nothing.")
 @click.option("--no-frames", is_flag=True, help="Leave out frames/, the same rows as one file a video frame.")

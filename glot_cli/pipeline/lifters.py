@@ -44,13 +44,15 @@ class Lifter(Protocol):
 class LandmarkLifter:
     """Preset `open`: GLoT on landmarks, seen twice; then every body is laid on its landmarks, and smoothed.
 
-    own_shape: whether the network speaks in the shape components of `body`.
+    own_shape: whether the network speaks in the shape components of `body`. refine: whether pose and shape give way to
+    the landmarks, and not the place alone.
     """
 
     glot: FoldedGLoT
     body: Body
     landmarks: LandmarkModel
     own_shape: bool
+    refine: bool = True
 
     def clean(self, tracks: Sequence[Track], features: Features, fps: float) -> tuple[Features, dict[str, int]]:
         mended, count = replace_mistaken(tracks, features, fps)
@@ -70,6 +72,7 @@ class LandmarkLifter:
             centre=view.centre,
             fps=view.fps,
             own_shape=self.own_shape,
+            refined=self.refine,
         )
 
 

@@ -58,8 +58,11 @@ def pick_device(wanted: str) -> str:
     return wanted
 
 
-def load_models(preset: Preset, device: str, detector: str | None = None, half: bool = False) -> Models:
-    """Load a preset. detector: path of another ultralytics model. half: image features in half precision.
+def load_models(
+    preset: Preset, device: str, detector: str | None = None, half: bool = False, refine: bool = True
+) -> Models:
+    """Load a preset. detector: path of another ultralytics model. half: image features in half precision. refine:
+    whether poses are fitted to landmarks where there are any.
 
     Raises GlotError for missing or damaged weights.
     """
@@ -77,7 +80,7 @@ def load_models(preset: Preset, device: str, detector: str | None = None, half: 
     if preset.kind == "landmarks":
         features = BlazePoseFeatures(paths["features"], device)
         glot = _glot(paths["glot"], SKELETON_DIM, None, device)
-        lifter = LandmarkLifter(glot, body, LandmarkModel(), own_shape)
+        lifter = LandmarkLifter(glot, body, LandmarkModel(), own_shape, refine)
     else:
         mean_state = mean_parameters()
         features = SpinFeatures(SpinNetwork.load(paths["features"], mean_state), device, half=half)

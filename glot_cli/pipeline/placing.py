@@ -26,7 +26,7 @@ from glot_cli.features.blazepose import unpack
 from glot_cli.models.regressors import State
 from glot_cli.pipeline.boxes import whittaker
 from glot_cli.pipeline.lift import robust_mean
-from glot_cli.pipeline.refine import NEAREST, refine_pose
+from glot_cli.pipeline.refine import NEAREST, Figure, Sight, refine
 
 POSE_CUTOFF_HZ = 4.0  # of joint rotations: lower values make motion smoother still, and blunt blows and kicks
 POSITION_CUTOFF_HZ = 5.0  # of the person in the picture: landmarks tremble above it, people hardly move so fast
@@ -64,20 +64,28 @@ def place(
     centre: Tensor,
     fps: float,
     own_shape: bool = True,
+    refined: bool = True,
 ) -> Lifted:
     """Turn crop-frame states (N, .) into a body in the camera's frame, laid on its 2D landmarks and steady over time.
 
     features (N, 264) of BlazePose; crops (N, 3) pixels; focal in pixels; centre (2,) principal point. own_shape:
-    whether the states speak in the shape components of `body`; if not, its average shape is taken.
+    whether the states speak in the shape components of `body`; if not, its average shape is taken. refined: whether
+    pose and shape too are fitted to the landmarks, and not the place alone.
     """
     parts = unpack(features)
     visibility = parts.visibility * parts.presence  # (N, 33)
     betas = _one_shape(state, visibility.mean(-1), own_shape)
+    pixels = crops[:, None, :2] + crops[:, None, 2:] / 2 * parts.landmarks2d
+    sight = Sight(pixels, visibility, crops[:, 2], focal, centre)
     chunks = []
     for rows in torch.arange(len(features)).split(CHUNK):  # the body's joints take kilobytes a frame on the way
-        some = State(*(x[rows] for x in state))
-        chunks.append(_lay(some, features[rows], crops[rows], betas, body, landmarks, focal, centre))
-    rotmat, transl = (torch.cat(x) for x in zip(*chunks, strict=True))
+        chunks.append(_lay(State(*(x[rows] for x in state)), sight.rows(rows), crops[rows], betas, body, landmarks))
+    rotmat, transl, safe = (torch.cat(x) for x in zip(*chunks, strict=True))
+    if refined:
+        figure = Figure(rotmat, transl, betas)
+        figure = refine(figure, sight, segment, fps, body, landmarks, reshape=own_shape)
+        rotmat, transl, betas = figure.rotmat, figure.transl, figure.betas
+        transl = torch.where((transl + body.rest_joints(betas[None])[:, 0])[:, 2:] < NEAREST, safe, transl)
     rotmat = _smooth_pose(rotmat, segment, fps)
     joints = _joints(rotmat, betas, body)
     pelvis = joints[:, 0]
@@ -133,44 +141,31 @@ def _joints(rotmat: Tensor, betas: Tensor, body: Body) -> Tensor:
 
 
 def _lay(
-    state: State,
-    features: Tensor,
-    crops: Tensor,
-    betas: Tensor,
-    body: Body,
-    landmarks: LandmarkModel,
-    focal: float,
-    centre: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """Rotations (N, 24, 3, 3) in the camera's frame and translations (N, 3), frame by frame."""
-    parts = unpack(features)
-    visibility = parts.visibility * parts.presence
+    state: State, sight: Sight, crops: Tensor, betas: Tensor, body: Body, landmarks: LandmarkModel
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Rotations (N, 24, 3, 3) in the camera's frame, translations (N, 3) by the landmarks, and by the network's camera.
+
+    A body never stands behind or inside the camera, whatever the landmarks say.
+    """
+    focal, centre = sight.focal, sight.centre
     rotmat = pose6d_to_rotmat(state.pose6d.unflatten(-1, (24, 6)))
     # The network saw the crop, so it speaks of the frame that looks along the crop's own ray.
     turn = ray_rotation(crops[:, :2], focal, centre)
     rotmat = torch.cat([(turn @ rotmat[:, 0])[:, None], rotmat[:, 1:]], 1)
     joints = body(rotmat, betas.expand(len(rotmat), -1), vertices=False).joints
-    points = landmarks(joints, rotmat)
-    half = crops[:, None, 2:] / 2
-    pixels = crops[:, None, :2] + half * parts.landmarks2d
-    expected = crops[:, None, :2] + half * project_weak(joints, state.camera)
+    expected = crops[:, None, :2] + crops[:, None, 2:] / 2 * project_weak(joints, state.camera)
     transl = _fit_robust(
-        torch.cat([points, joints], 1),
-        torch.cat([pixels, expected], 1),
-        visibility,
+        torch.cat([landmarks(joints, rotmat), joints], 1),
+        torch.cat([sight.pixels, expected], 1),
+        sight.visibility,
         torch.full_like(joints[..., 0], PRIOR_WEIGHT),
         crops[:, 2],
         focal,
         centre,
     )
-    # A body never stands behind or inside the camera, whatever the landmarks say.
     pelvis = joints[:, 0]
     safe = translation_from_camera(state.camera, crops, pelvis, focal, centre)
-    transl = torch.where((transl + pelvis)[:, 2:] < NEAREST, safe, transl)
-    rotmat, transl = refine_pose(
-        rotmat, transl, betas, pixels, visibility, crops[:, 2], body, landmarks, focal=focal, centre=centre
-    )
-    return rotmat, torch.where((transl + pelvis)[:, 2:] < NEAREST, safe, transl)
+    return rotmat, torch.where((transl + pelvis)[:, 2:] < NEAREST, safe, transl), safe
 
 
 def _fit_robust(

@@ -51,7 +51,7 @@ class Options:
 
     body: open, smpl or a file, None for the preset's. gender: of SMPL. glot: another GLoT checkpoint. half: image
     features in half precision. focal: pixels, None for the image diagonal. start, end: seconds. detect_every: frames.
-    min_frames: None for 0.4 s.
+    min_frames: None for 0.4 s. refine: None for the preset's own way.
     """
 
     preset: str = "open"
@@ -69,6 +69,7 @@ class Options:
     start: float | None = None
     end: float | None = None
     edges: Edges = "replicate"
+    refine: bool | None = None
     style: str = "overlay"
     render: bool = True
     frames: bool = True
@@ -132,6 +133,8 @@ class Runner:
     def __init__(self, options: Options, alert: Callable[[str], None] = log.error) -> None:
         self.options = options
         self.preset = choose(options.preset, body=options.body, gender=options.gender, glot=options.glot)
+        if options.refine and self.preset.kind != "landmarks":
+            raise UsageError(f"--refine: preset {options.preset} sees no landmarks to draw poses onto; leave it out")
         self._alert = alert
         self.device = pick_device(options.device)
         self._models: Models | None = None
@@ -141,7 +144,13 @@ class Runner:
     @property
     def models(self) -> Models:
         if self._models is None:
-            self._models = load_models(self.preset, self.device, self.options.detector, self.options.half)
+            self._models = load_models(
+                self.preset,
+                self.device,
+                self.options.detector,
+                self.options.half,
+                self.options.refine is not False,
+            )
         return self._models
 
     def run(self, video: Path, folder: Path) -> Outcome:
@@ -247,7 +256,7 @@ class Runner:
         if not all((folder / name).exists() for name, made in wanted.items() if made):
             return None
         mine = {name: value for name, value in asdict(self.options).items() if name not in SAME_RESULT}
-        other = any(told[name] != value for name, value in mine.items())
+        other = any(told.get(name) != value for name, value in mine.items())
         return Outcome(
             video, folder, report["people"], report["frames"], report["seconds"], skipped=True, other_options=other
         )

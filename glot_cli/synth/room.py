@@ -12,7 +12,7 @@ from glot_cli.synth.staging import Camera, rotation
 
 OVER = 2.0  # a backdrop is finer than the picture: shrinking it smooths the edges
 TRIES = 30  # things that are tried before people
-HIDDEN = (0.05, 0.35)  # least and greatest share of a person that such a thing hides, of those whom it hides most
+HIDDEN = (0.05, 0.35)  # such a thing hides at least and at most this share of the person it hides most, over all frames
 SLANTED = 0.2  # cosine, of rays to the backdrop's axis; more slanted ones are not drawn
 STRIP = 128  # rows of a backdrop that are drawn at once
 SPECKLE = 170  # cells of noise a metre

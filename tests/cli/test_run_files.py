@@ -121,6 +121,21 @@ def test_focal_length_moves_the_person_away_and_keeps_the_picture(glot: Glot, pe
     assert_pelvis_agrees(result)
 
 
+def test_without_refinement_the_networks_pose_stays(
+    glot: Glot, finished: Path, person: Path, tmp_path: Path
+) -> None:
+    assert glot("run", person, "-o", tmp_path, "--no-render", "--no-frames", "--no-refine", "-q").status == 0
+    plain, refined = load_result(tmp_path / "person"), load_result(finished)
+    # One shape of the person, the robust mean of what the network says of every frame.
+    apart = np.linalg.norm(plain.betas_frame - plain.betas, axis=1)
+    assert np.linalg.norm(plain.betas[0] - plain.betas_frame.mean(0)) < apart.max()
+    assert np.array_equal(plain.betas_frame, refined.betas_frame)
+    assert not np.allclose(plain.betas, refined.betas, atol=1e-3)
+    turned = np.abs(plain.pose - refined.pose).max((0, 2))
+    assert turned[16:20].max() > 0.01 and np.abs(plain.joints2d - refined.joints2d).max() < 60
+    assert_pelvis_agrees(plain)
+
+
 def test_a_stretch_of_the_video(glot: Glot, person: Path, tmp_path: Path) -> None:
     """Frame numbers are those of the source, and a redrawing finds the same stretch."""
     ended = glot("run", person, "--out", tmp_path, "--start", 0.12, "--end", 0.36, "--min-frames", 2)

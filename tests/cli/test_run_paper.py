@@ -179,6 +179,12 @@ def test_official_edges(added: dict[str, Path], tmp_path: Path, result: Result) 
     assert (apart > 1e-4).any()
 
 
+def test_there_is_nothing_to_refine_with(added: dict[str, Path], tmp_path: Path, glot: Glot) -> None:
+    ended = glot("run", CLIP, "-o", tmp_path, "--preset", "paper", "--refine")
+    assert ended.status == 2 and len(ended.err) == 1 and "--refine: preset paper sees no landmarks" in ended.err[0]
+    assert not list(tmp_path.iterdir())
+
+
 def test_features_of_long_tracks_lie_on_the_disk(
     added: dict[str, Path], tmp_path: Path, result: Result, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,7 +65,7 @@ def test_a_body_is_put_where_its_landmarks_are(body: Body, direction: tuple[floa
     assert error.max() < 0.02 and error.mean() < 0.01  # of 4 m; the network's own camera pulls a little
     # The network speaks of the crop's own view; in the camera's frame the body is turned along the ray to it.
     assert geodesic_angle(lifted.rotmat, placed.rotmat[0]).max() < 2e-3
-    assert torch.allclose(lifted.betas, placed.betas[0], atol=1e-4)
+    assert torch.allclose(lifted.betas, placed.betas[0], atol=0.02)  # of unit variance; drawn to the landmarks too
 
 
 def by_camera(body: Body, placed: Placed, state: State, *, own_shape: bool = True) -> Lifted:
