@@ -14,11 +14,13 @@ from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import pose6d_to_rotmat, rotmat_to_pose6d
 from glot_cli.errors import GlotError
-from glot_cli.features.blazepose import mirror_features
-from glot_cli.training.simulate import Placed, Seen, Truth, measure
+from glot_cli.features.blazepose import Landmarks, join, mirror_features, unpack
+from glot_cli.training.simulate import Placed, Seen, Truth, correlated_noise, measure
 
 # Arrays of a file of crops, N frames: how the bodies were placed (see `Placed`), and the features seen.
 ARRAYS = ("pose6d", "betas", "pelvis", "box", "features", "clip")
+RECROP = 0.02, 0.05  # standard deviations of a crop's shift, in its sides, and of the logarithm of its size
+SHAKEN = 0.008, 0.012  # of the noise that is added to landmarks: half crop sides, metres
 
 
 class Crops:
@@ -64,12 +66,50 @@ class Crops:
         return start[whole][::stride]
 
     def draw(self, count: int, frames: int, body: Body, generator: torch.Generator) -> tuple[Tensor, Truth]:
-        """Random windows: features (count, frames, 264) and their truth."""
+        """Random windows: features (count, frames, 264) and their truth, varied so that few are learnt by heart.
+
+        Half of them run backwards; all are seen in crops laid a little otherwise, with a little more noise.
+        """
         starts = self.window_starts(frames)
         pick = starts[torch.randint(len(starts), (count,), generator=generator)]
         index = pick[:, None] + torch.arange(frames)
+        backwards = torch.rand(count, 1, generator=generator) < 0.5
+        index = torch.where(backwards, index.flip(1), index)
         placed = Placed(self.rotmat[index], self.betas[pick], self.pelvis[index], self.box[index])
-        return self.features[index], measure(placed, body, self.landmarks)[1]
+        features, placed = recropped(self.features[index], placed, generator)
+        return shaken(features, generator), measure(placed, body, self.landmarks)[1]
+
+
+def recropped(features: Tensor, placed: Placed, generator: torch.Generator) -> tuple[Tensor, Placed]:
+    """Windows (B, T, 264) as if their crops had been laid a little off, and larger or smaller.
+
+    The landmark network is taken to mark the same points of the picture then.
+    """
+    count = len(features)
+    shift = RECROP[0] * torch.randn(count, 1, 2, generator=generator)
+    grow = torch.exp(RECROP[1] * torch.randn(count, 1, 1, generator=generator))
+    box = torch.cat([placed.box[..., :2] + shift * placed.box[..., 2:], placed.box[..., 2:] * grow], -1)
+    parts = unpack(features)
+    moved = Landmarks(
+        (parts.landmarks2d - 2 * shift[:, :, None]) / grow[..., None],
+        parts.z / grow,
+        parts.visibility,
+        parts.presence,
+        parts.world,
+    )
+    return join(moved), placed._replace(box=box)
+
+
+def shaken(features: Tensor, generator: torch.Generator) -> Tensor:
+    """Features (B, T, 264) with noise of SHAKEN in the landmarks, most of it slow."""
+    parts = unpack(features)
+
+    def noise(size: float, like: Tensor) -> Tensor:
+        fast = torch.randn(like.shape, generator=generator)
+        return size * (correlated_noise(tuple(like.shape), 0.93, generator) + 0.3 * fast)
+
+    image = parts.landmarks2d + noise(SHAKEN[0], parts.landmarks2d)
+    return join(parts._replace(landmarks2d=image, world=parts.world + noise(SHAKEN[1], parts.world)))
 
 
 def mirror(arrays: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -79,6 +79,8 @@ class ResidualBank:
         nearest = distances.topk(min(self.neighbours, len(self.keys)), largest=False).indices
         pick = torch.randint(nearest.shape[1], (len(nearest), 1), generator=generator)
         window = self.windows[nearest.gather(1, pick)[:, 0]]  # (B, T)
+        backwards = torch.rand(len(window), 1, generator=generator) < 0.5
+        window = torch.where(backwards, window.flip(1), window)
         got = unpack(self.features[window])
         exact = Seen(*(x[window] for x in self.seen))
         gain = 0.7 + 0.6 * torch.rand(len(window), 1, 1, 1, generator=generator)

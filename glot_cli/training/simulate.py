@@ -6,6 +6,7 @@ centre (`camera.ray_rotation`), which is all that a network looking at the crop 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -212,7 +213,7 @@ def crop_boxes(points: Tensor, viewing: Viewing, generator: torch.Generator) -> 
     box = torch.cat([centre, side], -1)
     box = F.avg_pool1d(F.pad(box.transpose(1, 2), (3, 3), mode="replicate"), 7, 1).transpose(1, 2)
     steady = torch.randn(batch, 1, 3, generator=generator)
-    wander = _ar1((batch, frames, 3), 0.95, generator) * 0.3
+    wander = correlated_noise((batch, frames, 3), 0.95, generator) * 0.3
     shift = (steady + wander)[..., :2] * viewing.crop_shift_std
     grow = torch.exp((steady + wander)[..., 2:] * viewing.crop_scale_std)
     return torch.cat([box[..., :2] + shift * box[..., 2:], box[..., 2:] * grow], -1)
@@ -244,15 +245,15 @@ def corrupt(seen: Seen, noise: Noise, generator: torch.Generator) -> Tensor:
     amount = level * STRAY[:, None] * (1 + 1.5 * hidden + 2.5 * outside)
 
     image = seen.image + amount * (
-        noise.slow2d * _ar1((batch, frames, 33, 2), 0.93, generator)
+        noise.slow2d * correlated_noise((batch, frames, 33, 2), 0.93, generator)
         + noise.fast2d * torch.randn(batch, frames, 33, 2, generator=generator)
     )
     axes = torch.tensor([1.0, 1.0, noise.depth_gain])
     world = seen.world + amount * axes * (
-        noise.slow3d * _ar1((batch, frames, 33, 3), 0.93, generator)
+        noise.slow3d * correlated_noise((batch, frames, 33, 3), 0.93, generator)
         + noise.fast3d * torch.randn(batch, frames, 33, 3, generator=generator)
     )
-    tilt = _ar1((batch, frames, 3), 0.97, generator) * torch.tensor(noise.tilt_std).deg2rad() * level[..., 0]
+    tilt = level[..., 0] * math.radians(noise.tilt_std) * correlated_noise((batch, frames, 3), 0.97, generator)
     world = world @ axis_angle_to_rotmat(tilt * torch.tensor([1.0, 1.0, 0.3])).transpose(-1, -2)
     gain = torch.exp(noise.scale_std * torch.randn(batch, 1, 1, 1, generator=generator))
     flat = 0.75 + 0.4 * torch.rand(batch, 1, 1, 1, generator=generator)
@@ -262,12 +263,12 @@ def corrupt(seen: Seen, noise: Noise, generator: torch.Generator) -> Tensor:
         1e-3
     )
     depth = world[..., 2:] * half * (1 + 0.1 * torch.randn(batch, 1, 1, 1, generator=generator))
-    depth = depth + 0.05 * level * _ar1((batch, frames, 33, 1), 0.9, generator)
+    depth = depth + 0.05 * level * correlated_noise((batch, frames, 33, 1), 0.9, generator)
 
     image, world, wrong = _wrong_limbs(image, world, noise.wrong_joint, generator)
     doubt = 2.2 * hidden + 25 * (amount * noise.slow2d - noise.slow2d).clamp_min(0) + 1.5 * wrong
-    visibility = torch.sigmoid(5.0 - 2.0 * doubt + 1.2 * _ar1((batch, frames, 33, 1), 0.9, generator))
-    presence = torch.sigmoid(7.0 - 4.5 * outside + _ar1((batch, frames, 33, 1), 0.9, generator))
+    visibility = torch.sigmoid(5.0 - 2.0 * doubt + 1.2 * correlated_noise((batch, frames, 33, 1), 0.9, generator))
+    presence = torch.sigmoid(7.0 - 4.5 * outside + correlated_noise((batch, frames, 33, 1), 0.9, generator))
     feature = join(Landmarks(image, depth[..., 0], visibility[..., 0], presence[..., 0], world))
     feature = _swap_sides(feature, noise.swapped, generator)
     return _lose_frames(feature, noise.lost_frames, generator)
@@ -327,7 +328,7 @@ def _stretch(batch: int, frames: int, generator: torch.Generator, longest: int |
     return ((at >= first) & (at < first + length)).float()
 
 
-def _ar1(shape: tuple[int, ...], rho: float, generator: torch.Generator) -> Tensor:
+def correlated_noise(shape: tuple[int, ...], rho: float, generator: torch.Generator) -> Tensor:
     """Unit-variance noise along axis 1 whose neighbours correlate by `rho`."""
     white = torch.randn(shape, generator=generator)
     steps = torch.arange(shape[1])

@@ -9,7 +9,7 @@ from glot_cli.body.landmarks import LandmarkModel, attachments
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import rotmat_to_pose6d
 from glot_cli.features.blazepose import LANDMARK_NAMES, SWAP, Landmarks, join, unpack
-from glot_cli.training.crops import Crops, mirror
+from glot_cli.training.crops import Crops, mirror, recropped
 from glot_cli.training.landmark_batches import ResidualBank
 from glot_cli.training.simulate import Noise, Placed, Viewing, corrupt, fit_weak_perspective, measure, place
 from glot_cli.weights import locate
@@ -113,6 +113,30 @@ def test_crops_file_round_trip_and_windows(tmp_path, body, placed):
     assert torch.equal(crops.clip[starts], crops.clip[starts + 9]) and len(starts) == 16 * 7
     features, truth = crops.draw(6, 16, body, torch.Generator().manual_seed(0))
     assert features.shape == (6, 16, 264) and truth.rotmat.shape == (6, 16, 24, 3, 3)
+
+
+def test_a_crop_laid_otherwise_agrees_with_its_own_truth(body, placed):
+    features = crops_of(placed, body, 0.0)["features"].unflatten(0, (4, 16))
+    moved, other = recropped(features, placed, torch.Generator().manual_seed(0))
+    assert (other.box - placed.box).abs().amax((1, 2)).min() > 1e-3
+    seen, _ = measure(other, body, LandmarkModel())
+    got = unpack(moved)
+    assert (got.landmarks2d - seen.image).abs().max() < 1e-4
+    # The crop's own ray has turned a little, by which the world landmarks and depths are off.
+    assert (got.world - seen.world).abs().max() < 0.05 and (got.z - seen.depth).abs().max() < 0.05
+
+
+def test_windows_are_varied_and_half_of_them_run_backwards(body, placed):
+    crops = Crops(crops_of(placed, body, 0.0), body, LandmarkModel())
+    features, truth = crops.draw(64, 16, body, torch.Generator().manual_seed(0))
+    known = measure(placed, body, LandmarkModel())[1].joints  # whole clips are the windows
+    apart = [(truth.joints[:, None] - order[None]).norm(dim=-1).mean((-1, -2)) for order in (known, known.flip(1))]
+    forwards = apart[0].amin(1) < apart[1].amin(1)
+    assert 20 < int(forwards.sum()) < 44
+    assert torch.minimum(apart[0].amin(1), apart[1].amin(1)).max() < 0.02  # metres: turned with the crop, no more
+    exact = truth.camera[:, :, None, :1] * (truth.joints[..., :2] + truth.camera[:, :, None, 1:])
+    hips = unpack(features).landmarks2d[:, :, (23, 24)].mean(2)
+    assert (hips - exact[:, :, (1, 2)].mean(2)).norm(dim=-1).median() < 0.05
 
 
 def test_residual_bank_repeats_the_errors_it_saw(body, placed):
