@@ -1,0 +1,125 @@
+"""What GLoT makes of BlazePose's landmarks, beside those landmarks, on clips whose truth is known.
+
+    glot synth clips --motions val.npz --out val_clips/ --clips 16 --seed 1 --bounce
+    glot run val_clips/*.mp4 --out results/ --no-render
+    python weights/recipes/beside_landmarks.py results/ val_clips/
+
+BlazePose looks again at the crops of the finished runs, from both sides as a run does. 3D: the 12 limb landmarks
+(shoulders to wrists, hips to ankles), centred on the middle of the hips; PA-MPJPE in mm, acceleration error in
+mm/frame^2 over three frames in a row of one id. 2D, in % of the true person's longer side: distance of the record's
+limb landmarks to BlazePose's, weighted by their visibility, and to the true ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from glot_cli import weights
+from glot_cli.body.landmarks import LandmarkModel
+from glot_cli.body.model import Body
+from glot_cli.body.rotations import axis_angle_to_rotmat
+from glot_cli.camera import project_pinhole, ray_rotation
+from glot_cli.evaluation.metrics import acceleration_error, pa_mpjpe
+from glot_cli.evaluation.pairing import load_pairs
+from glot_cli.evaluation.records import VISIBLE, match_rows
+from glot_cli.features.blazepose import BlazePoseFeatures, Landmarks, unpack
+from glot_cli.features.crops import extract_crops
+from glot_cli.results import Result
+from glot_cli.video import read_frames
+
+LIMBS = [*range(11, 17), *range(23, 29)]
+HIPS = (6, 7)  # of LIMBS
+
+
+def limbs_of(record: Result, body: Body) -> tuple[Tensor, Tensor]:
+    """Limb landmarks of a record's bodies: (N, 12, 3) metres from the mid hip, and (N, 12, 2) pixels."""
+    rotmat, betas, transl = (torch.from_numpy(x) for x in (record.pose, record.betas, record.transl))
+    rotmat = axis_angle_to_rotmat(rotmat)
+    points = LandmarkModel()(body(rotmat, betas, vertices=False).joints, rotmat)[:, LIMBS]
+    centre = torch.tensor([record.meta.width, record.meta.height]) / 2
+    pixels = project_pinhole(points + transl[:, None], record.meta.focal_length, centre)
+    return points - points[:, HIPS].mean(1, keepdim=True), pixels
+
+
+def look(record: Result, network: BlazePoseFeatures) -> Landmarks:
+    """What BlazePose marks in every crop of a record."""
+    rows_of = dict(record.by_frame())
+    features = torch.zeros(len(record), network.feature_dim)
+    for frame in read_frames(Path(record.meta.source)):
+        rows = rows_of.get(frame.index)
+        if rows is not None:
+            features[rows] = network(extract_crops(frame.image, record.box[rows], network.crop_size)).cpu()
+    return unpack(features)
+
+
+def stretches(mine: Result, true: Result) -> Iterator[slice]:
+    """Runs of matched rows, frame after frame, of one true person under one id."""
+    broken = (np.diff(true.frame) != 1) | (np.diff(true.person) != 0) | (np.diff(mine.person) != 0)
+    ends = [0, *(np.flatnonzero(broken) + 1).tolist(), len(true)]
+    return (slice(a, b) for a, b in itertools.pairwise(ends) if b - a > 2)
+
+
+@torch.inference_mode()
+def errors(mine: Result, truth: Result, body: Body, network: BlazePoseFeatures) -> dict[str, np.ndarray]:
+    """Errors per frame of one video, of everyone who was found."""
+    truth = truth.select(truth.score >= VISIBLE)
+    match = match_rows(mine, truth)
+    true, mine = truth.select(match >= 0), mine.select(match[match >= 0])
+    marks = look(mine, network)
+    crops = torch.from_numpy(mine.box)
+    centre = torch.tensor([mine.meta.width, mine.meta.height]) / 2
+    turn = ray_rotation(crops[:, :2], mine.meta.focal_length, centre)
+    world = marks.world[:, LIMBS] @ turn.mT  # from the crop's frame into the camera's
+    world = world - world[:, HIPS].mean(1, keepdim=True)
+    (points, pixels), (true_points, true_pixels) = limbs_of(mine, body), limbs_of(true, body)
+    marked = crops[:, None, :2] + crops[:, None, 2:] / 2 * marks.landmarks2d[:, LIMBS]
+    sure = (marks.visibility * marks.presence)[:, LIMBS]
+    size = np.ptp(true.joints2d, axis=1).max(-1)
+
+    def off(a: Tensor, b: Tensor, weight: Tensor) -> np.ndarray:
+        return ((a - b).norm(dim=-1) * weight).sum(1).numpy() / weight.sum(1).clamp_min(1e-6).numpy() / size * 100
+
+    rows = {
+        "2D to landmarks": (off(marked, marked, sure), off(pixels, marked, sure)),
+        "2D to truth": (
+            off(marked, true_pixels, torch.ones_like(sure)),
+            off(pixels, true_pixels, torch.ones_like(sure)),
+        ),
+    }
+    found = {f"{name}, {key}": x for key, both in rows.items() for name, x in zip(NAMES, both, strict=True)}
+    parts = list(stretches(mine, true))
+    for name, ours in zip(NAMES, (world.numpy(), points.numpy()), strict=True):
+        theirs = true_points.numpy()
+        found[f"{name}, PA-MPJPE"] = 1000 * pa_mpjpe(ours, theirs)
+        moving = [acceleration_error(ours[part], theirs[part]) for part in parts]
+        found[f"{name}, acceleration error"] = 1000 * np.concatenate([*moving, np.zeros(0)])
+    return found
+
+
+NAMES = ("landmark network", "glot")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("truth", type=Path)
+    arguments = parser.parse_args()
+    body = Body.load(weights.locate("open-body")).subset([0])
+    network = BlazePoseFeatures(weights.locate("blazepose-full"), "cpu")
+    videos = [errors(mine, truth, body, network) for mine, truth in load_pairs(arguments.results, arguments.truth)]
+    keys = ("PA-MPJPE", "acceleration error", "2D to landmarks", "2D to truth")
+    print(f"{'':18s}" + "".join(f"{key:>22s}" for key in keys))
+    for name in NAMES:
+        means = (float(np.concatenate([video[f"{name}, {key}"] for video in videos]).mean()) for key in keys)
+        print(f"{name:18s}" + "".join(f"{mean:22.2f}" for mean in means))
+
+
+if __name__ == "__main__":
+    main()
