@@ -42,7 +42,8 @@ _HALF = INPUT_SIZE / 2
 _CPU_BATCH = 4  # crops at once; more fall out of the caches and run at two thirds of the speed
 _GPU_BATCH = 128
 _SHOULDERS, _HIPS = [11, 12], [23, 24]
-TILT = math.radians(10)
+TILT = math.radians(10)  # what leans less is taken for upright
+LOOKS = 2  # more, at most, at who leans: the first one tells only roughly by how much
 
 
 class Landmarks(NamedTuple):
@@ -172,14 +173,21 @@ class BlazePoseFeatures:
             # (n,256,256,3) is what channels-last memory looks like already: no copy is made by permute
             pictures = part.to(self.device).permute(0, 3, 1, 2).float() / 255
             feature = self._look(pictures)
-            if self.upright:
-                lean = tilt(feature)
-                again = lean.abs() > TILT
-                if again.any():
-                    lean = lean[again]
-                    feature[again] = turn_features(self._look(turn_pictures(pictures[again], lean)), lean)
-            features.append(feature)
+            features.append(self._look_upright(pictures, feature) if self.upright else feature)
         return torch.cat(features)
+
+    def _look_upright(self, pictures: Tensor, feature: Tensor) -> Tensor:
+        """Features (n,264) of pictures once people who lean were looked at upright; `feature`: those of a first look."""
+        lean = tilt(feature)
+        turned = torch.zeros_like(lean)  # how far each picture was turned when last looked at
+        for _ in range(LOOKS):
+            again = (torch.remainder(lean - turned + math.pi, 2 * math.pi) - math.pi).abs() > TILT
+            if not again.any():
+                break
+            turned[again] = lean[again]
+            feature[again] = turn_features(self._look(turn_pictures(pictures[again], lean[again])), lean[again])
+            lean = tilt(feature)
+        return feature
 
     def _look(self, pictures: Tensor) -> Tensor:
         """Pictures (n,3,256,256), 0 to 1, to features (n,264) on the device."""

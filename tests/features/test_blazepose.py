@@ -18,12 +18,18 @@ from glot_cli.features.blazepose import (
     merge_features,
     mirror_features,
     pack,
+    tilt,
+    turn_features,
+    turn_pictures,
     unpack,
 )
 from glot_cli.features.blazepose_net import BlazePose
+from glot_cli.features.crops import extract_crops
+from glot_cli.video import read_frames
 
 ROOT = Path(__file__).resolve().parents[2]
 WEIGHTS = ROOT / "weights" / "blazepose_full.safetensors"
+PERSON = np.array([[656, 346, 445]])  # crop of somebody in examples/clip.mp4, 3 seconds in: centre and side, pixels
 REFERENCE = Path(__file__).parent / "data" / "blazepose_reference.npz"  # made with TFLite by the recipe
 
 
@@ -151,6 +157,53 @@ def test_a_crop_in_a_mirror_gives_mirrored_features():
     looks = torch.stack([plain(pictures), mirror_features(plain(mirrored))])
     assert (looks[0] - looks[1]).abs().max() > 0.01  # the network alone does not
     assert (both >= looks.amin(0) - 1e-4).all() and (both <= looks.amax(0) + 1e-4).all()
+
+
+def test_points_come_back_from_a_turned_picture():
+    """A dot is looked for in the turned picture; its place there, turned back, is where it was."""
+    angle = torch.tensor([0.4, -1.2, 2.9])
+    places = torch.tensor([[90.0, 60.0], [200.0, 120.0], [128.0, 190.0]])  # pixels, of pixel centres
+    pictures = torch.zeros(3, 3, 256, 256)
+    for picture, (x, y) in zip(pictures, places.long().tolist(), strict=True):
+        picture[:, y - 2 : y + 3, x - 2 : x + 3] = 1
+    seen = turn_pictures(pictures, angle).mean(1)
+    grid = torch.arange(256.0)
+    weight = seen / seen.sum((1, 2), keepdim=True)
+    found = torch.stack([(weight.sum(1) * grid).sum(1), (weight.sum(2) * grid).sum(1)], -1)
+    points = ((found + 0.5) / 128 - 1)[:, None].expand(-1, 33, 2)
+    world = torch.cat([points, torch.ones(3, 33, 1)], -1)
+    back = unpack(turn_features(join(Landmarks(points, *torch.zeros(3, 3, 33), world)), angle))
+    expected = ((places + 0.5) / 128 - 1)[:, None]
+    assert (back.landmarks2d - expected).abs().max() < 2e-3 and (back.world[..., :2] - expected).abs().max() < 2e-3
+    assert (back.world[..., 2] == 1).all()
+
+
+def test_a_trunk_that_leans_is_turned_upright():
+    feature = torch.zeros(4, 264)
+    leans = torch.tensor([0.0, 0.5, -2.0, 3.0])
+    points = unpack(feature).landmarks2d
+    up = torch.stack([leans.sin(), -leans.cos()], -1) * 0.3
+    points[:, 11:13] = up[:, None] + torch.tensor([[0.1, 0.0], [-0.1, 0.0]])
+    points[:, 23:25] = torch.tensor([[0.08, 0.0], [-0.08, 0.0]])
+    assert torch.allclose(tilt(feature), leans, atol=1e-6)
+    assert tilt(turn_features(feature, -leans)).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("degrees", [-60, 30, 45, 90])
+def test_people_who_lean_are_looked_at_upright(degrees):
+    """Somebody in a video that is held aslant is found as in the video held straight, and better than at one look."""
+    frame = next(iter(read_frames(ROOT / "examples" / "clip.mp4", 3.0))).image
+    crop = extract_crops(frame, PERSON)
+    standing = torch.from_numpy(crop).permute(0, 3, 1, 2).float()
+    angle = torch.tensor([np.radians(degrees)], dtype=torch.float32)
+    off = {}
+    for upright in (False, True):
+        extractor = BlazePoseFeatures(WEIGHTS, upright=upright)
+        pictures = (x.permute(0, 2, 3, 1).round().to(torch.uint8) for x in (standing, turn_pictures(standing, -angle)))
+        straight, aslant = (extractor(x) for x in pictures)
+        expected, found = unpack(turn_features(straight, angle)), unpack(aslant)
+        off[upright] = (found.landmarks2d - expected.landmarks2d).norm(dim=-1).mean()
+    assert off[True] < 0.1 and off[True] < 0.7 * off[False]
 
 
 def test_merged_landmarks_weigh_by_how_well_they_are_seen():
