@@ -91,7 +91,7 @@ def test_commands_and_options_in_the_readme_exist() -> None:
             command = group.get_command(context, name)
             assert command is not None
             parts = command.commands.values() if isinstance(command, click.Group) else [command]
-            known |= {option for part in parts for parameter in part.params for option in parameter.opts}
+            known |= {o for part in parts for p in part.params for o in (*p.opts, *p.secondary_opts)}
     own = README.replace("pip install --no-deps", "").replace("--python-version", "")
     own = re.sub(r"torchrun .* --no-python|weights/recipes/\w+\.py[^`\n]*", "", own)  # options of other programs
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", own)) <= known
