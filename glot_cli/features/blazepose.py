@@ -177,7 +177,7 @@ class BlazePoseFeatures:
         return torch.cat(features)
 
     def _look_upright(self, pictures: Tensor, feature: Tensor) -> Tensor:
-        """Features (n,264) of pictures once people who lean were looked at upright; `feature`: those of a first look."""
+        """Features (n,264) once people who lean were looked at upright; `feature` (n,264): those of a first look."""
         lean = tilt(feature)
         turned = torch.zeros_like(lean)  # how far each picture was turned when last looked at
         for _ in range(LOOKS):
