@@ -174,23 +174,23 @@ def _reshape(figure: Figure, sight: Sight, body: Body, landmarks: LandmarkModel)
 
 def _solve(figure: Figure, sight: Sight, segment: Tensor, fps: float, body: Body, landmarks: LandmarkModel) -> Figure:
     """Pose and place of N frames, all at once."""
-    certainty = _certainty()
+    certainty, count = _certainty(), len(segment)
     whole = (segment[3:] == segment[:-3]).float().unsqueeze(-1)  # third differences within one stretch
     stiffness = (2 * math.sin(math.pi * min(SMOOTH_HZ / fps, 0.5))) ** -6.0  # as in `boxes.whittaker`
     stiff = stiffness * torch.cat([certainty[:-3], torch.zeros(3)])  # position is steadied elsewhere
-    gone = torch.zeros(len(segment), len(certainty))  # how far the steps so far have led away from the prior
+    gone = torch.zeros(count, len(certainty))  # how far the steps so far have led away from the prior
     for _ in range(STEPS):
         slopes = _slopes(figure, sight, body, landmarks)
         own = slopes.by_pose.mT @ slopes.by_pose + torch.diag(certainty)
         right = -(slopes.by_pose.mT @ slopes.error.unsqueeze(-1)).squeeze(-1) - certainty * gone
-        right -= stiff * _third_transposed(_jerk(figure.rotmat) * whole)
+        right -= stiff * _third_transposed(_jerk(figure.rotmat) * whole, count)
 
         def normal(x: Tensor, own: Tensor = own) -> Tensor:
-            return (own @ x.unsqueeze(-1)).squeeze(-1) + stiff * _third_transposed(_third(x) * whole)
+            return (own @ x.unsqueeze(-1)).squeeze(-1) + stiff * _third_transposed(_third(x) * whole, count)
 
         # Preconditioned by every frame's own block. In double precision the prior keeps it positive definite, however
         # close a body comes to the camera.
-        block = own + torch.diag_embed(stiff * _third_transposed(whole, squared=True))
+        block = own + torch.diag_embed(stiff * _third_transposed(whole, count, squared=True))
         factor = torch.linalg.cholesky(block.double())
 
         def precondition(x: Tensor, factor: Tensor = factor) -> Tensor:
@@ -243,9 +243,12 @@ def _third(x: Tensor) -> Tensor:
     return torch.diff(x, n=3, dim=0)
 
 
-def _third_transposed(x: Tensor, squared: bool = False) -> Tensor:
-    """The transpose of `_third`, (M, D) -> (M + 3, D); squared: of the operator whose elements are squares of its."""
-    out = x.new_zeros(len(x) + 3, x.shape[1])
+def _third_transposed(x: Tensor, count: int, squared: bool = False) -> Tensor:
+    """The transpose of `_third` for `count` frames, (M, D) -> (count, D): fewer than 4 have no third differences.
+
+    squared: of the operator whose elements are squares of its.
+    """
+    out = x.new_zeros(count, x.shape[1])
     for shift, value in enumerate(STENCIL):
         out[shift : shift + len(x)] += (value**2 if squared else value) * x
     return out

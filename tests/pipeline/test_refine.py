@@ -196,6 +196,16 @@ def test_motion_comes_out_smooth_and_nearer_to_the_truth(body: Body) -> None:
     assert abs(halves[:30] - tied[:30]).max() < 1e-3 < abs(halves[40:50] - tied[40:50]).max()
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_a_few_frames_are_enough(body: Body, count: int) -> None:
+    motion = Motion(body, count)
+    found = motion.refined(body)
+    before = off(drawn(body, motion.guess, motion.transl), motion.sight.pixels)
+    joints = body(found.rotmat, found.betas.expand(count, -1), vertices=False).joints
+    after = project_pinhole(LandmarkModel()(joints, found.rotmat) + found.transl[:, None], FOCAL, CENTRE)
+    assert off(after, motion.sight.pixels) < 0.4 * before
+
+
 def test_chunks_leave_no_seams(body: Body, monkeypatch: pytest.MonkeyPatch) -> None:
     motion = Motion(body, 150, tremble=0.01)
     whole = motion.refined(body)
