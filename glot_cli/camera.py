@@ -52,6 +52,11 @@ def ray_rotation(pixels: Tensor, focal: float | Tensor, centre: Tensor) -> Tenso
     )
 
 
+def from_crop(points: Tensor, crops: Tensor) -> Tensor:
+    """Points (N, K, 2), -1 to 1 across a crop, to pixels; crops (N, 3): centre x, y and side, pixels."""
+    return crops[:, None, :2] + crops[:, None, 2:] / 2 * points
+
+
 def translation_from_camera(camera: Tensor, box: Tensor, pelvis: Tensor, focal: float, centre: Tensor) -> Tensor:
     """Translation that puts the body where its weak-perspective camera draws it; exact at the pelvis.
 

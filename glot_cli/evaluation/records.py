@@ -7,6 +7,7 @@ not asked for.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -168,6 +169,16 @@ def match_rows(predicted: Result, truth: Result) -> NDArray[np.intp]:
     return match
 
 
+def stretches(predicted: Result, truth: Result) -> list[slice]:
+    """Three or more matched rows in a row, without a gap, of one true person under one id.
+
+    Across anything else, motion means nothing.
+    """
+    broken = (np.diff(truth.frame) != 1) | (np.diff(truth.person) != 0) | (np.diff(predicted.person) != 0)
+    ends = [0, *(np.flatnonzero(broken) + 1).tolist(), len(truth)]
+    return [slice(a, b) for a, b in itertools.pairwise(ends) if b - a > 2]
+
+
 def picture_size(joints2d: Floats) -> Floats:
     """Longer side, in pixels, of the upright boxes around joints (N, K, 2): (N,)."""
     return np.maximum(np.ptp(joints2d, axis=1).max(-1), 1.0)
@@ -193,10 +204,7 @@ def _errors(p: Result, t: Result, body: Body) -> dict[str, Floats]:
         mine[part], surface = _surfaces(p.pose[part], p.betas[part], body)
         true[part], true_surface = _surfaces(t.pose[part], t.betas[part], body)
         vertices[part] = mpjpe(surface, true_surface)
-    # Stretches without a gap under one id: across anything else, motion means nothing.
-    cuts = np.flatnonzero((np.diff(t.frame) != 1) | (np.diff(p.person) != 0)) + 1
-    stretches = zip(np.split(mine, cuts), np.split(true, cuts), strict=True)
-    moving = [(a, b) for a, b in stretches if len(a) > 2]
+    moving = [(mine[rows], true[rows]) for rows in stretches(p, t)]
     limbs = np.linalg.norm(p.joints2d[:, LIMBS] - t.joints2d[:, LIMBS], axis=-1).mean(-1)
     at, true_at = _pelvis(p, body), _pelvis(t, body)
     depth = (at[:, 2] - true_at[:, 2]) / true_at[:, 2]

@@ -10,6 +10,7 @@ from scipy.linalg import solveh_banded
 
 Array = NDArray[np.floating]
 
+THIRD_DIFFERENCE = (-1.0, 3.0, -3.0, 1.0)
 # Half-amplitude frequency of the smoother. Walking sways and crouching stay below it, detector jitter lies above.
 CUTOFF_HZ = 2.0
 # Bursts of bad edges shorter than half of this window are outliers; a person cannot crouch and rise that fast.
@@ -72,23 +73,30 @@ def covered_share(box: Array, others: Array) -> float:
     return float((across[:, None, :] & down[:, :, None]).any(0).mean())
 
 
+def stiffness(cutoff: float) -> float:
+    """Weight (2 sin(pi cutoff))^-6 of squared third differences, beside squared errors, that halves a frequency.
+
+    cutoff: that frequency, cycles per sample.
+    """
+    return float((2 * np.sin(np.pi * min(cutoff, 0.5))) ** -6.0)
+
+
 def whittaker(values: Array, cutoff: float) -> Array:
     """Zero-phase smoothing of values (n,C) sampled evenly, by penalised least squares (Whittaker 1923; Eilers 2003).
 
     Minimises sum (z - y)^2 + lambda sum (third difference of z)^2. The third difference leaves constant, linear and
     quadratic motion (constant acceleration) exactly as it is, up to the ends. `cutoff` is the frequency that keeps
-    half its amplitude, in cycles per sample; lambda = (2 sin(pi cutoff))^-6. Fewer than 4 samples return unchanged.
+    half its amplitude, in cycles per sample; lambda is its `stiffness`. Fewer than 4 samples return unchanged.
     """
     values = np.asarray(values, float)
     n = len(values)
     if n < 4:
         return values.copy()
-    strength = (2 * np.sin(np.pi * min(cutoff, 0.5))) ** -6.0
-    stencil = np.array([-1.0, 3.0, -3.0, 1.0])
+    strength = stiffness(cutoff)
     bands = np.zeros((4, n))  # lower form: bands[k, j] is element (j + k, j) of I + lambda D'D
     for k in range(4):
         for i in range(4 - k):  # row r of D touches columns r..r+3
-            bands[k, i : i + n - 3] += strength * stencil[i] * stencil[i + k]
+            bands[k, i : i + n - 3] += strength * THIRD_DIFFERENCE[i] * THIRD_DIFFERENCE[i + k]
     bands[0] += 1
     mean = values.mean(axis=0)
     return solveh_banded(bands, values - mean, lower=True) + mean

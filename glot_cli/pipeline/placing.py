@@ -17,6 +17,7 @@ from glot_cli.body.rotations import pose6d_to_rotmat, rotmat_to_pose6d
 from glot_cli.camera import (
     camera_from_translation,
     fit_translation,
+    from_crop,
     project_pinhole,
     project_weak,
     ray_rotation,
@@ -75,7 +76,7 @@ def place(
     parts = unpack(features)
     visibility = parts.visibility * parts.presence  # (N, 33)
     betas = _one_shape(state, visibility.mean(-1), own_shape)
-    pixels = crops[:, None, :2] + crops[:, None, 2:] / 2 * parts.landmarks2d
+    pixels = from_crop(parts.landmarks2d, crops)
     sight = Sight(pixels, visibility, crops[:, 2], focal, centre)
     chunks = []
     for rows in torch.arange(len(features)).split(CHUNK):  # the body's joints take kilobytes a frame on the way
@@ -153,7 +154,7 @@ def _lay(
     turn = ray_rotation(crops[:, :2], focal, centre)
     rotmat = torch.cat([(turn @ rotmat[:, 0])[:, None], rotmat[:, 1:]], 1)
     joints = body(rotmat, betas.expand(len(rotmat), -1), vertices=False).joints
-    expected = crops[:, None, :2] + crops[:, None, 2:] / 2 * project_weak(joints, state.camera)
+    expected = from_crop(project_weak(joints, state.camera), crops)
     transl = _fit_robust(
         torch.cat([landmarks(joints, rotmat), joints], 1),
         torch.cat([sight.pixels, expected], 1),

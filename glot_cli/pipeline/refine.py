@@ -9,9 +9,8 @@ Shapes: N frames of one person's track, J joints that may turn, D = 3 J + 3 unkn
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -22,6 +21,7 @@ from glot_cli.body.landmarks import LandmarkModel, global_rotations
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat, rotmat_to_axis_angle
 from glot_cli.camera import project_pinhole
+from glot_cli.pipeline.boxes import THIRD_DIFFERENCE, stiffness
 
 # How far off the network's rotation of each joint may be, radians; joints that are left out stay as they are.
 PRIOR = {
@@ -44,7 +44,6 @@ CHUNK, OVERLAP = 256, 16  # frames that are solved together, and those on either
 NEAREST = 0.2  # metres from the camera
 
 FREE = list(PRIOR)
-STENCIL = (-1.0, 3.0, -3.0, 1.0)  # third difference
 
 
 @dataclass(frozen=True)
@@ -103,15 +102,14 @@ def refine(
         wide = slice(first, last)
         solved = _solve(figure.rows(wide), sight.rows(wide), segment[wide], fps, body, landmarks)
         parts.append(solved.rows(slice(start - first, min(count, start + CHUNK) - first)))
-    rotmat, transl = (torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Figure)[:2])
-    return Figure(rotmat, transl, figure.betas)
+    return Figure(torch.cat([p.rotmat for p in parts]), torch.cat([p.transl for p in parts]), figure.betas)
 
 
 class Slopes(NamedTuple):
     """The landmarks' errors, weighted (N, 66), and their derivatives by a frame's unknowns (N, 66, D).
 
-    Unknowns: turns of the joints FREE about axes of their parents' frames, radians; translation, metres. The weights
-    (N, 33) are those of `error`, for other derivatives; view (N, 33, 2, 3) are weighted derivatives by a point's place.
+    Unknowns: turns of the joints FREE about axes of their parents' frames, radians; translation, metres. view
+    (N, 33, 2, 3): the derivatives by the landmarks' own places, of which others can be made; weighted likewise.
     """
 
     error: Tensor
@@ -148,15 +146,15 @@ def _reshape(figure: Figure, sight: Sight, body: Body, landmarks: LandmarkModel)
     shapes = torch.eye(len(figure.betas))
     prior = torch.full((len(figure.betas),), PRIOR_SHAPE**-2, dtype=torch.float64)
     betas = figure.betas
+
+    def joints(betas: Tensor) -> Tensor:
+        return body(some.rotmat, betas.expand(len(pick), -1), vertices=False).joints[:, landmarks.joint]
+
+    # Joints move in proportion to the shape; what a landmark stands off its joint does not change.
+    base = joints(betas)
+    moved = torch.stack([joints(betas + shape) - base for shape in shapes], -1)  # (P, 33, 3, 10)
     for _ in range(STEPS):
         slopes = _slopes(Figure(some.rotmat, some.transl, betas), seen, body, landmarks)
-
-        def joints(betas: Tensor) -> Tensor:
-            return body(some.rotmat, betas.expand(len(pick), -1), vertices=False).joints[:, landmarks.joint]
-
-        # Joints move in proportion to the shape; what a landmark stands off its joint does not change.
-        base = joints(betas)
-        moved = torch.stack([joints(betas + shape) - base for shape in shapes], -1)  # (P, 33, 3, 10)
         by_shape = (slopes.view @ moved).flatten(1, 2)  # (P, 66, 10)
         pose = slopes.by_pose.double()
         own = torch.linalg.cholesky(pose.mT @ pose + torch.diag(_certainty().double()))
@@ -176,8 +174,7 @@ def _solve(figure: Figure, sight: Sight, segment: Tensor, fps: float, body: Body
     """Pose and place of N frames, all at once."""
     certainty, count = _certainty(), len(segment)
     whole = (segment[3:] == segment[:-3]).float().unsqueeze(-1)  # third differences within one stretch
-    stiffness = (2 * math.sin(math.pi * min(SMOOTH_HZ / fps, 0.5))) ** -6.0  # as in `boxes.whittaker`
-    stiff = stiffness * torch.cat([certainty[:-3], torch.zeros(3)])  # position is steadied elsewhere
+    stiff = stiffness(SMOOTH_HZ / fps) * torch.cat([certainty[:-3], torch.zeros(3)])  # position is steadied elsewhere
     gone = torch.zeros(count, len(certainty))  # how far the steps so far have led away from the prior
     for _ in range(STEPS):
         slopes = _slopes(figure, sight, body, landmarks)
@@ -249,7 +246,7 @@ def _third_transposed(x: Tensor, count: int, squared: bool = False) -> Tensor:
     squared: of the operator whose elements are squares of its.
     """
     out = x.new_zeros(count, x.shape[1])
-    for shift, value in enumerate(STENCIL):
+    for shift, value in enumerate(THIRD_DIFFERENCE):
         out[shift : shift + len(x)] += (value**2 if squared else value) * x
     return out
 

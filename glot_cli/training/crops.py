@@ -73,11 +73,16 @@ class Crops:
         starts = self.window_starts(frames)
         pick = starts[torch.randint(len(starts), (count,), generator=generator)]
         index = pick[:, None] + torch.arange(frames)
-        backwards = torch.rand(count, 1, generator=generator) < 0.5
-        index = torch.where(backwards, index.flip(1), index)
+        index = half_backwards(index, generator)
         placed = Placed(self.rotmat[index], self.betas[pick], self.pelvis[index], self.box[index])
         features, placed = recropped(self.features[index], placed, generator)
         return shaken(features, generator), measure(placed, body, self.landmarks)[1]
+
+
+def half_backwards(index: Tensor, generator: torch.Generator) -> Tensor:
+    """Windows of frame numbers (B, T), half of them, by chance, from the last frame to the first."""
+    backwards = torch.rand(len(index), 1, generator=generator) < 0.5
+    return torch.where(backwards, index.flip(1), index)
 
 
 def recropped(features: Tensor, placed: Placed, generator: torch.Generator) -> tuple[Tensor, Placed]:

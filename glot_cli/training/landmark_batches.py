@@ -10,7 +10,7 @@ from glot_cli.body.model import Body
 from glot_cli.features.blazepose import Landmarks, join, unpack
 from glot_cli.features.skeleton import network_input
 from glot_cli.training.config import LandmarkData
-from glot_cli.training.crops import Crops
+from glot_cli.training.crops import Crops, half_backwards
 from glot_cli.training.motions import Motions
 from glot_cli.training.simulate import Seen, Truth, corrupt, observe
 from glot_cli.training.windows import sample_windows
@@ -78,9 +78,7 @@ class ResidualBank:
         distances = torch.cdist(self._key(seen.world[:, middle]), self.keys)  # (B, W)
         nearest = distances.topk(min(self.neighbours, len(self.keys)), largest=False).indices
         pick = torch.randint(nearest.shape[1], (len(nearest), 1), generator=generator)
-        window = self.windows[nearest.gather(1, pick)[:, 0]]  # (B, T)
-        backwards = torch.rand(len(window), 1, generator=generator) < 0.5
-        window = torch.where(backwards, window.flip(1), window)
+        window = half_backwards(self.windows[nearest.gather(1, pick)[:, 0]], generator)  # (B, T)
         got = unpack(self.features[window])
         exact = Seen(*(x[window] for x in self.seen))
         gain = 0.7 + 0.6 * torch.rand(len(window), 1, 1, 1, generator=generator)

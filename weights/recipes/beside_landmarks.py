@@ -13,8 +13,6 @@ limb landmarks to BlazePose's, weighted by their visibility, and to the true one
 from __future__ import annotations
 
 import argparse
-import itertools
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +23,10 @@ from glot_cli import weights
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat
-from glot_cli.camera import project_pinhole, ray_rotation
+from glot_cli.camera import from_crop, project_pinhole, ray_rotation
 from glot_cli.evaluation.metrics import acceleration_error, pa_mpjpe
 from glot_cli.evaluation.pairing import load_pairs
-from glot_cli.evaluation.records import VISIBLE, match_rows
+from glot_cli.evaluation.records import VISIBLE, match_rows, picture_size, stretches
 from glot_cli.features.blazepose import BlazePoseFeatures, Landmarks, unpack
 from glot_cli.features.crops import extract_crops
 from glot_cli.results import Result
@@ -36,6 +34,7 @@ from glot_cli.video import read_frames
 
 LIMBS = [*range(11, 17), *range(23, 29)]
 HIPS = (6, 7)  # of LIMBS
+NAMES = ("landmark network", "glot")
 
 
 def limbs_of(record: Result, body: Body) -> tuple[Tensor, Tensor]:
@@ -59,13 +58,6 @@ def look(record: Result, network: BlazePoseFeatures) -> Landmarks:
     return unpack(features)
 
 
-def stretches(mine: Result, true: Result) -> Iterator[slice]:
-    """Runs of matched rows, frame after frame, of one true person under one id."""
-    broken = (np.diff(true.frame) != 1) | (np.diff(true.person) != 0) | (np.diff(mine.person) != 0)
-    ends = [0, *(np.flatnonzero(broken) + 1).tolist(), len(true)]
-    return (slice(a, b) for a, b in itertools.pairwise(ends) if b - a > 2)
-
-
 @torch.inference_mode()
 def errors(mine: Result, truth: Result, body: Body, network: BlazePoseFeatures) -> dict[str, np.ndarray]:
     """Errors per frame of one video, of everyone who was found."""
@@ -79,9 +71,9 @@ def errors(mine: Result, truth: Result, body: Body, network: BlazePoseFeatures) 
     world = marks.world[:, LIMBS] @ turn.mT  # from the crop's frame into the camera's
     world = world - world[:, HIPS].mean(1, keepdim=True)
     (points, pixels), (true_points, true_pixels) = limbs_of(mine, body), limbs_of(true, body)
-    marked = crops[:, None, :2] + crops[:, None, 2:] / 2 * marks.landmarks2d[:, LIMBS]
+    marked = from_crop(marks.landmarks2d[:, LIMBS], crops)
     sure = (marks.visibility * marks.presence)[:, LIMBS]
-    size = np.ptp(true.joints2d, axis=1).max(-1)
+    size = picture_size(true.joints2d)
 
     def off(a: Tensor, b: Tensor, weight: Tensor) -> np.ndarray:
         return ((a - b).norm(dim=-1) * weight).sum(1).numpy() / weight.sum(1).clamp_min(1e-6).numpy() / size * 100
@@ -94,16 +86,13 @@ def errors(mine: Result, truth: Result, body: Body, network: BlazePoseFeatures) 
         ),
     }
     found = {f"{name}, {key}": x for key, both in rows.items() for name, x in zip(NAMES, both, strict=True)}
-    parts = list(stretches(mine, true))
+    parts = stretches(mine, true)
     for name, ours in zip(NAMES, (world.numpy(), points.numpy()), strict=True):
         theirs = true_points.numpy()
         found[f"{name}, PA-MPJPE"] = 1000 * pa_mpjpe(ours, theirs)
         moving = [acceleration_error(ours[part], theirs[part]) for part in parts]
         found[f"{name}, acceleration error"] = 1000 * np.concatenate([*moving, np.zeros(0)])
     return found
-
-
-NAMES = ("landmark network", "glot")
 
 
 def main() -> None:
