@@ -183,9 +183,10 @@ class Body(torch.nn.Module):
             feature = (rotmat[:, 1:] - identity).flatten(1)  # (B,207)
             rest = rest + (feature @ self.pose_planes).view_as(rest)
         affine = transforms[:, :, :3].flatten(2).transpose(1, 2)  # (B,12,24), rows of (R|t)
-        blended = (affine @ self.weight_planes).view(-1, 3, 4, self.num_vertices)
-        posed = torch.addcmul(blended[:, :, 3], blended[:, :, 0], rest[:, None, 0])
-        posed = posed.addcmul(blended[:, :, 1], rest[:, None, 1]).addcmul(blended[:, :, 2], rest[:, None, 2])
+        # Taken apart by unbind, whose backward pass is one stack; that of an index fills a whole array with zeros.
+        x, y, z, shift = (affine @ self.weight_planes).view(-1, 3, 4, self.num_vertices).unbind(2)
+        rest_x, rest_y, rest_z = (plane.unsqueeze(1) for plane in rest.unbind(1))
+        posed = torch.addcmul(shift, x, rest_x).addcmul(y, rest_y).addcmul(z, rest_z)
         return BodyOutput(joints, posed.transpose(1, 2).contiguous())
 
     def subset(self, indices: Sequence[int] | np.ndarray | Tensor) -> Body:
