@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -131,10 +131,12 @@ class Runner:
     """
 
     def __init__(self, options: Options, alert: Callable[[str], None] = log.error) -> None:
-        self.options = options
         self.preset = choose(options.preset, body=options.body, gender=options.gender, glot=options.glot)
-        if options.refine and self.preset.kind != "landmarks":
+        lands = self.preset.kind == "landmarks"
+        if options.refine and not lands:
             raise UsageError(f"--refine: preset {options.preset} sees no landmarks to draw poses onto; leave it out")
+        # The preset's own way by its name, so that saying it aloud later is not taken for other options.
+        self.options = replace(options, refine=lands if options.refine is None else options.refine)
         self._alert = alert
         self.device = pick_device(options.device)
         self._models: Models | None = None
@@ -149,7 +151,7 @@ class Runner:
                 self.device,
                 self.options.detector,
                 self.options.half,
-                self.options.refine is not False,
+                bool(self.options.refine),
             )
         return self._models
 

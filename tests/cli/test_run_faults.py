@@ -261,7 +261,10 @@ def test_finished_videos_are_skipped_and_others_results_refused(glot: Glot, nobo
 
     again = glot(*run)
     assert (again.status, again.err) == (0, []) and "finished before, skipped" in again.out
-    assert "with other options" in glot(*run, "--focal", 200).out
+    said = glot(*run, "--refine").out  # aloud what is the preset's own way
+    assert "finished before" in said and "other options" not in said
+    for other_options in (("--focal", 200), ("--no-refine",)):
+        assert "with other options" in glot(*run, *other_options).out
     other = tmp_path / "other" / "nobody.mp4"
     other.parent.mkdir()
     write_clip(other, [background()] * 4)
