@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
-import os
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -18,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glot_cli.errors import GlotError
+from glot_cli.scratch import whole
 
 FORMAT_VERSION = 2  # 1 had no global_orient_network
 
@@ -169,15 +168,11 @@ def write_npz(path: Path, arrays: dict[str, NDArray[Any]], compress: bool = True
     """Write an npz aside and rename it: nobody ever sees half a file. Raises GlotError."""
     buffer = io.BytesIO()
     (np.savez_compressed if compress else np.savez)(buffer, allow_pickle=False, **arrays)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        aside.write_bytes(buffer.getbuffer())
-        aside.replace(path)
+        with whole(path) as aside:
+            aside.write_bytes(buffer.getbuffer())
     except OSError as error:
         raise GlotError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
-    finally:
-        with contextlib.suppress(OSError):  # it has its final name, or could not even be made
-            aside.unlink()
 
 
 # What NumPy, zipfile, zlib and json raise on files that are something else, damaged or cut off.

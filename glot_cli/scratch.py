@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -19,11 +20,15 @@ def claim(file: IO[bytes], n_bytes: int) -> None:
         file.truncate(n_bytes)
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file aside and give it its name, so that a file of that name is whole. Raises OSError."""
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Where to write a file, aside; once the block is done it gets its name, so that a file of that name is whole.
+
+    Raises OSError.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        aside.write_bytes(data)
+        yield aside
         aside.replace(path)
     finally:
         with contextlib.suppress(OSError):  # it has its final name, or could not even be made

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from glot_cli.camera import from_crop
 from glot_cli.features.blazepose import join, unpack
 from glot_cli.pipeline.boxes import Array, box_overlap
 from glot_cli.pipeline.tracks import Track
@@ -37,7 +38,7 @@ class _View:
         self.frames = track.frames
         self.boxes = track.boxes.astype(float)  # (n,4) pixels
         self.relative = parts.landmarks2d.numpy()  # (n,33,2) in units of half the crop
-        self.pixels = track.crops[:, None, :2] + track.crops[:, None, 2:] / 2 * self.relative  # (n,33,2)
+        self.pixels = from_crop(parts.landmarks2d, torch.from_numpy(track.crops)).numpy()  # (n,33,2)
         self.seen = (parts.visibility * parts.presence).numpy()  # (n,33)
         self.size = (self.boxes[:, 2:] - self.boxes[:, :2]).max(axis=1)  # (n,) pixels
         self.extent = np.concatenate([self.pixels.min(axis=1), self.pixels.max(axis=1)], axis=1).astype(float)  # (n,4)

@@ -36,7 +36,7 @@ from glot_cli.pipeline.tracks import Track, clean_tracks
 from glot_cli.presets import choose
 from glot_cli.rendering import probe_backend
 from glot_cli.results import Meta, Result, empty_arrays, load_result
-from glot_cli.scratch import claim, write_whole
+from glot_cli.scratch import claim, whole
 from glot_cli.video import Frame, VideoInfo, probe, read_frames
 
 log = logging.getLogger(__name__)
@@ -514,6 +514,7 @@ def _save_frames(result: Result, folder: Path) -> None:
 
 def _write_json(path: Path, report: dict[str, Any]) -> None:
     try:
-        write_whole(path, (json.dumps(report, indent=2) + "\n").encode())
+        with whole(path) as aside:
+            aside.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise GlotError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error

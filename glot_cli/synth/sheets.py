@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from glot_cli.errors import GlotError
-from glot_cli.scratch import write_whole
+from glot_cli.scratch import whole
 
 TILE = 128  # pixels of a crop's side on the sheet
 CLIPS_A_ROW = 4
@@ -36,7 +36,8 @@ def contact_sheet(crops: Path) -> Path:
     rows = [np.concatenate(strips[i : i + CLIPS_A_ROW], 1) for i in range(0, len(strips), CLIPS_A_ROW)]
     path = crops.with_suffix(".png")
     try:
-        write_whole(path, cv2.imencode(".png", np.concatenate(rows))[1].tobytes())
+        with whole(path) as aside:
+            aside.write_bytes(cv2.imencode(".png", np.concatenate(rows))[1].tobytes())
     except OSError as error:
         raise GlotError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
     return path

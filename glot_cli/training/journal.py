@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from glot_cli.scratch import whole
+
 log = logging.getLogger(__name__)
 
 LOG = "log.jsonl"
@@ -30,9 +32,8 @@ class Journal:
         path = self.out / LOG
         if path.exists():
             kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _stands(line, self.update)]
-            aside = path.with_suffix(".part")
-            aside.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-            aside.replace(path)
+            with whole(path) as aside:
+                aside.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         self._lines = path.open("a", encoding="utf-8")
         try:
             from torch.utils.tensorboard import SummaryWriter

@@ -23,6 +23,7 @@ from tqdm import tqdm
 from glot_cli.errors import GlotError
 from glot_cli.models.global_motion import Masking, random_masking
 from glot_cli.models.glot import Estimate, GLoT
+from glot_cli.scratch import whole
 from glot_cli.training import chance
 from glot_cli.training.config import TrainConfig
 from glot_cli.training.journal import Journal
@@ -195,8 +196,8 @@ class Trainer:
                 "sums": self.sums,
                 "summed": self.summed,
             }
-            torch.save(state, out / f"{STATE}.part")
-            (out / f"{STATE}.part").replace(out / STATE)
+            with whole(out / STATE) as aside:
+                torch.save(state, aside)
         self.processes.wait()
 
     def load(self, out: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -11,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from glot_cli.errors import GlotError, UsageError
+from glot_cli.scratch import whole
 from glot_cli.weights import store
 from glot_cli.weights.catalogue import OFFICIAL
 from glot_cli.weights.glot_file import save_glot, save_tensors
@@ -102,10 +102,9 @@ def _store(known: Recognised, source: str) -> tuple[store.WeightFile, Path]:
     """Write the converted file aside, give it its name, and write its record."""
     folder = store.user_folder()
     target = folder / f"{known.name}.{'npz' if known.tensors is None else 'safetensors'}"
-    aside = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        try:
+        with whole(target) as aside:
             _write(known, aside)
             entry = store.WeightFile(
                 known.name,
@@ -116,9 +115,6 @@ def _store(known: Recognised, source: str) -> tuple[store.WeightFile, Path]:
                 aside.stat().st_size,
                 store.sha256(aside),
             )
-            aside.replace(target)
-        finally:
-            aside.unlink(missing_ok=True)
     except OSError as error:
         raise GlotError(
             f"{folder}: cannot be written ({error.strerror}); name another folder with GLOT_WEIGHTS"

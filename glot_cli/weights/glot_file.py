@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glot_cli.errors import GlotError
+from glot_cli.scratch import whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,16 +33,12 @@ def save_tensors(tensors: dict[str, Tensor], path: Path, header: dict[str, str])
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    aside = path.with_name(path.name + ".part")
     try:
-        save_file(tensors, aside, metadata=header)
-        aside.chmod(0o644)  # safetensors makes files that only their owner can read
-        aside.replace(path)
+        with whole(path) as aside:
+            save_file(tensors, aside, metadata=header)
+            aside.chmod(0o644)  # safetensors makes files that only their owner can read
     except (OSError, SafetensorError) as error:
         raise GlotError(f"{path}: cannot be written ({' '.join(str(error).split())}); is there room?") from error
-    finally:
-        with contextlib.suppress(OSError):  # it has its final name, or could not even be made
-            aside.unlink()
 
 
 def load_glot(path: Path, mean_state: Tensor | None = None) -> GLoT:

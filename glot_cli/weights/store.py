@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from glot_cli.errors import GlotError, UsageError
+from glot_cli.scratch import whole
 from glot_cli.weights.catalogue import OFFICIAL
 
 MANIFEST = "manifest.json"
@@ -79,10 +80,9 @@ def is_known(name: str) -> bool:
 def record(entry: WeightFile) -> None:
     """Write the record of an added file, which lies in the user's folder already. Raises GlotError."""
     path = user_folder() / f"{entry.name}.json"
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        aside.write_text(json.dumps(asdict(entry), indent=2) + "\n", encoding="utf-8")
-        aside.replace(path)
+        with whole(path) as aside:
+            aside.write_text(json.dumps(asdict(entry), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise GlotError(f"{path}: cannot be written ({error.strerror}); name a folder with GLOT_WEIGHTS") from error
 
