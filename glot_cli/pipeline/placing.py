@@ -29,7 +29,7 @@ from glot_cli.pipeline.boxes import whittaker
 from glot_cli.pipeline.lift import robust_mean
 from glot_cli.pipeline.refine import NEAREST, Figure, Sight, refine
 
-POSE_CUTOFF_HZ = 4.0  # of joint rotations: lower values make motion smoother still, and blunt blows and kicks
+POSE_CUTOFF_HZ = 3.0  # of joint rotations: lower values make motion smoother still, and blunt blows and kicks
 POSITION_CUTOFF_HZ = 5.0  # of the person in the picture: landmarks tremble above it, people hardly move so fast
 DEPTH_CUTOFF_HZ = 1.2  # the size of a body in the picture says little of its depth from one frame to the next
 PRIOR_WEIGHT = 0.02  # of the network's own camera, per joint, against a landmark that is seen

@@ -14,7 +14,7 @@ from glot_cli.pipeline.boxes import box_overlap, remove_outliers, smooth_boxes, 
 from glot_cli.pipeline.detect import PersonDetector
 
 FPS = 30.0
-DETECT_EVERY = 2  # frames; the boxes are smoothed at 2 Hz, which leaves nothing to gain from the others
+DETECT_EVERY = 3  # frames, as in a run
 CONFIDENCE = 0.25  # boxes that score less start no track
 LEAST_OVERLAP = 0.3  # with the person's outline, for a box to be theirs
 FOUND = 0.5  # share of a clip's frames in which a person must be found, else the clip is dropped
