@@ -132,11 +132,11 @@ class Runner:
 
     def __init__(self, options: Options, alert: Callable[[str], None] = log.error) -> None:
         self.preset = choose(options.preset, body=options.body, gender=options.gender, glot=options.glot)
-        lands = self.preset.kind == "landmarks"
-        if options.refine and not lands:
+        self._refines = self.preset.kind == "landmarks"  # unless it is told not to
+        if options.refine and not self._refines:
             raise UsageError(f"--refine: preset {options.preset} sees no landmarks to draw poses onto; leave it out")
         # The preset's own way by its name, so that saying it aloud later is not taken for other options.
-        self.options = replace(options, refine=lands if options.refine is None else options.refine)
+        self.options = replace(options, refine=self._refines if options.refine is None else options.refine)
         self._alert = alert
         self.device = pick_device(options.device)
         self._models: Models | None = None
@@ -254,6 +254,8 @@ class Runner:
         if report is None or report["fault"]:
             return None
         told = report["options"]
+        if told.get("refine") is None:  # as older reports have it for the preset's own way
+            told["refine"] = self._refines
         wanted = {PARAMS: True, OVERLAY: told["render"], FRAMES: told["frames"]}
         if not all((folder / name).exists() for name, made in wanted.items() if made):
             return None
