@@ -75,12 +75,10 @@ def command(
         from glot_cli.errors import UsageError
         from glot_cli.pipeline.models import pick_device
         from glot_cli.training.config import find_config, load_config
-        from glot_cli.training.heap import keep_freed_memory
         from glot_cli.training.start import start
 
     if threads:
         torch.set_num_threads(threads)
-    keep_freed_memory()
     settings = load_config(find_config(config), changes)
     given = {"motions": motions, "crops": crops, "val_motions": val_motions, "val_crops": val_crops}
     if settings.landmarks is not None:

@@ -18,7 +18,6 @@ import torch
 
 from glot_cli.models.glot import count_parameters
 from glot_cli.training.config import find_config, load_config
-from glot_cli.training.heap import keep_freed_memory
 from glot_cli.training.landmark_task import LandmarkTask
 from glot_cli.training.loop import LAST
 from glot_cli.training.start import first_model, start
@@ -74,7 +73,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     arguments = parser.parse_args()
-    keep_freed_memory()
     rows = {name: measure(name, VARIANTS[name], arguments) for name in arguments.only}
     heads = [f"{of}: {column}" for of in ("crops", "simulated") for column in COLUMNS.values()]
     print(f"| variant | parameters | {' | '.join(heads)} |")
