@@ -20,6 +20,22 @@ def claim(file: IO[bytes], n_bytes: int) -> None:
         file.truncate(n_bytes)
 
 
+def abandoned(folder: Path, *endings: str) -> Iterator[tuple[Path, str]]:
+    """What processes that were killed have left aside in a folder, `.NAME.PROCESS.ENDING`, each with its NAME."""
+    if os.name != "posix":  # elsewhere asking for a process may end it
+        return
+    for path in [path for ending in endings for path in folder.glob(f".*.{ending}")]:
+        name, _, process = path.stem.rpartition(".")
+        if not process.isdigit():
+            continue
+        try:
+            os.kill(int(process), 0)
+        except ProcessLookupError:
+            yield path, name.removeprefix(".")
+        except (OSError, OverflowError):
+            continue
+
+
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """Where to write a file, aside; once the block is done it gets its name, so that a file of that name is whole.

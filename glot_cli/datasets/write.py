@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from glot_cli.datasets.convert import Column
 from glot_cli.datasets.shelf import META, check_name, user_data_folder
 from glot_cli.errors import GlotError
+from glot_cli.scratch import abandoned
 
 _REMEDY = "name another folder with GLOT_DATA"
 
@@ -62,22 +63,12 @@ def _remove(folder: Path) -> None:
 
 def _clear(folder: Path) -> None:
     """Remove what processes that were killed have left aside."""
-    if os.name != "posix":  # elsewhere asking for a process may end it
-        return
-    for path in [*folder.glob(".*.part"), *folder.glob(".*.old")]:
-        name, _, process = path.stem.rpartition(".")
-        if not process.isdigit():
-            continue
-        try:
-            os.kill(int(process), 0)
-        except ProcessLookupError:
-            whole = folder / name.removeprefix(".")
-            if path.suffix == ".old" and not whole.exists():
-                path.replace(whole)  # killed between taking the old one away and putting the new one there
-            else:
-                _remove(path)
-        except (OSError, OverflowError):
-            continue
+    for path, name in abandoned(folder, "part", "old"):
+        if path.suffix == ".old" and not (folder / name).exists():
+            with suppress(OSError):
+                path.replace(folder / name)  # killed between taking the old one away and putting the new one there
+        else:
+            _remove(path)
 
 
 def check_room(folder: Path, columns: Mapping[str, Column], frames: int) -> None:

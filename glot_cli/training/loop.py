@@ -23,7 +23,7 @@ from tqdm import tqdm
 from glot_cli.errors import GlotError
 from glot_cli.models.global_motion import Masking, random_masking
 from glot_cli.models.glot import Estimate, GLoT
-from glot_cli.scratch import whole
+from glot_cli.scratch import abandoned, whole
 from glot_cli.training import chance
 from glot_cli.training.config import TrainConfig
 from glot_cli.training.journal import Journal
@@ -50,6 +50,8 @@ def train(
     processes = processes or Processes()
     if processes.first:
         out.mkdir(parents=True, exist_ok=True)
+        for path, _ in abandoned(out, "part"):  # a state of a hundred megabytes for every kill while it was written
+            path.unlink(missing_ok=True)
     trainer = Trainer(config, task, model, processes)
     if (out / STATE).exists():
         trainer.load(out)

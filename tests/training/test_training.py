@@ -1,7 +1,10 @@
 """The loop: losses, schedule, configuration; a killed run continues exactly."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,6 +65,18 @@ def test_resumed_training_equals_uninterrupted(tmp_path, motions, monkeypatch, c
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
     assert log_lines(tmp_path / "whole") == log_lines(tmp_path / "cut")
     assert [row["update"] for row in log_lines(tmp_path / "whole")] == [2, 4, 6, 8]
+
+
+def test_states_that_killed_trainings_left_half_written_are_removed(tmp_path, motions):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    out = tmp_path / "run"
+    out.mkdir()
+    left, running = out / f".state.pt.{ended.pid}.part", out / f".state.pt.{os.getppid()}.part"
+    left.write_bytes(b"half")
+    running.write_bytes(b"of a process that runs")
+    start(landmark_config(motions), out, quiet=True)
+    assert not left.exists() and running.exists() and (out / "state.pt").exists()
 
 
 def test_more_epochs_continue_a_finished_training(tmp_path, motions):
