@@ -29,6 +29,13 @@ def axis_angle_to_rotmat(axis_angle: Tensor) -> Tensor:
     return identity + first * k + second * (k @ k)
 
 
+def about_axis(axis: int, angle: Tensor) -> Tensor:
+    """Rotations (...,3,3) by angles (...) in radians about one of the axes x, y, z: 0, 1, 2."""
+    vector = angle.new_zeros(*angle.shape, 3)
+    vector[..., axis] = angle
+    return axis_angle_to_rotmat(vector)
+
+
 def rotmat_to_quaternion(rotmat: Tensor) -> Tensor:
     """(...,3,3) -> unit quaternions (...,4) with w >= 0.
 

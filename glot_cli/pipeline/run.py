@@ -254,7 +254,7 @@ class Runner:
         if report is None or report["fault"]:
             return None
         told = report["options"]
-        if told.get("refine") is None:  # as older reports have it for the preset's own way
+        if told["refine"] is None:  # as older reports have it for the preset's own way
             told["refine"] = self._refines
         wanted = {PARAMS: True, OVERLAY: told["render"], FRAMES: told["frames"]}
         if not all((folder / name).exists() for name, made in wanted.items() if made):

@@ -13,14 +13,14 @@ from torch import Tensor
 from glot_cli.body.joints import mirror_rotmat
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
-from glot_cli.body.rotations import pose6d_to_rotmat, rotmat_to_pose6d
+from glot_cli.body.rotations import about_axis, pose6d_to_rotmat, rotmat_to_pose6d
 from glot_cli.errors import GlotError
 from glot_cli.features.blazepose import Landmarks, join, mirror_features, turn_features, unpack
 from glot_cli.training.simulate import Placed, Seen, Truth, correlated_noise, measure
 
 # Arrays of a file of crops, N frames: how the bodies were placed (see `Placed`), and the features seen.
 ARRAYS = ("pose6d", "betas", "pelvis", "box", "features", "clip")
-TILTED = 20.0  # standard deviation of a camera's turn about its axis, degrees
+ROLL = 20.0  # standard deviation of a camera's turn about its axis, degrees
 RECROP = 0.02, 0.05  # standard deviations of a crop's shift, in its sides, and of the logarithm of its size
 SHAKEN = 0.008, 0.012  # of the noise that is added to landmarks: half crop sides, metres
 
@@ -70,7 +70,7 @@ class Crops:
     def draw(self, count: int, frames: int, body: Body, generator: torch.Generator) -> tuple[Tensor, Truth]:
         """Random windows: features (count, frames, 264) and their truth, varied so that few are learnt by heart.
 
-        Half of them run backwards; all are seen by a camera held askew, in crops laid a little otherwise, with a little
+        Half of them run backwards; all are seen by a camera that rolls, in crops laid a little otherwise, with a little
         more noise.
         """
         starts = self.window_starts(frames)
@@ -78,7 +78,7 @@ class Crops:
         index = pick[:, None] + torch.arange(frames)
         index = half_backwards(index, generator)
         placed = Placed(self.rotmat[index], self.betas[pick], self.pelvis[index], self.box[index])
-        features, placed = tilted(self.features[index], placed, generator)
+        features, placed = rolled(self.features[index], placed, generator)
         features, placed = recropped(features, placed, generator)
         return shaken(features, generator), measure(placed, body, self.landmarks)[1]
 
@@ -89,16 +89,15 @@ def half_backwards(index: Tensor, generator: torch.Generator) -> Tensor:
     return torch.where(backwards, index.flip(1), index)
 
 
-def tilted(features: Tensor, placed: Placed, generator: torch.Generator) -> tuple[Tensor, Placed]:
-    """Windows (B, T, 264) as if the camera had been turned about its axis: one angle a window, a normal one of TILTED.
+def rolled(features: Tensor, placed: Placed, generator: torch.Generator) -> tuple[Tensor, Placed]:
+    """Windows (B, T, 264) as if the camera had been turned about its axis: one angle a window.
 
     The landmark network looks at people upright, so it is taken to err alike however they lean in the picture.
     """
     count, frames = features.shape[:2]
-    angle = math.radians(TILTED) * torch.randn(count, generator=generator)
+    angle = math.radians(ROLL) * torch.randn(count, generator=generator)
     seen = turn_features(features.flatten(0, 1), angle.repeat_interleave(frames)).unflatten(0, (count, frames))
-    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros(count)
-    turn = torch.stack([cos, -sin, zero, sin, cos, zero, zero, zero, zero + 1], -1).view(count, 1, 3, 3)
+    turn = about_axis(2, angle)[:, None]  # (B, 1, 3, 3)
     rotmat = torch.cat([(turn @ placed.rotmat[:, :, 0])[:, :, None], placed.rotmat[:, :, 1:]], 2)
     pelvis = (turn @ placed.pelvis.unsqueeze(-1)).squeeze(-1)
     centre = (turn[..., :2, :2] @ placed.box[..., :2].unsqueeze(-1)).squeeze(-1)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
-from glot_cli.body.rotations import axis_angle_to_rotmat
+from glot_cli.body.rotations import about_axis, axis_angle_to_rotmat
 from glot_cli.camera import fit_weak_perspective, project_pinhole, ray_rotation
 from glot_cli.features.blazepose import SWAP, Landmarks, join, unpack
 
@@ -171,11 +171,6 @@ def world_to_camera(batch: int, frames: int, viewing: Viewing, generator: torch.
     """Rotations (B, T, 3, 3) from the y-up world into the frame of a camera that looks at the person from anywhere."""
     flip = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
 
-    def about(axis: int, angle: Tensor) -> Tensor:
-        vector = torch.zeros(*angle.shape, 3)
-        vector[..., axis] = angle
-        return axis_angle_to_rotmat(vector)
-
     time = torch.arange(frames) - frames / 2
     rate = torch.randn(3, batch, 1, generator=generator) * torch.tensor(viewing.turn_std).deg2rad()
     heading = torch.rand(batch, 1, generator=generator) * 2 * torch.pi
@@ -183,10 +178,10 @@ def world_to_camera(batch: int, frames: int, viewing: Viewing, generator: torch.
     pitch = torch.deg2rad(viewing.pitch_mean + viewing.pitch_std * pitch)
     roll = torch.deg2rad(viewing.roll_std * roll)
     view = (
-        about(2, roll + 0.5 * rate[0] * time)
-        @ about(0, pitch + 0.5 * rate[1] * time)
+        about_axis(2, roll + 0.5 * rate[0] * time)
+        @ about_axis(0, pitch + 0.5 * rate[1] * time)
         @ flip
-        @ about(1, heading + 2.0 * rate[2] * time)
+        @ about_axis(1, heading + 2.0 * rate[2] * time)
     )
     tumble = axis_angle_to_rotmat(torch.randn(batch, 1, 3, generator=generator) * 1.5)
     tumbled = (torch.rand(batch, generator=generator) < viewing.tumble)[:, None, None, None]

@@ -9,7 +9,7 @@ from glot_cli.body.landmarks import LandmarkModel, attachments
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import rotmat_to_pose6d
 from glot_cli.features.blazepose import LANDMARK_NAMES, SWAP, Landmarks, join, unpack
-from glot_cli.training.crops import Crops, mirror, recropped, tilted
+from glot_cli.training.crops import Crops, mirror, recropped, rolled
 from glot_cli.training.landmark_batches import ResidualBank
 from glot_cli.training.simulate import Noise, Placed, Viewing, corrupt, fit_weak_perspective, measure, place
 from glot_cli.weights import locate
@@ -126,9 +126,9 @@ def test_a_crop_laid_otherwise_agrees_with_its_own_truth(body, placed):
     assert (got.world - seen.world).abs().max() < 0.05 and (got.z - seen.depth).abs().max() < 0.05
 
 
-def test_a_camera_held_askew_sees_what_the_turned_features_say(body, placed):
+def test_a_camera_that_rolls_sees_what_the_turned_features_say(body, placed):
     features = crops_of(placed, body, 0.0)["features"].view(4, 16, -1)
-    turned, other = tilted(features, placed, torch.Generator().manual_seed(0))
+    turned, other = rolled(features, placed, torch.Generator().manual_seed(0))
     assert (turned - features).abs().amax((1, 2)).min() > 1e-2
     seen, _ = measure(other, body, LandmarkModel())
     got = unpack(turned)
@@ -140,7 +140,7 @@ def test_windows_are_varied_and_half_of_them_run_backwards(body, placed):
     crops = Crops(crops_of(placed, body, 0.0), body, LandmarkModel())
     features, truth = crops.draw(64, 16, body, torch.Generator().manual_seed(0))
     known = measure(placed, body, LandmarkModel())[1].joints  # whole clips are the windows
-    # Distances between joints do not feel how the camera is held.
+    # Distances between joints do not feel how the camera rolls.
     mine, known = torch.cdist(truth.joints, truth.joints), torch.cdist(known, known)
     apart = [(mine[:, None] - order[None]).abs().mean((-1, -2, -3)) for order in (known, known.flip(1))]
     forwards = apart[0].amin(1) < apart[1].amin(1)
