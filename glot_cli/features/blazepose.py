@@ -1,8 +1,9 @@
 """The feature of the `open` preset: what BlazePose sees in a crop, as one vector of 264 numbers.
 
 For each of 33 landmarks x, y, z, visibility, presence (165 numbers), then 33 world landmarks x, y, z (99 numbers).
-x and y run from -1 to 1 across the crop, z has the same scale, visibility and presence are probabilities; world
-landmarks are metres from the middle of the hips, x right, y down, z away from the camera.
+x and y run from -1 to 1 across the crop, z has the same scale, visibility and presence are probabilities, presence
+being no higher than the landmark's heatmap rises; world landmarks are metres from the middle of the hips, x right,
+y down, z away from the camera.
 """
 
 import math
@@ -14,8 +15,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from glot_cli.features.blazepose_net import BODY_LANDMARKS, INPUT_SIZE, BlazePose
+from glot_cli.features.blazepose_net import (
+    BODY_LANDMARKS,
+    HEATMAP_SIZE,
+    INPUT_SIZE,
+    BlazePose,
+    BlazePoseOutput,
+)
 from glot_cli.features.crops import extract_crops
+from glot_cli.features.heatmaps import lay_on_heatmaps
 
 LANDMARK_NAMES = (
     "nose",
@@ -63,15 +71,15 @@ def join(parts: Landmarks) -> Tensor:
     return torch.cat([image.flatten(-2), parts.world.flatten(-2)], dim=-1)
 
 
-def pack(landmarks: Tensor, world: Tensor) -> Tensor:
-    """Network output to features.
-
-    landmarks: (...,33,5) x, y, z in crop pixels, visibility and presence logits. world: (...,33,3) metres.
-    Returns (...,264).
-    """
-    probabilities = torch.sigmoid(landmarks[..., 3:])
-    return join(Landmarks(landmarks[..., :2] / _HALF - 1, landmarks[..., 2] / _HALF,
-                          probabilities[..., 0], probabilities[..., 1], world))
+def pack(output: BlazePoseOutput) -> Tensor:
+    """Network output to features (B,264)."""
+    cells = HEATMAP_SIZE / INPUT_SIZE
+    points, certainty = lay_on_heatmaps(output.landmarks[..., :2] * cells, output.heatmaps)
+    visibility, presence = torch.sigmoid(output.landmarks[..., 3:]).unbind(-1)
+    z = output.landmarks[..., 2] / _HALF
+    return join(
+        Landmarks(points / cells / _HALF - 1, z, visibility, torch.minimum(presence, certainty), output.world)
+    )
 
 
 def unpack(feature: Tensor) -> Landmarks:
@@ -79,6 +87,15 @@ def unpack(feature: Tensor) -> Landmarks:
     image = feature[..., :_IMAGE_PART].unflatten(-1, (BODY_LANDMARKS, 5))
     world = feature[..., _IMAGE_PART:].unflatten(-1, (BODY_LANDMARKS, 3))
     return Landmarks(image[..., :2], image[..., 2], image[..., 3], image[..., 4], world)
+
+
+def reliability(parts: Landmarks) -> Tensor:
+    """What each landmark weighs in a sum of squares: (...,33), the inverse of its variance, 1 where it is certain.
+
+    On drawn people the median distance to the truth is 0.0175 / presence^2 half crop sides, all the way from 0.02 to
+    0.3.
+    """
+    return parts.presence.pow(4)
 
 
 def mirror_features(feature: Tensor) -> Tensor:
@@ -97,10 +114,9 @@ def mirror_features(feature: Tensor) -> Tensor:
 
 
 def merge_features(one: Tensor, other: Tensor) -> Tensor:
-    """Mean of two features (...,264) of one crop, each landmark weighing as much as it is said to be seen."""
+    """Mean of two features (...,264) of one crop, each landmark weighing as much as it is present."""
     a, b = unpack(one), unpack(other)
-    weight = a.visibility * a.presence + 1e-3
-    weight = weight / (weight + b.visibility * b.presence + 1e-3)
+    weight = (a.presence + 1e-3) / (a.presence + b.presence + 2e-3)
     wide = weight.unsqueeze(-1)
     return join(
         Landmarks(
@@ -196,5 +212,4 @@ class BlazePoseFeatures:
 
     def _glance(self, pictures: Tensor) -> Tensor:
         """The same, from one side."""
-        output = self.network(pictures)
-        return pack(output.landmarks, output.world)
+        return pack(self.network(pictures))

@@ -1,7 +1,6 @@
 """The BlazePose "full" landmark network (MediaPipe, Apache-2.0) as a batched PyTorch module.
 
-Only the landmark and world-landmark outputs are built. The published file also predicts heatmaps and a
-segmentation mask from a feature pyramid that the landmarks do not depend on; those layers are left out.
+Landmarks, world landmarks and heatmaps are built; the segmentation mask that the published file predicts too is not.
 
 Numbers follow `pose_landmark_full.tflite` layer by layer. Two things differ from common PyTorch practice:
 every activation is ReLU6, and the stride-2 convolutions of the head pad only below and to the right
@@ -20,6 +19,7 @@ from glot_cli.errors import GlotError
 
 INPUT_SIZE = 256  # pixels, side of the square crop
 BODY_LANDMARKS = 33  # of the 39; the other six are MediaPipe's own crop alignment points
+HEATMAP_SIZE = 64  # cells, side of a heatmap: each covers 4 x 4 pixels of the crop
 _ALL_LANDMARKS = 39
 
 
@@ -29,6 +29,7 @@ class BlazePoseOutput(NamedTuple):
     landmarks: Tensor  # (B,33,5) x, y, z in crop pixels (pixel i covers [i, i+1]), visibility logit, presence logit
     world: Tensor  # (B,33,3) metres, hips at the origin, x right, y down, z away from the camera
     presence: Tensor  # (B,) probability in [0,1] that the crop shows a person
+    heatmaps: Tensor  # (B,33,64,64) logits that a landmark lies in a cell, rows down, columns to the right
 
 
 class Conv(nn.Conv2d):
@@ -134,16 +135,34 @@ class BlazePose(nn.Module):
         self.landmarks = Conv(288, _ALL_LANDMARKS * 5, 2, relu=False, padding=0)
         self.world = Conv(288, _ALL_LANDMARKS * 3, 2, relu=False, padding=0)
         self.presence = Conv(288, 1, 2, relu=False, padding=0)
+        # The heatmaps' feature pyramid: from the finest stage to the neck, all brought to 48 channels.
+        self.pyramid = nn.ModuleList(DepthwiseSeparable(channels, 48) for channels in (24, 32, 88, 864))
+        self.heatmaps = Conv(48, _ALL_LANDMARKS, relu=False)
 
     def forward(self, images: Tensor) -> BlazePoseOutput:
-        """Images (B,3,256,256), float RGB in [0,1], to landmarks, world landmarks and presence."""
-        x = images.contiguous(memory_format=torch.channels_last)
-        x = self.head(self.neck(self.stages(self.backbone(x))))
+        """Images (B,3,256,256), float RGB in [0,1], to landmarks, world landmarks, presence and heatmaps."""
+        x = self.backbone(images.contiguous(memory_format=torch.channels_last))
+        levels = []
+        for stage in self.stages:
+            x = stage(x)
+            levels.append(x)
+        expand, filtered, project = self.neck
+        levels[-1] = filtered(expand(x))
+        x = self.head(project(levels[-1]))
         batch = x.shape[0]
         landmarks = self.landmarks(x).view(batch, _ALL_LANDMARKS, 5)
         world = self.world(x).view(batch, _ALL_LANDMARKS, 3)
         presence = torch.sigmoid(self.presence(x)).view(batch)
-        return BlazePoseOutput(landmarks[:, :BODY_LANDMARKS], world[:, :BODY_LANDMARKS], presence)
+        heatmaps = self._heatmaps(levels)[:, :BODY_LANDMARKS]
+        return BlazePoseOutput(landmarks[:, :BODY_LANDMARKS], world[:, :BODY_LANDMARKS], presence, heatmaps)
+
+    def _heatmaps(self, levels: list[Tensor]) -> Tensor:
+        """Heatmaps (B,39,64,64) from feature maps of sides 64, 32, 16 and 8: coarse ones are added to finer ones."""
+        *finer, coarsest = [lateral(level) for lateral, level in zip(self.pyramid, levels, strict=True)]
+        total = coarsest
+        for lateral in reversed(finer):
+            total = lateral + F.interpolate(total, scale_factor=2.0, mode="bilinear", align_corners=False)
+        return self.heatmaps(total)
 
     @classmethod
     def load(cls, path: Path | str, device: torch.device | str = "cpu") -> "BlazePose":

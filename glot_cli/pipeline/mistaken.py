@@ -27,7 +27,7 @@ ODD_FIT = 0.68  # of a person's usual overlap of landmarks and box: below it, th
 POOR_FIT = 0.6  # below it, they are nobody's when they lie about as well on the other person
 MARGIN_FRAMES = 1  # on both sides of what is found
 MAX_REPAIR_S = 1.5  # longer stretches stay as they are: what was seen before says little about them
-DOUBT = 0.3  # factor of the visibility of what was replaced
+DOUBT = 0.7  # factor of the presence of what was replaced
 
 
 class _View:
@@ -178,5 +178,5 @@ def _interpolate(track: Track, feature: NDArray[np.float32], wrong: Mask, rows: 
         replaced, good = member & rows, member & ~wrong
         filled = _between(track.frames[replaced], track.frames[good], feature[good])
         parts = unpack(torch.from_numpy(filled.astype(np.float32)))
-        whole[replaced] = join(parts._replace(visibility=parts.visibility * DOUBT)).numpy()
+        whole[replaced] = join(parts._replace(presence=parts.presence * DOUBT)).numpy()
     return whole

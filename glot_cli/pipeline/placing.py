@@ -23,7 +23,7 @@ from glot_cli.camera import (
     ray_rotation,
     translation_from_camera,
 )
-from glot_cli.features.blazepose import unpack
+from glot_cli.features.blazepose import reliability, unpack
 from glot_cli.models.regressors import State
 from glot_cli.pipeline.boxes import whittaker
 from glot_cli.pipeline.lift import robust_mean
@@ -74,10 +74,10 @@ def place(
     pose and shape too are fitted to the landmarks, and not the place alone.
     """
     parts = unpack(features)
-    visibility = parts.visibility * parts.presence  # (N, 33)
-    betas = _one_shape(state, visibility.mean(-1), own_shape)
+    reliable = reliability(parts)  # (N, 33)
+    betas = _one_shape(state, reliable.mean(-1), own_shape)
     pixels = from_crop(parts.landmarks2d, crops)
-    sight = Sight(pixels, visibility, crops[:, 2], focal, centre)
+    sight = Sight(pixels, reliable, crops[:, 2], focal, centre)
     chunks = []
     for rows in torch.arange(len(features)).split(CHUNK):  # the body's joints take kilobytes a frame on the way
         chunks.append(_lay(State(*(x[rows] for x in state)), sight.rows(rows), crops[rows], betas, body, landmarks))
@@ -158,7 +158,7 @@ def _lay(
     transl = _fit_robust(
         torch.cat([landmarks(joints, rotmat), joints], 1),
         torch.cat([sight.pixels, expected], 1),
-        sight.visibility,
+        sight.reliability,
         torch.full_like(joints[..., 0], PRIOR_WEIGHT),
         crops[:, 2],
         focal,
@@ -170,16 +170,16 @@ def _lay(
 
 
 def _fit_robust(
-    points: Tensor, pixels: Tensor, visibility: Tensor, prior: Tensor, side: Tensor, focal: float, centre: Tensor
+    points: Tensor, pixels: Tensor, reliable: Tensor, prior: Tensor, side: Tensor, focal: float, centre: Tensor
 ) -> Tensor:
     """`fit_translation` with landmarks far from the others weighed down; the prior's weights stay."""
-    weights = torch.cat([visibility, prior], 1)
+    weights = torch.cat([reliable, prior], 1)
     transl = fit_translation(points, pixels, weights, focal, centre)
-    count = visibility.shape[1]
+    count = reliable.shape[1]
     for _ in range(3):
         drawn = project_pinhole(points[:, :count] + transl[:, None], focal, centre)
         error = (drawn - pixels[:, :count]).norm(dim=-1) / (OUTLIER * side[:, None])
-        weights = torch.cat([visibility / (1 + error.square()).square(), prior], 1)
+        weights = torch.cat([reliable / (1 + error.square()).square(), prior], 1)
         transl = fit_translation(points, pixels, weights, focal, centre)
     return transl
 

@@ -32,7 +32,7 @@ PRIOR = {
 }  # fmt: skip
 PRIOR_SIDE, PRIOR_DEPTH = 5.0, 0.3  # metres, of the translation across and along the line of sight
 PRIOR_SHAPE = 0.5  # of each component of the shape
-LANDMARK = 0.035  # how far off a landmark that is seen may be, in half crop sides
+LANDMARK = 0.02  # how far off a landmark that is certain may be, in half crop sides
 OUTLIER = 0.1  # in half crop sides: landmarks further off than that count little (Geman-McClure)
 SMOOTH_HZ = 4.0  # what the prior keeps half of where there are no landmarks; slower motion passes
 STEPS = 2
@@ -48,20 +48,21 @@ FREE = list(PRIOR)
 
 @dataclass(frozen=True)
 class Sight:
-    """The landmarks of N frames: pixels (N, 33, 2), visibility (N, 33), side (N,) of the crops in pixels.
+    """The landmarks of N frames: pixels (N, 33, 2), reliability (N, 33), side (N,) of the crops in pixels.
 
-    focal: pixels; centre (2,): principal point, pixels.
+    reliability: inverse variances, 1 for a landmark that is certain. focal: pixels; centre (2,): principal point,
+    pixels.
     """
 
     pixels: Tensor
-    visibility: Tensor
+    reliability: Tensor
     side: Tensor
     focal: float
     centre: Tensor
 
     def rows(self, index: slice | Tensor) -> Sight:
         """Some frames of it."""
-        return Sight(self.pixels[index], self.visibility[index], self.side[index], self.focal, self.centre)
+        return Sight(self.pixels[index], self.reliability[index], self.side[index], self.focal, self.centre)
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def _slopes(figure: Figure, sight: Sight, body: Body, landmarks: LandmarkModel) 
     seen = points + figure.transl[:, None]
     error = (project_pinhole(seen, sight.focal, sight.centre) - sight.pixels) / half  # (N, 33, 2)
     far = error.square().sum(-1) / OUTLIER**2
-    weight = sight.visibility.sqrt() / (1 + far) / LANDMARK
+    weight = sight.reliability.sqrt() / (1 + far) / LANDMARK
     view = _projection_slope(seen, sight.focal) / half[..., None] * weight[..., None, None]  # (N, 33, 2, 3)
     # A small turn w of joint j moves a point below it by w x (point - joint).
     arm = (points[:, :, None] - joints[:, None, FREE]) * _descends(landmarks.joint)[..., None]  # (N, 33, J, 3)

@@ -58,7 +58,7 @@ class Noise:
     left and right change places; lost_frames: share of frames of which nothing is known.
     """
 
-    slow2d: float = 0.030
+    slow2d: float = 0.025
     fast2d: float = 0.008
     slow3d: float = 0.045
     fast3d: float = 0.010
@@ -218,6 +218,7 @@ def crop_boxes(points: Tensor, viewing: Viewing, generator: torch.Generator) -> 
 STRAY = torch.tensor(
     [0.7] * 11 + [0.9, 0.9, 1.1, 1.1, 1.3, 1.3] + [1.5] * 6 + [0.8, 0.8, 1.0, 1.0, 1.1, 1.1, 1.2, 1.2, 1.4, 1.4]
 )
+CERTAINTY = -1.45, -0.81, 0.8  # of the logit: constant, by the logarithm of the error, standard deviation
 LIMBS = (
     (13, 15, 17, 19, 21),
     (14, 16, 18, 20, 22),
@@ -263,10 +264,22 @@ def corrupt(seen: Seen, noise: Noise, generator: torch.Generator) -> Tensor:
     image, world, wrong = _wrong_limbs(image, world, noise.wrong_joint, generator)
     doubt = 2.2 * hidden + 25 * (amount * noise.slow2d - noise.slow2d).clamp_min(0) + 1.5 * wrong
     visibility = torch.sigmoid(5.0 - 2.0 * doubt + 1.2 * correlated_noise((batch, frames, 33, 1), 0.9, generator))
-    presence = torch.sigmoid(7.0 - 4.5 * outside + correlated_noise((batch, frames, 33, 1), 0.9, generator))
-    feature = join(Landmarks(image, depth[..., 0], visibility[..., 0], presence[..., 0], world))
+    presence = _presence(image, seen.image, generator)
+    feature = join(Landmarks(image, depth[..., 0], visibility[..., 0], presence, world))
     feature = _swap_sides(feature, noise.swapped, generator)
     return _lose_frames(feature, noise.lost_frames, generator)
+
+
+def _presence(image: Tensor, exact: Tensor, generator: torch.Generator) -> Tensor:
+    """How high the heatmaps rise (B, T, 33) at landmarks (B, T, 33, 2): the less, the further these are off.
+
+    Figures fitted to drawn people: the logit's mean and spread by the error, and how it drifts. No heatmap shows what
+    lies outside the crop.
+    """
+    off = (image - exact).norm(dim=-1)
+    drift = correlated_noise(tuple(off.shape), 0.8, generator)
+    rises = torch.sigmoid(CERTAINTY[0] + CERTAINTY[1] * torch.log(off + 0.01) + CERTAINTY[2] * drift)
+    return rises * (image.abs().amax(-1) < 1)
 
 
 def _wrong_limbs(

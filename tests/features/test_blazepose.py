@@ -23,7 +23,7 @@ from glot_cli.features.blazepose import (
     turn_pictures,
     unpack,
 )
-from glot_cli.features.blazepose_net import BlazePose
+from glot_cli.features.blazepose_net import BlazePose, BlazePoseOutput
 from glot_cli.features.crops import extract_crops
 from glot_cli.video import read_frames
 
@@ -46,6 +46,9 @@ def assert_same(output, reference, rows=slice(None)):
     assert np.abs(landmarks[..., 3:] - expected[..., 3:]).max() < 0.02  # logits
     assert np.abs(output.world.numpy()[rows] - reference["world"][rows, :33]).max() < 1e-3  # metres
     assert np.abs(output.presence.numpy()[rows] - reference["presence"][rows]).max() < 1e-3
+    step = 64 // reference["heatmaps"].shape[-1]  # the reference may hold every so many cells alone
+    heatmaps = output.heatmaps.numpy()[rows][..., ::step, ::step]
+    assert np.abs(heatmaps - reference["heatmaps"][rows, :33]).max() < 0.02  # logits
 
 
 def test_answers_equal_tflite(network):
@@ -92,7 +95,7 @@ def test_live_tflite_on_video_frames(network):
                        for f in frames]).astype(np.float32) / 255
     interpreter = interpreter_module.Interpreter(model_path=model)
     interpreter.allocate_tensors()
-    answers = {"Identity": [], "Identity_4": [], "Identity_1": []}
+    answers = {"Identity": [], "Identity_4": [], "Identity_1": [], "Identity_3": []}
     for image in images:
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None])
         interpreter.invoke()
@@ -101,7 +104,8 @@ def test_live_tflite_on_video_frames(network):
                 answers[detail["name"]].append(interpreter.get_tensor(detail["index"]).copy())
     reference = {"landmarks": np.stack(answers["Identity"]).reshape(-1, 39, 5),
                  "world": np.stack(answers["Identity_4"]).reshape(-1, 39, 3),
-                 "presence": np.stack(answers["Identity_1"]).reshape(-1)}
+                 "presence": np.stack(answers["Identity_1"]).reshape(-1),
+                 "heatmaps": np.concatenate(answers["Identity_3"]).transpose(0, 3, 1, 2)}
     with torch.inference_mode():
         output = network(torch.from_numpy(images).permute(0, 3, 1, 2))
     people = reference["presence"] > 0.5
@@ -111,16 +115,23 @@ def test_live_tflite_on_video_frames(network):
 
 def test_pack_and_unpack_are_inverse_and_named_right():
     random = np.random.default_rng(0)
-    landmarks = torch.from_numpy(random.normal(100, 60, (2, 7, 33, 5)).astype(np.float32))
-    landmarks[..., 3:] = torch.from_numpy(random.normal(0, 2, (2, 7, 33, 2)).astype(np.float32))
-    world = torch.from_numpy(random.normal(0, 0.5, (2, 7, 33, 3)).astype(np.float32))
-    feature = pack(landmarks, world)
-    assert feature.shape == (2, 7, 264)
+    landmarks = torch.from_numpy(random.uniform(20, 236, (7, 33, 5)).astype(np.float32))
+    landmarks[..., 3:] = torch.from_numpy(random.normal(0, 2, (7, 33, 2)).astype(np.float32))
+    world = torch.from_numpy(random.normal(0, 0.5, (7, 33, 3)).astype(np.float32))
+    heatmaps = torch.full((7, 33, 64, 64), -20.0)  # which show nothing, but for one landmark
+    landmarks[3, 5, :2] = torch.tensor([90.0, 41.0])
+    heatmaps[3, 5, 11, 24] = 3.0
+    feature = pack(BlazePoseOutput(landmarks, world, torch.ones(7), heatmaps))
+    assert feature.shape == (7, 264)
     parts = unpack(feature)
-    np.testing.assert_allclose(parts.landmarks2d, landmarks[..., :2].numpy() / 128 - 1, atol=1e-6)
+    expected = landmarks[..., :2].clone()
+    expected[3, 5] = torch.tensor([24.5, 11.5]) * 4
+    np.testing.assert_allclose(parts.landmarks2d, expected.numpy() / 128 - 1, atol=1e-6)
     np.testing.assert_allclose(parts.z, landmarks[..., 2].numpy() / 128, atol=1e-6)
     np.testing.assert_allclose(parts.visibility, 1 / (1 + np.exp(-landmarks[..., 3].numpy())), atol=1e-6)
-    np.testing.assert_allclose(parts.presence, 1 / (1 + np.exp(-landmarks[..., 4].numpy())), atol=1e-6)
+    certain = np.zeros((7, 33))
+    certain[3, 5] = 1 / (1 + np.exp(-min(3.0, float(landmarks[3, 5, 4]))))
+    np.testing.assert_allclose(parts.presence, certain, atol=1e-6)
     assert torch.equal(parts.world, world)
     assert torch.equal(join(Landmarks(*parts)), feature)
     assert torch.equal(feature[..., 165:], world.flatten(-2))
@@ -143,7 +154,7 @@ def test_features_equal_network_and_keep_order():
     torch.testing.assert_close(features[:4], features[4:8].flip(0), atol=1e-4, rtol=0)
     with torch.inference_mode():
         output = extractor.network(torch.from_numpy(pictures[:1]).permute(0, 3, 1, 2) / 255)
-    torch.testing.assert_close(features[:1], pack(output.landmarks, output.world), atol=1e-4, rtol=0)
+    torch.testing.assert_close(features[:1], pack(output), atol=1e-4, rtol=0)
     assert extractor(many[:0]).shape == (0, 264)
 
 
@@ -206,16 +217,15 @@ def test_people_who_lean_are_looked_at_upright(degrees):
     assert off[True] < 0.1 and off[True] < 0.7 * off[False]
 
 
-def test_merged_landmarks_weigh_by_how_well_they_are_seen():
+def test_merged_landmarks_weigh_by_how_present_they_are():
     random = torch.Generator().manual_seed(0)
     one, other = torch.rand(2, 5, 264, generator=random)
     torch.testing.assert_close(merge_features(one, one), one)
     a, b = unpack(one), unpack(other)
-    a.visibility[:, 7], b.visibility[:, 7] = 1.0, 0.0
+    a.presence[:, 7], b.presence[:, 7] = 1.0, 0.0
     merged = unpack(merge_features(one, other))
     torch.testing.assert_close(merged.world[:, 7], a.world[:, 7], atol=0.02, rtol=0)
-    weight = a.visibility[:, 3] * a.presence[:, 3] + 1e-3
-    rest = b.visibility[:, 3] * b.presence[:, 3] + 1e-3
+    weight, rest = a.presence[:, 3] + 1e-3, b.presence[:, 3] + 1e-3
     expected = (weight * a.z[:, 3] + rest * b.z[:, 3]) / (weight + rest)
     torch.testing.assert_close(merged.z[:, 3], expected)
 

@@ -42,9 +42,9 @@ class Scene:
         self.pixels = drawn(body, self.rotmat, self.transl)
         self.side = 2.3 * FOCAL / self.transl[:, 2]
 
-    def refined(self, body: Body, pixels: Tensor | None = None, visibility: Tensor | None = None):
-        visibility = torch.ones(COUNT, 33) if visibility is None else visibility
-        sight = Sight(self.pixels if pixels is None else pixels, visibility, self.side, FOCAL, CENTRE)
+    def refined(self, body: Body, pixels: Tensor | None = None, reliability: Tensor | None = None):
+        reliability = torch.ones(COUNT, 33) if reliability is None else reliability
+        sight = Sight(self.pixels if pixels is None else pixels, reliability, self.side, FOCAL, CENTRE)
         figure = Figure(self.guess, self.transl, BETAS)
         # Frames that have nothing to do with each other.
         found = refine(figure, sight, torch.arange(COUNT), 30.0, body, LandmarkModel(), reshape=False)
@@ -88,11 +88,11 @@ def test_steps_lead_to_the_landmarks_when_nothing_holds_back(
 
 
 def test_what_is_not_seen_stays_as_the_network_has_it(body: Body, scene: Scene) -> None:
-    rotmat, transl = scene.refined(body, visibility=torch.zeros(COUNT, 33))
+    rotmat, transl = scene.refined(body, reliability=torch.zeros(COUNT, 33))
     assert torch.allclose(rotmat, scene.guess, atol=1e-5) and torch.allclose(transl, scene.transl, atol=1e-5)
-    visibility = torch.ones(COUNT, 33)
-    visibility[:, 13:23:2] = 0  # the left arm below the shoulder
-    rotmat, _ = scene.refined(body, visibility=visibility)
+    reliability = torch.ones(COUNT, 33)
+    reliability[:, 13:23:2] = 0  # the left arm below the shoulder
+    rotmat, _ = scene.refined(body, reliability=reliability)
     assert geodesic_angle(rotmat[:, 18], scene.guess[:, 18]).max() < 1e-3
     assert geodesic_angle(rotmat[:, 19], scene.guess[:, 19]).median() > 0.02
 
@@ -159,7 +159,7 @@ def test_a_step_is_that_of_the_dense_problem(body: Body, monkeypatch: pytest.Mon
     sigma = torch.cat([torch.tensor(list(PRIOR.values())).repeat_interleave(3), torch.tensor([5.0, 5.0, 0.3])])
     stiffness = (2 * torch.sin(torch.tensor(torch.pi * 4 / 30))) ** -3.0  # root of the smoother's lambda
     off = (drawn(body, motion.guess, motion.transl) - motion.sight.pixels) / motion.side[:, None, None] * 2
-    weight = 1 / (1 + off.square().sum(-1, keepdim=True) / 0.1**2) / 0.035
+    weight = 1 / (1 + off.square().sum(-1, keepdim=True) / 0.1**2) / 0.02
 
     def residuals(x: Tensor) -> Tensor:
         x = x.view(count, -1)

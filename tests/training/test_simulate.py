@@ -79,6 +79,13 @@ def test_no_noise_leaves_image_landmarks_exact(body, placed):
     assert 0.01 < error.median() < 0.15  # of half a crop
     hidden = noisy.visibility < 0.5
     assert error[hidden].median() > error[~hidden].median()  # visibility tells of the error
+    outside = noisy.landmarks2d.abs().amax(-1) > 1
+    assert (noisy.presence[outside] == 0).all() and outside.any()
+    # on drawn people the median error is 0.0175 / presence^2; presence was made from the error, this looks from there
+    for low in (0.4, 0.5, 0.6, 0.7, 0.8):
+        there = (noisy.presence >= low) & (noisy.presence < low + 0.1)
+        expected = 0.0175 / (low + 0.05) ** 2
+        assert 0.5 * expected < error[there].median() < 2 * expected
 
 
 def crops_of(placed: Placed, body: Body, shift: float) -> dict[str, torch.Tensor]:
