@@ -1,6 +1,7 @@
 """What the documents promise is so: keys, hashes, commands, examples."""
 
 import importlib.util
+import itertools
 import os
 import re
 import subprocess
@@ -20,6 +21,7 @@ from glot_cli.presets import PRESETS
 from glot_cli.rendering import probe_backend
 from glot_cli.rendering.styles import STYLES
 from glot_cli.results import FIELDS, Meta
+from glot_cli.training.config import find_config, load_config
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -36,8 +38,8 @@ def section(title: str) -> str:
     return README.split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 
-def recipe() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("manifest_recipe", ROOT / "weights" / "recipes" / "manifest.py")
+def recipe(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"{name}_recipe", ROOT / "weights" / "recipes" / f"{name}.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -59,7 +61,7 @@ def test_readme_names_everything_in_meta() -> None:
 
 def test_weights_readme_has_the_table_of_the_manifest() -> None:
     text = (ROOT / "weights" / "README.md").read_text("utf-8")
-    module = recipe()
+    module = recipe("manifest")
     remedy = "run python weights/recipes/manifest.py"
     assert module.table(list(weights.manifest().values())) in text, remedy
     assert module.describe(ROOT / "weights") == list(weights.manifest().values()), remedy
@@ -67,7 +69,7 @@ def test_weights_readme_has_the_table_of_the_manifest() -> None:
 
 
 def test_table_is_replaced_and_nothing_else() -> None:
-    module = recipe()
+    module = recipe("manifest")
     text = f"before\n{module.BEGIN}\n| old |\n{module.END}\nafter\n"
     new = module.with_table(text, module.describe(ROOT / "weights"))
     assert new.startswith("before\n") and new.endswith("\nafter\n") and "| old |" not in new
@@ -169,3 +171,10 @@ def test_batch_refuses_wrong_usage(tmp_path: Path, fake_glot: dict[str, str]) ->
         done = batch(*arguments, env=fake_glot)
         assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert not (tmp_path / "notes").exists()
+
+
+def test_every_variant_of_the_claims_is_a_configuration_of_its_own() -> None:
+    claims = recipe("claims")
+    configs = [load_config(find_config("open"), (*claims.SHORT, *changes)) for changes in claims.VARIANTS.values()]
+    assert all(config.updates == configs[0].updates for config in configs)
+    assert all(a != b for a, b in itertools.combinations(configs, 2))

@@ -4,10 +4,10 @@
     glot run val_clips/*.mp4 --out results/ --no-render
     python weights/recipes/beside_landmarks.py results/ val_clips/
 
-BlazePose looks again at the crops of the finished runs, from both sides as a run does. 3D: the 12 limb landmarks
-(shoulders to wrists, hips to ankles), centred on the middle of the hips; PA-MPJPE in mm, acceleration error in
-mm/frame^2 over three frames in a row of one id. 2D, in % of the true person's longer side: distance of the record's
-limb landmarks to BlazePose's, weighted by their visibility, and to the true ones.
+BlazePose looks again at the crops of the finished runs: once, as it does by itself, and from both sides and upright,
+as in a run. 3D: the 12 limb landmarks (shoulders to wrists, hips to ankles), centred on the middle of the hips;
+PA-MPJPE in mm, acceleration error in mm/frame^2 over three frames in a row of one id. 2D, in % of the true person's
+longer side: distance to the limb landmarks of BlazePose in a run, weighted by their presence, and to the true ones.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from glot_cli.video import read_frames
 
 LIMBS = [*range(11, 17), *range(23, 29)]
 HIPS = (6, 7)  # of LIMBS
-NAMES = ("landmark network", "glot")
+ALONE, TWICE, GLOT = NAMES = ("BlazePose at one look", "BlazePose in a run", "glot")
 
 
 def limbs_of(record: Result, body: Body) -> tuple[Tensor, Tensor]:
@@ -59,39 +59,39 @@ def look(record: Result, network: BlazePoseFeatures) -> Landmarks:
 
 
 @torch.inference_mode()
-def errors(mine: Result, truth: Result, body: Body, network: BlazePoseFeatures) -> dict[str, np.ndarray]:
-    """Errors per frame of one video, of everyone who was found."""
+def errors(
+    mine: Result, truth: Result, body: Body, networks: dict[str, BlazePoseFeatures]
+) -> dict[str, dict[str, np.ndarray]]:
+    """Errors per frame of one video, of everyone who was found, by name and kind."""
     truth = truth.select(truth.score >= VISIBLE)
     match = match_rows(mine, truth)
     true, mine = truth.select(match >= 0), mine.select(match[match >= 0])
-    marks = look(mine, network)
     crops = torch.from_numpy(mine.box)
     centre = torch.tensor([mine.meta.width, mine.meta.height]) / 2
     turn = ray_rotation(crops[:, :2], mine.meta.focal_length, centre)
-    world = marks.world[:, LIMBS] @ turn.mT  # from the crop's frame into the camera's
-    world = world - world[:, HIPS].mean(1, keepdim=True)
-    (points, pixels), (true_points, true_pixels) = limbs_of(mine, body), limbs_of(true, body)
-    marked = from_crop(marks.landmarks2d[:, LIMBS], crops)
-    sure = (marks.visibility * marks.presence)[:, LIMBS]
+    marks = {name: look(mine, network) for name, network in networks.items()}
+    places = {GLOT: limbs_of(mine, body)}
+    for name, seen in marks.items():
+        world = seen.world[:, LIMBS] @ turn.mT  # from the crop's frame into the camera's
+        places[name] = world - world[:, HIPS].mean(1, keepdim=True), from_crop(seen.landmarks2d[:, LIMBS], crops)
+    true_points, true_pixels = limbs_of(true, body)
+    sure = marks[TWICE].presence[:, LIMBS]
     size = picture_size(true.joints2d)
+    parts = stretches(mine, true)
 
     def off(a: Tensor, b: Tensor, weight: Tensor) -> np.ndarray:
         return ((a - b).norm(dim=-1) * weight).sum(1).numpy() / weight.sum(1).clamp_min(1e-6).numpy() / size * 100
 
-    rows = {
-        "2D to landmarks": (off(marked, marked, sure), off(pixels, marked, sure)),
-        "2D to truth": (
-            off(marked, true_pixels, torch.ones_like(sure)),
-            off(pixels, true_pixels, torch.ones_like(sure)),
-        ),
-    }
-    found = {f"{name}, {key}": x for key, both in rows.items() for name, x in zip(NAMES, both, strict=True)}
-    parts = stretches(mine, true)
-    for name, ours in zip(NAMES, (world.numpy(), points.numpy()), strict=True):
-        theirs = true_points.numpy()
-        found[f"{name}, PA-MPJPE"] = 1000 * pa_mpjpe(ours, theirs)
+    found = {}
+    for name, (points, pixels) in places.items():
+        ours, theirs = points.numpy(), true_points.numpy()
         moving = [acceleration_error(ours[part], theirs[part]) for part in parts]
-        found[f"{name}, acceleration error"] = 1000 * np.concatenate([*moving, np.zeros(0)])
+        found[name] = {
+            "PA-MPJPE": 1000 * pa_mpjpe(ours, theirs),
+            "acceleration error": 1000 * np.concatenate([*moving, np.zeros(0)]),
+            "2D to landmarks": off(pixels, places[TWICE][1], sure),
+            "2D to truth": off(pixels, true_pixels, torch.ones_like(sure)),
+        }
     return found
 
 
@@ -101,13 +101,14 @@ def main() -> None:
     parser.add_argument("truth", type=Path)
     arguments = parser.parse_args()
     body = Body.load(weights.locate("open-body")).subset([0])
-    network = BlazePoseFeatures(weights.locate("blazepose-full"), "cpu")
-    videos = [errors(mine, truth, body, network) for mine, truth in load_pairs(arguments.results, arguments.truth)]
-    keys = ("PA-MPJPE", "acceleration error", "2D to landmarks", "2D to truth")
-    print(f"{'':18s}" + "".join(f"{key:>22s}" for key in keys))
+    path = weights.locate("blazepose-full")
+    networks = {ALONE: BlazePoseFeatures(path, both_sides=False, upright=False), TWICE: BlazePoseFeatures(path)}
+    videos = [errors(mine, truth, body, networks) for mine, truth in load_pairs(arguments.results, arguments.truth)]
+    kinds = list(videos[0][GLOT])
+    print(f"{'':22s}" + "".join(f"{kind:>22s}" for kind in kinds))
     for name in NAMES:
-        means = (float(np.concatenate([video[f"{name}, {key}"] for video in videos]).mean()) for key in keys)
-        print(f"{name:18s}" + "".join(f"{mean:22.2f}" for mean in means))
+        means = (float(np.concatenate([video[name][kind] for video in videos]).mean()) for kind in kinds)
+        print(f"{name:22s}" + "".join(f"{mean:22.2f}" for mean in means))
 
 
 if __name__ == "__main__":
