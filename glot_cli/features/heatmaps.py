@@ -17,12 +17,13 @@ LEAST = 0.1  # probability; where nothing rises higher, a landmark stays where i
 def lay_on_heatmaps(points: Tensor, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     """Move points to the middle of what their heatmaps show near them, and say how sure the heatmaps are.
 
-    points (B,K,2): x, y in cells, cell i covers [i, i+1]; heatmaps (B,K,H,W): logits. Returns points (B,K,2) and the
-    highest probability (B,K) near each: 0 for a point outside its heatmap, which stays there.
+    points (B,K,2): x, y in cells; heatmaps (B,K,H,W): logits. Cell i stands for the coordinate i, not for i + 0.5: so
+    BlazePose's heatmaps and coordinates agree, as MediaPipe reads them. Returns points (B,K,2) and the highest
+    probability (B,K) near each: 0 for a point outside its heatmap, which stays there.
     """
     height, width = heatmaps.shape[-2:]
     size = torch.tensor([width, height], device=points.device)
-    cell = points.floor().long()
+    cell = points.round().long()
     inside = ((cell >= 0) & (cell < size)).all(-1)  # (B,K)
     steps = torch.arange(-REACH, REACH + 1, device=points.device)
     near = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), -1).flatten(0, 1)  # (81,2) x, y
@@ -31,5 +32,5 @@ def lay_on_heatmaps(points: Tensor, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     at = at.clamp(torch.zeros_like(size), size - 1)
     chance = torch.sigmoid(heatmaps.flatten(2).gather(2, at[..., 1] * width + at[..., 0])) * exists
     highest = chance.amax(-1) * inside
-    middle = (chance.unsqueeze(-1) * (at + 0.5)).sum(-2) / chance.sum(-1, keepdim=True).clamp_min(1e-9)
+    middle = (chance.unsqueeze(-1) * at).sum(-2) / chance.sum(-1, keepdim=True).clamp_min(1e-9)
     return torch.where((highest >= LEAST).unsqueeze(-1), middle, points), highest

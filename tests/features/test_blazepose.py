@@ -25,6 +25,7 @@ from glot_cli.features.blazepose import (
 )
 from glot_cli.features.blazepose_net import BlazePose, BlazePoseOutput
 from glot_cli.features.crops import extract_crops
+from glot_cli.features.heatmaps import lay_on_heatmaps
 from glot_cli.video import read_frames
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,6 +67,18 @@ def test_answers_do_not_depend_on_the_batch(network):
         together, alone = network(images), network(images[1:2])
     torch.testing.assert_close(together.landmarks[1:2], alone.landmarks, atol=0.01, rtol=0)
     torch.testing.assert_close(together.world[1:2], alone.world, atol=1e-4, rtol=0)
+
+
+def test_heatmaps_and_coordinates_agree(network):
+    """On the whole; one by one the heatmap is right. Cells counted from their middles would lie 2 pixels off."""
+    frame = next(iter(read_frames(ROOT / "examples" / "clip.mp4", 3.0))).image
+    crop = torch.from_numpy(extract_crops(frame, PERSON)).permute(0, 3, 1, 2) / 255
+    with torch.inference_mode():
+        output = network(torch.cat([crop, crop.flip(3)]))
+    points = output.landmarks[..., :2]
+    laid, certainty = lay_on_heatmaps(points / 4, output.heatmaps)
+    assert (certainty > 0.6).all()
+    assert (4 * laid - points).mean((0, 1)).abs().max() < 1.0
 
 
 def test_drawn_person_is_found_where_it_was_drawn(network):
@@ -125,7 +138,7 @@ def test_pack_and_unpack_are_inverse_and_named_right():
     assert feature.shape == (7, 264)
     parts = unpack(feature)
     expected = landmarks[..., :2].clone()
-    expected[3, 5] = torch.tensor([24.5, 11.5]) * 4
+    expected[3, 5] = torch.tensor([24.0, 11.0]) * 4
     np.testing.assert_allclose(parts.landmarks2d, expected.numpy() / 128 - 1, atol=1e-6)
     np.testing.assert_allclose(parts.z, landmarks[..., 2].numpy() / 128, atol=1e-6)
     np.testing.assert_allclose(parts.visibility, 1 / (1 + np.exp(-landmarks[..., 3].numpy())), atol=1e-6)

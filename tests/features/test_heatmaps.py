@@ -10,14 +10,14 @@ from glot_cli.features.heatmaps import LEAST, REACH, lay_on_heatmaps
 def by_hand(point, heatmap):
     """One point, cell by cell."""
     height, width = heatmap.shape
-    column, row = math.floor(point[0]), math.floor(point[1])
+    column, row = round(point[0]), round(point[1])
     if not (0 <= column < width and 0 <= row < height):
         return point, 0.0
     total, x, y, highest = 0.0, 0.0, 0.0, 0.0
     for r in range(max(0, row - REACH), min(height, row + REACH + 1)):
         for c in range(max(0, column - REACH), min(width, column + REACH + 1)):
             chance = 1 / (1 + math.exp(-heatmap[r, c]))
-            total, x, y = total + chance, x + chance * (c + 0.5), y + chance * (r + 0.5)
+            total, x, y = total + chance, x + chance * c, y + chance * r
             highest = max(highest, chance)
     return ((x / total, y / total) if highest >= LEAST else point), highest
 
@@ -40,7 +40,7 @@ def test_equals_the_sum_cell_by_cell():
 @pytest.mark.parametrize("off", [(0.0, 0.0), (1.5, -2.0), (-2.5, 1.0)])
 def test_a_peak_nearby_is_found(off):
     peak = torch.tensor([20.3, 33.8])
-    cells = torch.stack(torch.meshgrid(torch.arange(64) + 0.5, torch.arange(64) + 0.5, indexing="xy"), -1)
+    cells = torch.stack(torch.meshgrid(torch.arange(64), torch.arange(64), indexing="xy"), -1)
     chance = torch.exp(-(cells - peak).square().sum(-1) / (2 * 0.9**2)).clamp(1e-6, 0.97)
     heatmap = torch.logit(chance)[None, None]
     found, certainty = lay_on_heatmaps((peak + torch.tensor(off))[None, None], heatmap)
