@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from glot_cli.camera import fit_weak_perspective
-from glot_cli.features.blazepose import FEATURE_DIM, LANDMARK_NAMES, join, unpack
+from glot_cli.features.blazepose import FEATURE_DIM, LANDMARK_NAMES, reliability, unpack
 
 _AT = {name: index for index, name in enumerate(LANDMARK_NAMES)}
 _LENGTHS = (
@@ -41,16 +41,14 @@ def network_input(features: Tensor) -> Tensor:
     lengths of bones in space and in the picture.
     """
     parts = unpack(features)
-    # The shipped weights were trained before presence told of the heatmaps, when it was next to 1 everywhere.
-    parts = parts._replace(presence=torch.ones_like(parts.presence))
-    weights = parts.visibility + 1e-3
+    weights = reliability(parts) + 1e-3
     camera = fit_weak_perspective(parts.world, parts.landmarks2d, weights)  # (..., 3)
     scale = camera[..., None, :1].clamp_min(0.1)
     flat = parts.landmarks2d / scale - camera[..., None, 1:]  # (..., 33, 2) metres
     laid = torch.cat([flat, parts.world[..., 2:]], -1)
     return torch.cat(
         [
-            join(parts),
+            features,
             laid.flatten(-2),
             scale[..., 0].log(),
             camera[..., 1:],

@@ -81,25 +81,27 @@ def stiffness(cutoff: float) -> float:
     return float((2 * np.sin(np.pi * min(cutoff, 0.5))) ** -6.0)
 
 
-def whittaker(values: Array, cutoff: float) -> Array:
+def whittaker(values: Array, cutoff: float, weights: Array | None = None) -> Array:
     """Zero-phase smoothing of values (n,C) sampled evenly, by penalised least squares (Whittaker 1923; Eilers 2003).
 
-    Minimises sum (z - y)^2 + lambda sum (third difference of z)^2. The third difference leaves constant, linear and
-    quadratic motion (constant acceleration) exactly as it is, up to the ends. `cutoff` is the frequency that keeps
-    half its amplitude, in cycles per sample; lambda is its `stiffness`. Fewer than 4 samples return unchanged.
+    Minimises sum weight (z - y)^2 + lambda sum (third difference of z)^2, weights (n,) being 1 unless given. The
+    third difference leaves constant, linear and quadratic motion (constant acceleration) exactly as it is, up to the
+    ends. `cutoff` is the frequency that keeps half its amplitude where weights are 1, in cycles per sample; lambda is
+    its `stiffness`. Fewer than 4 samples return unchanged.
     """
     values = np.asarray(values, float)
     n = len(values)
     if n < 4:
         return values.copy()
     strength = stiffness(cutoff)
-    bands = np.zeros((4, n))  # lower form: bands[k, j] is element (j + k, j) of I + lambda D'D
+    bands = np.zeros((4, n))  # lower form: bands[k, j] is element (j + k, j) of W + lambda D'D
     for k in range(4):
         for i in range(4 - k):  # row r of D touches columns r..r+3
             bands[k, i : i + n - 3] += strength * THIRD_DIFFERENCE[i] * THIRD_DIFFERENCE[i + k]
-    bands[0] += 1
+    weights = np.ones(n) if weights is None else np.asarray(weights, float)
+    bands[0] += weights
     mean = values.mean(axis=0)
-    return solveh_banded(bands, values - mean, lower=True) + mean
+    return solveh_banded(bands, weights[:, None] * (values - mean), lower=True) + mean
 
 
 def fill_frames(key_frames: NDArray[np.integer], values: Array, frames: NDArray[np.integer], fps: float) -> Array:

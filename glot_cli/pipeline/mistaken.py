@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from glot_cli.camera import from_crop
-from glot_cli.features.blazepose import join, unpack
+from glot_cli.features.blazepose import unpack
 from glot_cli.pipeline.boxes import Array, box_overlap
 from glot_cli.pipeline.tracks import Track
 
@@ -27,7 +27,6 @@ ODD_FIT = 0.68  # of a person's usual overlap of landmarks and box: below it, th
 POOR_FIT = 0.6  # below it, they are nobody's when they lie about as well on the other person
 MARGIN_FRAMES = 1  # on both sides of what is found
 MAX_REPAIR_S = 1.5  # longer stretches stay as they are: what was seen before says little about them
-DOUBT = 0.7  # factor of the presence of what was replaced
 
 
 class _View:
@@ -176,7 +175,5 @@ def _interpolate(track: Track, feature: NDArray[np.float32], wrong: Mask, rows: 
     for number in np.unique(track.segment[rows]):
         member = track.segment == number
         replaced, good = member & rows, member & ~wrong
-        filled = _between(track.frames[replaced], track.frames[good], feature[good])
-        parts = unpack(torch.from_numpy(filled.astype(np.float32)))
-        whole[replaced] = join(parts._replace(presence=parts.presence * DOUBT)).numpy()
+        whole[replaced] = _between(track.frames[replaced], track.frames[good], feature[good])
     return whole

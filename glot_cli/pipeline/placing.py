@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
-from glot_cli.body.rotations import pose6d_to_rotmat, rotmat_to_pose6d
+from glot_cli.body.rotations import pose6d_to_rotmat
 from glot_cli.camera import (
     camera_from_translation,
     fit_translation,
@@ -25,13 +24,10 @@ from glot_cli.camera import (
 )
 from glot_cli.features.blazepose import reliability, unpack
 from glot_cli.models.regressors import State
-from glot_cli.pipeline.boxes import whittaker
 from glot_cli.pipeline.lift import robust_mean
 from glot_cli.pipeline.refine import NEAREST, Figure, Sight, refine
+from glot_cli.pipeline.steadying import steady_pose, steady_position, trust
 
-POSE_CUTOFF_HZ = 3.0  # of joint rotations: lower values make motion smoother still, and blunt blows and kicks
-POSITION_CUTOFF_HZ = 5.0  # of the person in the picture: landmarks tremble above it, people hardly move so fast
-DEPTH_CUTOFF_HZ = 1.2  # the size of a body in the picture says little of its depth from one frame to the next
 PRIOR_WEIGHT = 0.02  # of the network's own camera, per joint, against a landmark that is seen
 SMALLEST_SCALE = 0.01  # of a weak-perspective camera: a crop of 200 metres
 CHUNK = 256  # frames
@@ -87,10 +83,10 @@ def place(
         figure = refine(figure, sight, segment, fps, body, landmarks, reshape=own_shape)
         rotmat, transl, betas = figure.rotmat, figure.transl, figure.betas
         transl = torch.where((transl + body.rest_joints(betas[None])[:, 0])[:, 2:] < NEAREST, safe, transl)
-    rotmat = _smooth_pose(rotmat, segment, fps)
+    rotmat = steady_pose(rotmat, segment, fps, trust(parts.presence))
     joints = _joints(rotmat, betas, body)
     pelvis = joints[:, 0]
-    transl = _smooth_position(transl + pelvis, segment, fps) - pelvis
+    transl = steady_position(transl + pelvis, segment, fps) - pelvis
     camera = camera_from_translation(transl, crops, pelvis, focal, centre)
     return Lifted(rotmat, betas, state.shape, camera, state.camera, _root(state), transl, joints)
 
@@ -120,7 +116,7 @@ def place_by_camera(
     pelvis = joints[:, 0]
     possible = torch.cat([state.camera[:, :1].clamp_min(SMALLEST_SCALE), state.camera[:, 1:]], -1)
     transl = translation_from_camera(possible, crops, pelvis, focal, centre)
-    transl = _smooth_position(transl + pelvis, segment, fps) - pelvis
+    transl = steady_position(transl + pelvis, segment, fps) - pelvis
     camera = camera_from_translation(transl, crops, pelvis, focal, centre)
     return Lifted(rotmat, betas, state.shape, camera, state.camera, _root(state), transl, joints)
 
@@ -182,26 +178,3 @@ def _fit_robust(
         weights = torch.cat([reliable / (1 + error.square()).square(), prior], 1)
         transl = fit_translation(points, pixels, weights, focal, centre)
     return transl
-
-
-def _smooth_pose(rotmat: Tensor, segment: Tensor, fps: float) -> Tensor:
-    """Remove jitter from rotations (N, 24, 3, 3) without lag, in place."""
-    for number in segment.unique():
-        rows = (segment == number).nonzero()[:, 0]
-        for joint in range(rotmat.shape[1]):  # one at a time: double precision of all takes room
-            smooth = whittaker(rotmat_to_pose6d(rotmat[rows, joint]).numpy(), POSE_CUTOFF_HZ / fps)
-            rotmat[rows, joint] = pose6d_to_rotmat(torch.from_numpy(smooth).to(rotmat.dtype))
-    return rotmat
-
-
-def _smooth_position(position: Tensor, segment: Tensor, fps: float) -> Tensor:
-    """Remove jitter from positions (N, 3) without lag: direction lightly, depth more."""
-    direction = position[:, :2] / position[:, 2:]
-    depth = position[:, 2:].clamp_min(0.1).log()
-    out = torch.empty_like(position)
-    for number in segment.unique():
-        rows = segment == number
-        xy = whittaker(direction[rows].double().numpy(), POSITION_CUTOFF_HZ / fps)
-        z = np.exp(whittaker(depth[rows].double().numpy(), DEPTH_CUTOFF_HZ / fps))
-        out[rows] = torch.from_numpy(np.concatenate([xy * z, z], 1)).to(out.dtype)
-    return out

@@ -8,11 +8,11 @@ import torch
 from glot_cli import weights
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
-from glot_cli.body.rotations import axis_angle_to_rotmat, geodesic_angle, rotmat_to_axis_angle, rotmat_to_pose6d
+from glot_cli.body.rotations import axis_angle_to_rotmat, geodesic_angle, rotmat_to_pose6d
 from glot_cli.camera import camera_from_translation
 from glot_cli.features.blazepose import Landmarks, join, unpack
 from glot_cli.models.regressors import State
-from glot_cli.pipeline.placing import Lifted, _smooth_pose, place, place_by_camera
+from glot_cli.pipeline.placing import Lifted, place, place_by_camera
 from glot_cli.training.simulate import Placed, measure
 
 FOCAL, CENTRE = 1000.0, torch.tensor([640.0, 360.0])
@@ -128,22 +128,3 @@ def test_nobody_stands_behind_the_camera(body: Body) -> None:
     mirrored = join(parts._replace(landmarks2d=-parts.landmarks2d))  # only a body behind the camera would look so
     lifted = lay(body, placed, mirrored, state)
     assert ((lifted.transl + lifted.joints[:, 0])[:, 2] >= 0.2).all()
-
-
-def test_jitter_goes_and_slow_motion_stays() -> None:
-    time = torch.arange(90) / 30
-    slow = 0.8 * torch.sin(2 * torch.pi * 1.0 * time)  # once a second
-    shake = 0.1 * torch.sin(2 * torch.pi * 14.0 * time)
-    segment = torch.tensor([0] * 60 + [1] * 30)
-    jump = (segment == 1).float()  # what lies beyond a gap must not be drawn in
-
-    def smoothed(angle: torch.Tensor) -> torch.Tensor:
-        turn = torch.zeros(90, 24, 3)
-        turn[:, 18, 1] = angle
-        out = rotmat_to_axis_angle(_smooth_pose(axis_angle_to_rotmat(turn), segment, 30.0))
-        assert out[:, :18].abs().max() < 1e-5
-        return out[:, 18, 1]
-
-    assert (smoothed(slow + jump) - slow - jump).abs().max() < 0.02
-    inner = torch.cat([torch.arange(5, 55), torch.arange(65, 85)])  # at its ends a stretch is held by one side only
-    assert smoothed(shake)[inner].abs().max() < 0.005

@@ -36,6 +36,9 @@ def test_whittaker_solves_its_normal_equations() -> None:
     strength = (2 * np.sin(np.pi * 0.07)) ** -6
     expected = np.linalg.solve(np.eye(50) + strength * difference.T @ difference, values)
     np.testing.assert_allclose(whittaker(values, 0.07), expected, atol=1e-9)
+    weights = np.random.default_rng(1).uniform(0.005, 2, 50)
+    expected = np.linalg.solve(np.diag(weights) + strength * difference.T @ difference, weights[:, None] * values)
+    np.testing.assert_allclose(whittaker(values, 0.07, weights), expected, atol=1e-8)
 
 
 @pytest.mark.parametrize("rate", [25.0, 60.0, 240.0])
