@@ -235,9 +235,10 @@ def test_death_of_the_worker_is_a_clear_error(backend: str) -> None:
 
 
 PARENT = """
-import sys, numpy as np
+import signal, sys, numpy as np
 from glot_cli.rendering import Renderer
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which shells have ignored in what they start aside
     with Renderer(np.array([[0, 1, 2]]), 64, 64, 64.0, backend=sys.argv[1]) as renderer:
         print(renderer._worker._process.pid, flush=True)
         triangle = np.array([[[0, 0, 3], [0, 1, 3], [1, 0, 3]]], dtype=np.float32)
