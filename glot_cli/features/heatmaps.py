@@ -1,8 +1,9 @@
 """Landmarks laid on their heatmaps: a network's coordinates tell where to look, its heatmap what is there.
 
-As MediaPipe does it (RefineLandmarksFromHeatmapCalculator). On drawn people it takes the median distance to the truth
-from 2.9 to 2.4 % of the person's size; and how high the heatmap rises tells far better than the network's visibility
-whether a landmark is right (rank correlation with its error 0.65 instead of 0.27).
+MediaPipe does so too (RefineLandmarksFromHeatmapCalculator), within 7 cells of a side where this takes 9. On drawn
+people it takes the median distance to the truth from 2.9 to 2.4 % of the person's size; and how high the heatmap rises
+tells far better than the network's visibility whether a landmark is right (rank correlation with its error 0.65 instead
+of 0.25).
 """
 
 from __future__ import annotations

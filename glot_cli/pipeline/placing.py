@@ -28,7 +28,7 @@ from glot_cli.pipeline.lift import robust_mean
 from glot_cli.pipeline.refine import NEAREST, Figure, Sight, refine
 from glot_cli.pipeline.steadying import steady_pose, steady_position, trust
 
-PRIOR_WEIGHT = 0.02  # of the network's own camera, per joint, against a landmark that is seen
+PRIOR_WEIGHT = 0.02  # of the network's own camera, per joint, against a landmark that is certain
 SMALLEST_SCALE = 0.01  # of a weak-perspective camera: a crop of 200 metres
 CHUNK = 256  # frames
 OUTLIER = 0.06  # landmarks further off than this share of the crop side count little

@@ -84,6 +84,9 @@ def test_landmarks_of_the_other_are_found_and_replaced(loser: int) -> None:
     assert _apart(tracks[loser], features[loser], pixels[loser], LOCKED) > 0.1
     assert _apart(tracks[loser], repaired[loser], pixels[loser], LOCKED) < 0.04
     np.testing.assert_array_equal(repaired[loser][~found[loser]], features[loser][~found[loser]])
+    parts = unpack(torch.from_numpy(repaired[loser][found[loser]]))
+    np.testing.assert_allclose(parts.visibility, 0.9, rtol=1e-5)  # as the frames say that they were taken from
+    np.testing.assert_allclose(parts.presence, 1.0, rtol=1e-5)
 
 
 def test_people_with_landmarks_of_their_own_are_never_touched() -> None:
