@@ -17,11 +17,15 @@ from glot_cli.body.rotations import about_axis, pose6d_to_rotmat, rotmat_to_pose
 from glot_cli.errors import GlotError
 from glot_cli.features.blazepose import Landmarks, join, mirror_features, turn_features, unpack
 from glot_cli.training.simulate import Placed, Seen, Truth, correlated_noise, measure
+from glot_cli.training.windows import vary
 
 # Arrays of a file of crops, N frames: how the bodies were placed (see `Placed`), and the features seen.
 ARRAYS = ("pose6d", "betas", "pelvis", "box", "features", "clip")
 ROLL = 20.0  # standard deviation of a camera's turn about its axis, degrees
 RECROP = 0.02, 0.05  # standard deviations of a crop's shift, in its sides, and of the logarithm of its size
+VARIED = 0.5  # share of windows whose people get another shape and pose
+VARY_SCALE = 0.3, 1.0  # least and most of their joints' turns, times windows.VARIATION
+VARY_SHAPE = 0.7  # standard deviation of the change of their betas
 SHAKEN = 0.008, 0.012  # of the noise that is added to landmarks: half crop sides, metres
 
 
@@ -70,15 +74,17 @@ class Crops:
     def draw(self, count: int, frames: int, body: Body, generator: torch.Generator) -> tuple[Tensor, Truth]:
         """Random windows: features (count, frames, 264) and their truth, varied so that few are learnt by heart.
 
-        Half of them run backwards; all are seen by a camera that rolls, in crops laid a little otherwise, with a little
-        more noise.
+        Half of them run backwards, and VARIED of them show other people in other poses; all are seen by a camera that
+        rolls, in crops laid a little otherwise, with a little more noise.
         """
         starts = self.window_starts(frames)
         pick = starts[torch.randint(len(starts), (count,), generator=generator)]
         index = pick[:, None] + torch.arange(frames)
         index = half_backwards(index, generator)
         placed = Placed(self.rotmat[index], self.betas[pick], self.pelvis[index], self.box[index])
-        features, placed = rolled(self.features[index], placed, generator)
+        exact = Seen(*(x[index] for x in self.seen))
+        features, placed = varied(self.features[index], placed, exact, body, self.landmarks, generator)
+        features, placed = rolled(features, placed, generator)
         features, placed = recropped(features, placed, generator)
         return shaken(features, generator), measure(placed, body, self.landmarks)[1]
 
@@ -87,6 +93,36 @@ def half_backwards(index: Tensor, generator: torch.Generator) -> Tensor:
     """Windows of frame numbers (B, T), half of them, by chance, from the last frame to the first."""
     backwards = torch.rand(len(index), 1, generator=generator) < 0.5
     return torch.where(backwards, index.flip(1), index)
+
+
+def varied(
+    features: Tensor, placed: Placed, exact: Seen, body: Body, landmarks: LandmarkModel, generator: torch.Generator
+) -> tuple[Tensor, Placed]:
+    """Windows (B, T, 264), some of them as if people of other shapes had moved a little otherwise.
+
+    exact: where the landmarks of `placed` are, (B, T, ...). The landmark network is taken to err by as much as it did.
+    """
+    other = placed._replace(
+        rotmat=vary(placed.rotmat, VARY_SCALE, generator),
+        betas=placed.betas + VARY_SHAPE * torch.randn(placed.betas.shape, generator=generator),
+    )
+    now = measure(other, body, landmarks)[0]
+    got = unpack(features)
+    moved = join(
+        got._replace(
+            landmarks2d=got.landmarks2d + now.image - exact.image,
+            z=got.z + now.depth - exact.depth,
+            world=got.world + now.world - exact.world,
+        )
+    )
+    pick = torch.rand(len(features), generator=generator) < VARIED
+    return (
+        torch.where(pick[:, None, None], moved, features),
+        placed._replace(
+            rotmat=torch.where(pick[:, None, None, None, None], other.rotmat, placed.rotmat),
+            betas=torch.where(pick[:, None], other.betas, placed.betas),
+        ),
+    )
 
 
 def rolled(features: Tensor, placed: Placed, generator: torch.Generator) -> tuple[Tensor, Placed]:

@@ -55,7 +55,8 @@ class Noise:
     to frame, in the image and in space; depth_gain: errors along the view are this much larger. tilt_std: degrees that
     the whole world skeleton is turned; scale_std: of its size, a share. level_std: of the logarithm of a window's
     overall level of noise. wrong_joint: share of windows in which limbs are badly wrong for a while; swapped: in which
-    left and right change places; lost_frames: share of frames of which nothing is known.
+    left and right change places; lost_frames: in which nothing is known of a few frames; doubted: in which the network
+    is unsure for a while of what it marks no worse.
     """
 
     slow2d: float = 0.025
@@ -69,6 +70,7 @@ class Noise:
     wrong_joint: float = 0.06
     swapped: float = 0.03
     lost_frames: float = 0.05
+    doubted: float = 0.05
 
 
 class Truth(NamedTuple):
@@ -218,7 +220,9 @@ def crop_boxes(points: Tensor, viewing: Viewing, generator: torch.Generator) -> 
 STRAY = torch.tensor(
     [0.7] * 11 + [0.9, 0.9, 1.1, 1.1, 1.3, 1.3] + [1.5] * 6 + [0.8, 0.8, 1.0, 1.0, 1.1, 1.1, 1.2, 1.2, 1.4, 1.4]
 )
-CERTAINTY = -1.45, -0.81, 0.8  # of the logit: constant, by the logarithm of the error, standard deviation
+# Of the logit of presence: constant, by the logarithm of the error, standard deviations of what the landmarks of a
+# window have in common and of each one's own.
+CERTAINTY = -1.2, -0.7, 0.4, 0.65
 LIMBS = (
     (13, 15, 17, 19, 21),
     (14, 16, 18, 20, 22),
@@ -264,21 +268,26 @@ def corrupt(seen: Seen, noise: Noise, generator: torch.Generator) -> Tensor:
     image, world, wrong = _wrong_limbs(image, world, noise.wrong_joint, generator)
     doubt = 2.2 * hidden + 25 * (amount * noise.slow2d - noise.slow2d).clamp_min(0) + 1.5 * wrong
     visibility = torch.sigmoid(5.0 - 2.0 * doubt + 1.2 * correlated_noise((batch, frames, 33, 1), 0.9, generator))
-    presence = _presence(image, seen.image, generator)
+    presence = _presence(image, seen.image, noise.doubted, generator)
     feature = join(Landmarks(image, depth[..., 0], visibility[..., 0], presence, world))
     feature = _swap_sides(feature, noise.swapped, generator)
     return _lose_frames(feature, noise.lost_frames, generator)
 
 
-def _presence(image: Tensor, exact: Tensor, generator: torch.Generator) -> Tensor:
+def _presence(image: Tensor, exact: Tensor, doubted: float, generator: torch.Generator) -> Tensor:
     """How high the heatmaps rise (B, T, 33) at landmarks (B, T, 33, 2): the less, the further these are off.
 
     Figures fitted to drawn people: the logit's mean and spread by the error, and how it drifts. No heatmap shows what
-    lies outside the crop.
+    lies outside the crop. In a share `doubted` of the windows they rise less for a while, whatever the error.
     """
+    batch, frames = image.shape[:2]
     off = (image - exact).norm(dim=-1)
-    drift = correlated_noise(tuple(off.shape), 0.8, generator)
-    rises = torch.sigmoid(CERTAINTY[0] + CERTAINTY[1] * torch.log(off + 0.01) + CERTAINTY[2] * drift)
+    constant, slope, common, own = CERTAINTY
+    drift = own * correlated_noise((batch, frames, 33), 0.9, generator)
+    level = common * torch.randn(batch, 1, 1, generator=generator)
+    falls = (torch.rand(batch, 1, generator=generator) < doubted) * _stretch(batch, frames, generator)
+    falls = falls[..., None] * 3 * torch.rand(batch, 1, 1, generator=generator)
+    rises = torch.sigmoid(constant + slope * torch.log(off + 0.01) + drift + level - falls)
     return rises * (image.abs().amax(-1) < 1)
 
 
