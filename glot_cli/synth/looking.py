@@ -12,9 +12,9 @@ from glot_cli.features.blazepose import BlazePoseFeatures
 from glot_cli.features.crops import extract_crops
 from glot_cli.pipeline.boxes import box_overlap, remove_outliers, smooth_boxes, square_crops
 from glot_cli.pipeline.detect import PersonDetector
+from glot_cli.pipeline.run import Options
 
 FPS = 30.0
-DETECT_EVERY = 3  # frames, as in a run
 CONFIDENCE = 0.25  # boxes that score less start no track
 LEAST_OVERLAP = 0.3  # with the person's outline, for a box to be theirs
 FOUND = 0.5  # share of a clip's frames in which a person must be found, else the clip is dropped
@@ -42,7 +42,7 @@ class Onlooker:
         None when the detector misses them too often. Boxes are smoothed and missing ones filled as in a run.
         """
         found, boxes = [], []
-        looked_at = range(0, len(pictures), DETECT_EVERY)
+        looked_at = range(0, len(pictures), Options.detect_every)
         # Half precision moves a box by less than a pixel and halves the time.
         with torch.autocast(self.device.type, torch.bfloat16):
             candidates_of = self.detect([pictures[frame] for frame in looked_at])

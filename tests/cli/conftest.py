@@ -49,9 +49,12 @@ def glot(capfd: pytest.CaptureFixture[str]) -> Glot:
 
 
 @pytest.fixture(autouse=True)
-def _two_threads() -> None:
+def _one_thread() -> Iterator[None]:
     """Pictures here are so small that a second thread costs more than it gives."""
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session", autouse=True)
