@@ -92,8 +92,8 @@ def unpack(feature: Tensor) -> Landmarks:
 def reliability(parts: Landmarks) -> Tensor:
     """What each landmark weighs in a sum of squares: (...,33), the inverse of its variance, 1 where it is certain.
 
-    On drawn people the median distance to the truth is, within a third, 0.0175 / presence^2 half crop sides, all the way
-    from 0.015 to 0.37.
+    On drawn people the median distance to the truth is, within a third, 0.0175 / presence^2 half crop sides, from 0.015
+    all the way to 0.37.
     """
     return parts.presence.pow(4)
 

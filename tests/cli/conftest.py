@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from clips import HEIGHT, WIDTH, background, people_frames, write_clip
 
 from glot_cli.cli import main
@@ -46,15 +45,6 @@ class Glot:
 @pytest.fixture
 def glot(capfd: pytest.CaptureFixture[str]) -> Glot:
     return Glot(capfd)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Pictures here are so small that a second thread costs more than it gives."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-import torch
 
 from glot_cli.errors import GlotError
 from glot_cli.synth import opengl
@@ -17,17 +14,6 @@ from glot_cli.synth.figures import Figures
 
 FRAMES = 90  # of a take
 STANDING = 0.95  # metres, the pelvis above the floor
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Sums come out the same however the tests are ordered."""
-    before = torch.get_num_threads(), cv2.getNumThreads()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    yield
-    torch.set_num_threads(before[0])
-    cv2.setNumThreads(before[1])
 
 
 @pytest.fixture(scope="session")
