@@ -88,6 +88,19 @@ def test_no_noise_leaves_image_landmarks_exact(body, placed):
         assert 0.5 * expected < error[there].median() < 2 * expected
 
 
+def test_doubt_lowers_presence_for_a_while_and_moves_nothing(body, placed):
+    """The same draws with doubt and without: presence must not always mean that landmarks are wrong."""
+    seen, _ = measure(placed, body, LandmarkModel())
+    sure, unsure = (
+        unpack(corrupt(seen, Noise(doubted=share, lost_frames=0), torch.Generator().manual_seed(0)))
+        for share in (0.0, 1.0)
+    )
+    assert torch.equal(sure.landmarks2d, unsure.landmarks2d) and torch.equal(sure.world, unsure.world)
+    fell = unsure.presence < sure.presence
+    assert (unsure.presence <= sure.presence).all() and 0.05 < fell.float().mean() < 0.95
+    assert torch.equal(fell.any(-1), (fell | (sure.presence == 0)).all(-1))  # all landmarks of a frame, or none
+
+
 def crops_of(placed: Placed, body: Body, shift: float) -> dict[str, torch.Tensor]:
     """Crops as the renderer writes them, whose image landmarks are all off by `shift` to the right."""
     seen, _ = measure(placed, body, LandmarkModel())
