@@ -136,4 +136,3 @@ def _paper_weights() -> tuple[bool | None, str]:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
-

@@ -360,9 +360,7 @@ def _read_image(path: Path) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def _image_frames(
-    files: list[Path], fps: Fraction
-) -> Iterator[tuple[int, int, Fraction, Callable[[], np.ndarray]]]:
+def _image_frames(files: list[Path], fps: Fraction) -> Iterator[tuple[int, int, Fraction, Callable[[], np.ndarray]]]:
     """Images as frames of a constant rate. All must have the size of the first: a video has one size."""
     size: tuple[int, ...] | None = None
 

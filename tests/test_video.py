@@ -382,9 +382,10 @@ def test_single_image_with_exif_orientation(tmp_path: Path) -> None:
 def test_failed_writing_leaves_nothing(tmp_path: Path) -> None:
     target = tmp_path / "a.mp4"
     target.write_bytes(b"an older result")
-    with pytest.raises(KeyboardInterrupt), VideoWriter(
-        target, 64, 48, time_base=Fraction(1, 30), fps=Fraction(30)
-    ) as writer:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        VideoWriter(target, 64, 48, time_base=Fraction(1, 30), fps=Fraction(30)) as writer,
+    ):
         writer.write(picture(0), 0)
         assert len(list(tmp_path.iterdir())) == 2
         raise KeyboardInterrupt

@@ -153,18 +153,14 @@ def _dataset(
     return 0
 
 
-def _table(
-    first: str, columns: Mapping[str, tuple[str, str]], rows: Sequence[tuple[str, Mapping[str, Any]]]
-) -> str:
+def _table(first: str, columns: Mapping[str, tuple[str, str]], rows: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
     """Columns of figures, right aligned; those that no row has a number for are left out."""
     columns = {name: column for name, column in columns.items() if any(row[name] == row[name] for _, row in rows)}
     cells = [[first, *(heading for heading, _ in columns.values())]]
     for name, row in rows:
         cells.append([name, *(_cell(row[figure], form) for figure, (_, form) in columns.items())])
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join(
-        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in cells
-    )
+    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in cells)
 
 
 def _cell(value: float, form: str) -> str:

@@ -20,9 +20,7 @@ from glot_cli.cli.stopping import loading
     help="Where the picture goes.  [default: STYLE.mp4 beside PARAMS.npz]",
 )
 @options.style
-@click.option(
-    "--video", metavar="FILE", type=click.Path(path_type=Path), help="The video, if it is not where it was."
-)
+@click.option("--video", metavar="FILE", type=click.Path(path_type=Path), help="The video, if it is not where it was.")
 @click.option("--body", metavar="FILE", help="The body model, if it was a file and is not where it was.")
 @options.quiet
 @options.debug

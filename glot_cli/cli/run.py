@@ -72,9 +72,7 @@ from glot_cli.presets import GENDERS, PRESETS, choose
     metavar="PIXELS",
     help="Focal length of the camera.  [default: the image diagonal]",
 )
-@click.option(
-    "--start", type=click.FloatRange(0), metavar="SECONDS", help="Begin here, counted from the first frame."
-)
+@click.option("--start", type=click.FloatRange(0), metavar="SECONDS", help="Begin here, counted from the first frame.")
 @click.option("--end", type=click.FloatRange(0), metavar="SECONDS", help="Stop before this time, counted likewise.")
 @click.option(
     "--edges",

@@ -77,9 +77,7 @@ def pack(output: BlazePoseOutput) -> Tensor:
     points, certainty = lay_on_heatmaps(output.landmarks[..., :2] * cells, output.heatmaps)
     visibility, presence = torch.sigmoid(output.landmarks[..., 3:]).unbind(-1)
     z = output.landmarks[..., 2] / _HALF
-    return join(
-        Landmarks(points / cells / _HALF - 1, z, visibility, torch.minimum(presence, certainty), output.world)
-    )
+    return join(Landmarks(points / cells / _HALF - 1, z, visibility, torch.minimum(presence, certainty), output.world))
 
 
 def unpack(feature: Tensor) -> Landmarks:
@@ -168,7 +166,11 @@ class BlazePoseFeatures:
     extract = staticmethod(extract_crops)
 
     def __init__(
-        self, weights_path: Path | str, device: torch.device | str = "cpu", *, both_sides: bool = True,
+        self,
+        weights_path: Path | str,
+        device: torch.device | str = "cpu",
+        *,
+        both_sides: bool = True,
         upright: bool = True,
     ) -> None:
         """Loads the network. Raises GlotError when the weights cannot be used."""

@@ -35,8 +35,16 @@ class BlazePoseOutput(NamedTuple):
 class Conv(nn.Conv2d):
     """A convolution with bias (batch norm is folded into it) and an optional ReLU6, zero padded by k // 2."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1, relu: bool = True,
-                 padding: int | None = None) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+        relu: bool = True,
+        padding: int | None = None,
+    ) -> None:
         padding = kernel // 2 if padding is None else padding
         super().__init__(inputs, outputs, kernel, stride, padding, groups=groups)
         self.relu = relu
@@ -178,6 +186,7 @@ class BlazePose(nn.Module):
         try:
             network.load_state_dict(state)
         except RuntimeError as error:
-            raise GlotError(f"{path}: these are not BlazePose full weights; "
-                            "make them with weights/recipes/blazepose.py") from error
+            raise GlotError(
+                f"{path}: these are not BlazePose full weights; make them with weights/recipes/blazepose.py"
+            ) from error
         return network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)

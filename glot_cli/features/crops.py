@@ -62,8 +62,14 @@ def extract_crops(frame: ByteArray, boxes: FloatArray, size: int = 256) -> ByteA
         step = box[2] / size / shrink
         left, top = (-matrix[:, 2] / matrix[0, 0] - corner) / shrink
         inverse = np.array([[step, 0, 0.5 * step + left - 0.5], [0, step, 0.5 * step + top - 0.5]])
-        cv2.warpAffine(region, inverse, (size, size), dst=crop, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                       borderMode=cv2.BORDER_CONSTANT)
+        cv2.warpAffine(
+            region,
+            inverse,
+            (size, size),
+            dst=crop,
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_CONSTANT,
+        )
     return crops
 
 
@@ -92,7 +98,7 @@ def _region(frame: ByteArray, box: FloatArray, block: int) -> tuple[ByteArray, F
     high = np.minimum(high, [width, height])
     if (high <= low).any():
         return frame[:0, :0], low
-    region = frame[low[1]:high[1], low[0]:high[0]]
+    region = frame[low[1] : high[1], low[0] : high[0]]
     missing = -(high - low) % block
     if missing.any():
         region = np.pad(region, ((0, missing[1]), (0, missing[0]), (0, 0)))

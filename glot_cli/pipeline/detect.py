@@ -34,8 +34,9 @@ class PersonDetector:
     Raises GlotError when the model is missing, damaged or no detector. Nothing is ever downloaded.
     """
 
-    def __init__(self, model: str | None, weights_path: Path, device: str = "cpu", confidence: float = 0.1,
-                 image_size: int = 640) -> None:
+    def __init__(
+        self, model: str | None, weights_path: Path, device: str = "cpu", confidence: float = 0.1, image_size: int = 640
+    ) -> None:
         import_ultralytics()
         self.device = torch.device(device)
         self.confidence = confidence
@@ -77,7 +78,7 @@ class PersonDetector:
         for indices in alike.values():
             size = _CPU_BATCH if self.device.type == "cpu" else len(indices)
             for start in range(0, len(indices), size):
-                part = indices[start:start + size]
+                part = indices[start : start + size]
                 for index, found in zip(part, self._detect([frames[i] for i in part]), strict=True):
                     boxes[index] = found
         return boxes
@@ -93,8 +94,15 @@ class PersonDetector:
         # (n,h,w,3) permuted is channels-last memory already
         images = torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2).float() / 255
         found: list[Tensor] = non_max_suppression(
-            self._network(images), self.confidence, _OVERLAP, classes=self._classes, agnostic=True,
-            nc=self._class_count, max_time_img=10.0, end2end=bool(getattr(self._network, "end2end", False)))
+            self._network(images),
+            self.confidence,
+            _OVERLAP,
+            classes=self._classes,
+            agnostic=True,
+            nc=self._class_count,
+            max_time_img=10.0,
+            end2end=bool(getattr(self._network, "end2end", False)),
+        )
         shape, original = tuple(pictures.shape[1:3]), frames[0].shape[:2]
         for rows in found:
             scale_boxes(shape, rows, original)  # in place; also cuts boxes at the edges of the frame
@@ -125,8 +133,10 @@ def _bundled(path: Path) -> tuple[nn.Module, dict[int, str]]:
 def _local_file(model: str) -> Path:
     path = Path(model).expanduser()
     if not path.is_file():
-        raise GlotError(f"{model}: no such detector file; glot downloads nothing, so give the path of an ultralytics "
-                        "model on this machine (.pt, .onnx or .torchscript)")
+        raise GlotError(
+            f"{model}: no such detector file; glot downloads nothing, so give the path of an ultralytics "
+            "model on this machine (.pt, .onnx or .torchscript)"
+        )
     if path.suffix not in (".pt", ".onnx", ".torchscript"):
         raise GlotError(f"{model}: not a detector glot can read; give a .pt, .onnx or .torchscript file")
     return path
@@ -139,8 +149,9 @@ def _checkpoint(path: Path) -> tuple[nn.Module, dict[int, str]]:
     export = f"export it where you trust it (yolo export model={path.name} format=onnx) and give the .onnx file"
     # `safe_only` of older releases lets builtins through, and with older torch it is silently ignored.
     if not getattr(getattr(tasks, "_SafeLoad", None), "SUPPORTED", False):
-        raise GlotError(f"{path}: this version of ultralytics or torch cannot read .pt files safely; "
-                        f"upgrade both, or {export}")
+        raise GlotError(
+            f"{path}: this version of ultralytics or torch cannot read .pt files safely; upgrade both, or {export}"
+        )
     if "'" in str(path) or str(path) != str(path).strip():
         # ultralytics drops these characters, misses the file and goes looking for a download
         raise GlotError(f"{path}: ultralytics cannot read a path with quotes or outer spaces; rename it")
@@ -150,8 +161,9 @@ def _checkpoint(path: Path) -> tuple[nn.Module, dict[int, str]]:
         names = {int(index): str(name) for index, name in dict(network.names).items()}
         task = getattr(network, "task", "detect")
     except Exception as error:
-        raise GlotError(f"{path}: not an ultralytics checkpoint that can be read safely "
-                        f"({_first_line(error)}); {export}") from error
+        raise GlotError(
+            f"{path}: not an ultralytics checkpoint that can be read safely ({_first_line(error)}); {export}"
+        ) from error
     _require_boxes(path, task)
     for layer in network.modules():
         if isinstance(layer, nn.Upsample) and not hasattr(layer, "recompute_scale_factor"):
@@ -166,8 +178,9 @@ def _exported(path: Path, device: torch.device) -> Any:
     try:
         network = AutoBackend(str(path), device=device)
     except ImportError as error:
-        raise GlotError(f"{path}: {error.name or error} is not installed; "
-                        "pip install onnx onnxruntime, or give a .pt file") from error
+        raise GlotError(
+            f"{path}: {error.name or error} is not installed; pip install onnx onnxruntime, or give a .pt file"
+        ) from error
     except Exception as error:
         raise GlotError(f"{path}: not a model ultralytics can run ({_first_line(error)}); export it again") from error
     _require_boxes(path, getattr(network, "task", "detect"))
@@ -176,8 +189,7 @@ def _exported(path: Path, device: torch.device) -> Any:
 
 def _require_boxes(path: Path, task: str) -> None:
     if task not in _TASKS:
-        raise GlotError(f"{path}: a model for the task '{task}' does not box people; "
-                        f"give one for {', '.join(_TASKS)}")
+        raise GlotError(f"{path}: a model for the task '{task}' does not box people; give one for {', '.join(_TASKS)}")
 
 
 def _first_line(error: Exception) -> str:

@@ -132,9 +132,7 @@ def _root(state: State) -> Tensor:
 
 def _joints(rotmat: Tensor, betas: Tensor, body: Body) -> Tensor:
     """Joints (N, 24, 3) of a body of one shape, without its translation."""
-    return torch.cat(
-        [body(part, betas.expand(len(part), -1), vertices=False).joints for part in rotmat.split(CHUNK)]
-    )
+    return torch.cat([body(part, betas.expand(len(part), -1), vertices=False).joints for part in rotmat.split(CHUNK)])
 
 
 def _lay(

@@ -72,9 +72,7 @@ def _is_shadow(tracklet: Tracklet, others: Sequence[Tracklet], fps: float) -> bo
     length = tracklet.end - tracklet.start
     if length > SHADOW_S * fps:
         return False
-    lasting = [
-        o for o in others if o.start < tracklet.start and o.end > tracklet.end and o.end - o.start > 2 * length
-    ]
+    lasting = [o for o in others if o.start < tracklet.start and o.end > tracklet.end and o.end - o.start > 2 * length]
     covered = [
         covered_share(box, np.array([other.box_at(frame) for other in lasting]))
         for frame, box in zip(tracklet.frames, tracklet.boxes, strict=True)

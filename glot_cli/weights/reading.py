@@ -36,8 +36,6 @@ _GZIP, _ZIP, _NPY = b"\x1f\x8b", b"PK\x03\x04", b"\x93NUMPY"
 _DOWNLOAD_AGAIN = "download it again"
 
 
-
-
 def is_archive(path: Path) -> bool:
     """Whether a file is a zip of files (not an npz, not a network) or a tar, compressed or not; False if unreadable."""
     try:

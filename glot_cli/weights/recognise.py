@@ -189,5 +189,3 @@ def _shapes(make: Any, but: str) -> dict[str, tuple[int, ...]]:
 
     with torch.device("meta"):
         return {name: tuple(value.shape) for name, value in make().state_dict().items() if name != but}
-
-

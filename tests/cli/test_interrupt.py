@@ -150,9 +150,7 @@ def test_a_stop_leaves_only_whole_files(long_clip: Path, tmp_path: Path, stage: 
         assert_only_whole_files(folder)
 
 
-def test_redrawing_can_be_stopped_and_keeps_the_older_picture(
-    finished: Path, long_clip: Path, tmp_path: Path
-) -> None:
+def test_redrawing_can_be_stopped_and_keeps_the_older_picture(finished: Path, long_clip: Path, tmp_path: Path) -> None:
     short = load_result(finished)
     rows = np.resize(np.arange(len(short)), LONG)
     long = short.select(rows)

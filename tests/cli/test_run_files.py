@@ -121,9 +121,7 @@ def test_focal_length_moves_the_person_away_and_keeps_the_picture(glot: Glot, pe
     assert_pelvis_agrees(result)
 
 
-def test_without_refinement_the_networks_pose_stays(
-    glot: Glot, finished: Path, person: Path, tmp_path: Path
-) -> None:
+def test_without_refinement_the_networks_pose_stays(glot: Glot, finished: Path, person: Path, tmp_path: Path) -> None:
     assert glot("run", person, "-o", tmp_path, "--no-render", "--no-frames", "--no-refine", "-q").status == 0
     plain, refined = load_result(tmp_path / "person"), load_result(finished)
     # One shape of the person, the robust mean of what the network says of every frame.

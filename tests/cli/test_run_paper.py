@@ -254,9 +254,7 @@ def test_without_the_files_it_says_at_once_what_to_do(tmp_path: Path) -> None:
     environment = {"GLOT_WEIGHTS": str(tmp_path / "none"), "PATH": "", "HOME": str(tmp_path)}
     arguments = ["run", str(CLIP), "--preset", "paper", "--out", str(tmp_path)]
     code = (
-        "import sys; from glot_cli.cli import main\n"
-        f"try: main({arguments!r})\n"
-        "finally: print('torch' in sys.modules)"
+        f"import sys; from glot_cli.cli import main\ntry: main({arguments!r})\nfinally: print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and done.stderr.count("\n") == 1

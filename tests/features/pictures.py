@@ -3,9 +3,18 @@
 import numpy as np
 
 # (x, y) ends of limbs and their radius in pixels of a 256 x 256 picture: head, trunk, arms, legs
-STANDING = [(128, 40, 128, 44, 16), (128, 72, 128, 130, 22), (108, 70, 84, 112, 7), (84, 112, 78, 150, 6),
-            (148, 70, 172, 112, 7), (172, 112, 178, 150, 6), (118, 138, 112, 186, 10), (112, 186, 110, 236, 7),
-            (138, 138, 144, 186, 10), (144, 186, 146, 236, 7)]
+STANDING = [
+    (128, 40, 128, 44, 16),
+    (128, 72, 128, 130, 22),
+    (108, 70, 84, 112, 7),
+    (84, 112, 78, 150, 6),
+    (148, 70, 172, 112, 7),
+    (172, 112, 178, 150, 6),
+    (118, 138, 112, 186, 10),
+    (112, 186, 110, 236, 7),
+    (138, 138, 144, 186, 10),
+    (144, 186, 146, 236, 7),
+]
 WAVING = [*STANDING[:4], (148, 70, 180, 50, 7), (180, 50, 196, 18, 6), *STANDING[6:]]
 
 
@@ -28,8 +37,10 @@ def _person(limbs: list[tuple[int, int, int, int, int]]) -> np.ndarray:
 def _waves(seed: int) -> np.ndarray:
     """Smooth coloured texture: (256,256,3) float32 in [0,1]."""
     y, x = np.mgrid[0:256, 0:256] / 256
-    channels = [0.5 + 0.25 * np.sin((3 + seed + c) * 5 * x + c) + 0.25 * np.cos((2 + c) * 7 * y * (1 + x) + seed)
-                for c in range(3)]
+    channels = [
+        0.5 + 0.25 * np.sin((3 + seed + c) * 5 * x + c) + 0.25 * np.cos((2 + c) * 7 * y * (1 + x) + seed)
+        for c in range(3)
+    ]
     return np.stack(channels, axis=-1).astype(np.float32)
 
 

@@ -85,9 +85,17 @@ def test_drawn_person_is_found_where_it_was_drawn(network):
     with torch.inference_mode():
         points = network(torch.from_numpy(draw_pictures()[:1]).permute(0, 3, 1, 2)).landmarks[0, :, :2]
     # without a face the figure is seen from behind, so left is left in the picture
-    drawn = {"nose": (128, 42), "left_ankle": (110, 236), "right_ankle": (146, 236), "left_knee": (112, 186),
-             "right_knee": (144, 186), "left_elbow": (84, 112), "right_elbow": (172, 112),
-             "left_wrist": (78, 150), "right_wrist": (178, 150)}
+    drawn = {
+        "nose": (128, 42),
+        "left_ankle": (110, 236),
+        "right_ankle": (146, 236),
+        "left_knee": (112, 186),
+        "right_knee": (144, 186),
+        "left_elbow": (84, 112),
+        "right_elbow": (172, 112),
+        "left_wrist": (78, 150),
+        "right_wrist": (178, 150),
+    }
     for name, place in drawn.items():
         assert np.hypot(*(points[LANDMARK_NAMES.index(name)].numpy() - place)) < 20, name
 
@@ -101,11 +109,16 @@ def test_live_tflite_on_video_frames(network):
         pytest.skip("needs pose_landmark_full.tflite in GLOT_BLAZEPOSE_TFLITE")
     import av
     import cv2
+
     frames = [f.to_ndarray(format="rgb24") for i, f in enumerate(av.open(str(clip)).decode(video=0)) if i % 20 == 0]
     side = min(frames[0].shape[:2])
     left = (frames[0].shape[1] - side) // 2
-    images = np.stack([cv2.resize(f[:side, left:left + side], (256, 256), interpolation=cv2.INTER_AREA)
-                       for f in frames]).astype(np.float32) / 255
+    images = (
+        np.stack(
+            [cv2.resize(f[:side, left : left + side], (256, 256), interpolation=cv2.INTER_AREA) for f in frames]
+        ).astype(np.float32)
+        / 255
+    )
     interpreter = interpreter_module.Interpreter(model_path=model)
     interpreter.allocate_tensors()
     answers = {"Identity": [], "Identity_4": [], "Identity_1": [], "Identity_3": []}
@@ -115,10 +128,12 @@ def test_live_tflite_on_video_frames(network):
         for detail in interpreter.get_output_details():
             if detail["name"] in answers:
                 answers[detail["name"]].append(interpreter.get_tensor(detail["index"]).copy())
-    reference = {"landmarks": np.stack(answers["Identity"]).reshape(-1, 39, 5),
-                 "world": np.stack(answers["Identity_4"]).reshape(-1, 39, 3),
-                 "presence": np.stack(answers["Identity_1"]).reshape(-1),
-                 "heatmaps": np.concatenate(answers["Identity_3"]).transpose(0, 3, 1, 2)}
+    reference = {
+        "landmarks": np.stack(answers["Identity"]).reshape(-1, 39, 5),
+        "world": np.stack(answers["Identity_4"]).reshape(-1, 39, 3),
+        "presence": np.stack(answers["Identity_1"]).reshape(-1),
+        "heatmaps": np.concatenate(answers["Identity_3"]).transpose(0, 3, 1, 2),
+    }
     with torch.inference_mode():
         output = network(torch.from_numpy(images).permute(0, 3, 1, 2))
     people = reference["presence"] > 0.5

@@ -129,4 +129,3 @@ class Exploit:
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         return self.function, self.arguments
-

@@ -47,6 +47,7 @@ def checkpoint(tmp_path_factory):
     """Writes the bundled network as an ultralytics .pt file with other class names; gives its path."""
     import_ultralytics()
     from ultralytics.nn.tasks import DetectionModel
+
     with safe_open(WEIGHTS, framework="pt") as file:
         architecture = json.loads(file.metadata()["architecture"])
     network = DetectionModel(architecture, ch=3, nc=2, verbose=False)
@@ -76,8 +77,12 @@ def test_finds_the_people_on_the_bus_picture(detector, bus):
 def test_answers_equal_ultralytics_own_predictor(detector, bus, checkpoint):
     """Colour order, letterbox and the way back, against the library's own loop, which takes BGR."""
     from ultralytics import YOLO
-    reference = YOLO(checkpoint({0: "up", 1: "down"})).predict(
-        bus[..., ::-1], conf=0.1, iou=0.6, agnostic_nms=True, verbose=False, device="cpu")[0].boxes.data
+
+    reference = (
+        YOLO(checkpoint({0: "up", 1: "down"}))
+        .predict(bus[..., ::-1], conf=0.1, iou=0.6, agnostic_nms=True, verbose=False, device="cpu")[0]
+        .boxes.data
+    )
     np.testing.assert_allclose(detector([bus])[0], reference[:, :5], atol=0.05)
 
 
@@ -102,10 +107,13 @@ def test_batches_of_several_sizes_keep_their_order(bus):
     assert detector([]) == []
 
 
-@pytest.mark.parametrize(("names", "least", "most"), [
-    ({0: "Person", 1: "dog"}, 3, 10),  # the upright
-    ({0: "dog", 1: "person"}, 0, 2),  # the fallen: nobody on the picture
-])
+@pytest.mark.parametrize(
+    ("names", "least", "most"),
+    [
+        ({0: "Person", 1: "dog"}, 3, 10),  # the upright
+        ({0: "dog", 1: "person"}, 0, 2),  # the fallen: nobody on the picture
+    ],
+)
 def test_other_model_gives_its_person_class(bus, checkpoint, names, least, most):
     found = PersonDetector(checkpoint(names), WEIGHTS, image_size=320)([bus])[0]
     assert least <= len(found) <= most
@@ -150,8 +158,7 @@ def test_unreadable_models_are_named(tmp_path):
 def test_damaged_weights_are_named(tmp_path):
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes(WEIGHTS.read_bytes()[:5000])
-    for path in (damaged, tmp_path / "missing.safetensors",
-                 WEIGHTS.with_name("blazepose_full.safetensors")):
+    for path in (damaged, tmp_path / "missing.safetensors", WEIGHTS.with_name("blazepose_full.safetensors")):
         with pytest.raises(GlotError, match=path.name):
             PersonDetector(None, path)
 
@@ -207,8 +214,14 @@ def test_reaches_for_nothing(order, tmp_path):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("YOLO")}
     environment["YOLO_CONFIG_DIR"] = str(tmp_path)
     root = str(Path(__file__).resolve().parents[2])
-    result = subprocess.run([sys.executable, "-c", OFFLINE, str(WEIGHTS), order], cwd=root, env=environment,
-                            capture_output=True, text=True, timeout=120)
+    result = subprocess.run(
+        [sys.executable, "-c", OFFLINE, str(WEIGHTS), order],
+        cwd=root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip().splitlines()[-1] == "quiet"
     if order == "first":

@@ -94,17 +94,21 @@ def run_tflite(content: bytes, images: np.ndarray) -> dict[str, np.ndarray]:
             answers[name].append(interpreter.get_tensor(index)[0])
     found = {name: np.stack(values) for name, values in answers.items()}
     count = len(images)
-    return {"landmarks": found["landmarks"].reshape(count, 39, 5), "world": found["world"].reshape(count, 39, 3),
-            "presence": found["presence"].reshape(count),
-            "heatmaps": found["heatmaps"][:, ::SPARSE, ::SPARSE].transpose(0, 3, 1, 2)}
+    return {
+        "landmarks": found["landmarks"].reshape(count, 39, 5),
+        "world": found["world"].reshape(count, 39, 3),
+        "presence": found["presence"].reshape(count),
+        "heatmaps": found["heatmaps"][:, ::SPARSE, ::SPARSE].transpose(0, 3, 1, 2),
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("archive", type=Path, help="npm package @mediapipe/pose, or pose_landmark_full.tflite itself")
     parser.add_argument("--out", type=Path, default=ROOT / "weights" / "blazepose_full.safetensors")
-    parser.add_argument("--reference", type=Path,
-                        default=ROOT / "tests" / "features" / "data" / "blazepose_reference.npz")
+    parser.add_argument(
+        "--reference", type=Path, default=ROOT / "tests" / "features" / "data" / "blazepose_reference.npz"
+    )
     arguments = parser.parse_args()
     if arguments.archive.suffix == ".tflite":
         content = arguments.archive.read_bytes()
@@ -124,8 +128,11 @@ def main() -> None:
             raise SystemExit(f"{name}: the network has {tuple(module.weight.shape)}, the file {weight.shape}")
         state[f"{name}.weight"] = torch.from_numpy(weight.copy())
         state[f"{name}.bias"] = torch.from_numpy(bias.copy())
-    save_file(state, arguments.out, metadata={"source": "@mediapipe/pose 0.5.1675469404 pose_landmark_full.tflite",
-                                              "licence": "Apache-2.0"})
+    save_file(
+        state,
+        arguments.out,
+        metadata={"source": "@mediapipe/pose 0.5.1675469404 pose_landmark_full.tflite", "licence": "Apache-2.0"},
+    )
     arguments.out.chmod(0o644)
     print(f"{arguments.out}: {len(layers)} convolutions, {sum(v.numel() for v in state.values()):,} parameters")
 

@@ -52,9 +52,7 @@ def measure(name: str, changes: tuple[str, ...], arguments: argparse.Namespace) 
     figures = out / "figures.json"
     if figures.exists():
         return dict(json.loads(figures.read_text()))
-    paths = {
-        f"landmarks.{key}": getattr(arguments, key) for key in ("motions", "crops", "val_motions", "val_crops")
-    }
+    paths = {f"landmarks.{key}": getattr(arguments, key) for key in ("motions", "crops", "val_motions", "val_crops")}
     lines = [f"{key}={json.dumps([str(Path(p).resolve()) for p in value])}" for key, value in paths.items()]
     config = load_config(find_config("open"), (*SHORT, *lines, *changes))
     start(config, out)

@@ -57,10 +57,7 @@ def describe(folder: Path) -> list[WeightFile]:
 def table(entries: list[WeightFile]) -> str:
     """The files as a Markdown table."""
     rows = ["| file | what | source | licence | bytes | SHA-256 |", "|---|---|---|---|---:|---|"]
-    rows += [
-        f"| `{e.file}` | {e.role} | {e.source} | {e.licence} | {e.size:,} | `{e.sha256}` |"
-        for e in entries
-    ]
+    rows += [f"| `{e.file}` | {e.role} | {e.source} | {e.licence} | {e.size:,} | `{e.sha256}` |" for e in entries]
     return "\n".join(rows)
 
 

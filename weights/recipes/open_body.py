@@ -298,9 +298,7 @@ def vertex_areas(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return np.bincount(faces.ravel(), np.repeat(area / 3, 3), len(vertices))
 
 
-def shape_components(
-    samples: np.ndarray, area: np.ndarray, count: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def shape_components(samples: np.ndarray, area: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Area-weighted PCA of samples (S,V,3) -> mean (V,3), components (V,3,count) of unit-variance coefficients, and
     the share of the variance that each explains."""
     mean = samples.mean(0)

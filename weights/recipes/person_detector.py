@@ -66,8 +66,10 @@ def main() -> None:
     }
     save_file(state, arguments.out, metadata=metadata)
     arguments.out.chmod(0o644)
-    print(f"{arguments.out}: {sum(v.numel() for v in state.values()):,} numbers, classes {source.names}, "
-          f"{arguments.out.stat().st_size:,} bytes")
+    print(
+        f"{arguments.out}: {sum(v.numel() for v in state.values()):,} numbers, classes {source.names}, "
+        f"{arguments.out.stat().st_size:,} bytes"
+    )
 
 
 if __name__ == "__main__":
