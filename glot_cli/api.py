@@ -8,8 +8,8 @@ from typing import Any
 
 from glot_cli.errors import GlotError
 from glot_cli.pipeline.draw import draw
-from glot_cli.pipeline.progress import Progress
 from glot_cli.pipeline.run import Options, Outcome, Runner, output_folders
+from glot_cli.progress import Progress
 from glot_cli.results import load_result
 from glot_cli.weights.bodies import recorded_body
 

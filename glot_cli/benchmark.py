@@ -24,11 +24,11 @@ from glot_cli.camera import project_official
 from glot_cli.features.blazepose import BlazePoseFeatures
 from glot_cli.features.spin import SpinFeatures
 from glot_cli.features.spin_net import SpinNetwork
-from glot_cli.models.config import STATE_DIM, GLoTConfig
+from glot_cli.lifting.windows import estimate, window_indices
 from glot_cli.models.fold import FoldedGLoT
 from glot_cli.models.glot import GLoT, initialise
+from glot_cli.models.glot_config import STATE_DIM, GLoTConfig
 from glot_cli.models.regressors import State
-from glot_cli.pipeline.lift import estimate, window_indices
 
 OFFICIAL_BATCH = 64  # windows, as the released demo takes them
 TRACK = 512  # frames

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from glot_cli import __version__, presets, weights
+from glot_cli import __version__, weights
 from glot_cli.errors import GlotError
+from glot_cli.pipeline import presets
 from glot_cli.rendering import Renderer
 from glot_cli.video import VideoWriter, read_frames
 

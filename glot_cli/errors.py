@@ -1,12 +1,60 @@
 """What glot raises when a person, not a programmer, has to act."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
 
 class GlotError(Exception):
-    """A fault in what the user gave: one line that names the file, what is wrong and what to do.
+    """A fault in what the user gave or has: what it is about, what is wrong and what to do.
 
-    The command line prints the line and exits with status 1; library callers catch it.
+    `str()` makes the one line of it that the command line prints, with exit status 1. Raise one of the kinds below.
+
+    Args:
+        reason: what is wrong, without the path and without a full stop.
+        path: the file or folder it is about.
+        remedy: what the user can do, as an order ("choose another folder").
     """
+
+    def __init__(self, reason: str, *, path: str | Path | None = None, remedy: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.path = None if path is None else Path(path)
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        subject = "" if self.path is None else f"{self.path}: "
+        return f"{subject}{self.reason}{f'; {self.remedy}' if self.remedy else ''}"
+
+
+class InputError(GlotError):
+    """A video, record, motion, data set or configuration that cannot be used."""
+
+
+class WeightsError(GlotError):
+    """A weight file, body model or detector that is missing, damaged or of another kind."""
+
+
+class RenderError(GlotError):
+    """Meshes cannot be drawn on this machine."""
+
+
+class OutputError(GlotError):
+    """A file or folder that cannot be written, or may not be replaced."""
 
 
 class UsageError(GlotError):
-    """A wrong combination of options: the command line exits with status 2."""
+    """An option that cannot be, or options that do not go together: the command line exits with status 2.
+
+    Args:
+        reason: what is wrong with it, without its name.
+        option: the field of `Options`, or the argument of a function, that it is about.
+        remedy: what the user can do.
+    """
+
+    def __init__(self, reason: str, *, option: str | None = None, remedy: str | None = None) -> None:
+        super().__init__(reason, remedy=remedy)
+        self.option = option
+
+    def __str__(self) -> str:
+        return f"{f'{self.option}: ' if self.option else ''}{super().__str__()}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import zipfile
 import zlib
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glot_cli.errors import GlotError
-from glot_cli.scratch import whole
+from glot_cli.files.npz import write_npz
 
 FORMAT_VERSION = 2  # 1 had no global_orient_network
 
@@ -162,17 +161,6 @@ def check_arrays(arrays: dict[str, NDArray[Any]]) -> str | None:
         if found.dtype.kind == "f" and not np.isfinite(found).all():
             return f"array '{name}' holds values that are not finite numbers"
     return None
-
-
-def write_npz(path: Path, arrays: dict[str, NDArray[Any]], compress: bool = True) -> None:
-    """Write an npz aside and rename it: nobody ever sees half a file. Raises GlotError."""
-    buffer = io.BytesIO()
-    (np.savez_compressed if compress else np.savez)(buffer, allow_pickle=False, **arrays)
-    try:
-        with whole(path) as aside:
-            aside.write_bytes(buffer.getbuffer())
-    except OSError as error:
-        raise GlotError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
 
 
 # What NumPy, zipfile, zlib and json raise on files that are something else, damaged or cut off.

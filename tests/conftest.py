@@ -1,13 +1,10 @@
 """What several test folders share."""
 
-import sys
-from pathlib import Path
-
 import cv2
 import pytest
 import torch
 
-sys.path[:0] = [str(Path(__file__).parent / folder) for folder in ("parity", "datasets")]
+pytest_plugins = ["tests.cli.fixtures", "tests.synth.fixtures"]
 
 
 @pytest.fixture(scope="session", autouse=True)

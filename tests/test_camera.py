@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import standins
 import torch
 
 from glot_cli.camera import (
@@ -16,6 +15,7 @@ from glot_cli.camera import (
     ray_rotation,
     translation_from_camera,
 )
+from tests.parity import standins
 
 FOCAL, CENTRE = 900.0, torch.tensor([640.0, 360.0], dtype=torch.float64)
 

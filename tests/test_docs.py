@@ -17,7 +17,7 @@ import pytest
 from glot_cli import weights
 from glot_cli.cli.main import COMMANDS, group
 from glot_cli.errors import GlotError
-from glot_cli.presets import PRESETS
+from glot_cli.pipeline.presets import PRESETS
 from glot_cli.rendering import probe_backend
 from glot_cli.rendering.styles import STYLES
 from glot_cli.results import FIELDS, Meta
@@ -62,7 +62,7 @@ def test_readme_names_everything_in_meta() -> None:
 def test_weights_readme_has_the_table_of_the_manifest() -> None:
     text = (ROOT / "weights" / "README.md").read_text("utf-8")
     module = recipe("manifest")
-    remedy = "run python weights/recipes/manifest.py"
+    remedy = "run python weights/recipes/make_manifest.py"
     assert module.table(list(weights.manifest().values())) in text, remedy
     assert module.describe(ROOT / "weights") == list(weights.manifest().values()), remedy
     assert module.with_table(text, list(weights.manifest().values())) == text

@@ -29,7 +29,7 @@ def command(device: str, threads: int | None, seconds: float, debug: bool) -> in
         import torch
 
         from glot_cli.benchmark import measure
-        from glot_cli.pipeline.models import pick_device
+        from glot_cli.device import pick_device
 
     if threads:
         torch.set_num_threads(threads)

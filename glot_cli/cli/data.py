@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from glot_cli.cli import options
-from glot_cli.datasets import shelf
-from glot_cli.datasets.catalogue import OFFICIAL
+from glot_cli.datasets import folders as shelf
+from glot_cli.datasets.known_datasets import OFFICIAL
 from glot_cli.errors import GlotError
 
 HOUR = 30 * 3600  # frames
@@ -68,7 +68,7 @@ def add(files: tuple[Path, ...], name: str | None, replace: bool, quiet: bool, d
     if name is not None and len(files) > 1:
         raise click.UsageError("--name is for one FILE; give the others in calls of their own")
     with loading():
-        from glot_cli.datasets.add import add as take_in
+        from glot_cli.datasets.add_dataset import add as take_in
 
     status = 0
     for file in files:

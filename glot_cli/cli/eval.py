@@ -11,7 +11,7 @@ import click
 from glot_cli.cli import options
 from glot_cli.cli.stopping import loading
 from glot_cli.errors import UsageError
-from glot_cli.presets import GENDERS, choose
+from glot_cli.pipeline.presets import GENDERS, choose
 
 if TYPE_CHECKING:
     from glot_cli.evaluation.protocols import Evaluation, Rules
@@ -130,10 +130,11 @@ def _dataset(
     with loading():
         from dataclasses import asdict
 
-        from glot_cli.datasets.store import Dataset
+        from glot_cli.datasets.dataset import Dataset
+        from glot_cli.device import pick_device
         from glot_cli.evaluation import plots
         from glot_cli.evaluation.protocols import evaluate_dataset
-        from glot_cli.pipeline.models import load_network, pick_device
+        from glot_cli.pipeline.models import load_network
         from glot_cli.weights.bodies import load_body
 
     dataset = Dataset.open(name)

@@ -10,7 +10,7 @@ import click
 
 from glot_cli.cli import options
 from glot_cli.cli.stopping import loading
-from glot_cli.presets import GENDERS, PRESETS, choose
+from glot_cli.pipeline.presets import GENDERS, PRESETS, choose
 
 
 @click.command("run", short_help="Turn videos into body parameters and overlay videos.")

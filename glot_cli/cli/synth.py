@@ -127,10 +127,10 @@ def crops(
         raise click.UsageError("--sheet: shows the crops that --pictures keeps; give both")
     _start(threads)
     with loading():
-        from glot_cli.pipeline.models import pick_device
-        from glot_cli.synth.crops import synthesise
+        from glot_cli.device import pick_device
+        from glot_cli.synth.contact_sheet import contact_sheet
+        from glot_cli.synth.rendered_crops import synthesise
         from glot_cli.synth.scenery import Backgrounds
-        from glot_cli.synth.sheets import contact_sheet
 
     behind = Backgrounds.from_folder(backgrounds) if backgrounds is not None else None
     paths = synthesise(
@@ -231,7 +231,7 @@ def clips(
     glot run FOLDER/*.mp4 --out results/ && glot eval results/ --against FOLDER
     """
     with loading():
-        from glot_cli.synth.wishes import Wishes
+        from glot_cli.synth.request import Wishes
 
     wishes = Wishes(loose=not tight, **asked)
     _start(threads)

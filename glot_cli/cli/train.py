@@ -72,8 +72,8 @@ def command(
     with loading():
         import torch
 
+        from glot_cli.device import pick_device
         from glot_cli.errors import UsageError
-        from glot_cli.pipeline.models import pick_device
         from glot_cli.training.config import find_config, load_config
         from glot_cli.training.start import start
 

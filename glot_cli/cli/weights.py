@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from glot_cli import presets, weights
+from glot_cli import weights
 from glot_cli.cli import options
-from glot_cli.weights.catalogue import OFFICIAL, OfficialFile
+from glot_cli.pipeline import presets
+from glot_cli.weights.official_files import OFFICIAL, OfficialFile
 
 # What a run can do without, and what it is for.
 OPTIONAL = {
@@ -74,7 +75,7 @@ def add(files: tuple[Path, ...], gender: str | None, debug: bool) -> int:
     from glot_cli.errors import GlotError, UsageError
 
     with loading():
-        from glot_cli.weights.add import add as take_in
+        from glot_cli.weights.add_weights import add as take_in
 
     status = 0
     for file in files:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glot_cli.datasets.layouts import BY_COUNT, to_spin
-from glot_cli.datasets.rows import Rows, chunks, parts, release, take
-from glot_cli.weights.unpickle import Damaged, Refused
+from glot_cli.files.pickles import Damaged, Refused
+from glot_cli.files.rows import Rows, chunks, parts, release, take
 
 MARGIN = 1.2  # side of the crop over the side of the box
 CROP = 224  # pixels across a crop, of whose corner InstaVariety's joints are counted

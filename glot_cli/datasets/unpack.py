@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from glot_cli.errors import GlotError
-from glot_cli.weights.unpickle import Damaged, Refused
+from glot_cli.files.pickles import Damaged, Refused
 
 PIECE = 1 << 20  # bytes
 # Features shrink to 0.9 of their size, arrays of zeros to a thousandth. No official file is compressed at all.

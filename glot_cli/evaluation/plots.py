@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from glot_cli.datasets.store import Dataset
+from glot_cli.datasets.dataset import Dataset
 from glot_cli.errors import GlotError
 from glot_cli.evaluation.protocols import Evaluation
 

@@ -18,12 +18,12 @@ from glot_cli import weights
 from glot_cli.body.joints import COMMON_SLICE, H36M_TO_COMMON, SPIN_JOINTS, extra_joints, spin_joints
 from glot_cli.body.model import Body, BodyOutput
 from glot_cli.body.rotations import axis_angle_to_rotmat, pose6d_to_rotmat
+from glot_cli.datasets.dataset import Dataset
 from glot_cli.datasets.layouts import LAYOUTS
-from glot_cli.datasets.store import Dataset
 from glot_cli.errors import GlotError
-from glot_cli.evaluation.metrics import acceleration, acceleration_error, auc, mpjpe, pa_mpjpe, pck
+from glot_cli.lifting.windows import estimate
+from glot_cli.metrics import acceleration, acceleration_error, auc, mpjpe, pa_mpjpe, pck
 from glot_cli.models.fold import FoldedGLoT
-from glot_cli.pipeline.lift import estimate
 
 Floats = NDArray[np.floating]
 Rules = Literal["published", "corrected"]

@@ -20,7 +20,7 @@ from glot_cli.body.joints import SMPL_JOINTS, common_joints
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat
 from glot_cli.errors import GlotError
-from glot_cli.evaluation.metrics import acceleration, acceleration_error, auc, mpjpe, pa_mpjpe, pck
+from glot_cli.metrics import acceleration, acceleration_error, auc, mpjpe, pa_mpjpe, pck
 from glot_cli.results import Result
 
 Floats = NDArray[np.floating]

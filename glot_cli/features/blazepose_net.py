@@ -187,6 +187,6 @@ class BlazePose(nn.Module):
             network.load_state_dict(state)
         except RuntimeError as error:
             raise GlotError(
-                f"{path}: these are not BlazePose full weights; make them with weights/recipes/blazepose.py"
+                f"{path}: these are not BlazePose full weights; make them with weights/recipes/make_blazepose.py"
             ) from error
         return network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)

@@ -16,7 +16,7 @@ from torchvision.models import resnet50
 from torchvision.models.resnet import Bottleneck
 
 from glot_cli.errors import GlotError
-from glot_cli.models.config import GLoTConfig
+from glot_cli.models.glot_config import GLoTConfig
 from glot_cli.models.official import SPIN_COUNTER
 from glot_cli.models.regressors import IterativeRegressor, State
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from glot_cli.models.attention import attend_single
-from glot_cli.models.config import STATE_DIM
 from glot_cli.models.framewise import Frames, FramewiseEncoder
 from glot_cli.models.glot import Estimate, GLoT
+from glot_cli.models.glot_config import STATE_DIM
 from glot_cli.models.regressors import State
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from glot_cli.models.attention import LAYER_NORM_EPS, Block, Encoder
-from glot_cli.models.config import STATE_DIM, GLoTConfig
+from glot_cli.models.glot_config import STATE_DIM, GLoTConfig
 from glot_cli.models.regressors import IterativeRegressor, State
 
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from glot_cli.models.config import STATE_DIM, GLoTConfig
 from glot_cli.models.global_motion import GlobalMotion, Masking
+from glot_cli.models.glot_config import STATE_DIM, GLoTConfig
 from glot_cli.models.local_correction import LocalCorrection
 from glot_cli.models.regressors import IterativeRegressor, SpatialRegressor, State
 

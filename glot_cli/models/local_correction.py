@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from glot_cli.models.attention import CrossAttention, Encoder
-from glot_cli.models.config import GLoTConfig
+from glot_cli.models.glot_config import GLoTConfig
 from glot_cli.models.regressors import SpatialRegressor, State
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from glot_cli.models.config import CAMERA_DIM, POSE6D_DIM, SHAPE_DIM, STATE_DIM, GLoTConfig
+from glot_cli.models.glot_config import CAMERA_DIM, POSE6D_DIM, SHAPE_DIM, STATE_DIM, GLoTConfig
 
 NUM_JOINTS = 24
 PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)

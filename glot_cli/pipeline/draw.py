@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat
 from glot_cli.errors import GlotError
-from glot_cli.pipeline.boxes import whittaker
-from glot_cli.pipeline.progress import Progress
+from glot_cli.progress import Progress
 from glot_cli.rendering import Renderer, output_size
 from glot_cli.results import Result
+from glot_cli.smoothing import whittaker
 from glot_cli.video import Frame, VideoWriter, probe, read_frames
 
 CHUNK = 8  # frames whose bodies are posed in one batch

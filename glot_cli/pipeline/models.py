@@ -10,15 +10,15 @@ import torch
 from glot_cli import weights
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
-from glot_cli.errors import GlotError, UsageError
+from glot_cli.errors import GlotError
 from glot_cli.features.blazepose import BlazePoseFeatures
 from glot_cli.features.skeleton import SKELETON_DIM
 from glot_cli.features.spin import SpinFeatures
 from glot_cli.features.spin_net import SpinNetwork
+from glot_cli.lifting.lifters import ImageLifter, LandmarkLifter, Lifter
 from glot_cli.models.fold import FoldedGLoT
-from glot_cli.pipeline.detect import PersonDetector
-from glot_cli.pipeline.lifters import ImageLifter, LandmarkLifter, Lifter
-from glot_cli.presets import Preset
+from glot_cli.pipeline.presets import Preset
+from glot_cli.tracking.detector import PersonDetector
 from glot_cli.weights.bodies import body_path, load_body, mean_parameters
 from glot_cli.weights.recognise import SMPL_VERTICES
 
@@ -42,20 +42,6 @@ class Models:
     @property
     def body_hash(self) -> str:
         return self.hashes["body"]
-
-
-def pick_device(wanted: str) -> str:
-    """`auto` becomes cuda, mps or cpu, the first that is there. Raises UsageError for a device that is not."""
-    have = ["cpu"]
-    if torch.backends.mps.is_available():
-        have.insert(0, "mps")
-    if torch.cuda.is_available():
-        have.insert(0, "cuda")
-    if wanted == "auto":
-        return have[0]
-    if wanted.split(":")[0] not in have:
-        raise UsageError(f"--device {wanted}: not on this machine; there is {', '.join(have)}")
-    return wanted
 
 
 def load_models(

@@ -22,21 +22,22 @@ from numpy.typing import NDArray
 from glot_cli import __version__
 from glot_cli.body.rotations import rotmat_to_axis_angle
 from glot_cli.camera import project_pinhole
+from glot_cli.device import pick_device
 from glot_cli.errors import GlotError, UsageError
-from glot_cli.evaluation.metrics import mean_accelerations
-from glot_cli.pipeline.appearance import describe
+from glot_cli.files.atomic import claim, whole
+from glot_cli.lifting.lifters import Features, View
+from glot_cli.lifting.placing import Lifted
+from glot_cli.lifting.windows import Edges
+from glot_cli.metrics import mean_accelerations
 from glot_cli.pipeline.draw import draw
-from glot_cli.pipeline.lift import Edges
-from glot_cli.pipeline.lifters import Features, View
-from glot_cli.pipeline.models import Models, load_models, pick_device
-from glot_cli.pipeline.placing import Lifted
-from glot_cli.pipeline.progress import Progress
-from glot_cli.pipeline.track import Tracker
-from glot_cli.pipeline.tracks import Track, clean_tracks
-from glot_cli.presets import choose
+from glot_cli.pipeline.models import Models, load_models
+from glot_cli.pipeline.presets import choose
+from glot_cli.progress import Progress
 from glot_cli.rendering import probe_backend
 from glot_cli.results import Meta, Result, empty_arrays, load_result
-from glot_cli.scratch import claim, whole
+from glot_cli.tracking.appearance import describe
+from glot_cli.tracking.online import Tracker
+from glot_cli.tracking.tracks import Track, clean_tracks
 from glot_cli.video import Frame, VideoInfo, probe, read_frames
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from glot_cli.scratch import claim
+from glot_cli.files.atomic import claim
 
 
 def send(stream: BinaryIO, message: dict[str, Any], payload: np.ndarray | None = None) -> None:

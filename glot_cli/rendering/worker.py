@@ -56,7 +56,7 @@ def _prepare(setup: dict[str, Any], faces: np.ndarray) -> tuple[Any, np.ndarray]
     import cv2
 
     from glot_cli.rendering.context import open_platform
-    from glot_cli.rendering.painter import Painter
+    from glot_cli.rendering.overlay import Painter
 
     cv2.setNumThreads(1)  # blending is a few hundred microseconds; the other cores are busy
     width, height = setup["size"]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat, slerp
 from glot_cli.errors import GlotError
-from glot_cli.synth.wishes import Wishes
+from glot_cli.synth.request import Wishes
 
 MOTION_FPS = 30
 SHORTEST = 45  # frames of a take that may be played to and fro

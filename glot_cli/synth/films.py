@@ -16,14 +16,14 @@ from glot_cli.body.model import Body
 from glot_cli.errors import GlotError
 from glot_cli.rendering.geometry import front_view
 from glot_cli.synth.acting import Actor, Array, Takes, act
+from glot_cli.synth.camera_effects import Lens
 from glot_cli.synth.figures import Figures
 from glot_cli.synth.files import make_folder
-from glot_cli.synth.lens import Lens
 from glot_cli.synth.painter import Painter
+from glot_cli.synth.placement import COARSE, Camera, rotation, stage
+from glot_cli.synth.request import MOST_PEOPLE, Shot, Wishes, settle
 from glot_cli.synth.room import Backdrop, Room
-from glot_cli.synth.staging import COARSE, Camera, rotation, stage
 from glot_cli.synth.truth import record
-from glot_cli.synth.wishes import MOST_PEOPLE, Shot, Wishes, settle
 
 TRIES = 6  # casts that are tried before a clip is given up
 STUDIO = Lens(gain=1.0, blur=0.6, noise=2.0, quality=100, shutter=0.0)  # what is not filmed with a phone

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from glot_cli.errors import GlotError
 from glot_cli.synth.acting import Array
-from glot_cli.synth.staging import Camera, rotation
+from glot_cli.synth.placement import Camera, rotation
 
 OVER = 2.0  # a backdrop is finer than the picture: shrinking it smooths the edges
 TRIES = 30  # things that are tried before people

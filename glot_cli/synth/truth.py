@@ -14,8 +14,8 @@ from glot_cli.camera import camera_from_translation, project_pinhole
 from glot_cli.results import Meta, Result
 from glot_cli.synth.acting import Actor
 from glot_cli.synth.figures import BODY
-from glot_cli.synth.staging import Camera
-from glot_cli.synth.wishes import Wishes
+from glot_cli.synth.placement import Camera
+from glot_cli.synth.request import Wishes
 
 CROP_SCALE = 1.25  # side of a record's box over the longer side of the person's, as the open preset cuts it
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from glot_cli.errors import GlotError, UsageError
-from glot_cli.models.config import GLoTConfig
+from glot_cli.models.glot_config import GLoTConfig
+from glot_cli.motion.sampling import Augmentation
+from glot_cli.motion.viewing import Viewing
 from glot_cli.training.losses import LossConfig
-from glot_cli.training.simulate import Noise, Viewing
-from glot_cli.training.windows import Augmentation
+from glot_cli.training.simulate import Noise
 
 if sys.version_info >= (3, 11):
     import tomllib

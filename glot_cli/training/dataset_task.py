@@ -12,13 +12,13 @@ from torch import Tensor
 from glot_cli.body.joints import SpinJoints
 from glot_cli.body.rotations import axis_angle_to_rotmat, pose6d_to_rotmat
 from glot_cli.camera import project_official
-from glot_cli.datasets.store import Dataset
+from glot_cli.datasets.dataset import Dataset
 from glot_cli.errors import GlotError
 from glot_cli.evaluation.protocols import evaluate_dataset
 from glot_cli.models.fold import FoldedGLoT
 from glot_cli.models.glot import Estimate, GLoT
 from glot_cli.models.regressors import State
-from glot_cli.training import chance
+from glot_cli.training import seeds as chance
 from glot_cli.training.config import DatasetData, TrainConfig
 from glot_cli.training.losses import LossConfig
 from glot_cli.training.published_losses import BranchOutput, Labels, published_terms

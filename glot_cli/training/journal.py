@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from glot_cli.scratch import whole
+from glot_cli.files.atomic import whole
 
 log = logging.getLogger(__name__)
 

@@ -9,11 +9,12 @@ from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.features.blazepose import Landmarks, join, unpack
 from glot_cli.features.skeleton import network_input
+from glot_cli.motion.motions import Motions
+from glot_cli.motion.sampling import sample_windows
+from glot_cli.motion.viewing import Seen, Truth, observe
 from glot_cli.training.config import LandmarkData
-from glot_cli.training.crops import Crops, half_backwards
-from glot_cli.training.motions import Motions
-from glot_cli.training.simulate import Seen, Truth, corrupt, observe
-from glot_cli.training.windows import sample_windows
+from glot_cli.training.simulate import corrupt
+from glot_cli.training.training_crops import Crops, half_backwards
 
 
 class Batches:

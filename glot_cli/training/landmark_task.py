@@ -17,19 +17,19 @@ from glot_cli.body.model import Body
 from glot_cli.body.rotations import pose6d_to_rotmat, rotmat_to_pose6d
 from glot_cli.camera import project_weak
 from glot_cli.errors import GlotError
-from glot_cli.evaluation.lifting import evaluate_crops, evaluate_simulated
 from glot_cli.features.skeleton import SKELETON_DIM
 from glot_cli.models.fold import FoldedGLoT
 from glot_cli.models.glot import Estimate, GLoT
 from glot_cli.models.regressors import State
-from glot_cli.training import chance
+from glot_cli.motion.motions import load_motions
+from glot_cli.motion.viewing import Truth
+from glot_cli.training import seeds as chance
 from glot_cli.training.config import LandmarkData, TrainConfig
-from glot_cli.training.crops import Crops
 from glot_cli.training.landmark_batches import Batches
 from glot_cli.training.losses import Prediction, loss_terms
-from glot_cli.training.motions import load_motions
-from glot_cli.training.simulate import Truth
 from glot_cli.training.task import near_middle, share
+from glot_cli.training.training_crops import Crops
+from glot_cli.training.validation import evaluate_crops, evaluate_simulated
 
 
 class LandmarkTask:

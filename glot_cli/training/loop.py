@@ -21,10 +21,10 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from glot_cli.errors import GlotError
+from glot_cli.files.atomic import abandoned, whole
 from glot_cli.models.global_motion import Masking, random_masking
 from glot_cli.models.glot import Estimate, GLoT
-from glot_cli.scratch import abandoned, whole
-from glot_cli.training import chance
+from glot_cli.training import seeds as chance
 from glot_cli.training.config import TrainConfig
 from glot_cli.training.journal import Journal
 from glot_cli.training.losses import total

@@ -1,50 +1,18 @@
-"""Simulated landmarks: posed bodies seen by a random camera, read off by an imitation of the landmark network.
-
-A window's truth is expressed in the frame of its crop: the camera turned to look along the ray through the crop's
-centre (`camera.ray_rotation`), which is all that a network looking at the crop can know.
-"""
+"""Simulated landmarks: exact ones (`motion.viewing`) read off by an imitation of the landmark network."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
-from glot_cli.body.rotations import about_axis, axis_angle_to_rotmat
-from glot_cli.camera import fit_weak_perspective, project_pinhole, ray_rotation
+from glot_cli.body.rotations import axis_angle_to_rotmat
 from glot_cli.features.blazepose import SWAP, Landmarks, join, unpack
-
-CENTRE = torch.zeros(2)  # principal point; pixels count from it, and the focal length is 1 "pixel": sizes are angles
-
-
-@dataclass(frozen=True)
-class Viewing:
-    """Ranges of the random cameras (degrees, metres) and of the crops (shares of the box side).
-
-    pitch_mean, pitch_std, roll_std: how the camera is held; off_axis: furthest that people stand from its axis, across
-    and down; distance: least and most, drawn evenly by its logarithm. turn_std: a frame, camera and person turning
-    against each other. tumble: share of windows whose body is turned any way at all: lying, upside down.
-    crop_scale, crop_scale_std: side of a crop over the longer side of the person's box; crop_shift_std: how far off its
-    middle lies. truncated: share of windows that a border of the picture cuts.
-    """
-
-    pitch_mean: float = 8.0
-    pitch_std: float = 14.0
-    roll_std: float = 5.0
-    tumble: float = 0.04
-    off_axis: tuple[float, float] = (28.0, 16.0)
-    distance: tuple[float, float] = (1.8, 14.0)
-    turn_std: float = 0.35
-    crop_scale: float = 1.25
-    crop_scale_std: float = 0.06
-    crop_shift_std: float = 0.025
-    truncated: float = 0.12
+from glot_cli.motion.viewing import Seen, Truth, Viewing, correlated_noise, observe
 
 
 @dataclass(frozen=True)
@@ -73,16 +41,6 @@ class Noise:
     doubted: float = 0.05
 
 
-class Truth(NamedTuple):
-    """What the network should answer, per frame of each window."""
-
-    rotmat: Tensor  # (B, T, 24, 3, 3), joint 0 in the crop's frame
-    betas: Tensor  # (B, 10)
-    joints: Tensor  # (B, T, 24, 3) metres, body's own frame (no translation)
-    vertices: Tensor  # (B, T, V, 3), the body's subset
-    camera: Tensor  # (B, T, 3) weak perspective that fits best
-
-
 def simulate(
     rotmat: Tensor,
     body: Body,
@@ -94,126 +52,6 @@ def simulate(
     """Landmark features (B, T, 264) and truth of windows of local rotations (B, T, 24, 3, 3) in a y-up world."""
     seen, truth = observe(rotmat, body, landmarks, viewing, generator)
     return corrupt(seen, noise, generator), truth
-
-
-class Seen(NamedTuple):
-    """Exact landmarks of each frame: image x, y and depth z in half crop sides, world metres from the mid hip."""
-
-    image: Tensor  # (..., 33, 2)
-    depth: Tensor  # (..., 33)
-    world: Tensor  # (..., 33, 3), crop's frame
-
-
-class Placed(NamedTuple):
-    """Bodies in front of a camera. Image coordinates count from the principal point in units of the focal length."""
-
-    rotmat: Tensor  # (B, T, 24, 3, 3), joint 0 in the camera's frame
-    betas: Tensor  # (B, 10)
-    pelvis: Tensor  # (B, T, 3) metres, camera's frame
-    box: Tensor  # (B, T, 3) crops
-
-
-def observe(
-    rotmat: Tensor, body: Body, landmarks: LandmarkModel, viewing: Viewing, generator: torch.Generator
-) -> tuple[Seen, Truth]:
-    """Put bodies in front of random cameras: exact landmarks in their crops, and the truth in the crops' frames."""
-    return measure(place(rotmat, body, landmarks, viewing, generator), body, landmarks)
-
-
-def place(rotmat: Tensor, body: Body, landmarks: LandmarkModel, viewing: Viewing, generator: torch.Generator) -> Placed:
-    """Give windows of local rotations (B, T, 24, 3, 3) in a y-up world random shapes, cameras and crops."""
-    batch, frames = rotmat.shape[:2]
-    low, high = (torch.tensor(viewing.distance).log()).tolist()
-    distance = torch.exp(low + (high - low) * torch.rand(batch, generator=generator))
-    angle = (torch.rand(batch, 2, generator=generator) * 2 - 1) * torch.tensor(viewing.off_axis).deg2rad()
-    pelvis = torch.cat([torch.tan(angle), torch.ones(batch, 1)], -1)
-    pelvis = (pelvis / pelvis.norm(dim=-1, keepdim=True) * distance[:, None])[:, None].expand(-1, frames, -1)
-    betas = torch.randn(batch, body.num_betas, generator=generator)
-
-    # The view is drawn as seen along the ray to the person, so that people stand upright wherever they stand.
-    towards = ray_rotation(pelvis[..., :2] / pelvis[..., 2:], 1.0, CENTRE)
-    rotmat = rotmat.clone()
-    rotmat[:, :, 0] = towards @ world_to_camera(batch, frames, viewing, generator) @ rotmat[:, :, 0]
-
-    joints = body(rotmat.flatten(0, 1), betas.repeat_interleave(frames, 0), vertices=False).joints
-    points = landmarks(joints, rotmat.flatten(0, 1))
-    both = torch.cat([joints, points], 1).unflatten(0, (batch, frames))
-    moved = both + (pelvis - both[:, :, 0]).unsqueeze(2)
-    return Placed(rotmat, betas, pelvis, crop_boxes(project_pinhole(moved, 1.0, CENTRE), viewing, generator))
-
-
-def measure(placed: Placed, body: Body, landmarks: LandmarkModel) -> tuple[Seen, Truth]:
-    """Exact landmarks of placed bodies in their crops, and the truth in the crops' frames."""
-    batch, frames = placed.rotmat.shape[:2]
-    turn = ray_rotation(placed.box[..., :2], 1.0, CENTRE).transpose(-1, -2)  # (B, T, 3, 3) camera's -> crop's frame
-    rotmat = placed.rotmat.clone()
-    rotmat[:, :, 0] = turn @ rotmat[:, :, 0]
-    output = body(rotmat.flatten(0, 1), placed.betas.repeat_interleave(frames, 0))
-    assert output.vertices is not None
-    joints = output.joints.unflatten(0, (batch, frames))
-    points = landmarks(output.joints, rotmat.flatten(0, 1)).unflatten(0, (batch, frames))
-
-    def crop(x: Tensor) -> tuple[Tensor, Tensor]:
-        """Points (B, T, K, 3) of the body -> where the camera sees them in the crop, and how deep."""
-        moved = (x - joints[:, :, :1]) @ turn + placed.pelvis.unsqueeze(2)  # turn^-1 = turn^T, for rows
-        pixels = project_pinhole(moved, 1.0, CENTRE)
-        return (pixels - placed.box[..., None, :2]) / (placed.box[..., None, 2:] / 2), moved[..., 2]
-
-    image, z = crop(points)
-    hips = points[:, :, (23, 24)].mean(2, keepdim=True)
-    world = points - hips
-    hip_depth = z[..., (23, 24)].mean(-1, keepdim=True)
-    depth = world[..., 2] / (hip_depth * placed.box[..., 2:] / 2)
-    camera = fit_weak_perspective(joints, crop(joints)[0])
-    truth = Truth(rotmat, placed.betas, joints, output.vertices.unflatten(0, (batch, frames)), camera)
-    return Seen(image, depth, world), truth
-
-
-def world_to_camera(batch: int, frames: int, viewing: Viewing, generator: torch.Generator) -> Tensor:
-    """Rotations (B, T, 3, 3) from the y-up world into the frame of a camera that looks at the person from anywhere."""
-    flip = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
-
-    time = torch.arange(frames) - frames / 2
-    rate = torch.randn(3, batch, 1, generator=generator) * torch.tensor(viewing.turn_std).deg2rad()
-    heading = torch.rand(batch, 1, generator=generator) * 2 * torch.pi
-    pitch, roll = torch.randn(2, batch, 1, generator=generator)
-    pitch = torch.deg2rad(viewing.pitch_mean + viewing.pitch_std * pitch)
-    roll = torch.deg2rad(viewing.roll_std * roll)
-    view = (
-        about_axis(2, roll + 0.5 * rate[0] * time)
-        @ about_axis(0, pitch + 0.5 * rate[1] * time)
-        @ flip
-        @ about_axis(1, heading + 2.0 * rate[2] * time)
-    )
-    tumble = axis_angle_to_rotmat(torch.randn(batch, 1, 3, generator=generator) * 1.5)
-    tumbled = (torch.rand(batch, generator=generator) < viewing.tumble)[:, None, None, None]
-    return torch.where(tumbled, view @ tumble, view)
-
-
-def crop_boxes(points: Tensor, viewing: Viewing, generator: torch.Generator) -> Tensor:
-    """Square crops (B, T, 3) around points (B, T, K, 2), as a detector and a box smoother would lay them."""
-    batch, frames = points.shape[:2]
-    low, high = points.amin(2), points.amax(2)
-    # The head's top and the soles reach beyond the landmarks by some 6 % of the body's height.
-    size = (high - low) * 1.06
-    centre = (low + high) / 2
-    # A picture border that cuts off the legs (or, seldom, another side): the detector sees only the rest.
-    cut = torch.rand(batch, 1, 1, generator=generator) < viewing.truncated
-    share = 0.45 + 0.5 * torch.rand(batch, 1, 1, generator=generator)
-    axis = (torch.rand(batch, 1, 1, generator=generator) < 0.7).long()  # 1: vertical
-    sign = torch.where((axis == 1) & (torch.rand(batch, 1, 1, generator=generator) < 0.9), -1.0, 1.0)
-    along = torch.cat([1 - axis, axis], -1).float()
-    cut_size = size * (1 - along * (1 - share))
-    centre = torch.where(cut, centre + sign * along * (size - cut_size) / 2, centre)
-    size = torch.where(cut, cut_size, size)
-    side = size.amax(-1, keepdim=True) * viewing.crop_scale
-    box = torch.cat([centre, side], -1)
-    box = F.avg_pool1d(F.pad(box.transpose(1, 2), (3, 3), mode="replicate"), 7, 1).transpose(1, 2)
-    steady = torch.randn(batch, 1, 3, generator=generator)
-    wander = correlated_noise((batch, frames, 3), 0.95, generator) * 0.3
-    shift = (steady + wander)[..., :2] * viewing.crop_shift_std
-    grow = torch.exp((steady + wander)[..., 2:] * viewing.crop_scale_std)
-    return torch.cat([box[..., :2] + shift * box[..., 2:], box[..., 2:] * grow], -1)
 
 
 # How far each of the 33 landmarks strays, relative to the average: face, hands and feet as measured on renders.
@@ -343,12 +181,3 @@ def _stretch(batch: int, frames: int, generator: torch.Generator, longest: int |
     first = torch.randint(-(longest or frames) // 2, frames, (batch, 1), generator=generator)
     at = torch.arange(frames)
     return ((at >= first) & (at < first + length)).float()
-
-
-def correlated_noise(shape: tuple[int, ...], rho: float, generator: torch.Generator) -> Tensor:
-    """Unit-variance noise along axis 1 whose neighbours correlate by `rho`."""
-    white = torch.randn(shape, generator=generator)
-    steps = torch.arange(shape[1])
-    # Cholesky factor of the correlation rho^|i-j|: one matrix product instead of a loop over time.
-    factor = torch.linalg.cholesky(rho ** (steps[:, None] - steps).abs().float())
-    return torch.einsum("ij,bj...->bi...", factor, white)

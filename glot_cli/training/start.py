@@ -8,9 +8,9 @@ import torch
 
 from glot_cli import weights
 from glot_cli.errors import GlotError
-from glot_cli.models.config import GLoTConfig
 from glot_cli.models.glot import GLoT, initialise
-from glot_cli.training import chance
+from glot_cli.models.glot_config import GLoTConfig
+from glot_cli.training import seeds as chance
 from glot_cli.training.config import TrainConfig
 from glot_cli.training.loop import train
 from glot_cli.training.processes import joined

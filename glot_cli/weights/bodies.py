@@ -9,11 +9,11 @@ import torch
 
 from glot_cli.body.model import BODY_ARRAYS, Body, read_body_arrays
 from glot_cli.errors import GlotError
+from glot_cli.files.arrays import contents, read_bytes
+from glot_cli.files.pickles import Damaged, Refused
 from glot_cli.results import Meta
 from glot_cli.weights import store
-from glot_cli.weights.reading import contents, read_bytes
 from glot_cli.weights.recognise import SMPL_VERTICES, to_array
-from glot_cli.weights.unpickle import Damaged, Refused
 
 RECORD_BETAS = 10  # shape components of a record
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glot_cli.errors import GlotError
-from glot_cli.scratch import whole
+from glot_cli.files.atomic import whole
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from glot_cli.models.config import GLoTConfig
     from glot_cli.models.glot import GLoT
+    from glot_cli.models.glot_config import GLoTConfig
 
 MEAN_STATE = "global_motion.regressor.mean_state"
 
@@ -48,8 +48,8 @@ def load_glot(path: Path, mean_state: Tensor | None = None) -> GLoT:
     """
     from safetensors import SafetensorError, safe_open
 
-    from glot_cli.models.config import GLoTConfig
     from glot_cli.models.glot import GLoT
+    from glot_cli.models.glot_config import GLoTConfig
 
     try:
         with safe_open(path, framework="pt") as file:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glot_cli.errors import UsageError
-from glot_cli.weights.catalogue import OFFICIAL, OfficialFile
-from glot_cli.weights.unpickle import Damaged
+from glot_cli.files.pickles import Damaged
+from glot_cli.weights.official_files import OFFICIAL, OfficialFile
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -168,8 +168,8 @@ def _renamed(held: Mapping[str, Any], rename: Any, shapes: dict[str, tuple[int, 
 
 
 def _glot_shapes() -> dict[str, tuple[int, ...]]:
-    from glot_cli.models.config import GLoTConfig
     from glot_cli.models.glot import GLoT
+    from glot_cli.models.glot_config import GLoTConfig
     from glot_cli.weights.glot_file import MEAN_STATE
 
     return _shapes(lambda: GLoT(GLoTConfig()), MEAN_STATE)

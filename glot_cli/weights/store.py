@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 
 from glot_cli.errors import GlotError, UsageError
-from glot_cli.scratch import whole
-from glot_cli.weights.catalogue import OFFICIAL
+from glot_cli.files.atomic import whole
+from glot_cli.weights.official_files import OFFICIAL
 
 MANIFEST = "manifest.json"
 

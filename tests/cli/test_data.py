@@ -8,15 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Glot
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "datasets"))
-
-import official_data
-from official_files import Exploit
-
-from glot_cli.datasets.catalogue import OFFICIAL
-from glot_cli.datasets.store import Dataset
+from glot_cli.datasets.dataset import Dataset
+from glot_cli.datasets.known_datasets import OFFICIAL
+from tests.cli.fixtures import Glot
+from tests.datasets import official_data
+from tests.parity.official_files import Exploit
 
 
 @pytest.fixture(autouse=True)

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import read_video, write_clip
 
 from glot_cli import load_result
 from glot_cli.results import Result
+from tests.cli.clips import read_video, write_clip
 
 if sys.platform == "win32":
     pytest.skip("bars need a terminal; Windows has no pseudo-terminals", allow_module_level=True)

@@ -11,12 +11,12 @@ import av
 import cv2
 import numpy as np
 import pytest
-from clips import RATE, background, read_video, write_clip, write_tone
-from conftest import Ended, Glot
 
 from glot_cli import load_result
 from glot_cli.errors import GlotError
 from glot_cli.pipeline import run as pipeline
+from tests.cli.clips import RATE, background, read_video, write_clip, write_tone
+from tests.cli.fixtures import Ended, Glot
 
 
 def assert_fault(ended: Ended, status: int, *words: object) -> None:

@@ -11,12 +11,12 @@ import av
 import numpy as np
 import pytest
 import torch
-from clips import FOCAL, HEIGHT, WIDTH, people_frames, read_video, write_clip
-from conftest import COUNT, Glot
 
 from glot_cli import load_result, weights
 from glot_cli.body.model import Body
 from glot_cli.results import FIELDS, Result
+from tests.cli.clips import FOCAL, HEIGHT, WIDTH, people_frames, read_video, write_clip
+from tests.cli.fixtures import COUNT, Glot
 
 
 def names(folder: Path) -> list[str]:

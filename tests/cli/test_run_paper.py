@@ -11,13 +11,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-import official_files
-import plain
 import pytest
-import standins
-import table
 import torch
-from conftest import Glot
 from torchvision.models import resnet50
 
 from glot_cli import load_result
@@ -25,6 +20,8 @@ from glot_cli.cli import main
 from glot_cli.pipeline import run as pipeline_run
 from glot_cli.results import Result
 from glot_cli.video import read_frames
+from tests.cli.fixtures import Glot
+from tests.parity import official_files, plain, standins, table
 
 CLIP = Path(__file__).resolve().parents[2] / "examples" / "clip.mp4"
 START, END = 1.5, 2.4  # seconds; two people are there

@@ -13,11 +13,11 @@ from typing import Any
 import h5py
 import joblib
 import numpy as np
-import official_files
 import pytest
 
 from glot_cli.cli import main
-from glot_cli.datasets.catalogue import OFFICIAL
+from glot_cli.datasets.known_datasets import OFFICIAL
+from tests.parity import official_files
 
 Arrays = dict[str, np.ndarray]
 

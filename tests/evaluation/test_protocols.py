@@ -3,22 +3,22 @@
 from pathlib import Path
 
 import numpy as np
-import official_data
 import pytest
-import standins
 import torch
 from scipy.spatial.transform import Rotation
 
 from glot_cli.body.joints import H36M_TO_COMMON
 from glot_cli.body.rotations import axis_angle_to_rotmat, pose6d_to_rotmat
 from glot_cli.cli import main
-from glot_cli.datasets.store import Dataset
+from glot_cli.datasets.dataset import Dataset
 from glot_cli.evaluation.plots import plot
 from glot_cli.evaluation.protocols import MPII3D, action_of, evaluate_dataset, joints_of
-from glot_cli.models.config import GLoTConfig
 from glot_cli.models.fold import FoldedGLoT
 from glot_cli.models.glot import GLoT, initialise
+from glot_cli.models.glot_config import GLoTConfig
 from glot_cli.weights.bodies import load_body
+from tests.datasets import official_data
+from tests.parity import standins
 
 SIZES = {"feature_dim": 32, "global_dim": 32, "decoder_dim": 32, "local_dim": 32, "regressor_dim": 32, "heads": 4}
 NAMES = ("3dpw-test", "mpii3d-val-scale12", "h36m-test-25fps", "3dpw-train")

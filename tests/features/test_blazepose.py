@@ -4,7 +4,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pictures import draw_pictures
 from safetensors.torch import save_file
 
 from glot_cli.errors import GlotError
@@ -27,6 +26,7 @@ from glot_cli.features.blazepose_net import BlazePose, BlazePoseOutput
 from glot_cli.features.crops import extract_crops
 from glot_cli.features.heatmaps import lay_on_heatmaps
 from glot_cli.video import read_frames
+from tests.features.pictures import draw_pictures
 
 ROOT = Path(__file__).resolve().parents[2]
 WEIGHTS = ROOT / "weights" / "blazepose_full.safetensors"

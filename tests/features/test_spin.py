@@ -7,8 +7,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import standins
-import table
 import torch
 from safetensors.torch import save_file
 from torchvision.models import resnet50
@@ -17,6 +15,7 @@ from glot_cli.errors import GlotError
 from glot_cli.features.crops import extract_crops_plain
 from glot_cli.features.spin import DEVIATION, MEAN, SpinFeatures
 from glot_cli.features.spin_net import SpinNetwork
+from tests.parity import standins, table
 
 DEVICES = ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
 

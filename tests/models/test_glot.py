@@ -2,18 +2,18 @@
 
 import numpy as np
 import pytest
-import standins
 import torch
-from plain import rotations
 from scipy.spatial.transform import Rotation
-from table import official_glot
 
-from glot_cli.models.config import GLoTConfig
 from glot_cli.models.fold import FoldedGLoT
 from glot_cli.models.global_motion import random_masking
 from glot_cli.models.glot import GLoT, count_parameters, initialise
+from glot_cli.models.glot_config import GLoTConfig
 from glot_cli.models.official import DEAD_PREFIXES
 from glot_cli.models.regressors import ancestors
+from tests.parity import standins
+from tests.parity.plain import rotations
+from tests.parity.table import official_glot
 
 TOLERANCE = 1e-4  # of an array's own scale
 

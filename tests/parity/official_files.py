@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import standins
 import torch
 from scipy import sparse
+
+from tests.parity import standins
 
 NEUTRAL, MALE = "basicModel_neutral_lbs_10_207_0_v1.0.0.pkl", "basicmodel_m_lbs_10_207_0_v1.1.0.pkl"
 SPIN, GLOT = "spin_model_checkpoint.pth.tar", "table1_3dpw_weights.pth.tar"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from standins import PARENTS
+
+from tests.parity.standins import PARENTS
 
 
 def rotations(pose6d: np.ndarray) -> np.ndarray:

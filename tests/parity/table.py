@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import standins
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
@@ -24,17 +23,18 @@ from glot_cli.body.joints import H36M_TO_COMMON, SpinJoints, extra_joints, spin_
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat, pose6d_to_rotmat, rotmat_to_axis_angle
 from glot_cli.camera import project_official
-from glot_cli.evaluation.metrics import acceleration, acceleration_error, mpjpe, pa_mpjpe
 from glot_cli.features.spin_net import SpinNetwork
-from glot_cli.models.config import GLoTConfig
+from glot_cli.metrics import acceleration, acceleration_error, mpjpe, pa_mpjpe
 from glot_cli.models.fold import FoldedGLoT
 from glot_cli.models.global_motion import random_masking
 from glot_cli.models.glot import GLoT
+from glot_cli.models.glot_config import GLoTConfig
 from glot_cli.models.official import rename_glot, rename_spin
 from glot_cli.models.regressors import State
 from glot_cli.training.dataset_task import branch_terms
 from glot_cli.training.losses import LossConfig
 from glot_cli.training.published_losses import Labels
+from tests.parity import standins
 
 TOLERANCE = 1e-4  # of an array's own scale
 INPUTS = {"train.mask_noise"}  # given, not computed

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-import plain
 import pytest
 import smplx
-import standins
-import table
 import torch
 
 from glot_cli.benchmark import PlainBody, plain_forward
 from glot_cli.body.joints import SPIN_JOINTS
 from glot_cli.body.model import Body
-from glot_cli.models.config import GLoTConfig
 from glot_cli.models.glot import GLoT
+from glot_cli.models.glot_config import GLoTConfig
 from glot_cli.models.regressors import State
+from tests.parity import plain, standins, table
 
 DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
 NAMES = [name for name in standins.expected() if name not in table.INPUTS]

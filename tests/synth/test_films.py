@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_films import SMALL
 
 from glot_cli import load_result
 from glot_cli.body.rotations import axis_angle_to_rotmat
@@ -17,6 +16,7 @@ from glot_cli.results import Result
 from glot_cli.synth.acting import Takes
 from glot_cli.synth.figures import Figures
 from glot_cli.video import probe, read_frames
+from tests.synth.small_films import SMALL
 
 TORSO = (0, 3, 6, 9)  # joints that no clothing and no pose brings out of the outline
 
@@ -89,8 +89,8 @@ def test_what_stands_in_front_hides_and_lowers_the_score(drawing, takes: Takes, 
 
 def test_a_backdrop_turns_with_the_camera(takes: Takes) -> None:
     """Turned by the homography it shows what rays through the turned camera's pixels meet."""
+    from glot_cli.synth.placement import Camera, rotation
     from glot_cli.synth.room import Backdrop, Room
-    from glot_cli.synth.staging import Camera, rotation
 
     angles = np.array([[-0.2, 0.1, 0.0], [0.15, 0.12, 0.03]])
     camera = Camera((192, 108), 200.0, 1.5, angles)

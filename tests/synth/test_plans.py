@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
-from small_films import SMALL
 
 from glot_cli.errors import GlotError
 from glot_cli.synth.acting import Takes, act
 from glot_cli.synth.figures import Figures
-from glot_cli.synth.staging import rotation
-from glot_cli.synth.wishes import settle
+from glot_cli.synth.placement import rotation
+from glot_cli.synth.request import settle
+from tests.synth.small_films import SMALL
 
 
 @pytest.mark.parametrize("number", range(4))

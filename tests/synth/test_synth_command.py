@@ -38,7 +38,7 @@ def test_the_command_makes_what_eval_takes(drawing, motions: Path, tmp_path: Pat
 
 
 def test_the_command_makes_what_training_takes(drawing, motions: Path, tmp_path: Path, capfd, monkeypatch) -> None:
-    from glot_cli.synth import crops
+    from glot_cli.synth import rendered_crops as crops
 
     monkeypatch.setattr(crops, "CLIPS_PER_FILE", 1)
     options = ["--clips", 1, "--frames", 6, "--pictures", "--sheet", "--threads", 1, "--quiet"]

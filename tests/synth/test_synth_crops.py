@@ -13,16 +13,16 @@ from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.rotations import pose6d_to_rotmat
 from glot_cli.errors import GlotError
 from glot_cli.features.blazepose import unpack
+from glot_cli.synth.contact_sheet import TILE, contact_sheet
 from glot_cli.synth.figures import Figures
-from glot_cli.synth.sheets import TILE, contact_sheet
-from glot_cli.training.crops import Crops
+from glot_cli.training.training_crops import Crops
 
 CLIPS, FRAMES, SEED = 3, 8, 4  # clips of one file
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _small_files(drawing: None) -> None:
-    from glot_cli.synth import crops
+    from glot_cli.synth import rendered_crops as crops
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(crops, "CLIPS_PER_FILE", CLIPS)
@@ -31,7 +31,7 @@ def _small_files(drawing: None) -> None:
 
 @pytest.fixture(scope="module")
 def made(motions: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    from glot_cli.synth.crops import synthesise
+    from glot_cli.synth.rendered_crops import synthesise
 
     out = tmp_path_factory.mktemp("crops")
     return synthesise([motions], out, clips=2 * CLIPS, frames=FRAMES, seed=SEED, pictures=True, quiet=True)
@@ -69,7 +69,7 @@ def test_pose_place_and_crop_fit_what_the_network_sees(crops: Crops) -> None:
 
 
 def test_a_picture_reaches_around_all_places_of_a_moving_person(drawing: None) -> None:
-    from glot_cli.synth.crops import REACH, VIEWING, _frame
+    from glot_cli.synth.rendered_crops import REACH, VIEWING, _frame
 
     rng = np.random.default_rng(3)
     surface = rng.normal(size=(12, 50, 3)) * [0.3, 0.9, 0.2] + np.linspace([-1, 0, 4], [1, 0.2, 5], 12)[:, None]
@@ -108,7 +108,7 @@ def test_kept_crops_are_whole_pictures_and_fill_a_sheet(made: list[Path]) -> Non
 
 
 def test_the_seed_decides_and_what_is_finished_stays(made: list[Path], motions: Path, tmp_path: Path) -> None:
-    from glot_cli.synth.crops import synthesise
+    from glot_cli.synth.rendered_crops import synthesise
 
     kept = tmp_path / made[0].name
     kept.write_text("made before")
@@ -123,7 +123,7 @@ def test_the_seed_decides_and_what_is_finished_stays(made: list[Path], motions: 
 
 
 def test_a_stop_leaves_nothing_and_nobody_found_is_said(motions: Path, tmp_path: Path, monkeypatch) -> None:
-    from glot_cli.synth import crops
+    from glot_cli.synth import rendered_crops as crops
 
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from glot_cli.features.skeleton import SKELETON_DIM
-from glot_cli.models.config import GLoTConfig
+from glot_cli.models.glot_config import GLoTConfig
 from glot_cli.training.config import LandmarkData, TrainConfig
 
 TINY = GLoTConfig(feature_dim=SKELETON_DIM, global_dim=32, decoder_dim=32, local_dim=32, regressor_dim=32, heads=4)

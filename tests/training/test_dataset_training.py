@@ -4,21 +4,21 @@ import json
 from dataclasses import replace
 
 import numpy as np
-import official_data
 import pytest
-import standins
 import torch
 
 from glot_cli.body.joints import SpinJoints, spin_joints
 from glot_cli.body.rotations import axis_angle_to_rotmat
 from glot_cli.cli import main
-from glot_cli.datasets.store import Dataset
+from glot_cli.datasets.dataset import Dataset
 from glot_cli.errors import GlotError
 from glot_cli.training.config import find_config, load_config
 from glot_cli.training.dataset_task import DatasetTask, Deck, Windows
 from glot_cli.training.start import first_model, make_task
 from glot_cli.weights import load_glot
 from glot_cli.weights.bodies import load_body
+from tests.datasets import official_data
+from tests.parity import standins
 
 CPU = torch.device("cpu")
 NAMES = (

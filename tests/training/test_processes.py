@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from settings import landmark_config, write_motions
 
 from glot_cli.errors import UsageError
 from glot_cli.features.skeleton import SKELETON_DIM
 from glot_cli.training.processes import Processes
 from glot_cli.weights import load_glot
+from tests.training.settings import landmark_config, write_motions
 
 CONFIG = f"""
 epochs = 2

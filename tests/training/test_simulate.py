@@ -8,10 +8,12 @@ from scipy.spatial.transform import Rotation
 from glot_cli.body.landmarks import LandmarkModel, attachments
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import rotmat_to_pose6d
+from glot_cli.camera import fit_weak_perspective
 from glot_cli.features.blazepose import LANDMARK_NAMES, SWAP, Landmarks, join, unpack
-from glot_cli.training.crops import Crops, mirror, recropped, rolled, varied
+from glot_cli.motion.viewing import Placed, Seen, Viewing, measure, place
 from glot_cli.training.landmark_batches import ResidualBank
-from glot_cli.training.simulate import Noise, Placed, Seen, Viewing, corrupt, fit_weak_perspective, measure, place
+from glot_cli.training.simulate import Noise, corrupt
+from glot_cli.training.training_crops import Crops, mirror, recropped, rolled, varied
 from glot_cli.weights import locate
 
 

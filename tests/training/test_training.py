@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from settings import TINY, landmark_config, write_motions
 
 from glot_cli import weights
 from glot_cli.cli.main import group
@@ -27,6 +26,7 @@ from glot_cli.training.optim import learning_rate, optimizers
 from glot_cli.training.processes import Processes
 from glot_cli.training.start import first_model, make_task, start
 from glot_cli.weights import load_glot
+from tests.training.settings import TINY, landmark_config, write_motions
 
 CPU = torch.device("cpu")
 
@@ -263,10 +263,11 @@ def test_paper_configurations_hold_the_published_numbers():
 
 
 def test_every_field_of_a_configuration_is_documented():
-    from glot_cli.models.config import GLoTConfig
+    from glot_cli.models.glot_config import GLoTConfig
+    from glot_cli.motion.sampling import Augmentation
+    from glot_cli.motion.viewing import Viewing
     from glot_cli.training.config import DatasetData
-    from glot_cli.training.simulate import Noise, Viewing
-    from glot_cli.training.windows import Augmentation
+    from glot_cli.training.simulate import Noise
 
     for kind in (TrainConfig, LandmarkData, DatasetData, LossConfig, GLoTConfig, Noise, Viewing, Augmentation):
         for name in kind.__dataclass_fields__:

@@ -16,7 +16,7 @@ import torch
 from glot_cli.body.landmarks import LEFT, LandmarkModel, global_rotations
 from glot_cli.body.model import Body
 from glot_cli.features.blazepose import LANDMARK_NAMES, unpack
-from glot_cli.training.crops import Crops
+from glot_cli.training.training_crops import Crops
 from glot_cli.weights import shipped_folder
 
 OUTLIER = 0.04  # half crop sides

@@ -1,0 +1,139 @@
+"""Data sets as `glot data add` keeps them: arrays mapped from the disk, one row a frame, videos one after another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glot_cli.datasets.folders import Meta, locate, names, read_meta, user_data_folder
+from glot_cli.datasets.layouts import known
+from glot_cli.errors import GlotError
+
+__all__ = ["Dataset", "Meta", "list_datasets", "user_data_folder"]
+
+Floats = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+
+# Type and shape of a row; None: any number.
+_COLUMNS: dict[str, tuple[str, tuple[int | None, ...]]] = {
+    "features": ("f4", (None,)),
+    "joints2d": ("f4", (49, 3)),
+    "joints3d": ("f4", (49, 3)),
+    "pose": ("f4", (72,)),
+    "betas": ("f4", (10,)),
+    "valid": ("b1", ()),
+    "scored": ("b1", ()),
+    "bbox": ("f4", (4,)),
+    "video": ("i4", ()),
+    "frame": ("i8", ()),
+    "image": ("S", ()),
+}
+_ALWAYS = ("features", "joints2d", "valid", "video", "frame")
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """N frames of V videos; arrays are read-only maps of files, None where the data set has none.
+
+    video is the index in `videos` of each row; the rows of video v are starts[v] to starts[v] + lengths[v] - 1.
+    """
+
+    name: str
+    folder: Path
+    meta: Meta
+    videos: tuple[str, ...]
+    starts: NDArray[np.int64]  # (V,)
+    lengths: NDArray[np.int64]  # (V,)
+    features: Floats  # (N,F)
+    joints2d: Floats  # (N,49,3) x, y from -1 to 1 across the crop, and confidence; SPIN's order
+    valid: Flags  # (N,) False where anything of the frame is broken, or the source says so
+    video: NDArray[np.int32]  # (N,)
+    frame: NDArray[np.int64]  # (N,) number of the frame in its video
+    joints3d: Floats | None = None  # (N,49,3) metres; SPIN's order; 0 for joints that `joints3d_known` has not
+    pose: Floats | None = None  # (N,72) axis-angle, radians
+    betas: Floats | None = None  # (N,10)
+    scored: Flags | None = None  # (N,) frames that count in the data set's own evaluation; None: all do
+    bbox: Floats | None = None  # (N,4) centre x, y, width, height in pixels; the crop is 1.2 times as wide and high
+    image: NDArray[np.bytes_] | None = None  # (N,) names of the pictures, UTF-8
+
+    @staticmethod
+    def open(name_or_path: str | Path) -> Dataset:
+        """A data set by its name among the user's, or by the path of its folder (a Path, or text with a slash).
+
+        Raises UsageError when it is not there and GlotError when it is damaged.
+        """
+        folder = locate(name_or_path)
+        meta = read_meta(folder)
+        columns = {name: array for name in _COLUMNS if (array := _map(folder, name, meta)) is not None}
+        video = columns["video"]
+        starts = np.flatnonzero(np.diff(video, prepend=-1)).astype(np.int64)
+        if not np.array_equal(video[starts], np.arange(len(meta.videos))):
+            raise _damaged(folder / "video.npy", f"its rows are not those of {len(meta.videos):,} videos in order")
+        lengths = np.diff(starts, append=meta.frames)
+        return Dataset(folder.resolve().name, folder, meta, meta.videos, starts, lengths, **columns)
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @property
+    def feature_dim(self) -> int:
+        return int(self.features.shape[1])
+
+    @property
+    def has_joints3d(self) -> bool:
+        return self.joints3d is not None
+
+    @property
+    def has_smpl(self) -> bool:
+        return self.pose is not None and self.betas is not None
+
+    @property
+    def joints3d_known(self) -> Flags:
+        """(49,) which of SPIN's joints the source has in 3-D; as many as it has places for, filled or not."""
+        return known(self.meta.joints3d) if self.meta.joints3d else np.zeros(49, bool)
+
+    def rows(self, video: int) -> slice:
+        """The rows of a video."""
+        return slice(int(self.starts[video]), int(self.starts[video] + self.lengths[video]))
+
+
+def list_datasets() -> list[Meta]:
+    """What is told of each of the user's data sets, by name; damaged ones are left out."""
+    found = []
+    for name in names():
+        try:
+            found.append(read_meta(user_data_folder() / name))
+        except GlotError:
+            continue
+    return found
+
+
+def _map(folder: Path, name: str, meta: Meta) -> NDArray[Any] | None:
+    """An array of the data set, or None where it has none. Raises GlotError where it is missing or damaged."""
+    path = folder / f"{name}.npy"
+    kind, row = _COLUMNS[name]
+    wanted = (
+        name in _ALWAYS or (name == "joints3d" and meta.has_joints3d) or (name in ("pose", "betas") and meta.has_smpl)
+    )
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError as error:
+        if wanted:
+            raise _damaged(path, "is missing") from error
+        return None
+    except (OSError, ValueError, EOFError) as error:
+        raise _damaged(path, " ".join(str(error).split())[:100]) from error
+    row = (meta.feature_dim,) if name == "features" else row
+    if not isinstance(array, np.ndarray) or array.shape != (meta.frames, *row):
+        raise _damaged(path, f"is no array of shape {(meta.frames, *row)}")
+    if array.dtype.kind != "S" if kind == "S" else array.dtype != np.dtype(kind):
+        raise _damaged(path, f"holds {array.dtype}, not {kind}")
+    return array
+
+
+def _damaged(path: Path, fault: str) -> GlotError:
+    return GlotError(f"{path}: {fault}; add the data set again with 'glot data add --replace'")

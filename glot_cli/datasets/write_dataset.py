@@ -1,0 +1,104 @@
+"""Writing a data set: aside, piece by piece, and under its name only when it is whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glot_cli.datasets.convert import Column
+from glot_cli.datasets.folders import META, check_name, user_data_folder
+from glot_cli.errors import GlotError
+from glot_cli.files.atomic import abandoned
+
+_REMEDY = "name another folder with GLOT_DATA"
+
+
+@contextmanager
+def new_folder(name: str, replace: bool) -> Iterator[Path]:
+    """A folder to fill, which becomes the user's data set of that name when the block ends without an error.
+
+    Nothing is left of it otherwise. Raises GlotError when there is one of that name (unless it may be replaced), and
+    for whatever the disk refuses.
+    """
+    folder = user_data_folder()
+    target = folder / check_name(name)
+    if target.exists() and not replace:
+        raise GlotError(f"{target}: is there already; --replace puts the new one in its place")
+    if target.exists() and not (target / META).is_file():
+        raise GlotError(f"{target}: is something else than a data set; give another name with --name")
+    aside, old = folder / f".{name}.{os.getpid()}.part", folder / f".{name}.{os.getpid()}.old"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _clear(folder)
+        aside.mkdir()
+        yield aside
+        if target.exists():
+            target.replace(old)
+        try:
+            aside.replace(target)
+        except OSError:
+            if old.exists():
+                old.replace(target)
+            raise
+    except OSError as error:
+        raise GlotError(f"{folder}: cannot be written ({error.strerror or error}); {_REMEDY}") from error
+    finally:
+        _remove(aside)
+        _remove(old)
+
+
+def _remove(folder: Path) -> None:
+    if folder.is_symlink():  # the user keeps the data set elsewhere
+        folder.unlink()
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what processes that were killed have left aside."""
+    for path, name in abandoned(folder, "part", "old"):
+        if path.suffix == ".old" and not (folder / name).exists():
+            with suppress(OSError):
+                path.replace(folder / name)  # killed between taking the old one away and putting the new one there
+        else:
+            _remove(path)
+
+
+def check_room(folder: Path, columns: Mapping[str, Column], frames: int) -> None:
+    """Raises GlotError when the disk has no room for so many rows of these columns."""
+    needed = frames * sum(column.n_bytes for column in columns.values())
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise GlotError(
+            f"takes {needed / 1e9:.2f} GB in {folder.parent}, where {free / 1e9:.2f} GB are free; {_REMEDY}"
+        )
+
+
+def write_columns(
+    folder: Path, columns: Mapping[str, Column], frames: int, parts: Iterator[Mapping[str, NDArray[Any]]], bar: Any
+) -> None:
+    """Write NAME.npy for each column, `frames` rows, which come in parts. bar: told how many rows each time.
+
+    Raises OSError.
+    """
+    with ExitStack() as stack:
+        files: dict[str, IO[bytes]] = {}
+        for name, column in columns.items():
+            files[name] = stack.enter_context((folder / f"{name}.npy").open("wb"))
+            header = {
+                "descr": np.lib.format.dtype_to_descr(column.dtype),
+                "fortran_order": False,
+                "shape": (frames, *column.row),
+            }
+            np.lib.format.write_array_header_1_0(files[name], header)
+        for part in parts:
+            for name, file in files.items():
+                file.write(np.ascontiguousarray(part[name]).data)
+            bar.update(len(part["valid"]))

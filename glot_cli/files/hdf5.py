@@ -1,0 +1,108 @@
+"""HDF5 files, read without trust: plain arrays of numbers and text that lie in the file itself, nothing else.
+
+The format is read by HDF5's own C library, through h5py. What is checked here is what a sound file may still ask for:
+links and storage in other files, references, filters from elsewhere, and sizes far beyond the file's own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glot_cli.errors import GlotError
+from glot_cli.files.pickles import Damaged, Refused
+from glot_cli.files.rows import Rows
+
+MAGIC = b"\x89HDF\r\n\x1a\n"
+MAX_NAMES = 1000
+MAX_RATIO = 200  # how much larger than the file its arrays may be
+ALWAYS = 64 << 20  # bytes that any file may hold, as some are nothing but zeros
+MAX_CHUNK = 256 << 20  # bytes that are unpacked at once
+_FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
+
+
+class _Lying:
+    """An array in an open file. Text of varying length is read as bytes of fixed width."""
+
+    def __init__(self, dataset: Any, text: bool) -> None:
+        self._dataset = dataset
+        self._text = text
+        self.shape: tuple[int, ...] = dataset.shape
+        self.dtype: np.dtype[Any] = np.dtype("S") if text else dataset.dtype
+
+    def __getitem__(self, key: slice) -> NDArray[Any]:
+        try:
+            part = self._dataset[key]
+        except (OSError, RuntimeError, ValueError) as error:  # a piece that does not unpack, or is not there
+            raise Damaged(f"is a damaged HDF5 file ({_reason(error)})") from error
+        return np.array([v.encode() if isinstance(v, str) else bytes(v) for v in part], "S") if self._text else part
+
+
+@contextmanager
+def open_h5(path: Path) -> Iterator[dict[str, Rows]]:
+    """The arrays of an HDF5 file's first level by name, read when they are sliced, while the file is open.
+
+    Raises Refused, Damaged, or GlotError where h5py is missing; none has the file's name in front.
+    """
+    try:
+        h5py = import_module("h5py")
+    except ImportError as error:
+        raise GlotError("is an HDF5 file, which h5py reads; pip install 'glot-cli[train]'") from error
+    try:
+        file = h5py.File(path, "r")
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        raise Damaged(f"is a damaged or cut off HDF5 file ({_reason(error)})") from error
+    with file:
+        try:
+            arrays = _arrays(h5py, file, path.stat().st_size)
+        except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+            raise Damaged(f"is a damaged HDF5 file ({_reason(error)})") from error
+        yield arrays
+
+
+def _arrays(h5py: Any, file: Any, size: int) -> dict[str, Rows]:
+    if len(file) > MAX_NAMES:
+        raise Refused(f"holds more than {MAX_NAMES:,} names, more than any data set has")
+    arrays: dict[str, Rows] = {}
+    for name in file:
+        link = file.get(name, getlink=True)
+        if not isinstance(link, h5py.HardLink):
+            raise Refused(f"holds {name} as a link to something else")
+        dataset = file[name]
+        if isinstance(dataset, h5py.Dataset):
+            arrays[name] = _checked(h5py, name, dataset, size)
+    return arrays
+
+
+def _checked(h5py: Any, name: str, dataset: Any, size: int) -> Rows:
+    """The array, once its type, its place and its size are as they should be."""
+    text = h5py.check_string_dtype(dataset.dtype)
+    if dataset.dtype.kind not in "biufS" and not (text and text.length is None):
+        raise Refused(f"holds {name}, which is neither numbers nor text")
+    if dataset.shape is None:
+        raise Damaged(f"holds {name} without a shape")
+    if dataset.external or dataset.is_virtual:
+        raise Refused(f"holds {name}, whose numbers lie in other files")
+    layout = dataset.id.get_create_plist()
+    for number in range(layout.get_nfilters()):
+        if (code := layout.get_filter(number)[0]) not in _FILTERS:
+            raise Refused(f"holds {name} with the unknown filter {code}")
+    n_bytes = math.prod(dataset.shape) * dataset.dtype.itemsize
+    if n_bytes > max(ALWAYS, MAX_RATIO * size):
+        raise Refused(f"claims {n_bytes / 1e9:.1f} GB for {name}, far more than its size allows")
+    if dataset.chunks and math.prod(dataset.chunks) * dataset.dtype.itemsize > MAX_CHUNK:
+        raise Refused(f"holds {name} in pieces of more than {MAX_CHUNK >> 20} MB")
+    if n_bytes and not dataset.id.get_storage_size():
+        raise Damaged(f"holds no numbers for {name}")
+    return _Lying(dataset, text=dataset.dtype.kind == "O")
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:100]

@@ -1,0 +1,271 @@
+"""Files of `joblib.dump`, read without joblib and without trust: all that can come out of them are arrays and lists.
+
+Such a file is a pickle, that is a program, in which every array is a small object that tells its type and shape; the
+array's numbers follow right behind it, amid the program. Here the program runs with the inert classes of
+`weights.unpickle` and one more for that object. The numbers are passed over, once it is certain that the file is long
+enough to hold them, and mapped into memory afterwards: an array of 12 GB takes none.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+import pickletools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glot_cli.errors import GlotError
+from glot_cli.files.pickles import (
+    ALLOWED,
+    Array,
+    Damaged,
+    DataType,
+    Encode,
+    FromBuffer,
+    NoBytes,
+    Object,
+    Program,
+    Reconstruct,
+    Refused,
+    Scalar,
+)
+
+MAX_PROGRAM = 64 << 20  # bytes of a file that are not numbers of arrays; an official one has some thousand
+MAX_STEPS = 4_000_000  # a list of 1.5 million names takes 3 million
+MAX_ARRAYS = 1000
+MAX_TEXT = 1 << 30  # bytes of a list of names once all are given the longest one's room
+
+_MODULES = ("joblib.numpy_pickle", "sklearn.externals.joblib.numpy_pickle")
+_OLD = {f"{m}{compat}.{z}NDArrayWrapper" for m in _MODULES for compat in ("", "_compat") for z in ("", "Z")}
+
+# What a program may do: make numbers, text, tuples, lists and dictionaries, remember them, and call what
+# `find_class` gives it. Missing are sets, extensions, parts outside the file, and room claimed before it is filled.
+_STEPS = (
+    "PROTO FRAME STOP MARK POP POP_MARK DUP GET BINGET LONG_BINGET PUT BINPUT LONG_BINPUT MEMOIZE "
+    "NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT "
+    "STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 "
+    "BINBYTES SHORT_BINBYTES BINBYTES8 EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 "
+    "EMPTY_LIST LIST APPEND APPENDS EMPTY_DICT DICT SETITEM SETITEMS "
+    "GLOBAL STACK_GLOBAL INST REDUCE NEWOBJ BUILD"
+)
+
+
+class Wrapper(Object):
+    """`joblib.numpy_pickle.NumpyArrayWrapper`: says of which type and shape the array is that follows."""
+
+    __slots__ = ("state",)
+
+    def __init__(self, *_: Any) -> None:
+        self.state: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
+class Rebuild(Object):
+    """`copyreg._reconstructor`: how protocols below 2 make an object of a class."""
+
+    __slots__ = ()
+
+    def __new__(cls, kind: Any = None, *_: Any) -> Any:
+        if kind is not Wrapper:
+            raise Damaged("rebuilds an object of a class that has none")
+        return Wrapper()
+
+
+_KINDS = (Object, Array, DataType, Reconstruct, FromBuffer, Scalar, Encode, NoBytes)
+_NAMES: dict[str, type] = {name: kind for name, kind in ALLOWED.items() if kind in _KINDS}
+_NAMES |= {f"{module}._reconstructor": Rebuild for module in ("copyreg", "copy_reg")}
+_NAMES |= {f"{module}.NumpyArrayWrapper": Wrapper for module in _MODULES}
+# A map of a file that was written from one; a plain array all the same.
+_NAMES |= dict.fromkeys(("numpy.memmap", "numpy.core.memmap.memmap", "numpy._core.memmap.memmap"), Array)
+
+
+@dataclass(frozen=True)
+class Lying:
+    """An array that lies in the file from `offset` on."""
+
+    offset: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    fortran: bool
+
+    def map(self, path: Path) -> NDArray[Any]:
+        """The array, mapped into memory and read-only."""
+        if not math.prod(self.shape):
+            return np.empty(self.shape, self.dtype)  # there is nothing to map
+        order = "F" if self.fortran else "C"
+        return np.memmap(path, self.dtype, "r", self.offset, self.shape, order)  # type: ignore[call-overload]
+
+
+def read_joblib(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of an uncompressed file of joblib by name, mapped into memory; lists of text or numbers as arrays.
+
+    Other values are left out. Raises Refused with the name of what the file asks for, Damaged, or GlotError for files
+    that joblib before 0.10 wrote; none has the file's name in front. Nothing in the file is run.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        try:
+            held = _Program(_Tape(file, size)).load()
+        except GlotError:
+            raise
+        # Whatever a broken program does: wrong stack, wrong types, missing marks.
+        except Exception as error:
+            raise Damaged(f"is a damaged joblib file ({type(error).__name__})") from error
+    if not isinstance(held, dict):
+        raise Damaged("is a joblib file without named arrays")
+    arrays = {}
+    for name, value in held.items():
+        if isinstance(value, Lying):
+            arrays[name] = value.map(path)
+        elif isinstance(value, Array):  # in files that pickle itself wrote
+            arrays[name] = value.plain()
+        elif isinstance(value, list | tuple):
+            arrays[name] = _of_list(name, value)
+    return arrays
+
+
+class _Tape:
+    """The file as the program is read from it: never fewer bytes than asked for, never more than a program needs."""
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        self._file = file
+        self._size = size
+        self._left = MAX_PROGRAM
+        self._arrays = 0
+
+    def read(self, count: int) -> bytes:
+        if count > self._size - self._file.tell():
+            raise Damaged("is a joblib file that was cut off")
+        self._spend(count)
+        return self._file.read(count)
+
+    def readline(self) -> bytes:
+        line = self._file.readline(self._left + 1)
+        self._spend(len(line))
+        if not line.endswith(b"\n"):
+            raise Damaged("is a joblib file that was cut off")
+        return line
+
+    def _spend(self, count: int) -> None:
+        self._left -= count
+        if self._left < 0:
+            raise Refused(f"holds more than {MAX_PROGRAM >> 20} MB beside its arrays, more than any data set needs")
+
+    def pass_over(self, shape: tuple[int, ...], dtype: np.dtype[Any], fortran: bool, aligned: int | None) -> Lying:
+        """The array whose numbers begin here. aligned: bytes of which its place is a multiple, if it was made so."""
+        self._arrays += 1
+        if self._arrays > MAX_ARRAYS:
+            raise Refused(f"holds more than {MAX_ARRAYS:,} arrays, more than any data set has")
+        if aligned is not None:  # a byte that says how many more lie before the array, and these
+            count = self.read(1)[0]
+            if count > aligned or self.read(count) != b"\xff" * count:
+                raise Damaged(f"is a damaged joblib file (before an array of shape {shape})")
+        offset = self._file.tell()
+        missing = offset + math.prod(shape) * dtype.itemsize - self._size
+        if missing > 0:
+            raise Damaged(f"was cut off: an array of shape {shape} lacks {missing:,} bytes")
+        self._file.seek(self._size + missing)
+        return Lying(offset, shape, dtype, fortran)
+
+
+class _Steps(dict[int, Callable[[Any], None]]):
+    """The steps that a program may take, counted."""
+
+    taken = 0
+
+    def __getitem__(self, code: int) -> Callable[[Any], None]:
+        self.taken += 1
+        if self.taken > MAX_STEPS:
+            raise Refused(f"is a pickle of more than {MAX_STEPS:,} steps, more than any data set needs")
+        return super().__getitem__(code)
+
+    def __missing__(self, code: int) -> Callable[[Any], None]:
+        named = [step.name for step in pickletools.opcodes if step.code == chr(code)]
+        if not named:
+            raise Damaged("is no joblib file, or a damaged one")
+        raise Refused(f"is a pickle that asks for {named[0]}, which no data set needs")
+
+
+class _Memory(dict[int, Any]):
+    """What a program remembers, by number. An honest one counts upwards."""
+
+    def __setitem__(self, number: int, value: Any) -> None:
+        if not 0 <= number <= MAX_STEPS:
+            raise Refused("is a pickle that asks for memory it has no use for")
+        super().__setitem__(number, value)
+
+
+class _Program(Program):
+    """An unpickler with the names and steps above and no others."""
+
+    allowed = _NAMES
+
+    def __init__(self, tape: _Tape) -> None:
+        super().__init__(tape)
+        self._tape = tape
+        self.memo = _Memory()
+        steps = {code: self.dispatch[code] for code in (getattr(pickle, name)[0] for name in _STEPS.split())}
+        self.dispatch = _Steps(steps | {pickle.BUILD[0]: _Program.load_build})
+
+    def find_class(self, module: str, name: str) -> Any:
+        if f"{module}.{name}" in _OLD:
+            raise GlotError(
+                "was written by joblib before 0.10, which keeps arrays in further files; "
+                "load it with that version and dump it with a newer one"
+            )
+        return super().find_class(module, name)
+
+    def load_build(self) -> None:
+        state, target = self.stack.pop(), self.stack[-1]
+        if not isinstance(target, _KINDS):  # a class among them: a state given to it would alter it for all
+            raise Damaged("gives a state to something that has none")
+        target.__setstate__(state)
+        if isinstance(target, Wrapper):
+            self.stack[-1] = self._tape.pass_over(*_described(target.state))
+
+
+def _described(state: Any) -> tuple[tuple[int, ...], np.dtype[Any], bool, int | None]:
+    """Shape, type, whether in Fortran's order, and alignment of an array that follows."""
+    if not isinstance(state, dict):
+        raise Damaged("holds an array without a description")
+    shape, order, aligned = state.get("shape"), state.get("order"), state.get("numpy_array_alignment_bytes")
+    if type(shape) is not tuple or len(shape) > 8 or not all(type(n) is int and 0 <= n < 1 << 48 for n in shape):
+        raise Damaged("holds an array without a shape")
+    if order not in ("C", "F") or not (aligned is None or (type(aligned) is int and 0 < aligned < 256)):
+        raise Damaged(f"holds an array of shape {shape} in no known order")
+    return shape, _data_type(state.get("dtype")), order == "F", aligned
+
+
+def _data_type(dtype: Any) -> np.dtype[Any]:
+    if not isinstance(dtype, DataType):
+        raise Damaged("holds an array without a data type")
+    return dtype.plain()
+
+
+def _of_list(name: str, values: list[Any] | tuple[Any, ...]) -> NDArray[Any]:
+    """A list of text or of numbers as an array."""
+    items = [v.plain().item() if isinstance(v, Array) and v.shape == () else v for v in values]
+    if all(type(v) in (bool, int, float) for v in items):
+        numbers = np.array(items)
+        if numbers.dtype.kind not in "biuf":
+            raise Damaged(f"holds {name} with numbers that are too large")
+        return numbers
+    if not all(isinstance(v, str | bytes | Encode) for v in items):
+        raise Refused(f"holds {name} as a list of neither numbers nor text")
+    texts = [_bytes(v) for v in items]
+    if len(texts) * max(map(len, texts)) > MAX_TEXT:
+        raise Refused(f"holds {name} with text too long for names")
+    return np.array(texts)
+
+
+def _bytes(text: str | bytes | Encode) -> bytes:
+    if isinstance(text, Encode):  # how protocols below 3 write bytes
+        return text.text.encode("latin1", "replace")
+    return text.encode(errors="replace") if isinstance(text, str) else text

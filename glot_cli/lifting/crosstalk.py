@@ -1,0 +1,179 @@
+"""Landmarks that are somebody else's: found by comparing people who are close together, and replaced.
+
+The landmark network looks at one crop at a time. Where a crop shows two people, it may choose the wrong one, or draw
+the arms of one and the legs of the other. Nothing in that crop says so, but the other person's crop does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from glot_cli.camera import from_crop
+from glot_cli.features.blazepose import unpack
+from glot_cli.tracking.boxes import Array, box_overlap
+from glot_cli.tracking.tracks import Track
+
+Mask = NDArray[np.bool_]
+
+NEAR_IOU = 0.02  # of two boxes; people further apart are never compared
+# Mean distance of the landmarks of two people, of the smaller one's size. Below the first they are one person's; the
+# frames around count too as long as the second holds, for the network lets go of somebody limb by limb.
+SAME, SAME_AROUND = 0.08, 0.20
+ODD_FIT = 0.68  # of a person's usual overlap of landmarks and box: below it, the landmarks may be somebody else's
+POOR_FIT = 0.6  # below it, they are nobody's when they lie about as well on the other person
+MARGIN_FRAMES = 1  # on both sides of what is found
+MAX_REPAIR_S = 1.5  # longer stretches stay as they are: what was seen before says little about them
+
+
+class _View:
+    """What the comparisons need to know of one person, a row for each of n frames."""
+
+    def __init__(self, track: Track, feature: NDArray[np.float32]) -> None:
+        parts = unpack(torch.from_numpy(feature))
+        self.frames = track.frames
+        self.boxes = track.boxes.astype(float)  # (n,4) pixels
+        self.relative = parts.landmarks2d.numpy()  # (n,33,2) in units of half the crop
+        self.pixels = from_crop(parts.landmarks2d, torch.from_numpy(track.crops)).numpy()  # (n,33,2)
+        self.seen = (parts.visibility * parts.presence).numpy()  # (n,33)
+        self.size = (self.boxes[:, 2:] - self.boxes[:, :2]).max(axis=1)  # (n,) pixels
+        self.extent = np.concatenate([self.pixels.min(axis=1), self.pixels.max(axis=1)], axis=1).astype(float)  # (n,4)
+        self.fit = box_overlap(self.extent, self.boxes)[0]  # (n,)
+        self.alone = np.ones(len(self.frames), bool)
+
+
+def replace_mistaken(
+    tracks: Sequence[Track], features: Sequence[NDArray[np.float32]], fps: float
+) -> tuple[list[NDArray[np.float32]], int]:
+    """Replace the landmarks that belong to somebody else.
+
+    tracks and features (n,264) of BlazePose, one for each person. Returns the features, those of people nobody came
+    near to untouched, and how many of their rows were replaced.
+    """
+    mistaken = find_mistaken(tracks, features)
+    repaired, count = [], 0
+    for track, feature, wrong in zip(tracks, features, mistaken, strict=True):
+        rows = _within_reach(track, wrong, fps)
+        repaired.append(_interpolate(track, feature, wrong, rows) if rows.any() else feature)
+        count += int(rows.sum())
+    return repaired, count
+
+
+def find_mistaken(tracks: Sequence[Track], features: Sequence[NDArray[np.float32]]) -> list[Mask]:
+    """For each person the rows (n,) whose landmarks are not their own.
+
+    Two signs are looked for, only while the boxes of two people overlap: the landmarks of both coincide, then they
+    belong to the one whose box and whose own past and future they suit better; or the landmarks of one suit the
+    other's box better than their own, and their own much worse than usual.
+    """
+    if len(tracks) < 2:
+        return [np.zeros(len(track.frames), bool) for track in tracks]
+    views = [_View(track, feature) for track, feature in zip(tracks, features, strict=True)]
+    pairs = []
+    for i, a in enumerate(views):
+        for j in range(i + 1, len(views)):
+            rows_a, rows_b = np.intersect1d(a.frames, views[j].frames, assume_unique=True, return_indices=True)[1:]
+            near = box_overlap(a.boxes[rows_a], views[j].boxes[rows_b])[0] > NEAR_IOU
+            a.alone[rows_a[near]] = False
+            views[j].alone[rows_b[near]] = False
+            if near.any():
+                pairs.append((i, j, rows_a, rows_b, near))
+    mistaken = [np.zeros(len(view.frames), bool) for view in views]
+    for i, j, rows_a, rows_b, near in pairs:
+        wrong_a, wrong_b = _compare(views[i], views[j], rows_a, rows_b, near)
+        mistaken[i][rows_a[wrong_a]] = True
+        mistaken[j][rows_b[wrong_b]] = True
+    return [_widened(wrong) for wrong in mistaken]
+
+
+def _compare(
+    a: _View, b: _View, rows_a: NDArray[np.integer], rows_b: NDArray[np.integer], near: Mask
+) -> tuple[Mask, Mask]:
+    """Which landmarks of a and of b are mistaken, at the frames (m,) that both rows (m,) stand for."""
+    pixels, seen = (a.pixels[rows_a], b.pixels[rows_b]), np.sqrt(a.seen[rows_a] * b.seen[rows_b])
+    apart = np.sum(np.linalg.norm(pixels[0] - pixels[1], axis=-1) * seen, axis=1) / np.maximum(seen.sum(axis=1), 1e-6)
+    apart /= np.minimum(a.size[rows_a], b.size[rows_b])
+    swapped = (
+        box_overlap(a.extent[rows_a], b.boxes[rows_b])[0],  # how well the landmarks of a lie on b
+        box_overlap(b.extent[rows_b], a.boxes[rows_a])[0],
+    )
+    wrong_a = _suits_the_other(a, rows_a, swapped[0], near)
+    wrong_b = _suits_the_other(b, rows_b, swapped[1], near)
+    around = near & (apart < SAME_AROUND)
+    for run in _runs(around):
+        if apart[run].min() >= SAME:
+            continue
+        core = run[apart[run] < SAME]
+        doubt_a = np.mean(swapped[0][core] - a.fit[rows_a[core]]) + _strangeness(a, rows_a, run, core)
+        doubt_b = np.mean(swapped[1][core] - b.fit[rows_b[core]]) + _strangeness(b, rows_b, run, core)
+        # The one they belong to is cleared of the other suspicion too: behind each other, both boxes suit them.
+        wrong_a[run], wrong_b[run] = doubt_a > doubt_b, doubt_a <= doubt_b
+    return wrong_a, wrong_b
+
+
+def _suits_the_other(view: _View, rows: NDArray[np.integer], other: Array, near: Mask) -> Mask:
+    """Which landmarks lie better on the other person, who fits them by `other` (m,), and the odd ones around: (m,)."""
+    own = view.fit[rows]
+    usual = float(np.median(view.fit[view.alone])) if view.alone.any() else float(np.quantile(view.fit, 0.75))
+    odd = near & (own < ODD_FIT * usual)
+    lost = odd & ((other > own + 0.05) | ((other > 0.7 * own) & (own < POOR_FIT * usual)))
+    wrong = np.zeros_like(lost)
+    for run in _runs(odd):
+        wrong[run] = lost[run].any()
+    return wrong
+
+
+def _strangeness(view: _View, rows: NDArray[np.integer], run: NDArray[np.integer], core: NDArray[np.integer]) -> float:
+    """How far landmarks lie from where a person had them before and has them after: mean share of the crop side."""
+    known = np.array([row for row in (rows[run[0]] - 1, rows[run[-1]] + 1) if 0 <= row < len(view.frames)], int)
+    if not len(known):
+        return 0.0
+    expected = _between(view.frames[rows[core]], view.frames[known], view.relative[known])
+    return float(np.linalg.norm(view.relative[rows[core]] - expected, axis=-1).mean()) / 2
+
+
+def _between(frames: NDArray[np.integer], known: NDArray[np.integer], values: Array) -> Array:
+    """Values (m,...) at `frames` (m,) on the straight lines between `values` (k,...) at ascending `known` (k,)."""
+    after = np.clip(np.searchsorted(known, frames), 0, len(known) - 1)
+    before = np.clip(np.searchsorted(known, frames, side="right") - 1, 0, len(known) - 1)
+    span = np.maximum(known[after] - known[before], 1)
+    share = np.clip((frames - known[before]) / span, 0, 1).reshape(-1, *[1] * (values.ndim - 1))
+    return (1 - share) * values[before] + share * values[after]
+
+
+def _runs(mask: Mask) -> list[NDArray[np.integer]]:
+    """Indices of each stretch in which `mask` (n,) holds."""
+    rows = np.flatnonzero(mask)
+    return np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1) if len(rows) else []
+
+
+def _widened(mask: Mask) -> Mask:
+    """`mask` with MARGIN_FRAMES more at both ends of each stretch."""
+    return np.convolve(mask, np.ones(2 * MARGIN_FRAMES + 1, int), mode="same") > 0 if mask.any() else mask
+
+
+def _within_reach(track: Track, wrong: Mask, fps: float) -> Mask:
+    """Those of the mistaken rows (n,) in stretches that are short and have a good row of the same segment beside."""
+    kept = np.zeros_like(wrong)
+    for number in np.unique(track.segment[wrong]):
+        member = track.segment == number
+        for run in _runs(wrong & member):
+            beside = [r for r in (run[0] - 1, run[-1] + 1) if 0 <= r < len(wrong) and member[r]]
+            kept[run] = bool(beside) and len(run) <= MAX_REPAIR_S * fps
+    return kept
+
+
+def _interpolate(track: Track, feature: NDArray[np.float32], wrong: Mask, rows: Mask) -> NDArray[np.float32]:
+    """`feature` (n,264) with `rows` (n,) taken from the nearest rows of the segment that are not wrong.
+
+    Landmarks are in units of the crop, which goes with the person's own box: so do the ones put in.
+    """
+    whole = feature.copy()
+    for number in np.unique(track.segment[rows]):
+        member = track.segment == number
+        replaced, good = member & rows, member & ~wrong
+        whole[replaced] = _between(track.frames[replaced], track.frames[good], feature[good])
+    return whole

@@ -1,0 +1,178 @@
+"""From GLoT's estimates to bodies before the camera: laid on their landmarks, in metres, steady over time.
+
+Shapes: N frames of one person's track.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from glot_cli.body.landmarks import LandmarkModel
+from glot_cli.body.model import Body
+from glot_cli.body.rotations import pose6d_to_rotmat
+from glot_cli.camera import (
+    camera_from_translation,
+    fit_translation,
+    from_crop,
+    project_pinhole,
+    project_weak,
+    ray_rotation,
+    translation_from_camera,
+)
+from glot_cli.features.blazepose import reliability, unpack
+from glot_cli.lifting.pose_smoothing import steady_pose, steady_position, trust
+from glot_cli.lifting.refine import NEAREST, Figure, Sight, refine
+from glot_cli.lifting.windows import robust_mean
+from glot_cli.models.regressors import State
+
+PRIOR_WEIGHT = 0.02  # of the network's own camera, per joint, against a landmark that is certain
+SMALLEST_SCALE = 0.01  # of a weak-perspective camera: a crop of 200 metres
+CHUNK = 256  # frames
+OUTLIER = 0.06  # landmarks further off than this share of the crop side count little
+
+
+@dataclass(frozen=True)
+class Lifted:
+    """Body parameters of one person, in the camera's frame. Tensors on the CPU."""
+
+    rotmat: Tensor  # (N, 24, 3, 3)
+    betas: Tensor  # (10,)
+    betas_frame: Tensor  # (N, 10)
+    camera: Tensor  # (N, 3)
+    camera_network: Tensor  # (N, 3)
+    root_network: Tensor  # (N, 3, 3) the network's rotation of the pelvis, in the frame of the crop
+    transl: Tensor  # (N, 3)
+    joints: Tensor  # (N, 24, 3) metres, without the translation
+
+
+@torch.inference_mode()
+def place(
+    state: State,
+    features: Tensor,
+    crops: Tensor,
+    segment: Tensor,
+    body: Body,
+    landmarks: LandmarkModel,
+    *,
+    focal: float,
+    centre: Tensor,
+    fps: float,
+    own_shape: bool = True,
+    refined: bool = True,
+) -> Lifted:
+    """Turn crop-frame states (N, .) into a body in the camera's frame, laid on its 2D landmarks and steady over time.
+
+    features (N, 264) of BlazePose; crops (N, 3) pixels; focal in pixels; centre (2,) principal point. own_shape:
+    whether the states speak in the shape components of `body`; if not, its average shape is taken. refined: whether
+    pose and shape too are fitted to the landmarks, and not the place alone.
+    """
+    parts = unpack(features)
+    reliable = reliability(parts)  # (N, 33)
+    betas = _one_shape(state, reliable.mean(-1), own_shape)
+    pixels = from_crop(parts.landmarks2d, crops)
+    sight = Sight(pixels, reliable, crops[:, 2], focal, centre)
+    chunks = []
+    for rows in torch.arange(len(features)).split(CHUNK):  # the body's joints take kilobytes a frame on the way
+        chunks.append(_lay(State(*(x[rows] for x in state)), sight.rows(rows), crops[rows], betas, body, landmarks))
+    rotmat, transl, safe = (torch.cat(x) for x in zip(*chunks, strict=True))
+    if refined:
+        figure = Figure(rotmat, transl, betas)
+        figure = refine(figure, sight, segment, fps, body, landmarks, reshape=own_shape)
+        rotmat, transl, betas = figure.rotmat, figure.transl, figure.betas
+        transl = torch.where((transl + body.rest_joints(betas[None])[:, 0])[:, 2:] < NEAREST, safe, transl)
+    rotmat = steady_pose(rotmat, segment, fps, trust(parts.presence))
+    joints = _joints(rotmat, betas, body)
+    pelvis = joints[:, 0]
+    transl = steady_position(transl + pelvis, segment, fps) - pelvis
+    camera = camera_from_translation(transl, crops, pelvis, focal, centre)
+    return Lifted(rotmat, betas, state.shape, camera, state.camera, _root(state), transl, joints)
+
+
+@torch.inference_mode()
+def place_by_camera(
+    state: State,
+    crops: Tensor,
+    segment: Tensor,
+    body: Body,
+    *,
+    focal: float,
+    centre: Tensor,
+    fps: float,
+    own_shape: bool = True,
+) -> Lifted:
+    """Put crop-frame states (N, .) where their weak-perspective cameras say. No rotation is fitted or smoothed.
+
+    The pelvis alone is turned from the frame of the crop, which looks along the crop's own ray, into the camera's.
+    Position is steadied over time. Arguments as for `place`.
+    """
+    betas = _one_shape(state, torch.ones(len(crops)), own_shape)
+    turn = ray_rotation(crops[:, :2], focal, centre)
+    rotmat = pose6d_to_rotmat(state.pose6d.unflatten(-1, (24, 6)))
+    rotmat = torch.cat([(turn @ rotmat[:, 0])[:, None], rotmat[:, 1:]], 1)
+    joints = _joints(rotmat, betas, body)
+    pelvis = joints[:, 0]
+    possible = torch.cat([state.camera[:, :1].clamp_min(SMALLEST_SCALE), state.camera[:, 1:]], -1)
+    transl = translation_from_camera(possible, crops, pelvis, focal, centre)
+    transl = steady_position(transl + pelvis, segment, fps) - pelvis
+    camera = camera_from_translation(transl, crops, pelvis, focal, centre)
+    return Lifted(rotmat, betas, state.shape, camera, state.camera, _root(state), transl, joints)
+
+
+def _one_shape(state: State, weights: Tensor, own_shape: bool) -> Tensor:
+    """One shape (10,) of a person from those of all frames, weighted (N,); the average body's when it is foreign."""
+    return robust_mean(state.shape, weights) if own_shape else torch.zeros_like(state.shape[0])
+
+
+def _root(state: State) -> Tensor:
+    return pose6d_to_rotmat(state.pose6d[:, :6])
+
+
+def _joints(rotmat: Tensor, betas: Tensor, body: Body) -> Tensor:
+    """Joints (N, 24, 3) of a body of one shape, without its translation."""
+    return torch.cat([body(part, betas.expand(len(part), -1), vertices=False).joints for part in rotmat.split(CHUNK)])
+
+
+def _lay(
+    state: State, sight: Sight, crops: Tensor, betas: Tensor, body: Body, landmarks: LandmarkModel
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Rotations (N, 24, 3, 3) in the camera's frame, translations (N, 3) by the landmarks, and by the network's camera.
+
+    A body never stands behind or inside the camera, whatever the landmarks say.
+    """
+    focal, centre = sight.focal, sight.centre
+    rotmat = pose6d_to_rotmat(state.pose6d.unflatten(-1, (24, 6)))
+    # The network saw the crop, so it speaks of the frame that looks along the crop's own ray.
+    turn = ray_rotation(crops[:, :2], focal, centre)
+    rotmat = torch.cat([(turn @ rotmat[:, 0])[:, None], rotmat[:, 1:]], 1)
+    joints = body(rotmat, betas.expand(len(rotmat), -1), vertices=False).joints
+    expected = from_crop(project_weak(joints, state.camera), crops)
+    transl = _fit_robust(
+        torch.cat([landmarks(joints, rotmat), joints], 1),
+        torch.cat([sight.pixels, expected], 1),
+        sight.reliability,
+        torch.full_like(joints[..., 0], PRIOR_WEIGHT),
+        crops[:, 2],
+        focal,
+        centre,
+    )
+    pelvis = joints[:, 0]
+    safe = translation_from_camera(state.camera, crops, pelvis, focal, centre)
+    return rotmat, torch.where((transl + pelvis)[:, 2:] < NEAREST, safe, transl), safe
+
+
+def _fit_robust(
+    points: Tensor, pixels: Tensor, reliable: Tensor, prior: Tensor, side: Tensor, focal: float, centre: Tensor
+) -> Tensor:
+    """`fit_translation` with landmarks far from the others weighed down; the prior's weights stay."""
+    weights = torch.cat([reliable, prior], 1)
+    transl = fit_translation(points, pixels, weights, focal, centre)
+    count = reliable.shape[1]
+    for _ in range(3):
+        drawn = project_pinhole(points[:, :count] + transl[:, None], focal, centre)
+        error = (drawn - pixels[:, :count]).norm(dim=-1) / (OUTLIER * side[:, None])
+        weights = torch.cat([reliable / (1 + error.square()).square(), prior], 1)
+        transl = fit_translation(points, pixels, weights, focal, centre)
+    return transl

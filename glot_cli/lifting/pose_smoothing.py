@@ -1,0 +1,77 @@
+"""Motion made steady: jitter is taken from rotations and positions, without lag.
+
+Shapes: N frames of one person's track. segment (N,): gap-free stretches, each of which is steadied by itself.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from glot_cli.body.joints import SMPL_JOINTS
+from glot_cli.body.rotations import pose6d_to_rotmat, rotmat_to_pose6d
+from glot_cli.features.blazepose import LANDMARK_NAMES
+from glot_cli.smoothing import whittaker
+
+POSE_CUTOFF_HZ = 3.0  # of joint rotations: lower values make motion smoother still, and blunt blows and kicks
+POSITION_CUTOFF_HZ = 5.0  # of the person in the picture: landmarks tremble above it, people hardly move so fast
+DEPTH_CUTOFF_HZ = 1.2  # the size of a body in the picture says little of its depth from one frame to the next
+SURE = 0.8  # presence of landmarks where rotations are smoothed at the cutoff; less is smoothed more
+LEAST_TRUST, MOST_TRUST = 0.005, 2.0
+TRUNK = ("left_hip", "right_hip", "left_shoulder", "right_shoulder")
+HEAD = ("nose", "left_ear", "right_ear", "left_shoulder", "right_shoulder")
+LIMBS = {
+    "hip": ("hip", "knee"),
+    "knee": ("knee", "ankle"),
+    "ankle": ("ankle", "heel", "foot_index"),
+    "foot": ("ankle", "heel", "foot_index"),
+    "shoulder": ("shoulder", "elbow"),
+    "elbow": ("elbow", "wrist"),
+    "wrist": ("wrist", "index", "pinky"),
+    "hand": ("wrist", "index", "pinky"),
+}  # landmarks that show how a joint of the same side is turned
+
+
+def _shown_by(joint: str) -> list[int]:
+    """The BlazePose landmarks by which one sees how a joint of SMPL is turned."""
+    side, _, part = joint.partition("_")
+    if part in LIMBS:
+        names: tuple[str, ...] = tuple(f"{side}_{name}" for name in LIMBS[part])
+    else:
+        names = HEAD if joint in ("neck", "head") else TRUNK
+    return [LANDMARK_NAMES.index(name) for name in names]
+
+
+def trust(presence: Tensor) -> Tensor:
+    """How far the rotation of each joint in each frame can be relied on, (N, 24), from landmarks' presence (N, 33).
+
+    Where landmarks are unsure their errors last for frames, too: the sixth power did better than the fourth, which
+    their variances alone would ask for (`reliability`), and as well as the eighth.
+    """
+    seen = torch.stack([presence[:, _shown_by(joint)].mean(1) for joint in SMPL_JOINTS], 1)
+    return (seen / SURE).pow(6).clamp(LEAST_TRUST, MOST_TRUST)
+
+
+def steady_pose(rotmat: Tensor, segment: Tensor, fps: float, trusted: Tensor) -> Tensor:
+    """Remove jitter from rotations (N, 24, 3, 3) of which so much (N, 24) can be relied on, in place."""
+    for number in segment.unique():
+        rows = (segment == number).nonzero()[:, 0]
+        for joint in range(rotmat.shape[1]):  # one at a time: double precision of all takes room
+            turns = rotmat_to_pose6d(rotmat[rows, joint]).numpy()
+            smooth = whittaker(turns, POSE_CUTOFF_HZ / fps, trusted[rows, joint].numpy())
+            rotmat[rows, joint] = pose6d_to_rotmat(torch.from_numpy(smooth).to(rotmat.dtype))
+    return rotmat
+
+
+def steady_position(position: Tensor, segment: Tensor, fps: float) -> Tensor:
+    """Remove jitter from positions (N, 3): from their direction lightly, from their depth more."""
+    direction = position[:, :2] / position[:, 2:]
+    depth = position[:, 2:].clamp_min(0.1).log()
+    out = torch.empty_like(position)
+    for number in segment.unique():
+        rows = segment == number
+        xy = whittaker(direction[rows].double().numpy(), POSITION_CUTOFF_HZ / fps)
+        z = np.exp(whittaker(depth[rows].double().numpy(), DEPTH_CUTOFF_HZ / fps))
+        out[rows] = torch.from_numpy(np.concatenate([xy * z, z], 1)).to(out.dtype)
+    return out

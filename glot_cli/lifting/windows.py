@@ -1,0 +1,95 @@
+"""From features of a track to GLoT's estimates: windows over time, one shape per person.
+
+Shapes: N frames of one person's track.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from glot_cli.body.joints import mirror_rotmat
+from glot_cli.features.blazepose import mirror_features
+from glot_cli.features.skeleton import network_input
+from glot_cli.models.fold import FoldedGLoT
+from glot_cli.models.glot_config import GLoTConfig
+from glot_cli.models.regressors import State
+
+Edges = Literal["replicate", "official"]
+
+
+def window_indices(segment: Tensor, config: GLoTConfig, step: int = 1, edges: Edges = "replicate") -> Tensor:
+    """Which frames of a track make up the window of each: (N, T).
+
+    segment (N,): number of the gap-free stretch a frame lies in; windows never reach beyond their own. Where a window
+    would, `replicate` repeats the stretch's first or last frame; `official` takes T copies of the middle frame, as the
+    released demo does. step: distance of a window's frames.
+    """
+    count = len(segment)
+    at = torch.arange(count)
+    _, index, lengths = torch.unique_consecutive(segment, return_inverse=True, return_counts=True)
+    first = (lengths.cumsum(0) - lengths)[index]
+    last = first + lengths[index] - 1
+    wanted = at[:, None] + step * (torch.arange(config.frames) - config.middle)
+    if edges == "official":
+        whole = (wanted[:, 0] >= first) & (wanted[:, -1] <= last)
+        return torch.where(whole[:, None], wanted, at[:, None])
+    return wanted.clamp(first[:, None], last[:, None])
+
+
+@torch.inference_mode()
+def estimate(
+    network: FoldedGLoT,
+    features: Tensor,
+    segment: Tensor,
+    *,
+    step: int = 1,
+    edges: Edges = "replicate",
+    batch_size: int = 128,
+    prepare: Callable[[Tensor], Tensor] | None = None,
+) -> State:
+    """GLoT's states of every frame, (N, .) on the CPU, from features (N, F) and segments (N,).
+
+    prepare: makes the network's input of features; None where they are its input.
+    """
+    windows = window_indices(segment, network.config, step, edges)
+    final = network.lift_track(features, windows, batch_size, prepare).final
+    return State(*(x[:, 0].float().cpu() for x in final))
+
+
+@torch.inference_mode()
+def estimate_twice(
+    network: FoldedGLoT, features: Tensor, segment: Tensor, *, step: int = 1, edges: Edges = "replicate"
+) -> State:
+    """GLoT's states of every frame, (N, .), from BlazePose features (N, 264): two answers averaged.
+
+    The second answer is that for the crop in a mirror, mirrored back: the same person seen by a network that errs in
+    other ways. segment (N,): gap-free stretches.
+    """
+
+    def mirrored_input(features: Tensor) -> Tensor:
+        return network_input(mirror_features(features))
+
+    as_seen = estimate(network, features, segment, step=step, edges=edges, prepare=network_input)
+    mirrored = estimate(network, features, segment, step=step, edges=edges, prepare=mirrored_input)
+    return State(*((a + b) / 2 for a, b in zip(as_seen, mirror_state(mirrored), strict=True)))
+
+
+def mirror_state(state: State) -> State:
+    """The states (N, .) of the same people in a mirror. Shapes have no left and right."""
+    columns = state.pose6d.unflatten(-1, (24, 3, 2))  # the first two of each rotation's three
+    flip = torch.tensor([1.0, -1.0, 1.0], dtype=columns.dtype, device=columns.device)
+    return State(mirror_rotmat(columns).flatten(-3), state.shape, state.camera * flip)
+
+
+def robust_mean(values: Tensor, weights: Tensor, iterations: int = 20) -> Tensor:
+    """Weighted geometric median of rows (N, D) with weights (N,): a mean that outliers cannot pull (Weiszfeld 1937)."""
+    weights = weights.clamp_min(1e-6)
+    centre = (values * weights[:, None]).sum(0) / weights.sum()
+    for _ in range(iterations):
+        near = weights / (values - centre).norm(dim=-1).clamp_min(1e-3)
+        centre = (values * near[:, None]).sum(0) / near.sum()
+    return centre

@@ -1,0 +1,117 @@
+"""Motions to train on, read from where the user keeps them: glot's motion format, AMASS-style npz files, BVH."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.spatial.transform import Rotation, Slerp
+from torch import Tensor
+
+from glot_cli.body.rotations import axis_angle_to_rotmat, rotmat_to_pose6d
+from glot_cli.errors import GlotError
+from glot_cli.motion.bvh import read_bvh
+
+FPS = 30.0
+_NO_MOTIONS = ("shape.npz", "neutral_stagei.npz", "male_stagei.npz", "female_stagei.npz")  # in AMASS's folders
+
+
+@dataclass(frozen=True)
+class Motions:
+    """Clips laid end to end, 30 frames a second; y up, rest pose facing +z.
+
+    pose6d (N, 24, 6); start, length (C,) first frame and number of frames of each clip; weight (C,) how often a clip
+    is drawn.
+    """
+
+    pose6d: Tensor
+    start: Tensor
+    length: Tensor
+    weight: Tensor
+
+
+def load_motions(paths: Sequence[Path], min_frames: int = 17) -> Motions:
+    """Read motion files, and those in folders at any depth, and join them. Raises GlotError where a file is not one."""
+    poses: list[np.ndarray] = []
+    labels: list[str] = []
+    for path in _files(paths):
+        for pose, label in _read(path):
+            if len(pose) >= min_frames:
+                poses.append(pose)
+                labels.append(label)
+    if not poses:
+        raise GlotError(f"{', '.join(map(str, paths))}: no clip of at least {min_frames} frames; give longer motions")
+    lengths = np.array([len(p) for p in poses])
+    # By the square root of what each action lasts: standing fills hours and must not fill the training.
+    seconds: dict[str, float] = {}
+    for label, frames in zip(labels, lengths, strict=True):
+        seconds[label] = seconds.get(label, 0.0) + frames / FPS
+    weight = np.array([f / seconds[la] ** 0.5 for la, f in zip(labels, lengths, strict=True)])
+    rotmat = axis_angle_to_rotmat(torch.from_numpy(np.concatenate(poses)))
+    return Motions(
+        pose6d=rotmat_to_pose6d(rotmat),
+        start=torch.from_numpy(np.cumsum(lengths) - lengths),
+        length=torch.from_numpy(lengths),
+        weight=torch.from_numpy(weight / weight.sum()).float(),
+    )
+
+
+def _files(paths: Sequence[Path]) -> Iterator[Path]:
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        found = (p for p in path.rglob("*") if p.suffix.lower() in (".npz", ".bvh"))
+        inside = sorted(p for p in found if p.name not in _NO_MOTIONS)
+        if not inside:
+            raise GlotError(f"{path}: no .npz or .bvh files there; give a folder of motions")
+        yield from inside
+
+
+def _read(path: Path) -> list[tuple[np.ndarray, str]]:
+    """Clips of one file: axis-angle poses (n, 24, 3) float32 at 30 fps and a label to balance by."""
+    if path.suffix.lower() == ".bvh":
+        return [(_at_30_fps(*read_bvh(path)), path.parent.name)]
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files if file[key].dtype.kind in "fiuUSb"}
+    except (OSError, ValueError) as error:
+        raise GlotError(f"{path}: not a readable motion file ({error}); give .npz motions") from error
+    if "poses" not in arrays:
+        raise GlotError(f"{path}: has no array 'poses'; give motions in glot's format or AMASS's")
+    poses = arrays["poses"].astype(np.float32)
+    if "clip_index" in arrays:
+        index = arrays["clip_index"]
+        names = arrays.get("clip_action", arrays.get("clip_names", np.arange(index.max() + 1).astype(str)))
+        cuts = np.flatnonzero(np.diff(index)) + 1
+        pieces = np.split(poses.reshape(-1, 24, 3), cuts)
+        return [(piece, str(names[index[s]])) for piece, s in zip(pieces, [0, *cuts], strict=True)]
+    rate = arrays.get("mocap_framerate", arrays.get("mocap_frame_rate"))
+    if rate is None:
+        raise GlotError(f"{path}: has neither clip_index nor mocap_framerate; give motions in glot's format or AMASS's")
+    return [(_from_amass(poses, float(rate)), path.stem)]
+
+
+def _from_amass(poses: np.ndarray, fps: float) -> np.ndarray:
+    """SMPL(-H) poses (n, 72 or more) in AMASS's z-up world at any rate -> (m, 24, 3), y up, 30 fps, hands flat."""
+    body = poses[:, :66].reshape(len(poses), 22, 3)
+    rotmat = axis_angle_to_rotmat(torch.from_numpy(body))
+    z_up_to_y_up = torch.tensor([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+    rotmat[:, 0] = z_up_to_y_up @ rotmat[:, 0]
+    pose = np.zeros((len(poses), 24, 3), np.float32)
+    pose[:, :22] = Rotation.from_matrix(rotmat.reshape(-1, 3, 3).numpy()).as_rotvec().reshape(-1, 22, 3)
+    return _at_30_fps(pose, fps)
+
+
+def _at_30_fps(pose: np.ndarray, fps: float) -> np.ndarray:
+    """Poses (n, 24, 3) at any rate -> (m, 24, 3) float32 at 30 fps, along the shortest turns."""
+    if len(pose) < 2:
+        return pose.astype(np.float32)
+    times = np.arange(len(pose)) / fps
+    # Rates are rounded where they are written down (0.0333333 s a frame); that must not cost the last frame.
+    at = np.minimum(np.arange(0, times[-1] + 0.01 / FPS, 1 / FPS), times[-1])
+    joints = [Slerp(times, Rotation.from_rotvec(pose[:, joint]))(at).as_rotvec() for joint in range(24)]
+    return np.stack(joints, 1).astype(np.float32)

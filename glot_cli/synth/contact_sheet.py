@@ -1,0 +1,43 @@
+"""Contact sheets: what a file of crops looks like, at a glance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from glot_cli.errors import GlotError
+from glot_cli.files.atomic import whole
+
+TILE = 128  # pixels of a crop's side on the sheet
+CLIPS_A_ROW = 4
+FRAMES_A_CLIP = 3  # first, middle, last
+
+
+def contact_sheet(crops: Path) -> Path:
+    """Write a PNG beside a file of crops that was made with pictures. Raises GlotError where it has none."""
+    with np.load(crops, allow_pickle=False) as file:
+        if "jpeg" not in file.files:
+            raise GlotError(f"{crops}: was made without --pictures; remove it, or leave out --sheet")
+        jpeg, sizes, clip = file["jpeg"], file["jpeg_size"], file["clip"]
+    begins = np.cumsum(sizes) - sizes
+
+    def tile(frame: int) -> np.ndarray:
+        picture = np.asarray(cv2.imdecode(jpeg[begins[frame] : begins[frame] + sizes[frame]], cv2.IMREAD_COLOR))
+        return np.asarray(cv2.resize(picture, (TILE, TILE), interpolation=cv2.INTER_AREA))
+
+    strips = []
+    for number in np.unique(clip):
+        frames = np.flatnonzero(clip == number)
+        shown = frames[np.linspace(0, len(frames) - 1, FRAMES_A_CLIP).round().astype(int)]
+        strips.append(np.concatenate([tile(int(frame)) for frame in shown], 1))
+    strips += [np.zeros_like(strips[0])] * (-len(strips) % CLIPS_A_ROW)
+    rows = [np.concatenate(strips[i : i + CLIPS_A_ROW], 1) for i in range(0, len(strips), CLIPS_A_ROW)]
+    path = crops.with_suffix(".png")
+    try:
+        with whole(path) as aside:
+            aside.write_bytes(cv2.imencode(".png", np.concatenate(rows))[1].tobytes())
+    except OSError as error:
+        raise GlotError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
+    return path

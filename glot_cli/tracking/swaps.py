@@ -1,0 +1,131 @@
+"""People who meet: frame by frame association may swap them; motion, size and looks before and after tell them apart.
+
+Tracklets are cut where two boxes nearly cover each other, the pieces put together again by what they have in common,
+and the detections of the meeting itself given to whom they fit.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from glot_cli.smoothing import fill_frames
+from glot_cli.tracking.boxes import box_overlap
+from glot_cli.tracking.joining import JOIN_LIMIT, SOLID, best_links, chain_pieces, join_costs
+from glot_cli.tracking.tracklets import Tracklet, concatenate
+
+# A meeting lasts while boxes overlap by the first; only those that reach the second leave doubt about who is who:
+# people who meet, shake hands and turn back are told apart by their boxes, and their motion would mislead.
+MEETING_IOU, MEETING_PEAK_IOU = 0.25, 0.5
+# People who stay together for longer are followed better from frame to frame than by extrapolation.
+MAX_MEETING_S = 2.0
+REACH_S = 0.4  # how far beyond its ends a tracklet is thought to go on: people vanish behind each other
+STAY_BONUS = 1.0  # in the costs of joining: what the frame by frame association is worth
+RETURN_IOU = 0.4
+
+
+def _meetings(tracklets: Sequence[Tracklet], fps: float, detect_every: int) -> list[NDArray[np.bool_]]:
+    """For each tracklet, which of its detections (n,) lie in a meeting with another one."""
+    reach = round(REACH_S * fps)
+    meeting = [np.zeros(len(t), bool) for t in tracklets]
+    for i, a in enumerate(tracklets):
+        for j in range(i + 1, len(tracklets)):
+            b = tracklets[j]
+            first, last = max(a.start, b.start) - reach, min(a.end, b.end) + reach
+            if first > last:
+                continue
+            frames = np.arange(first, last + 1)
+            frames = frames[(frames - a.start) % detect_every == 0]
+            boxes = [
+                fill_frames(t.frames, t.boxes, np.clip(frames, t.start - reach, t.end + reach), fps) for t in (a, b)
+            ]
+            iou, _ = box_overlap(*boxes)
+            runs = np.split(np.arange(len(frames)), np.flatnonzero(np.diff(iou > MEETING_IOU)) + 1)
+            close = [run for run in runs if iou[run].max(initial=0) > MEETING_PEAK_IOU]
+            if not close:
+                continue
+            near = frames[np.concatenate(close)]
+            meeting[i] |= np.isin(a.frames, near)
+            meeting[j] |= np.isin(b.frames, near)
+    return meeting
+
+
+def _cut(tracklet: Tracklet, meeting: NDArray[np.bool_], fps: float) -> tuple[list[Tracklet], list[Tracklet]]:
+    """Pieces between meetings, and the meetings cut out; only short meetings with solid pieces on both sides count."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], meeting.astype(np.int8), [0]])))
+    begins, ends = edges[::2], edges[1::2]  # rows [begin, end)
+    pieces, loose, start = [], [], 0
+    for k, (begin, end) in enumerate(zip(begins, ends, strict=True)):
+        next_begin = begins[k + 1] if k + 1 < len(begins) else len(tracklet)
+        duration = (tracklet.frames[min(end, len(tracklet) - 1)] - tracklet.frames[begin]) / fps
+        if begin - start < SOLID or next_begin - end < SOLID or duration > MAX_MEETING_S:
+            continue
+        pieces.append(tracklet.take(np.arange(start, begin)))
+        loose.append(tracklet.take(np.arange(begin, end)))
+        start = int(end)
+    pieces.append(tracklet.take(np.arange(start, len(tracklet))))
+    return pieces, loose
+
+
+def _give_back(tracklets: Sequence[Tracklet], loose: Sequence[Tracklet], fps: float) -> list[Tracklet]:
+    """Give each loose detection to the tracklet that lacks one there and passes through it."""
+    pool = Tracklet(
+        np.concatenate([piece.frames for piece in loose]),
+        np.concatenate([piece.boxes for piece in loose]),
+        np.concatenate([piece.scores for piece in loose]),
+        None
+        if any(piece.descriptors is None for piece in loose)
+        else np.concatenate([piece.descriptors for piece in loose if piece.descriptors is not None]),
+    )
+    fit = np.zeros((len(tracklets), len(pool)))  # IoU, 0 where not wanted
+    for i, tracklet in enumerate(tracklets):
+        rows = np.flatnonzero((pool.frames > tracklet.start) & (pool.frames < tracklet.end))
+        rows = rows[~np.isin(pool.frames[rows], tracklet.frames)]
+        if len(rows):
+            expected = fill_frames(tracklet.frames, tracklet.boxes, pool.frames[rows], fps)
+            fit[i, rows] = box_overlap(expected, pool.boxes[rows].astype(float))[0]
+    taken: list[list[int]] = [[] for _ in tracklets]
+    for frame in np.unique(pool.frames):
+        rows = np.flatnonzero(pool.frames == frame)
+        for i, k in zip(*linear_sum_assignment(-fit[:, rows]), strict=True):
+            if fit[i, rows[k]] > RETURN_IOU:
+                taken[i].append(int(rows[k]))
+    return [
+        concatenate([tracklet, pool.take(np.sort(rows))]) if rows else tracklet
+        for tracklet, rows in zip(tracklets, taken, strict=True)
+    ]
+
+
+def resolve_encounters(
+    tracklets: Sequence[Tracklet], *, fps: float, detect_every: int, image_size: tuple[int, int]
+) -> tuple[list[Tracklet], int]:
+    """Decide anew who is who after each meeting. Returns the tracklets and the number of identities changed."""
+    solid = [t for t in tracklets if len(t) >= SOLID]
+    rest = [t for t in tracklets if len(t) < SOLID]
+    pieces: list[Tracklet] = []
+    loose: list[Tracklet] = []
+    origin: list[int] = []
+    for i, (tracklet, meeting) in enumerate(zip(solid, _meetings(solid, fps, detect_every), strict=True)):
+        parts, cut_out = _cut(tracklet, meeting, fps)
+        pieces += parts
+        loose += cut_out
+        origin += [i] * len(parts)
+    if not loose:
+        return list(tracklets), 0
+    source = np.array(origin)
+    earlier, later, cost = join_costs(
+        pieces,
+        fps=fps,
+        detect_every=detect_every,
+        max_gap_s=MAX_MEETING_S + REACH_S,
+        image_size=image_size,
+    )
+    # Pieces of one tracklet stay together unless others fit better, however sudden the turn during the meeting.
+    stays = later == earlier + 1
+    stays &= source[earlier] == source[later]
+    cost = np.where(stays, np.minimum(cost - STAY_BONUS, 0.9 * JOIN_LIMIT), cost)
+    successor = best_links(earlier, later, cost, len(pieces))
+    linked = np.flatnonzero(successor >= 0)
+    changed = int(np.sum(source[linked] != source[successor[linked]]))
+    return _give_back(chain_pieces(pieces, successor), loose, fps) + rest, changed

@@ -1,0 +1,196 @@
+"""From tracklets to clean tracks: one per person, a smooth box and a square crop for every frame.
+
+Works offline on the whole clip; pure functions on arrays.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glot_cli.tracking.boxes import complete_truncated, covered_share, remove_outliers, smooth_boxes, square_crops
+from glot_cli.tracking.joining import join_pieces
+from glot_cli.tracking.swaps import resolve_encounters
+from glot_cli.tracking.tracklets import Tracklet, remove_duplicates
+
+MAX_FILLED_GAP_S = 1.0  # longer gaps split a track into segments
+# Gaps are closed in the order of certainty, which gives the later ones better velocities to go by. In long gaps all
+# pieces compete at once: of two people who vanish together, the one found first need not be the one lost first.
+SHORT_GAP_S, SURE_LIMIT = 0.4, 4.0
+LONG_GAP_S = 2.5
+# Who is seen within this (or two detections) of the clip's first or last frame is there from the first or to the last.
+CLIP_EDGE_S = 0.25
+DEFAULT_MIN_S = 0.4
+MIN_MEAN_SCORE = 0.3  # of the detections
+MIN_PRESENCE = 0.2  # the same with 0 for every miss in between
+# While two people pass each other, a detector may draw a third box over both. Who is seen for no longer than this, and
+# all that time with this share of the box inside those of people who stay longer, is nobody.
+SHADOW_S, SHADOW_COVER = 1.5, 0.7
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """One person through the clip: a row for every video frame of its segments.
+
+    person >= 1; frames (n,) ascending; boxes (n,4) smoothed x1,y1,x2,y2 in pixels; crops (n,3) centre x, centre y,
+    side in pixels; score (n,); interpolated (n,) is true where the detector missed the person; segment (n,) counts
+    from 0 and grows at gaps too long to be filled.
+    """
+
+    person: int
+    frames: NDArray[np.int32]
+    boxes: NDArray[np.float32]
+    crops: NDArray[np.float32]
+    score: NDArray[np.float32]
+    interpolated: NDArray[np.bool_]
+    segment: NDArray[np.int32]
+
+
+def default_min_frames(fps: float) -> int:
+    """Frames a person must be seen to be kept, unless the user says otherwise: 0.4 s worth, at least 1."""
+    return max(1, round(DEFAULT_MIN_S * fps))
+
+
+def _is_fleeting(tracklet: Tracklet, min_frames: int, frame_count: int, detect_every: int) -> bool:
+    """Seen too rarely; people in clips shorter than min_frames must be seen throughout, a still image keeps all."""
+    detected = -(-frame_count // detect_every)
+    needed = min(-(-min_frames // detect_every), detected)
+    return len(tracklet) < max(needed, min(2, detected))  # a single sighting proves nothing where there could be two
+
+
+def _is_uncertain(tracklet: Tracklet, fps: float, detect_every: int) -> bool:
+    """Scored too low, or missed too often for its score."""
+    steps = np.diff(tracklet.frames)
+    expected = 1 + np.sum(steps[steps - detect_every <= MAX_FILLED_GAP_S * fps]) / detect_every
+    return bool(tracklet.scores.mean() < MIN_MEAN_SCORE or tracklet.scores.sum() / expected < MIN_PRESENCE)
+
+
+def _is_shadow(tracklet: Tracklet, others: Sequence[Tracklet], fps: float) -> bool:
+    """Seen for a moment only, all over people who were there before it and are there after it."""
+    length = tracklet.end - tracklet.start
+    if length > SHADOW_S * fps:
+        return False
+    lasting = [o for o in others if o.start < tracklet.start and o.end > tracklet.end and o.end - o.start > 2 * length]
+    covered = [
+        covered_share(box, np.array([other.box_at(frame) for other in lasting]))
+        for frame, box in zip(tracklet.frames, tracklet.boxes, strict=True)
+    ]
+    return float(np.mean(covered)) > SHADOW_COVER
+
+
+def _repair(
+    tracklets: list[Tracklet], fps: float, detect_every: int, image_size: tuple[int, int]
+) -> tuple[list[Tracklet], int, int]:
+    """Join what belongs together, undo swaps. Returns tracklets, number of joints, number of identities changed."""
+    join = partial(join_pieces, fps=fps, detect_every=detect_every, image_size=image_size)
+    tracklets, sure = join(tracklets, max_gap_s=SHORT_GAP_S, limit=SURE_LIMIT)
+    tracklets, changed = resolve_encounters(tracklets, fps=fps, detect_every=detect_every, image_size=image_size)
+    tracklets, short = join(tracklets, max_gap_s=SHORT_GAP_S)
+    tracklets, long = join(tracklets, max_gap_s=LONG_GAP_S, solid_only=True)
+    return tracklets, sure + short + long, changed
+
+
+def build_track(
+    tracklet: Tracklet,
+    person: int,
+    *,
+    fps: float,
+    frame_count: int,
+    detect_every: int,
+    crop_scale: float,
+    image_size: tuple[int, int],
+) -> Track:
+    """A row for every frame: gaps up to MAX_FILLED_GAP_S filled, longer ones split; boxes smoothed; crops laid out.
+
+    Each segment is extended by up to a detection stride, for the person came and went between two detected frames,
+    and to the clip's ends from within CLIP_EDGE_S, as long as the box stays in the picture.
+    """
+    edge = max(2 * detect_every, round(CLIP_EDGE_S * fps))
+    last_key = (frame_count - 1) // detect_every * detect_every
+    breaks = np.flatnonzero(np.diff(tracklet.frames) - detect_every > MAX_FILLED_GAP_S * fps) + 1
+    parts = []
+    for number, rows in enumerate(np.split(np.arange(len(tracklet)), breaks)):
+        keys = tracklet.frames[rows]
+        first = 0 if keys[0] <= edge else int(keys[0]) - detect_every + 1
+        final = frame_count - 1 if keys[-1] >= last_key - edge else int(keys[-1]) + detect_every - 1
+        frames = np.arange(first, final + 1)
+        raw = remove_outliers(keys, tracklet.boxes[rows], fps)
+        boxes = smooth_boxes(keys, raw, frames, fps)
+        whole = smooth_boxes(keys, complete_truncated(keys, raw, image_size), frames, fps)
+        before = keys[np.clip(np.searchsorted(keys, frames, side="right") - 1, 0, None)]
+        after = keys[np.clip(np.searchsorted(keys, frames, side="left"), None, len(keys) - 1)]
+        missed = (after - before > detect_every) | (frames - before >= detect_every) | (after - frames >= detect_every)
+        centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+        observed = (frames >= keys[0]) & (frames <= keys[-1])
+        kept = observed | np.all((centre > 0) & (centre < np.array(image_size)), axis=1)
+        parts.append(
+            (
+                frames[kept].astype(np.int32),
+                boxes[kept].astype(np.float32),
+                square_crops(whole[kept], crop_scale).astype(np.float32),
+                np.interp(frames[kept], keys, tracklet.scores[rows]).astype(np.float32),
+                missed[kept],
+                np.full(int(kept.sum()), number, np.int32),
+            )
+        )
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    return Track(person, *columns)
+
+
+def clean_tracks(
+    tracklets: Sequence[Tracklet],
+    *,
+    fps: float,
+    frame_count: int,
+    detect_every: int = 1,
+    min_frames: int | None = None,
+    max_people: int | None = None,
+    crop_scale: float = 1.25,
+    image_size: tuple[int, int],
+) -> tuple[list[Track], dict[str, int]]:
+    """Turn the tracklets of a whole clip into one track per person.
+
+    tracklets hold detections at frames 0, n, 2n, … (n = detect_every) of frame_count frames at fps. min_frames: people
+    seen for fewer frames are dropped (default 0.4 s worth; at most the whole clip). max_people: keep those that take
+    the most room (area x duration x score). crop_scale: crop side over the box's longer side. image_size: (width,
+    height) in pixels.
+
+    Returns the tracks, numbered from 1 by first frame, then left to right; and counts for the log: duplicates,
+    joined, swaps_undone, fleeting, uncertain, shadows, surplus.
+    """
+    if min_frames is None:
+        min_frames = default_min_frames(fps)
+    tracklets, duplicates = remove_duplicates(tracklets, MAX_FILLED_GAP_S * fps + detect_every)
+    tracklets, joined, resolved = _repair(tracklets, fps, detect_every, image_size)
+    lasting = [t for t in tracklets if not _is_fleeting(t, min_frames, frame_count, detect_every)]
+    certain = [t for t in lasting if not _is_uncertain(t, fps, detect_every)]
+    real = [t for t in certain if not _is_shadow(t, [o for o in certain if o is not t], fps)]
+    kept = real
+    if max_people is not None and len(real) > max_people:
+        weight = [float(np.sum(np.prod(t.boxes[:, 2:] - t.boxes[:, :2], axis=1) * t.scores)) for t in real]
+        kept = [real[i] for i in np.argsort(weight)[::-1][:max_people]]
+    kept = sorted(kept, key=lambda t: (t.start, float(t.boxes[0, 0] + t.boxes[0, 2])))
+    tracks = [
+        build_track(
+            tracklet,
+            person,
+            fps=fps,
+            frame_count=frame_count,
+            detect_every=detect_every,
+            crop_scale=crop_scale,
+            image_size=image_size,
+        )
+        for person, tracklet in enumerate(kept, start=1)
+    ]
+    counts = {
+        "duplicates": duplicates,
+        "joined": joined,
+        "swaps_undone": resolved,
+        "fleeting": len(tracklets) - len(lasting),
+        "uncertain": len(lasting) - len(certain),
+        "shadows": len(certain) - len(real),
+        "surplus": len(real) - len(kept),
+    }
+    return tracks, counts

@@ -1,0 +1,375 @@
+"""Pictures in: video files, folders of images and single images, read as one kind of stream.
+
+Everything goes through PyAV (FFmpeg's libraries, no ffmpeg program); still images go through OpenCV.
+Frames are (H, W, 3) uint8 RGB, upright: the rotation a phone stores beside its pictures is already applied.
+Times are integer time stamps (`pts`) in a `time_base` of seconds, as the source has them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from glot_cli.errors import GlotError
+
+if TYPE_CHECKING:
+    pass
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+DEFAULT_IMAGE_FPS = Fraction(30)
+
+
+_ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: the cover of a song is no video
+_UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED, and the same number for primaries and transfer
+BT709 = 1  # AVCOL_SPCBT709, AVCOL_PRIBT709 and AVCOL_TRCBT709
+_HD_HEIGHT = 720  # players take untagged video of this height and more for BT.709, below for BT.601
+
+Warn = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a source is, before it is read. Sizes are in pixels after rotation, `duration` in seconds.
+
+    `frames` is the container's own count or an estimate from duration and rate; None where neither is known.
+    `rotation` is the counter-clockwise turn in degrees (0, 90, 180, 270) that makes the stored picture upright.
+    """
+
+    path: Path
+    width: int
+    height: int
+    fps: Fraction
+    time_base: Fraction
+    frames: int | None
+    rotation: int
+    has_audio: bool
+    duration: float | None
+    sample_aspect_ratio: Fraction
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture: its number in the source (from 0), time stamp in units of `time_base` seconds, (H, W, 3) RGB."""
+
+    index: int
+    pts: int
+    time_base: Fraction
+    image: np.ndarray
+
+    @property
+    def time(self) -> Fraction:
+        """Time stamp in seconds, on the source's clock."""
+        return self.pts * self.time_base
+
+
+def ignore(message: str) -> None:
+    """The warning receiver of callers who want none."""
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Reading
+
+
+def probe(path: str | Path, image_fps: Fraction | int = DEFAULT_IMAGE_FPS) -> VideoInfo:
+    """Look at a video file, a folder of images or one image; decodes no more than the first picture.
+
+    `image_fps` is the frame rate (frames per second) that images are given.
+
+    Raises:
+        GlotError: the source is missing, empty, unreadable, has no picture, or its first picture cannot be decoded.
+    """
+    path = Path(path)
+    images = _image_files(path)
+    if images is not None:
+        height, width = _read_image(images[0]).shape[:2]
+        fps = Fraction(image_fps)
+        duration = float(len(images) / fps)
+        return VideoInfo(path, width, height, fps, 1 / fps, len(images), 0, False, duration, Fraction(1))
+
+    with open_source(path) as container:
+        stream = _video_stream(container, path)
+        first = next(_decode(container, stream, path, ignore), None)
+        if first is None:
+            raise _nothing_decodes(path)
+        rotation = _rotation(first)
+        width, height = first.width, first.height
+        aspect = Fraction(stream.sample_aspect_ratio or 1)
+        if rotation % 180:
+            width, height, aspect = height, width, 1 / aspect
+        fps = _frame_rate(stream)
+        duration_or_none = _duration(container, stream)
+        frames = stream.frames or (round(duration_or_none * fps) if duration_or_none else None)
+        return VideoInfo(
+            path=path,
+            width=width,
+            height=height,
+            fps=fps,
+            time_base=Fraction(stream.time_base or 1 / fps),
+            frames=frames,
+            rotation=rotation,
+            has_audio=bool(container.streams.audio),
+            duration=float(duration_or_none) if duration_or_none else None,
+            sample_aspect_ratio=aspect,
+        )
+
+
+def read_frames(
+    path: str | Path,
+    start: float | None = None,
+    end: float | None = None,
+    *,
+    image_fps: Fraction | int = DEFAULT_IMAGE_FPS,
+    warn: Warn | None = None,
+) -> Iterator[Frame]:
+    """Yield the frames of a source in display order, one at a time; memory does not grow with its length.
+
+    `start` and `end` are seconds from the first frame (start <= time < end). `Frame.index` counts the frames of the
+    whole source, also when `start` leaves some out. Time stamps strictly increase; where the source lacks one or goes
+    back, one frame's duration is added to the last. Damage is skipped and reported, one line a fault, to `warn`.
+
+    Raises:
+        GlotError: as `probe`; also if no frame at all can be decoded, images differ in size, or the times ask for none.
+    """
+    path = Path(path)
+    if start is not None and end is not None and end <= start:
+        raise GlotError(f"{path}: --end {end:g} s is not after --start {start:g} s; give a later end")
+    images = _image_files(path)
+    frames = _image_frames(images, Fraction(image_fps)) if images is not None else _video_frames(path, warn or ignore)
+    yield from _between(frames, path, start, end)
+
+
+def _between(
+    frames: Iterator[tuple[int, int, Fraction, Callable[[], np.ndarray]]],
+    path: Path,
+    start: float | None,
+    end: float | None,
+) -> Iterator[Frame]:
+    """Keep the frames of [start, end) and turn only those into RGB."""
+    first = None if start is None else Fraction(start).limit_denominator(1_000_000)  # 0.1 is a tenth here
+    stop = None if end is None else Fraction(end).limit_denominator(1_000_000)
+    origin: Fraction | None = None
+    found = False
+    seconds = Fraction(0)
+    with contextlib.closing(frames):  # type: ignore[type-var]  # the iterators here are generators
+        for index, pts, time_base, picture in frames:
+            origin = pts * time_base if origin is None else origin
+            seconds = pts * time_base - origin
+            if stop is not None and seconds >= stop:
+                break
+            if first is None or seconds >= first:
+                found = True
+                yield Frame(index, pts, time_base, picture())
+    if not found:
+        raise GlotError(f"{path}: no frame from {start or 0:g} s on, it ends at {float(seconds):.2f} s; lower --start")
+
+
+def _video_frames(path: Path, warn: Warn) -> Iterator[tuple[int, int, Fraction, Callable[[], np.ndarray]]]:
+    """Decode a video file: (index, pts, time base, function that gives the upright RGB picture)."""
+    from av.video.reformatter import VideoReformatter
+
+    reformatter = VideoReformatter()  # keeps its conversion tables from frame to frame
+    with open_source(path) as container:
+        stream = _video_stream(container, path)
+        time_base = Fraction(stream.time_base or 1 / _frame_rate(stream))
+        step = max(1, round(1 / (_frame_rate(stream) * time_base)))
+        last: int | None = None
+        index = -1
+        for index, frame in enumerate(_decode(container, stream, path, warn)):
+            pts = frame.pts
+            if pts is None or (last is not None and pts <= last):
+                pts = 0 if last is None else last + step
+            last = pts
+
+            def picture(frame: Any = frame) -> np.ndarray:
+                return _to_rgb(frame, reformatter)
+
+            yield index, pts, time_base, picture
+        if index < 0:
+            raise _nothing_decodes(path)
+
+
+def _decode(container: Any, stream: Any, path: Path, warn: Warn) -> Iterator[Any]:
+    """Decoded frames of one stream. Damaged packets are skipped; what is missing at the end is told to `warn`."""
+    import av
+
+    stream.thread_type = "AUTO"
+    packets = container.demux(stream)
+    n_packets = damaged = 0
+    cut = False
+    finished = False
+    last_time = 0.0
+    while not finished:
+        try:
+            packet = next(packets)
+        except (StopIteration, av.FFmpegError) as error:
+            # A demuxer that fails gives no flush packet: ask the decoder for what it still holds.
+            cut = not isinstance(error, StopIteration)
+            finished, packet = True, None
+        if packet is not None and packet.size:
+            n_packets += 1
+            if packet.pts is not None and packet.time_base:
+                last_time = max(last_time, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        try:
+            yield from stream.codec_context.decode(packet)
+        except EOFError:  # the decoder was flushed already by the demuxer's own last packet
+            pass
+        except av.FFmpegError:
+            damaged += 1
+
+    if n_packets < (stream.frames or 0):
+        warn(f"{path}: truncated or damaged: {n_packets} of {stream.frames} frames are there; the rest is left out")
+    elif cut:
+        warn(f"{path}: truncated or damaged: reading stopped after {n_packets} frames; the rest is left out")
+    elif not stream.frames and _ends_early(container, last_time):
+        warn(f"{path}: truncated: ends after {last_time:.1f} s of {container.duration / 1e6:.1f} s")
+    if damaged:
+        warn(f"{path}: {damaged} damaged packets could not be decoded; the frames in them are left out")
+
+
+def _ends_early(container: Any, last_time: float) -> bool:
+    """Whether the last picture comes more than a second before the end the header promises (both in seconds).
+
+    Sound may honestly outlast the picture, so this only judges files without sound.
+    """
+    if not container.duration or container.streams.audio:
+        return False
+    return bool(last_time - (container.start_time or 0) / 1e6 < container.duration / 1e6 - 1.0)
+
+
+def _to_rgb(frame: Any, reformatter: Any) -> np.ndarray:
+    """Upright (H, W, 3) uint8 RGB of a decoded frame; untagged colours are taken as players take them."""
+    colorspace = frame.colorspace
+    if colorspace == _UNSPECIFIED and frame.height >= _HD_HEIGHT:
+        rgb = reformatter.reformat(frame, format="rgb24", src_colorspace=BT709, interpolation="BILINEAR")
+    else:
+        rgb = reformatter.reformat(frame, format="rgb24", interpolation="BILINEAR")
+    turns = _rotation(frame) // 90
+    image = rgb.to_ndarray()
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+
+
+def _rotation(frame: Any) -> int:
+    """Counter-clockwise degrees (0, 90, 180, 270) from the frame's display matrix."""
+    return round(frame.rotation / 90) * 90 % 360
+
+
+def open_source(path: Path) -> Any:
+    """Open a media file for reading, or raise a GlotError that says why not."""
+    import av
+
+    _check_file(path)
+    try:
+        # Only local files: a playlist disguised as a video must not make us fetch from the network.
+        return av.open(os.path.abspath(path), metadata_errors="ignore", options={"protocol_whitelist": "file"})
+    except PermissionError:
+        raise GlotError(f"{path}: not allowed to read it; change its permissions") from None
+    except (av.FFmpegError, OSError, ValueError):
+        raise GlotError(
+            f"{path}: not a video that can be read (another kind of file, or cut off before its index); "
+            "play it elsewhere, then copy or export it again"
+        ) from None
+
+
+def _check_file(path: Path) -> None:
+    """Raise a GlotError for what is no readable, non-empty file."""
+    try:
+        size = path.stat().st_size
+    except OSError:
+        raise GlotError(f"{path}: no such file or folder; check the name") from None
+    if path.is_file() and size == 0:
+        raise GlotError(f"{path}: the file is empty; copy it again")
+
+
+def _video_stream(container: Any, path: Path) -> Any:
+    """The first stream that is a moving picture."""
+    for stream in container.streams.video:
+        if stream.codec_context is not None and not stream.disposition.value & _ATTACHED_PICTURE:
+            return stream
+    if container.streams.audio:
+        raise GlotError(f"{path}: holds sound but no video; give a file with a picture")
+    raise GlotError(f"{path}: holds no video that can be decoded; give a video file, an image or a folder of images")
+
+
+def _nothing_decodes(path: Path) -> GlotError:
+    return GlotError(f"{path}: not one frame can be decoded, the file is damaged or truncated; copy or export it again")
+
+
+def _frame_rate(stream: Any) -> Fraction:
+    """Average frames per second; 30 where the container does not know."""
+    return Fraction(stream.average_rate or stream.guessed_rate or 30)
+
+
+def _duration(container: Any, stream: Any) -> Fraction | None:
+    """Seconds of picture as the header states them."""
+    if stream.duration and stream.time_base:
+        return Fraction(stream.duration * stream.time_base)
+    return Fraction(container.duration, 1_000_000) if container.duration else None
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Images
+
+
+def _image_files(path: Path) -> list[Path] | None:
+    """The images of a folder in natural order (2 before 10), [path] for one image, None for any other file."""
+    if path.is_dir():
+        files = [p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
+        if not files:
+            raise GlotError(f"{path}: a folder without images; give a video or a folder of {_suffix_list()} files")
+        return sorted(files, key=_natural_key)
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        _check_file(path)
+        return [path]
+    return None
+
+
+def _suffix_list() -> str:
+    return ", ".join(sorted(IMAGE_SUFFIXES))
+
+
+def _natural_key(path: Path) -> list[tuple[int, int, str]]:
+    """Sort key that compares runs of digits as numbers; the name itself decides between 1 and 01."""
+    parts = re.split(r"(\d+)", path.name.casefold())
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts] + [(2, 0, path.name)]
+
+
+def _read_image(path: Path) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of an image file, turned as its EXIF orientation says."""
+    import cv2
+
+    try:
+        data = np.fromfile(path, dtype=np.uint8)  # cv2.imread fails on non-ASCII paths on Windows
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    except (OSError, cv2.error):
+        image = None
+    if image is None:
+        raise GlotError(f"{path}: not an image that can be read; export it again or remove it")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _image_frames(files: list[Path], fps: Fraction) -> Iterator[tuple[int, int, Fraction, Callable[[], np.ndarray]]]:
+    """Images as frames of a constant rate. All must have the size of the first: a video has one size."""
+    size: tuple[int, ...] | None = None
+
+    for index, file in enumerate(files):
+
+        def picture(file: Path = file) -> np.ndarray:
+            nonlocal size
+            image = _read_image(file)
+            size = size or image.shape
+            if image.shape != size:
+                raise GlotError(
+                    f"{file}: is {image.shape[1]}x{image.shape[0]} pixels, those before it {size[1]}x{size[0]}; "
+                    "make all images one size"
+                )
+            return image
+
+        yield index, index, 1 / fps, picture

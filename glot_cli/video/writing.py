@@ -1,0 +1,265 @@
+"""H.264 written with the source's time stamps and sound, through PyAV (FFmpeg's libraries, no ffmpeg program).
+
+Frames are (H, W, 3) uint8 RGB. Times are integer time stamps (`pts`) in a `time_base` of seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from glot_cli.errors import GlotError
+from glot_cli.video.reading import BT709, Warn, ignore, open_source
+
+if TYPE_CHECKING:
+    import av
+    import av.container
+
+# Sound a browser plays from an MP4 as it stands; anything else is encoded anew to AAC.
+COPIED_AUDIO = frozenset({"aac", "mp3", "opus", "flac"})
+
+
+_LIMITED_RANGE = 1  # AVCOL_RANGE_MPEG
+
+
+class VideoWriter:
+    """An H.264 (yuv420p, BT.709) MP4 that plays in browsers, with the source's time stamps and sound.
+
+    Frames go to a hidden file beside `path`, renamed to `path` by `close`; leaving the `with` block on an exception
+    (Ctrl-C included) removes it, and `path` stays as it was. Odd sizes are padded to even by repeating the last row
+    or column. The first frame written becomes time 0, and the sound is shifted and cut along.
+
+    Args:
+        path: the file to make; its folder must exist.
+        width, height: frame size in pixels.
+        time_base: seconds per unit of `pts`.
+        fps: nominal frames per second; sets the duration of the last frame and steers the rate control.
+        audio_from: a media file whose sound is copied (encoded anew where a browser could not play it), or None.
+        sample_aspect_ratio: width of a pixel over its height.
+        crf: x264 quality, 0 (lossless) to 51; 20 is hard to tell from the source.
+        preset: x264 speed.
+        warn: receives one line for every fault in the sound, which never stops the picture.
+
+    Raises:
+        GlotError: the file cannot be made or written (folder missing, no permission, disk full), or no frame came.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        width: int,
+        height: int,
+        *,
+        time_base: Fraction,
+        fps: Fraction,
+        audio_from: str | Path | None = None,
+        sample_aspect_ratio: Fraction = Fraction(1),
+        crf: int = 20,
+        preset: str = "veryfast",
+        warn: Warn | None = None,
+    ) -> None:
+        import av
+        from av.video.reformatter import VideoReformatter
+
+        self.path = Path(path)
+        self.size = (width + width % 2, height + height % 2)  # encoded (width, height), pixels
+        self._frame_shape = (height, width, 3)
+        self._time_base = Fraction(time_base)
+        self._step = max(1, round(1 / (Fraction(fps) * self._time_base)))
+        self._first: int | None = None
+        self._last: int | None = None
+        self._reformatter = VideoReformatter()
+        self._audio: _AudioCopier | None = None
+        self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        try:
+            self._partial.touch()  # PyAV opens it only with the first frame, too late to say that it cannot be made
+            self._container: av.container.OutputContainer | None = av.open(
+                os.path.abspath(self._partial), "w", format="mp4", options={"movflags": "+faststart"}
+            )
+        except (av.FFmpegError, OSError) as error:
+            raise self._fault(error) from None
+        try:
+            self._stream = self._add_stream(fps, sample_aspect_ratio, crf, preset)
+            if audio_from is not None:
+                self._audio = _AudioCopier(Path(audio_from), self._container, warn or ignore)
+        except BaseException:
+            self.abort()
+            raise
+
+    def _add_stream(self, fps: Fraction, aspect: Fraction, crf: int, preset: str) -> Any:
+        assert self._container is not None
+        stream: Any = self._container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1_000_000))
+        stream.width, stream.height = self.size
+        stream.pix_fmt = "yuv420p"
+        context = stream.codec_context
+        context.time_base = self._time_base
+        context.sample_aspect_ratio = aspect
+        context.color_range = _LIMITED_RANGE
+        context.colorspace = context.color_primaries = context.color_trc = BT709
+        context.options = {"crf": str(crf), "preset": preset}
+        return stream
+
+    def write(self, image: np.ndarray, pts: int) -> None:
+        """Encode one (height, width, 3) uint8 RGB frame shown from `pts` (units of `time_base`, must increase)."""
+        import av
+
+        if image.shape != self._frame_shape or image.dtype != np.uint8:
+            raise ValueError(f"expected uint8 {self._frame_shape}, got {image.dtype} {image.shape}")
+        if self._last is not None and pts <= self._last:
+            raise ValueError(f"time stamps must increase: {pts} after {self._last}")
+        if self._container is None:
+            raise ValueError(f"{self.path}: the writer is closed")
+        self._first = pts if self._first is None else self._first
+        self._last = pts
+        pad = (self.size[1] - image.shape[0], self.size[0] - image.shape[1])
+        if any(pad):
+            image = np.pad(image, ((0, pad[0]), (0, pad[1]), (0, 0)), mode="edge")
+        rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+        frame = self._reformatter.reformat(
+            rgb, format="yuv420p", dst_colorspace=BT709, dst_color_range=_LIMITED_RANGE, interpolation="BILINEAR"
+        )
+        frame.pts, frame.time_base = pts - self._first, self._time_base
+        self._mux(frame)
+        if self._audio is not None:
+            self._audio.copy_until(self._first * self._time_base, pts * self._time_base)
+
+    def _mux(self, frame: Any) -> None:
+        import av
+
+        assert self._container is not None
+        try:
+            for packet in self._stream.encode(frame):
+                # The muxer knows a frame's duration from the next one; the last frame has none.
+                packet.duration = packet.duration or self._step
+                self._container.mux(packet)
+        except (av.FFmpegError, OSError) as error:
+            raise self._fault(error) from None
+
+    def close(self) -> None:
+        """Finish the file and give it its name. A second call does nothing."""
+        import av
+
+        if self._container is None:
+            return
+        try:
+            if self._first is None or self._last is None:
+                raise GlotError(f"{self.path}: not written, there was no frame to put in it; check the input")
+            self._mux(None)
+            if self._audio is not None:
+                origin = self._first * self._time_base
+                self._audio.copy_until(origin, (self._last + self._step) * self._time_base)
+                self._audio.close()
+            container, self._container = self._container, None
+            container.close()
+            os.replace(self._partial, self.path)
+        except (av.FFmpegError, OSError) as error:
+            self.abort()
+            raise self._fault(error) from None
+        except BaseException:
+            self.abort()
+            raise
+
+    def abort(self) -> None:
+        """Throw away what was written. Does nothing after `close`."""
+        import av
+
+        if self._audio is not None:
+            self._audio.abort()
+        container, self._container = self._container, None
+        if container is not None:
+            with contextlib.suppress(av.FFmpegError, OSError, ValueError):
+                container.close()
+        with contextlib.suppress(OSError):
+            self._partial.unlink()
+
+    def _fault(self, error: Exception) -> GlotError:
+        reason = getattr(error, "strerror", None) or str(error)
+        return GlotError(f"{self.path}: cannot be written ({reason}); check the folder, its permissions and disk space")
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+
+class _AudioCopier:
+    """Moves the sound of one file into an open MP4, a stretch at a time so that it lies beside its picture.
+
+    Sound before the first picture and after the last is left out; packets are never split (20-30 ms each).
+    """
+
+    def __init__(self, path: Path, target: Any, warn: Warn) -> None:
+        self._path, self._target, self._warn = path, target, warn
+        self._outputs: dict[int, Any] = {}  # source stream index -> stream of the target
+        self._encoded: set[int] = set()  # source streams that are decoded and encoded anew
+        self._pending: Any = None  # a packet read, whose time has not come
+        self._source = open_source(path)
+        for stream in self._source.streams.audio:
+            if stream.codec_context is None:  # no decoder known: then a browser has none either
+                warn(f"{path}: sound stream {stream.index} is of an unknown kind and left out")
+            elif stream.codec_context.name.removesuffix("float") in COPIED_AUDIO:
+                self._outputs[stream.index] = target.add_stream_from_template(stream)
+            else:
+                output = target.add_stream("aac", rate=stream.rate)
+                output.layout = "mono" if stream.channels == 1 else "stereo"
+                self._outputs[stream.index] = output
+                self._encoded.add(stream.index)
+        self._packets = self._source.demux(list(self._source.streams.audio)) if self._outputs else iter(())
+
+    def copy_until(self, origin: Fraction, until: Fraction) -> None:
+        """Move the packets with origin <= time < until (seconds on the source's clock), shifted to start at 0."""
+        import av
+
+        try:
+            while (packet := self._pending or next(self._packets, None)) is not None:
+                self._pending = packet
+                index = packet.stream.index
+                stamp = packet.pts if packet.pts is not None else packet.dts
+                if stamp is None or index not in self._outputs:  # flush packet, or a stream left out
+                    self._pending = None
+                    continue
+                seconds = stamp * packet.time_base
+                if seconds >= until:
+                    return
+                self._pending = None
+                if seconds >= origin:
+                    self._move(packet, index, origin)
+        except av.FFmpegError as error:
+            self._warn(f"{self._path}: sound cannot be read further ({error.strerror}); the rest of it is left out")
+            self._packets, self._pending = iter(()), None
+
+    def _move(self, packet: Any, index: int, origin: Fraction) -> None:
+        output = self._outputs[index]
+        shift = round(origin / packet.time_base)
+        if index not in self._encoded:
+            packet.pts = None if packet.pts is None else packet.pts - shift
+            packet.dts = packet.pts if packet.dts is None else packet.dts - shift
+            packet.stream = output
+            self._target.mux(packet)
+            return
+        for frame in packet.decode():
+            if frame.pts is not None:
+                frame.pts -= round(origin / frame.time_base)
+            self._target.mux(output.encode(frame))
+
+    def close(self) -> None:
+        """Flush the encoders."""
+        for index in self._encoded:
+            self._target.mux(self._outputs[index].encode(None))
+        self._source.close()
+
+    def abort(self) -> None:
+        """Let go of the source."""
+        self._source.close()

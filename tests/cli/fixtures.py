@@ -1,0 +1,92 @@
+"""Clips and models that the tests of the command line share: made and loaded once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from glot_cli.cli import main
+from glot_cli.errors import GlotError
+from glot_cli.pipeline import run
+from glot_cli.rendering import probe_backend
+from tests.cli.clips import HEIGHT, WIDTH, background, people_frames, write_clip
+
+COUNT = 12  # frames of the clip with a person
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a command left: exit status, standard output, lines of standard error."""
+
+    status: int
+    out: str
+    err: list[str]
+
+
+class Glot:
+    """Calls the command line as the console script does, in this process; a later call forgets the earlier output."""
+
+    def __init__(self, capture: pytest.CaptureFixture[str]) -> None:
+        self._capture = capture
+
+    def __call__(self, *arguments: object) -> Ended:
+        self._capture.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        shown = self._capture.readouterr()
+        return Ended(int(ended.value.code or 0), shown.out, shown.err.splitlines())
+
+
+@pytest.fixture
+def glot(capfd: pytest.CaptureFixture[str], load_once: None) -> Glot:
+    return Glot(capfd)
+
+
+@pytest.fixture(scope="session")
+def load_once() -> Iterator[None]:
+    """Every call of the command line makes its own Runner; the networks behind it may be the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "load_models", cache(run.load_models))
+        patch.setattr(run, "probe_backend", cache(run.probe_backend))
+        yield
+
+
+@pytest.fixture(scope="session")
+def drawable() -> str:
+    """The renderer of this machine; tests that need one are skipped where there is none."""
+    try:
+        return probe_backend()
+    except GlotError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def person_frames(drawable: str) -> list[np.ndarray]:
+    return people_frames(COUNT, [0.15])
+
+
+@pytest.fixture(scope="session")
+def person(tmp_path_factory: pytest.TempPathFactory, person_frames: list[np.ndarray]) -> Path:
+    """A clip of one person who stands right of the middle and waves, with sound."""
+    return write_clip(tmp_path_factory.mktemp("clips") / "person.mp4", person_frames, sound=True)
+
+
+@pytest.fixture(scope="session")
+def nobody(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short clip without anybody in it."""
+    return write_clip(tmp_path_factory.mktemp("clips") / "nobody.mp4", [background(WIDTH, HEIGHT)] * 6)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, person: Path, load_once: None) -> Path:
+    """The folder of a finished run on `person`. Tests read it and change nothing in it."""
+    out = tmp_path_factory.mktemp("finished")
+    with pytest.raises(SystemExit) as ended:
+        main(["run", str(person), "--out", str(out), "--quiet"])
+    assert ended.value.code == 0
+    return out / "person"

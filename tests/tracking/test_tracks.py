@@ -1,0 +1,160 @@
+"""Clean tracks: filling, flags, segments, ends, dropping and numbering."""
+
+import numpy as np
+import pytest
+
+from glot_cli.tracking.boxes import square_crops
+from glot_cli.tracking.tracklets import Tracklet
+from glot_cli.tracking.tracks import _is_shadow, clean_tracks, default_min_frames
+
+SETTING = {"fps": 30.0, "image_size": (1280, 720)}
+
+
+def _still(frames: np.ndarray | range, x: float = 400, height: float = 300, score: float = 0.8) -> Tracklet:
+    keys = np.array(frames, np.int32)
+    box = np.array([x - 0.2 * height, 360 - height / 2, x + 0.2 * height, 360 + height / 2], np.float32)
+    return Tracklet(keys, np.tile(box, (len(keys), 1)), np.full(len(keys), score, np.float32))
+
+
+def test_rows_types_and_crops() -> None:
+    ((track,), counts) = clean_tracks([_still(range(60))], frame_count=60, crop_scale=1.2, **SETTING)
+    assert track.person == 1
+    np.testing.assert_array_equal(track.frames, np.arange(60))
+    assert track.frames.dtype == np.int32 and track.segment.dtype == np.int32
+    assert track.boxes.dtype == track.crops.dtype == track.score.dtype == np.float32
+    np.testing.assert_allclose(track.crops, np.tile([400, 360, 1.2 * 300], (60, 1)), rtol=1e-5)
+    np.testing.assert_allclose(track.crops, square_crops(track.boxes, 1.2), rtol=1e-5)
+    assert not track.interpolated.any() and not track.segment.any()
+    assert set(counts.values()) == {0}
+
+
+def test_missed_detections_are_filled_and_flagged() -> None:
+    keys = [*range(20), *range(35, 60)]
+    ((track,), _) = clean_tracks([_still(keys)], frame_count=60, **SETTING)
+    np.testing.assert_array_equal(track.frames, np.arange(60))
+    np.testing.assert_array_equal(np.flatnonzero(track.interpolated), np.arange(20, 35))
+    assert not track.segment.any()
+
+
+@pytest.mark.parametrize("every", [3, 5, 10])
+def test_frames_between_detections_are_not_flagged(every: int) -> None:
+    keys = np.arange(0, 98, every)
+    ((track,), _) = clean_tracks([_still(keys)], frame_count=98, detect_every=every, **SETTING)
+    np.testing.assert_array_equal(track.frames, np.arange(98))
+    assert not track.interpolated.any()
+    gone = keys[(keys < 40) | (keys >= 40 + 2 * every)]
+    ((track,), _) = clean_tracks([_still(gone)], frame_count=98, detect_every=every, **SETTING)
+    flagged = np.flatnonzero(track.interpolated)
+    np.testing.assert_array_equal(flagged, np.arange(gone[gone < 40][-1] + 1, gone[gone >= 40][0]))
+
+
+def test_long_gap_splits_into_segments_of_one_id() -> None:
+    keys = [*range(40), *range(90, 150)]  # 1.7 s
+    ((track,), _) = clean_tracks([_still(keys)], frame_count=150, **SETTING)
+    np.testing.assert_array_equal(track.frames, keys)
+    np.testing.assert_array_equal(track.segment, [0] * 40 + [1] * 60)
+
+
+def test_longest_gap_that_is_filled_is_one_second() -> None:
+    for missing, segments in ((30, 1), (31, 2)):
+        keys = [*range(40), *range(40 + missing, 120)]
+        ((track,), _) = clean_tracks([_still(keys)], frame_count=120, **SETTING)
+        assert track.segment.max() + 1 == segments
+
+
+def test_last_detection_reaches_the_end_of_the_clip() -> None:
+    ((track,), _) = clean_tracks([_still(range(0, 100, 10))], frame_count=97, detect_every=10, **SETTING)
+    assert track.frames[-1] == 96
+    ((track,), _) = clean_tracks([_still(range(0, 50, 10))], frame_count=97, detect_every=10, **SETTING)
+    assert track.frames[-1] == 49  # gone by the next detection at 50
+
+
+def test_ends_follow_the_motion() -> None:
+    keys = np.arange(0, 50, 5)
+    moving = _still(keys)
+    moving = Tracklet(moving.frames, moving.boxes + 6 * keys[:, None] * np.array([1, 0, 1, 0]), moving.scores)
+    ((track,), _) = clean_tracks([moving], frame_count=49, detect_every=5, **SETTING)
+    np.testing.assert_allclose(track.boxes[:, 0], 340 + 6.0 * np.arange(49), atol=1.0)
+
+
+@pytest.mark.parametrize("frame_count", [1, 2, 3, 7])
+@pytest.mark.parametrize("every", [1, 5])
+def test_short_clips_and_still_images_keep_their_people(frame_count: int, every: int) -> None:
+    keys = range(0, frame_count, every)
+    tracks, _ = clean_tracks(
+        [_still(keys, x) for x in (700, 200)], frame_count=frame_count, detect_every=every, **SETTING
+    )
+    assert [t.person for t in tracks] == [1, 2]
+    assert tracks[0].crops[0, 0] < tracks[1].crops[0, 0]
+    assert all(len(t.frames) == frame_count for t in tracks)
+
+
+def _walk(frames: range, start: float, speed: float) -> Tracklet:
+    """Somebody 120 x 300 pixels who walks across the picture, pixels a frame."""
+    keys = np.array(frames, np.int32)
+    x = start + speed * keys
+    boxes = np.stack([x - 60, np.full(len(x), 210.0), x + 60, np.full(len(x), 510.0)], 1)
+    return Tracklet(keys, boxes.astype(np.float32), np.full(len(keys), 0.8, np.float32))
+
+
+def _around(people: list[Tracklet], frames: range) -> Tracklet:
+    """A box over all people at once."""
+    boxes = np.array([[p.box_at(f) for p in people] for f in frames])
+    union = np.concatenate([boxes[..., :2].min(1), boxes[..., 2:].max(1)], 1).astype(np.float32)
+    return Tracklet(np.array(frames, np.int32), union, np.full(len(union), 0.7, np.float32))
+
+
+def test_a_box_over_two_people_who_pass_is_nobody() -> None:
+    """The detector's third box around both while they meet, as in a rendered clip, seen all along or at its ends."""
+    people = [_walk(range(0, 120, 3), 300, 5), _walk(range(0, 120, 3), 900, -5)]
+    shadow = _around(people, range(48, 75, 3))
+    for rows in (np.arange(9), np.array([0, 1, 7, 8])):
+        tracks, _ = clean_tracks([*people, shadow.take(rows)], frame_count=120, detect_every=3, **SETTING)
+        assert len(tracks) == 2 and all(len(track.frames) == 120 for track in tracks)
+
+
+def test_shadows_are_short_and_lie_on_people_who_were_there() -> None:
+    people = [_still(range(0, 120, 3), x) for x in (380, 480)]
+    both = _around(people, range(42, 72, 3))
+    assert _is_shadow(both, people, 30.0)
+    assert not _is_shadow(_around(people, range(30, 90, 3)), people, 30.0)  # two seconds are no moment
+    assert not _is_shadow(both, people[:1], 30.0)  # half of it lies on nobody
+    late = [_still(range(60, 120, 3), x) for x in (380, 480)]
+    assert not _is_shadow(both, late, 30.0)
+    assert not _is_shadow(both, [], 30.0)
+
+
+def test_fleeting_and_uncertain_are_dropped_and_counted() -> None:
+    pieces = [_still(range(100)), _still(range(20, 26), 900), _still(range(100), 1100, score=0.2)]
+    tracks, counts = clean_tracks(pieces, frame_count=100, **SETTING)
+    assert len(tracks) == 1
+    assert counts["fleeting"] == 1 and counts["uncertain"] == 1
+    tracks, _ = clean_tracks(pieces, frame_count=100, min_frames=5, **SETTING)
+    assert len(tracks) == 2
+    # twelve sightings, one in ten frames
+    rare, counts = clean_tracks([_still(range(0, 120, 10), score=0.5)], frame_count=120, **SETTING)
+    assert rare == [] and counts["uncertain"] == 1
+
+
+def test_default_min_frames_follows_the_frame_rate() -> None:
+    assert [default_min_frames(fps) for fps in (1, 25, 50)] == [1, 10, 20]
+
+
+def test_max_people_keeps_the_most_visible() -> None:
+    pieces = [_still(range(100), 150, 100), _still(range(100), 500, 400), _still(range(40), 1000, 400)]
+    tracks, counts = clean_tracks(pieces, frame_count=100, max_people=2, **SETTING)
+    assert counts["surplus"] == 1
+    assert [float(t.crops[0, 0]) for t in tracks] == [500, 1000]
+    assert [t.person for t in tracks] == [1, 2]
+
+
+def test_numbers_follow_appearance_then_place() -> None:
+    pieces = [_still(range(30, 100), 100), _still(range(100), 1000), _still(range(100), 500)]
+    for order in ([0, 1, 2], [2, 1, 0], [1, 0, 2]):
+        tracks, _ = clean_tracks([pieces[i] for i in order], frame_count=100, **SETTING)
+        assert [round(float(t.crops[0, 0])) for t in tracks] == [500, 1000, 100]
+
+
+def test_nobody() -> None:
+    tracks, counts = clean_tracks([], frame_count=10, **SETTING)
+    assert tracks == [] and set(counts.values()) == {0}

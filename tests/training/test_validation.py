@@ -1,0 +1,79 @@
+"""Errors of lifting: against sums done by hand, and of the shipped network on landmarks that are simulated."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from glot_cli import weights
+from glot_cli.body.joints import COMMON_JOINTS, common_joints
+from glot_cli.body.model import Body
+from glot_cli.body.rotations import axis_angle_to_rotmat
+from glot_cli.models.fold import FoldedGLoT
+from glot_cli.motion.motions import Motions, load_motions
+from glot_cli.motion.viewing import Viewing
+from glot_cli.training.simulate import Noise
+from glot_cli.training.validation import clip_errors, evaluate_simulated, summary
+
+
+@pytest.fixture(scope="module")
+def body() -> Body:
+    return Body.load(weights.locate("open-body"))
+
+
+@pytest.fixture(scope="module")
+def network() -> FoldedGLoT:
+    return FoldedGLoT(weights.load_glot(weights.locate("glot-open")))
+
+
+@pytest.fixture(scope="module")
+def motions(tmp_path_factory: pytest.TempPathFactory) -> Motions:
+    """Two people who stride on the spot, swinging their arms: a second each."""
+    time = np.arange(30) / 30 * 2 * np.pi
+    poses = np.zeros((60, 24, 3), np.float32)
+    for clip, size in enumerate((0.4, 0.6)):
+        rows = poses[30 * clip : 30 * clip + 30]
+        swing = size * np.sin(time)
+        rows[:, 1, 0], rows[:, 2, 0] = -swing, swing  # hips
+        rows[:, 4, 0], rows[:, 5, 0] = size * (1 + np.sin(time)), size * (1 - np.sin(time))  # knees
+        rows[:, 16, 2], rows[:, 17, 2] = -1.2, 1.2  # arms down
+        rows[:, 18, 1], rows[:, 19, 1] = -0.4 - 0.5 * swing, 0.4 - 0.5 * swing
+    path: Path = tmp_path_factory.mktemp("motions") / "stride.npz"
+    np.savez(path, poses=poses, clip_index=np.repeat([0, 1], 30))
+    return load_motions([path])
+
+
+def test_a_turned_body_costs_the_way_of_its_joints(body: Body) -> None:
+    """Turned about the vertical by an angle a, a joint at a distance r from the hips' middle goes 2 r sin(a / 2)."""
+    frames, angle = 6, 0.5
+    rotmat = torch.eye(3).repeat(frames, 24, 1, 1)
+    rotmat[:, 16:18] = axis_angle_to_rotmat(torch.tensor([[0.3, 0.2, -0.9], [-0.4, 0.1, 0.7]]))
+    betas = torch.linspace(-1, 1, 10).repeat(frames, 1)
+    turned = rotmat.clone()
+    turned[:, 0] = axis_angle_to_rotmat(torch.tensor([0.0, angle, 0.0]))
+    joints = common_joints(body, body(rotmat[:1], betas[:1]))[0]
+    root = joints[[COMMON_JOINTS.index(f"{side}_hip") for side in ("left", "right")]].mean(0)
+    across = (joints - root)[:, [0, 2]].norm(dim=-1).mean().item()
+    errors = clip_errors((turned, betas), (rotmat, betas), body)
+    np.testing.assert_allclose(errors["mpjpe"], 2 * np.sin(angle / 2) * across, rtol=1e-4)
+    np.testing.assert_allclose(errors["pa_mpjpe"], 0, atol=1e-5)
+    np.testing.assert_allclose(errors["acceleration_error"], 0, atol=1e-5)
+    total = summary([errors, errors])
+    assert total.frames == 2 * frames and total.mpjpe == pytest.approx(1000 * errors["mpjpe"][0], rel=1e-4)
+
+
+def test_the_shipped_network_lifts_what_it_never_saw(network: FoldedGLoT, motions: Motions, body: Body) -> None:
+    plain = Viewing(tumble=0.0, truncated=0.0)
+    usual = evaluate_simulated(network, motions, body, viewing=plain, views=4, seed=1)
+    assert usual.frames == 2 * 4 * 30
+    assert usual.mpjpe < 90 and usual.pa_mpjpe < 60 and usual.acceleration_error < 10
+    exact = Noise(**{name: 0.0 for name in vars(Noise())})
+    clean = evaluate_simulated(network, motions, body, viewing=plain, noise=exact, views=4, seed=1)
+    wild = replace(Noise(), slow2d=0.09, slow3d=0.14, tilt_std=27.0)
+    noisy = evaluate_simulated(network, motions, body, viewing=plain, noise=wild, views=4, seed=1)
+    assert clean.pa_mpjpe < usual.pa_mpjpe < noisy.pa_mpjpe
+    assert clean.mpjpe < 60

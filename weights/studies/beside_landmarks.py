@@ -1,0 +1,115 @@
+"""What GLoT makes of BlazePose's landmarks, beside those landmarks, on clips whose truth is known.
+
+    glot synth clips --motions val.npz --out val_clips/ --clips 16 --seed 1 --bounce
+    glot run val_clips/*.mp4 --out results/ --no-render
+    python weights/studies/beside_landmarks.py results/ val_clips/
+
+BlazePose looks again at the crops of the finished runs: once, as it does by itself, and from both sides and upright,
+as in a run. 3D: the 12 limb landmarks (shoulders to wrists, hips to ankles), centred on the middle of the hips;
+PA-MPJPE in mm, acceleration error in mm/frame^2 over three frames in a row of one id. 2D, in % of the true person's
+longer side: distance to the limb landmarks of BlazePose in a run, weighted by their presence, and to the true ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from glot_cli import weights
+from glot_cli.body.landmarks import LandmarkModel
+from glot_cli.body.model import Body
+from glot_cli.body.rotations import axis_angle_to_rotmat
+from glot_cli.camera import from_crop, project_pinhole, ray_rotation
+from glot_cli.evaluation.pairing import load_pairs
+from glot_cli.evaluation.records import VISIBLE, match_rows, picture_size, stretches
+from glot_cli.features.blazepose import BlazePoseFeatures, Landmarks, unpack
+from glot_cli.features.crops import extract_crops
+from glot_cli.metrics import acceleration_error, pa_mpjpe
+from glot_cli.results import Result
+from glot_cli.video import read_frames
+
+LIMBS = [*range(11, 17), *range(23, 29)]
+HIPS = (6, 7)  # of LIMBS
+ALONE, TWICE, GLOT = NAMES = ("BlazePose at one look", "BlazePose in a run", "glot")
+
+
+def limbs_of(record: Result, body: Body) -> tuple[Tensor, Tensor]:
+    """Limb landmarks of a record's bodies: (N, 12, 3) metres from the mid hip, and (N, 12, 2) pixels."""
+    rotmat, betas, transl = (torch.from_numpy(x) for x in (record.pose, record.betas, record.transl))
+    rotmat = axis_angle_to_rotmat(rotmat)
+    points = LandmarkModel()(body(rotmat, betas, vertices=False).joints, rotmat)[:, LIMBS]
+    centre = torch.tensor([record.meta.width, record.meta.height]) / 2
+    pixels = project_pinhole(points + transl[:, None], record.meta.focal_length, centre)
+    return points - points[:, HIPS].mean(1, keepdim=True), pixels
+
+
+def look(record: Result, network: BlazePoseFeatures) -> Landmarks:
+    """What BlazePose marks in every crop of a record."""
+    rows_of = dict(record.by_frame())
+    features = torch.zeros(len(record), network.feature_dim)
+    for frame in read_frames(Path(record.meta.source)):
+        rows = rows_of.get(frame.index)
+        if rows is not None:
+            features[rows] = network(extract_crops(frame.image, record.box[rows], network.crop_size)).cpu()
+    return unpack(features)
+
+
+@torch.inference_mode()
+def errors(
+    mine: Result, truth: Result, body: Body, networks: dict[str, BlazePoseFeatures]
+) -> dict[str, dict[str, np.ndarray]]:
+    """Errors per frame of one video, of everyone who was found, by name and kind."""
+    truth = truth.select(truth.score >= VISIBLE)
+    match = match_rows(mine, truth)
+    true, mine = truth.select(match >= 0), mine.select(match[match >= 0])
+    crops = torch.from_numpy(mine.box)
+    centre = torch.tensor([mine.meta.width, mine.meta.height]) / 2
+    turn = ray_rotation(crops[:, :2], mine.meta.focal_length, centre)
+    marks = {name: look(mine, network) for name, network in networks.items()}
+    places = {GLOT: limbs_of(mine, body)}
+    for name, seen in marks.items():
+        world = seen.world[:, LIMBS] @ turn.mT  # from the crop's frame into the camera's
+        places[name] = world - world[:, HIPS].mean(1, keepdim=True), from_crop(seen.landmarks2d[:, LIMBS], crops)
+    true_points, true_pixels = limbs_of(true, body)
+    sure = marks[TWICE].presence[:, LIMBS]
+    size = picture_size(true.joints2d)
+    parts = stretches(mine, true)
+
+    def off(a: Tensor, b: Tensor, weight: Tensor) -> np.ndarray:
+        return ((a - b).norm(dim=-1) * weight).sum(1).numpy() / weight.sum(1).clamp_min(1e-6).numpy() / size * 100
+
+    found = {}
+    for name, (points, pixels) in places.items():
+        ours, theirs = points.numpy(), true_points.numpy()
+        moving = [acceleration_error(ours[part], theirs[part]) for part in parts]
+        found[name] = {
+            "PA-MPJPE": 1000 * pa_mpjpe(ours, theirs),
+            "acceleration error": 1000 * np.concatenate([*moving, np.zeros(0)]),
+            "2D to landmarks": off(pixels, places[TWICE][1], sure),
+            "2D to truth": off(pixels, true_pixels, torch.ones_like(sure)),
+        }
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("truth", type=Path)
+    arguments = parser.parse_args()
+    body = Body.load(weights.locate("open-body")).subset([0])
+    path = weights.locate("blazepose-full")
+    networks = {ALONE: BlazePoseFeatures(path, both_sides=False, upright=False), TWICE: BlazePoseFeatures(path)}
+    videos = [errors(mine, truth, body, networks) for mine, truth in load_pairs(arguments.results, arguments.truth)]
+    kinds = list(videos[0][GLOT])
+    print(f"{'':22s}" + "".join(f"{kind:>22s}" for kind in kinds))
+    for name in NAMES:
+        means = (float(np.concatenate([video[name][kind] for video in videos]).mean()) for kind in kinds)
+        print(f"{name:22s}" + "".join(f"{mean:22.2f}" for mean in means))
+
+
+if __name__ == "__main__":
+    main()
