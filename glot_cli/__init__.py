@@ -13,17 +13,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from glot_cli.api import Outcome, render, run
-    from glot_cli.results import Result, load_result
+from glot_cli._version import __version__
+from glot_cli.errors import GlotError, InputError, OutputError, RenderError, UsageError, WeightsError
 
-__version__ = "0.1.0"
-__all__ = ["Outcome", "Result", "__version__", "load_result", "render", "run"]
+if TYPE_CHECKING:
+    from glot_cli.api import render, run
+    from glot_cli.pipeline.options import Options
+    from glot_cli.pipeline.report import Outcome
+    from glot_cli.results import Bodies, Meta, Result, load_result
+
+__all__ = [
+    "Bodies", "GlotError", "InputError", "Meta", "Options", "Outcome", "OutputError", "RenderError", "Result",
+    "UsageError", "WeightsError", "__version__", "load_result", "render", "run",
+]  # fmt: skip
 
 _HOMES = {
-    "Outcome": "glot_cli.api",
     "render": "glot_cli.api",
     "run": "glot_cli.api",
+    "Options": "glot_cli.pipeline.options",
+    "Outcome": "glot_cli.pipeline.report",
+    "Bodies": "glot_cli.results",
+    "Meta": "glot_cli.results",
     "Result": "glot_cli.results",
     "load_result": "glot_cli.results",
 }
@@ -35,3 +45,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -4,58 +4,141 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
-from glot_cli.errors import GlotError
-from glot_cli.pipeline.draw import draw
-from glot_cli.pipeline.run import Options, Outcome, Runner, output_folders
-from glot_cli.progress import Progress
-from glot_cli.results import load_result
-from glot_cli.weights.bodies import recorded_body
+from glot_cli.errors import InputError, UsageError
+from glot_cli.lifting import Edges
+from glot_cli.pipeline.options import Options
+from glot_cli.rendering.styles import STYLES, Style
 
-__all__ = ["Options", "Outcome", "render", "run"]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from glot_cli.pipeline.report import Outcome
+
+__all__ = ["Options", "RunKeywords", "render", "run"]
 
 
-def run(videos: str | Path | Sequence[str | Path], out: str | Path, **options: Any) -> list[Outcome]:
+class RunKeywords(TypedDict, total=False):
+    """The fields of `Options`, for those who give them one by one."""
+
+    preset: str
+    detector: str | None
+    glot: str | None
+    body: str | None
+    gender: str | None
+    half: bool
+    device: str
+    batch_size: int
+    detect_every: int
+    min_frames: int | None
+    max_people: int | None
+    focal: float | None
+    start: float | None
+    end: float | None
+    edges: Edges
+    refine: bool | None
+    style: Style
+    render: bool
+    frames: bool
+    overwrite: bool
+    quiet: bool
+
+
+def run(
+    videos: str | Path | Sequence[str | Path],
+    out: str | Path,
+    options: Options | None = None,
+    **keywords: Unpack[RunKeywords],
+) -> list[Outcome]:
     """Turn videos into body parameters and overlays; models are loaded once for all.
 
-    videos: video files, folders of images or single images. out: folder that gets one folder a video. options: the
-    fields of `Options`, e.g. device="cpu", render=False, quiet=True.
+    Args:
+        videos: video files, folders of images or single images.
+        out: folder that gets one folder a video.
+        options: what to run; or give its fields as keywords, e.g. device="cpu", render=False, quiet=True.
+        **keywords: the fields of `Options`.
 
-    Raises UsageError for options that cannot be, GlotError for a video that fails (those before it are finished).
+    Returns:
+        One outcome a video, in their order.
+
+    Raises:
+        UsageError: options that cannot be; nothing was loaded yet.
+        GlotError: a video that failed; those before it are finished.
     """
+    chosen = _chosen(options, keywords)
     paths = [Path(videos)] if isinstance(videos, str | Path) else [Path(v) for v in videos]
-    runner = Runner(Options(**options))
+
+    from glot_cli.pipeline.folder import output_folders
+    from glot_cli.pipeline.run import Runner
+
+    runner = Runner(chosen, inputs=paths)
     folders = output_folders(paths, Path(out))
     return [runner.run(video, folder) for video, folder in zip(paths, folders, strict=True)]
+
+
+def _chosen(options: Options | None, keywords: RunKeywords) -> Options:
+    if options is not None and keywords:
+        raise UsageError(f"give either options or keywords, not both ({', '.join(keywords)})")
+    unknown = keywords.keys() - RunKeywords.__annotations__.keys()
+    if unknown:
+        raise UsageError(
+            f"there is no such option; there is {', '.join(RunKeywords.__annotations__)}", option=sorted(unknown)[0]
+        )
+    return options or Options(**keywords)
 
 
 def render(
     params: str | Path,
     output: str | Path | None = None,
     *,
-    style: str = "overlay",
+    style: Style = "overlay",
     video: str | Path | None = None,
-    body: str | None = None,
+    body: str | Path | None = None,
     quiet: bool = True,
     warn: Callable[[str], None] | None = None,
 ) -> Path:
-    """Draw a record again, from the file and the video alone; no network runs. The path of the picture.
+    """Draw a record again, from the file and the video alone; no network runs.
 
-    params: params.npz or the folder that holds it. output: the .mp4 to write, or a folder for `<style>.mp4`; by default
-    that of params. style: overlay, side, plain or wireframe. video, body: where the video, and a body model that is a
-    file, are now, if they were moved. warn: receives one line for every fault that did not stop the drawing.
+    Args:
+        params: params.npz or the folder that holds it.
+        output: the .mp4 to make, or a folder for `STYLE.mp4`; by default that of params. A picture that glot drew is
+            replaced, any other file is not.
+        style: overlay, side, plain or wireframe.
+        video: where the video is now, if it was moved.
+        body: where the body model is now, if it was a file that was moved.
+        quiet: no progress bars.
+        warn: receives one line for every fault that did not stop the drawing.
 
-    Raises GlotError when the record or the video cannot be read, or nothing can be drawn.
+    Returns:
+        The path of the picture.
+
+    Raises:
+        UsageError: there is no such style.
+        InputError: the record or the video cannot be read, or do not belong together.
+        WeightsError: the body model is not there.
+        OutputError: the picture cannot be written, or would replace what glot did not draw.
+        RenderError: nothing can be drawn on this machine.
     """
+    if style not in STYLES:
+        raise UsageError(f"must be one of {', '.join(STYLES)}, not {style!r}", option="style")
+
+    from glot_cli.pipeline.draw import draw
+    from glot_cli.pipeline.folder import PARAMS, check_picture
+    from glot_cli.progress import Progress
+    from glot_cli.results import load_result
+    from glot_cli.weights.bodies import recorded_body
+
     params = Path(params)
+    params = params / PARAMS if params.is_dir() else params
     result = load_result(params)
-    folder = params if params.is_dir() else params.parent
-    target = Path(output) if output else folder
+    target = Path(output) if output else params.parent
     if target.is_dir():
         target = target / f"{style}.mp4"
-    source = Path(video) if video else _find_video(result.meta.source, result.meta.video, folder)
-    body_model = recorded_body(params, result.meta, body)
+    source = Path(video) if video else _find_video(result.meta.source, result.meta.video, params.parent)
+    check_picture(target, params, source)
+    meta = result.meta
+    body_model = recorded_body(meta.body_model, meta.body_model_sha256, moved=body, record=params)
     draw(
         result,
         source,
@@ -74,4 +157,5 @@ def _find_video(source: str, name: str, folder: Path) -> Path:
     for place in places:
         if place.exists():
             return place
-    raise GlotError(f"{source}: the video of this result is not there any more; say where it is with --video")
+    reason = "the video of this result is not there any more"
+    raise InputError(reason, path=source, remedy="say where it is now", option="video")

@@ -8,7 +8,14 @@ from glot_cli.errors import UsageError
 
 
 def pick_device(wanted: str) -> str:
-    """`auto` becomes cuda, mps or cpu, the first that is there. Raises UsageError for a device that is not."""
+    """The device to run on.
+
+    Args:
+        wanted: cpu, cuda, cuda:1 or mps; auto is the first of CUDA, MPS and CPU that is there.
+
+    Raises:
+        UsageError: it is not there.
+    """
     have = ["cpu"]
     if torch.backends.mps.is_available():
         have.insert(0, "mps")
@@ -17,5 +24,5 @@ def pick_device(wanted: str) -> str:
     if wanted == "auto":
         return have[0]
     if wanted.split(":")[0] not in have:
-        raise UsageError(f"--device {wanted}: not on this machine; there is {', '.join(have)}")
+        raise UsageError(f"{wanted} is not on this machine; there is {', '.join(have)}", option="device")
     return wanted

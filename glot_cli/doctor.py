@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from glot_cli import __version__, weights
+from glot_cli import weights
+from glot_cli._version import __version__
 from glot_cli.errors import GlotError
 from glot_cli.pipeline import presets
 from glot_cli.rendering import Renderer

@@ -14,13 +14,22 @@ class GlotError(Exception):
         reason: what is wrong, without the path and without a full stop.
         path: the file or folder it is about.
         remedy: what the user can do, as an order ("choose another folder").
+        option: the argument or field of `Options` that it is about, or by which the remedy is given.
     """
 
-    def __init__(self, reason: str, *, path: str | Path | None = None, remedy: str | None = None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        path: str | Path | None = None,
+        remedy: str | None = None,
+        option: str | None = None,
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.path = None if path is None else Path(path)
         self.remedy = remedy
+        self.option = option
 
     def __str__(self) -> str:
         subject = "" if self.path is None else f"{self.path}: "
@@ -46,15 +55,8 @@ class OutputError(GlotError):
 class UsageError(GlotError):
     """An option that cannot be, or options that do not go together: the command line exits with status 2.
 
-    Args:
-        reason: what is wrong with it, without its name.
-        option: the field of `Options`, or the argument of a function, that it is about.
-        remedy: what the user can do.
+    The line begins with the option's name, where there is one.
     """
-
-    def __init__(self, reason: str, *, option: str | None = None, remedy: str | None = None) -> None:
-        super().__init__(reason, remedy=remedy)
-        self.option = option
 
     def __str__(self) -> str:
         return f"{f'{self.option}: ' if self.option else ''}{super().__str__()}"

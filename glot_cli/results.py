@@ -9,15 +9,19 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glot_cli.errors import GlotError
+from glot_cli.errors import InputError
 from glot_cli.files.npz import write_npz
 
+if TYPE_CHECKING:
+    from glot_cli.body.model import Body
+
 FORMAT_VERSION = 2  # 1 had no global_orient_network
+POSED_AT_ONCE = 64  # rows; posing takes room on the way
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,22 @@ FIELDS: dict[str, Field] = {
 class Meta:
     """What the rows are about.
 
-    video: file name; source: its full path on the machine that ran; fps: a fraction as text; frame_count frames from
-    start_frame on were looked at; focal_length in pixels, principal point at the image centre; hashes are SHA-256.
+    Attributes:
+        video: name of the file.
+        source: its full path on the machine that ran.
+        width: of the picture, pixels.
+        height: of the picture, pixels.
+        fps: frames per second, a fraction as text.
+        frame_count: how many frames were looked at.
+        start_frame: the first of them.
+        focal_length: of the camera, pixels; its principal point is the image centre.
+        body_model: name or path of the body that is posed.
+        body_model_sha256: SHA-256 of its file.
+        preset: that ran.
+        weights: SHA-256 of every weight file, by role.
+        program_version: of the glot that ran.
+        format_version: of the record.
+        video_id: what the video is: its size and a hash of its content; empty in older records.
     """
 
     video: str
@@ -74,6 +92,7 @@ class Meta:
     weights: dict[str, str]
     program_version: str
     format_version: int = FORMAT_VERSION
+    video_id: str = ""
 
     @property
     def frame_rate(self) -> Fraction:
@@ -81,8 +100,30 @@ class Meta:
 
 
 @dataclass(frozen=True)
+class Bodies:
+    """Bodies in the camera frame (x right, y down, z forward, the camera at the origin) and in the picture.
+
+    Attributes:
+        vertices: (M, V, 3) metres.
+        joints: (M, 24, 3) SMPL joints, metres.
+        pixels: (M, 24, 2) the joints in the picture, pixels.
+        faces: (F, 3) indices of each triangle's vertices.
+    """
+
+    vertices: NDArray[np.float32]
+    joints: NDArray[np.float32]
+    pixels: NDArray[np.float32]
+    faces: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class Result:
-    """The record: arrays of M rows, one for each person in each frame, sorted by person, then frame."""
+    """The record: M rows, one for each person in each frame, sorted by person, then frame.
+
+    Attributes:
+        arrays: every array of the record by its name in `params.npz`; see `FIELDS`.
+        meta: what the rows are about.
+    """
 
     arrays: dict[str, NDArray[Any]]
     meta: Meta
@@ -92,14 +133,83 @@ class Result:
         if fault:
             raise ValueError(fault)
 
-    def __getattr__(self, name: str) -> NDArray[Any]:
-        try:
-            return self.__dict__["arrays"][name]
-        except KeyError:
-            raise AttributeError(name) from None
-
     def __len__(self) -> int:
         return len(self.arrays["frame"])
+
+    @property
+    def frame(self) -> NDArray[np.int32]:
+        """(M,) index of the video frame, from 0."""
+        return self.arrays["frame"]
+
+    @property
+    def person(self) -> NDArray[np.int32]:
+        """(M,) who it is: one number per person through the whole video, from 1."""
+        return self.arrays["person"]
+
+    @property
+    def time(self) -> NDArray[np.float64]:
+        """(M,) presentation time of the frame, seconds."""
+        return self.arrays["time"]
+
+    @property
+    def pose(self) -> NDArray[np.float32]:
+        """(M, 24, 3) axis-angle of each SMPL joint, radians; joint 0 turns the body into the camera frame."""
+        return self.arrays["pose"]
+
+    @property
+    def betas(self) -> NDArray[np.float32]:
+        """(M, 10) body shape, one for each person."""
+        return self.arrays["betas"]
+
+    @property
+    def betas_frame(self) -> NDArray[np.float32]:
+        """(M, 10) body shape as estimated from this frame alone."""
+        return self.arrays["betas_frame"]
+
+    @property
+    def camera(self) -> NDArray[np.float32]:
+        """(M, 3) weak-perspective camera s, tx, ty of the crop; 1/m, m, m."""
+        return self.arrays["camera"]
+
+    @property
+    def camera_network(self) -> NDArray[np.float32]:
+        """(M, 3) the network's own camera, before the body was laid on landmarks; 1/m, m, m."""
+        return self.arrays["camera_network"]
+
+    @property
+    def box(self) -> NDArray[np.float32]:
+        """(M, 3) crop: centre x, centre y and side, pixels."""
+        return self.arrays["box"]
+
+    @property
+    def transl(self) -> NDArray[np.float32]:
+        """(M, 3) translation of the body in the camera frame, metres."""
+        return self.arrays["transl"]
+
+    @property
+    def joints3d(self) -> NDArray[np.float32]:
+        """(M, 24, 3) SMPL joints in the axes of the camera frame, relative to the pelvis joint, metres."""
+        return self.arrays["joints3d"]
+
+    @property
+    def joints2d(self) -> NDArray[np.float32]:
+        """(M, 24, 2) SMPL joints in the picture, pixels."""
+        return self.arrays["joints2d"]
+
+    @property
+    def score(self) -> NDArray[np.float32]:
+        """(M,) confidence of the detection, 0 to 1."""
+        return self.arrays["score"]
+
+    @property
+    def interpolated(self) -> NDArray[np.bool_]:
+        """(M,) true where no detection lay near and the box was filled in."""
+        return self.arrays["interpolated"]
+
+    @property
+    def global_orient_network(self) -> NDArray[np.float32] | None:
+        """(M, 3) the network's own rotation of joint 0 in the frame of the crop, radians; None in format 1."""
+        return self.arrays.get("global_orient_network")
 
     @property
     def people(self) -> list[int]:
@@ -122,12 +232,40 @@ class Result:
         for frame, begin, end in zip(frames, last - counts, last, strict=True):
             yield int(frame), order[begin:end]
 
+    def bodies(self, body: str | Path | None = None) -> Bodies:
+        """Pose the body model of every row: surface and joints in the camera frame, joints in the picture.
+
+        A row takes some 100 kB. Of a long record take the rows of one person or a stretch at a time:
+        `result.of_person(1).bodies()`.
+
+        Args:
+            body: where the body model is now, if it was a file that was moved; None for where it was.
+
+        Raises:
+            WeightsError: the body model is not there, or is another one than the record was made with.
+        """
+        from glot_cli.weights.bodies import recorded_body
+
+        model = recorded_body(self.meta.body_model, self.meta.body_model_sha256, moved=body)
+        vertices, joints = pose_bodies(model, self)
+        centre = np.array([self.meta.width, self.meta.height], np.float32) / 2
+        pixels = joints[..., :2] / joints[..., 2:] * np.float32(self.meta.focal_length) + centre
+        return Bodies(vertices, joints, np.asarray(pixels, np.float32), model.faces)
+
     def save(self, path: Path) -> None:
-        """Write the npz, complete or not at all. Raises GlotError where the folder cannot be written."""
+        """Write the npz, complete or not at all.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
         write_npz(path, {**self.arrays, "meta": np.array(json.dumps(asdict(self.meta)))})
 
     def save_frames(self, folder: Path) -> None:
-        """Write one npz for every frame of the video, 000000.npz on; a frame without people has no rows."""
+        """Write one npz for every frame of the video, 000000.npz on; a frame without people has no rows.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
         meta = np.array(json.dumps(asdict(self.meta)))
         rows_of = dict(self.by_frame())
         nobody = np.array([], dtype=np.intp)
@@ -137,6 +275,25 @@ class Result:
             rows = rows_of.get(frame, nobody)
             arrays = {name: values[rows] for name, values in self.arrays.items()}
             write_npz(folder / f"{frame:06d}.npz", {**arrays, "meta": meta}, compress=False)
+
+
+def pose_bodies(body: Body, result: Result) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Vertices (M, V, 3) and joints (M, 24, 3) of every row in the camera frame, metres."""
+    import torch
+
+    from glot_cli.body.rotations import axis_angle_to_rotmat
+
+    vertices = np.empty((len(result), body.num_vertices, 3), np.float32)
+    joints = np.empty((len(result), 24, 3), np.float32)
+    with torch.inference_mode():
+        for start in range(0, len(result), POSED_AT_ONCE):
+            part = slice(start, start + POSED_AT_ONCE)
+            rotmat = axis_angle_to_rotmat(torch.from_numpy(result.pose[part]))
+            posed = body(rotmat, torch.from_numpy(result.betas[part]))
+            transl = torch.from_numpy(result.transl[part])[:, None]
+            assert posed.vertices is not None
+            vertices[part], joints[part] = posed.vertices + transl, posed.joints + transl
+    return vertices, joints
 
 
 def empty_arrays() -> dict[str, NDArray[Any]]:
@@ -178,9 +335,13 @@ _NOT_A_RECORD = (
 
 
 def load_result(path: str | Path) -> Result:
-    """Read a record: `params.npz`, one file of `frames/`, or the folder that `glot run` wrote.
+    """Read a record. Nothing in it is unpickled.
 
-    Raises GlotError when it is not one, says what is wrong with it. Nothing is unpickled.
+    Args:
+        path: `params.npz`, one file of `frames/`, or the folder that `glot run` wrote.
+
+    Raises:
+        InputError: it is not there, or no record; says what is wrong with it.
     """
     path = Path(path)
     if path.is_dir():
@@ -191,16 +352,16 @@ def load_result(path: str | Path) -> Result:
         meta = json.loads(str(arrays.pop("meta")))
         known = {f.name for f in fields(Meta)}
         if meta.get("format_version", 0) > FORMAT_VERSION:
-            raise GlotError(
-                f"{path}: has format version {meta['format_version']}, this glot reads {FORMAT_VERSION}; update glot"
-            )
+            reason = f"has format version {meta['format_version']}, this glot reads {FORMAT_VERSION}"
+            raise InputError(reason, path=path, remedy="update glot")
         record = Meta(**{key: value for key, value in meta.items() if key in known})
     except FileNotFoundError as error:
-        raise GlotError(f"{path}: no such file; give the params.npz of a finished 'glot run'") from error
+        raise InputError("no such file", path=path, remedy="give the params.npz of a finished 'glot run'") from error
     except _NOT_A_RECORD as error:
         reason = " ".join(str(error).split())[:200]
-        raise GlotError(f"{path}: not a glot result ({reason}); give the params.npz of a 'glot run'") from error
+        reason = f"not a glot result ({reason})"
+        raise InputError(reason, path=path, remedy="give the params.npz of a 'glot run'") from error
     fault = check_arrays(arrays)
     if fault:
-        raise GlotError(f"{path}: {fault}; run 'glot run' on the video again")
+        raise InputError(fault, path=path, remedy="run 'glot run' on the video again")
     return Result(arrays, record)

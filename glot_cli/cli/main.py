@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from glot_cli import __version__
+from glot_cli._version import __version__
 from glot_cli.cli.stopping import leave, unwind_on_signals
 from glot_cli.errors import GlotError, UsageError
 
@@ -93,7 +93,21 @@ def report(error: Exception, debug: bool = False) -> None:
     if debug:
         traceback.print_exception(error)
     if isinstance(error, GlotError):
-        click.echo(f"glot: {' '.join(str(error).split())}", err=True)
+        click.echo(f"glot: {' '.join(_worded(error).split())}", err=True)
     else:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         click.echo(f"glot: a fault in glot itself ({reason}); report what --debug shows of it", err=True)
+
+
+# What the command line calls an option, where that is not `--` and its name.
+FLAGS = {"render": "--no-render", "frames": "--no-frames"}
+
+
+def _worded(error: GlotError) -> str:
+    """The line of an error, with the flag that its option is given by."""
+    if error.option is None:
+        return str(error)
+    flag = FLAGS.get(error.option, f"--{error.option.replace('_', '-')}")
+    if isinstance(error, UsageError):
+        return str(error).replace(error.option, flag, 1)
+    return f"{error} ({flag})"

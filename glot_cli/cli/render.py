@@ -8,6 +8,7 @@ import click
 
 from glot_cli.cli import options
 from glot_cli.cli.stopping import loading
+from glot_cli.rendering.styles import Style
 
 
 @click.command("render", short_help="Draw a result over its video again.")
@@ -25,11 +26,11 @@ from glot_cli.cli.stopping import loading
 @options.quiet
 @options.debug
 def command(
-    params: Path, output: Path | None, style: str, video: Path | None, body: str | None, quiet: bool, debug: bool
+    params: Path, output: Path | None, style: Style, video: Path | None, body: str | None, quiet: bool, debug: bool
 ) -> int:
     """Draw PARAMS.npz (or the folder of a result) over its video again. No network runs.
 
-    An older picture of the same name is replaced.
+    An older picture of the same name that glot drew is replaced, any other file is not.
     """
     with loading():
         from glot_cli.api import render

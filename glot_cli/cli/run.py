@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from glot_cli.cli import options
 from glot_cli.cli.stopping import loading
+from glot_cli.errors import UsageError
+from glot_cli.pipeline.options import Options
 from glot_cli.pipeline.presets import GENDERS, PRESETS, choose
+
+if TYPE_CHECKING:
+    from glot_cli.pipeline.report import Outcome
 
 
 @click.command("run", short_help="Turn videos into body parameters and overlay videos.")
@@ -90,7 +95,9 @@ from glot_cli.pipeline.presets import GENDERS, PRESETS, choose
 @click.option("--no-render", is_flag=True, help="Write parameters only, draw nothing.")
 @click.option("--no-frames", is_flag=True, help="Leave out frames/, the same rows as one file a video frame.")
 @click.option(
-    "--overwrite", is_flag=True, help="Replace results that are there; without it finished videos are skipped."
+    "--overwrite",
+    is_flag=True,
+    help="Replace an earlier result of the same video; without it finished videos are skipped.",
 )
 @options.quiet
 @options.debug
@@ -101,16 +108,15 @@ def command(videos: tuple[Path, ...], out: Path, no_render: bool, no_frames: boo
     Exit status: 0 every video came out, 1 one failed (the others still ran), 2 wrong usage.
     """
     from glot_cli.cli.main import report
-    from glot_cli.errors import UsageError
 
-    # Before anything heavy is imported: what is missing is said at once.
-    choose(settings["preset"], body=settings["body"], gender=settings["gender"], glot=settings["glot"])
-    with loading():
-        from glot_cli.pipeline.run import Options, Runner, output_folders
-
-    quiet = bool(settings["quiet"])
+    # Before anything heavy is imported: what cannot be and what is missing is said at once.
     wanted = Options(render=not no_render, frames=not no_frames, **settings)
-    runner = Runner(wanted, alert=lambda line: click.echo(f"glot: {line}", err=True))
+    choose(wanted.preset, body=wanted.body, gender=wanted.gender, glot=wanted.glot)
+    with loading():
+        from glot_cli.pipeline.folder import output_folders
+        from glot_cli.pipeline.run import Runner
+
+    runner = Runner(wanted, alert=lambda line: click.echo(f"glot: {line}", err=True), inputs=videos)
     failed = False
     for video, folder in zip(videos, output_folders(videos, out), strict=True):
         try:
@@ -121,7 +127,7 @@ def command(videos: tuple[Path, ...], out: Path, no_render: bool, no_frames: boo
             report(error, debug)
             failed = True
             continue
-        if not quiet:
+        if not wanted.quiet:
             for warning in outcome.warnings:
                 click.echo(f"glot: note: {warning}", err=True)
         failed = failed or outcome.fault is not None
@@ -130,10 +136,11 @@ def command(videos: tuple[Path, ...], out: Path, no_render: bool, no_frames: boo
     return int(failed)
 
 
-def _summary(outcome: Any) -> str:
+def _summary(outcome: Outcome) -> str:
     """One line: people, frames, seconds, frames per second, where the files are."""
     if outcome.skipped:
-        how = "before with other options" if outcome.other_options else "before"
+        changed = [w for w, other in (("options", outcome.other_options), ("weights", outcome.other_weights)) if other]
+        how = f"before with other {' and '.join(changed)}" if changed else "before"
         return f"{outcome.video}: finished {how}, skipped (--overwrite does it again) -> {outcome.folder}"
     people = "1 person" if outcome.people == 1 else f"{outcome.people} people"
     frames = "1 frame" if outcome.frames == 1 else f"{outcome.frames} frames"

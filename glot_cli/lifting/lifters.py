@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
+from glot_cli.lifting import Edges
 from glot_cli.lifting.crosstalk import replace_mistaken
 from glot_cli.lifting.placing import Lifted, place, place_by_camera
-from glot_cli.lifting.windows import Edges, estimate, estimate_twice
+from glot_cli.lifting.windows import estimate, estimate_twice
 from glot_cli.models.fold import FoldedGLoT
 from glot_cli.tracking.tracks import Track
 

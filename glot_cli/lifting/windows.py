@@ -6,7 +6,6 @@ Shapes: N frames of one person's track.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -14,11 +13,10 @@ from torch import Tensor
 from glot_cli.body.joints import mirror_rotmat
 from glot_cli.features.blazepose import mirror_features
 from glot_cli.features.skeleton import network_input
+from glot_cli.lifting import Edges
 from glot_cli.models.fold import FoldedGLoT
 from glot_cli.models.glot_config import GLoTConfig
 from glot_cli.models.regressors import State
-
-Edges = Literal["replicate", "official"]
 
 
 def window_indices(segment: Tensor, config: GLoTConfig, step: int = 1, edges: Edges = "replicate") -> Tensor:

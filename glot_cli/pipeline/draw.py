@@ -7,15 +7,14 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from glot_cli.body.model import Body
-from glot_cli.body.rotations import axis_angle_to_rotmat
-from glot_cli.errors import GlotError
+from glot_cli.errors import InputError
 from glot_cli.progress import Progress
 from glot_cli.rendering import Renderer, output_size
-from glot_cli.results import Result
+from glot_cli.rendering.styles import Style
+from glot_cli.results import Result, pose_bodies
 from glot_cli.smoothing import whittaker
 from glot_cli.video import Frame, VideoWriter, probe, read_frames
 
@@ -29,23 +28,34 @@ def draw(
     target: Path,
     body: Body,
     *,
-    style: str = "overlay",
+    style: Style = "overlay",
     progress: Progress,
     warn: Callable[[str], None],
 ) -> int:
-    """Draw every frame of the record into an H.264 video `target`; the number of frames drawn.
+    """Draw every frame of the record into an H.264 video.
 
-    Raises GlotError when the video is not the one the record was made from, or nothing can be drawn or written.
+    Args:
+        result: the record.
+        video: what it was made from.
+        target: the file to make or replace; see `folder.check_picture`.
+        body: the body model of the record.
+        style: overlay, side, plain or wireframe.
+        progress: receives the stage.
+        warn: receives one line for every fault that did not stop the drawing.
+
+    Returns:
+        How many frames were drawn.
+
+    Raises:
+        InputError: the video is not the one the record was made from, or cannot be read.
+        RenderError: nothing can be drawn.
+        OutputError: the target cannot be written.
     """
     meta = result.meta
     info = probe(video)
-    if target.resolve() == video.resolve():
-        raise GlotError(f"{target}: is the video itself, which would be lost; choose another place for the picture")
     if (info.width, info.height) != (meta.width, meta.height):
-        raise GlotError(
-            f"{video}: is {info.width}x{info.height}, but the result was made from {meta.width}x{meta.height}; "
-            "give the original with --video"
-        )
+        reason = f"is {info.width}x{info.height}, but the result was made from {meta.width}x{meta.height}"
+        raise InputError(reason, path=video, remedy="give the video that the result was made from", option="video")
     width, height = output_size(style, info.width, info.height)
     pivots = _pivots(result)
     stamps: list[int] = []
@@ -100,21 +110,11 @@ def _posed(
     while chunk := list(islice(frames, CHUNK)):
         rows = [rows_of.get(frame.index, nobody) for frame in chunk]
         every = np.concatenate(rows)
-        vertices = pose_bodies(body, result, every)
+        vertices, _ = pose_bodies(body, result.select(every))
         for frame, part, points in zip(
             chunk, rows, np.split(vertices, np.cumsum([len(r) for r in rows])[:-1]), strict=True
         ):
             yield frame, points, result.person[part]
-
-
-@torch.inference_mode()
-def pose_bodies(body: Body, result: Result, rows: NDArray[np.intp]) -> NDArray[np.float32]:
-    """Vertices (R, V, 3) in the camera's frame, metres, of some rows of a record."""
-    if not len(rows):
-        return np.zeros((0, body.num_vertices, 3), np.float32)
-    rotmat = axis_angle_to_rotmat(torch.from_numpy(result.pose[rows]))
-    vertices = body(rotmat, torch.from_numpy(result.betas[rows])).vertices
-    return np.asarray(vertices + torch.from_numpy(result.transl[rows])[:, None])
 
 
 def _pivots(result: Result) -> dict[int, NDArray[np.float64]]:

@@ -52,13 +52,7 @@ def load_models(
 
     Raises GlotError for missing or damaged weights.
     """
-    paths = {
-        "features": weights.locate(preset.features),
-        "glot": _checkpoint(preset.glot),
-        "body": body_path(preset.body),
-        "detector": Path(detector).expanduser() if detector else weights.locate(preset.detector),
-    }
-    paths |= {name: weights.locate(name) for name in preset.helpers}
+    paths = weight_files(preset, detector)
     body = load_body(preset.body)
     own_shape = _shape_space(preset.body, body) == preset.shape_space
     features: BlazePoseFeatures | SpinFeatures
@@ -79,8 +73,27 @@ def load_models(
         body=body,
         body_name=preset.body if weights.is_known(preset.body) else str(paths["body"].resolve()),
         own_shape=own_shape,
-        hashes={role: weights.sha256(path) for role, path in paths.items() if path.is_file()},
+        hashes=hashes_of(paths),
     )
+
+
+def weight_files(preset: Preset, detector: str | None = None) -> dict[str, Path]:
+    """The files that a run with a preset reads, by role. detector: path of another ultralytics model.
+
+    Raises GlotError for missing or damaged weights.
+    """
+    paths = {
+        "features": weights.locate(preset.features),
+        "glot": _checkpoint(preset.glot),
+        "body": body_path(preset.body),
+        "detector": Path(detector).expanduser() if detector else weights.locate(preset.detector),
+    }
+    return paths | {name: weights.locate(name) for name in preset.helpers}
+
+
+def hashes_of(files: dict[str, Path]) -> dict[str, str]:
+    """SHA-256 of files, by role; those that are not there are left out."""
+    return {role: weights.sha256(path) for role, path in files.items() if path.is_file()}
 
 
 def load_network(preset: Preset, feature_dim: int, device: str = "cpu") -> FoldedGLoT:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-STYLES = {
+from typing import Literal
+
+Style = Literal["overlay", "side", "plain", "wireframe"]
+STYLES: dict[Style, str] = {
     "overlay": "meshes over the video",
     "side": "the overlay, and beside it the same people seen from 90 degrees to the right",
     "plain": "meshes alone over a plain background",

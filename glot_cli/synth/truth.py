@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from glot_cli import __version__, weights
+from glot_cli import weights
+from glot_cli._version import __version__
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import rotmat_to_axis_angle
 from glot_cli.camera import camera_from_translation, project_pinhole

@@ -87,7 +87,7 @@ def probe(path: str | Path, image_fps: Fraction | int = DEFAULT_IMAGE_FPS) -> Vi
         GlotError: the source is missing, empty, unreadable, has no picture, or its first picture cannot be decoded.
     """
     path = Path(path)
-    images = _image_files(path)
+    images = image_files(path)
     if images is not None:
         height, width = _read_image(images[0]).shape[:2]
         fps = Fraction(image_fps)
@@ -141,7 +141,7 @@ def read_frames(
     path = Path(path)
     if start is not None and end is not None and end <= start:
         raise GlotError(f"{path}: --end {end:g} s is not after --start {start:g} s; give a later end")
-    images = _image_files(path)
+    images = image_files(path)
     frames = _image_frames(images, Fraction(image_fps)) if images is not None else _video_frames(path, warn or ignore)
     yield from _between(frames, path, start, end)
 
@@ -318,7 +318,7 @@ def _duration(container: Any, stream: Any) -> Fraction | None:
 # Images
 
 
-def _image_files(path: Path) -> list[Path] | None:
+def image_files(path: Path) -> list[Path] | None:
     """The images of a folder in natural order (2 before 10), [path] for one image, None for any other file."""
     if path.is_dir():
         files = [p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]

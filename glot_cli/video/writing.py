@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glot_cli.errors import GlotError
+from glot_cli.files.seal import seal_file
 from glot_cli.video.reading import BT709, Warn, ignore, open_source
 
 if TYPE_CHECKING:
@@ -157,6 +158,7 @@ class VideoWriter:
                 self._audio.close()
             container, self._container = self._container, None
             container.close()
+            seal_file(self._partial)
             os.replace(self._partial, self.path)
         except (av.FFmpegError, OSError) as error:
             self.abort()

@@ -8,10 +8,9 @@ import numpy as np
 import torch
 
 from glot_cli.body.model import BODY_ARRAYS, Body, read_body_arrays
-from glot_cli.errors import GlotError
+from glot_cli.errors import GlotError, WeightsError
 from glot_cli.files.arrays import contents, read_bytes
 from glot_cli.files.pickles import Damaged, Refused
-from glot_cli.results import Meta
 from glot_cli.weights import store
 from glot_cli.weights.recognise import SMPL_VERTICES, to_array
 
@@ -58,11 +57,23 @@ def _read_foreign(path: Path) -> dict[str, np.ndarray]:
         raise GlotError(f"{path}: {error}; give an SMPL-format .npz or .pkl") from error
 
 
-def recorded_body(params: Path, meta: Meta, body: str | None = None) -> Body:
-    """The body that a record was made with; body: where its file is now, if it was moved. Raises GlotError."""
-    name = body or meta.body_model
+def recorded_body(name: str, sha256: str, moved: str | Path | None = None, record: Path | None = None) -> Body:
+    """The body that a record was made with.
+
+    Args:
+        name: what the record calls it, a name or a path.
+        sha256: of its file.
+        moved: where its file is now, if it was moved.
+        record: the file that asks for it, for the error.
+
+    Raises:
+        WeightsError: it is not there, or is another one.
+    """
+    name = str(moved or name)
     if not (store.is_known(name) or name.startswith("smpl-") or Path(name).expanduser().is_file()):
-        raise GlotError(f"{params}: needs the body '{name}', which is not there; say where it is with --body")
-    if store.sha256(body_path(name)) != meta.body_model_sha256:
-        raise GlotError(f"{params}: was made with another version of the body '{name}'; run 'glot run' again")
+        reason = f"needs the body '{name}', which is not there"
+        raise WeightsError(reason, path=record, remedy="say where the body's file is now", option="body")
+    if store.sha256(body_path(name)) != sha256:
+        reason = f"was made with another version of the body '{name}'"
+        raise WeightsError(reason, path=record, remedy="run 'glot run' again, or give the body that was used")
     return load_body(name)

@@ -42,6 +42,19 @@ class Glot:
         return Ended(int(ended.value.code or 0), shown.out, shown.err.splitlines())
 
 
+def assert_fault(ended: Ended, status: int, *words: object) -> None:
+    """One line, which holds `words`, and nothing on standard output."""
+    assert (ended.status, ended.out, len(ended.err)) == (status, "", 1), ended
+    assert ended.err[0].startswith("glot: ")
+    for word in words:
+        assert str(word) in ended.err[0]
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Every file below a folder."""
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
 @pytest.fixture
 def glot(capfd: pytest.CaptureFixture[str], load_once: None) -> Glot:
     return Glot(capfd)

@@ -14,23 +14,10 @@ import pytest
 
 from glot_cli import load_result
 from glot_cli.errors import GlotError
+from glot_cli.pipeline import passes
 from glot_cli.pipeline import run as pipeline
 from tests.cli.clips import RATE, background, read_video, write_clip, write_tone
-from tests.cli.fixtures import Ended, Glot
-
-
-def assert_fault(ended: Ended, status: int, *words: object) -> None:
-    """One line, which holds `words`, and nothing on standard output."""
-    assert (ended.status, ended.out, len(ended.err)) == (status, "", 1), ended
-    assert ended.err[0].startswith("glot: ")
-    for word in words:
-        assert str(word) in ended.err[0]
-
-
-def leftovers(folder: Path) -> list[str]:
-    """Every file below a folder."""
-    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
-
+from tests.cli.fixtures import Glot, assert_fault, leftovers
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Usage
@@ -47,8 +34,8 @@ def leftovers(folder: Path) -> list[str]:
         (["run", "a.mp4", "--out", "o", "--detect-every", "0"], ["--detect-every"]),
         (["run", "a.mp4", "--out", "o", "--focal", "0"], ["--focal"]),
         (["run", "a.mp4", "--out", "o", "--batch-size", "many"], ["--batch-size", "many"]),
-        (["run", "a.mp4", "--out", "o", "--start", "3", "--end", "2"], ["--end", "--start"]),
-        (["run", "a.mp4", "--out", "o", "--device", "abacus"], ["abacus", "cpu"]),
+        (["run", "a.mp4", "--out", "o", "--start", "3", "--end", "2"], ["--end", "start"]),
+        (["run", "a.mp4", "--out", "o", "--device", "abacus"], ["--device", "abacus", "cpu"]),
         (["run", "x/a.mp4", "y/a.mov", "--out", "o"], ["x/a.mp4", "y/a.mov", "o/a"]),
         (["render"], ["PARAMS.npz"]),
         (["render", "p.npz", "--style", "cubist"], ["cubist", "wireframe"]),
@@ -167,7 +154,7 @@ def test_a_fault_of_our_own_is_one_line_too(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("two\nlines")
 
-    monkeypatch.setattr(pipeline, "clean_tracks", broken)
+    monkeypatch.setattr(passes, "clean_tracks", broken)
     ended = glot("run", nobody, "--out", tmp_path, "--no-render")
     assert_fault(ended, 1, "ZeroDivisionError: two lines", "--debug")
 
@@ -253,39 +240,6 @@ def test_unwritable_folder(glot: Glot, nobody: Path, tmp_path: Path, below: str)
     assert leftovers(tmp_path) == ["file"]
 
 
-def test_finished_videos_are_skipped_and_others_results_refused(glot: Glot, nobody: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    run = ("run", nobody, "--out", out, "--no-render", "-q")
-    assert glot(*run).status == 0
-    stamp = (out / "nobody/params.npz").stat().st_mtime_ns
-
-    again = glot(*run)
-    assert (again.status, again.err) == (0, []) and "finished before, skipped" in again.out
-    said = glot(*run, "--refine").out  # aloud what is the preset's own way
-    assert "finished before" in said and "other options" not in said
-    for other_options in (("--focal", 200), ("--no-refine",)):
-        assert "with other options" in glot(*run, *other_options).out
-    other = tmp_path / "other" / "nobody.mp4"
-    other.parent.mkdir()
-    write_clip(other, [background()] * 4)
-    assert_fault(glot("run", other, "--out", out, "--no-render", "-q"), 1, out / "nobody", nobody, "--overwrite")
-    assert (out / "nobody/params.npz").stat().st_mtime_ns == stamp  # none of the three touched it
-
-    # The same without the report, as a run leaves it that was stopped while drawing.
-    (out / "nobody/run.json").unlink()
-    assert_fault(glot("run", other, "--out", out, "--no-render", "-q"), 1, out / "nobody", nobody)
-    assert "6 frames" in glot(*run).out
-
-    assert glot("run", other, "--out", out, "--no-render", "-q", "--overwrite").status == 0
-    assert load_result(out / "nobody").meta.source == str(other)
-
-
-def test_overwriting_leaves_nothing_older(glot: Glot, drawable: str, nobody: Path, tmp_path: Path) -> None:
-    assert glot("run", nobody, "--out", tmp_path, "-q").status == 0
-    assert glot("run", nobody, "--out", tmp_path, "-q", "--overwrite", "--no-render", "--no-frames").status == 0
-    assert leftovers(tmp_path) == ["nobody/params.npz", "nobody/run.json"]
-
-
 # ---------------------------------------------------------------------------------------------------------------------
 # Drawing
 
@@ -338,7 +292,9 @@ def test_render_refuses_what_does_not_fit(glot: Glot, finished: Path, person: Pa
     assert_fault(glot("render", finished, "-o", person), 1, person, "the video itself")
     assert person.read_bytes() == before
     assert_fault(glot("render", finished, "-o", tmp_path / "no/where.mp4"), 1, tmp_path / "no/where.mp4")
-    assert leftovers(tmp_path) == ["letter.npz", "small.mp4"]
+    for taken in (finished / "params.npz", letter, small, os.devnull):
+        assert_fault(glot("render", finished, "-o", taken), 1, taken, "--output")
+    assert leftovers(tmp_path) == ["letter.npz", "small.mp4"] and letter.read_text() == "Dear reader"
 
 
 def test_render_wants_the_body_that_was_used(glot: Glot, finished: Path, tmp_path: Path) -> None:

@@ -1,21 +1,25 @@
-"""What a run refuses before it starts, and what it takes for granted of an earlier one."""
+"""What a run refuses before it starts, and what it does with memory and time."""
 
 from __future__ import annotations
 
 import errno
-import json
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
+import glot_cli
+from glot_cli.api import RunKeywords
 from glot_cli.errors import GlotError, UsageError
-from glot_cli.pipeline import run
-from glot_cli.pipeline.run import Options, Runner, output_folders
+from glot_cli.lifting import Edges
+from glot_cli.pipeline import passes
+from glot_cli.pipeline.options import Options
+from glot_cli.pipeline.run import Runner
+from glot_cli.rendering.styles import STYLES, Style
 from glot_cli.video import VideoInfo
-
-REPORT = {"video": "", "fault": None, "people": 2, "frames": 9, "seconds": 3.0}
 
 
 @pytest.mark.parametrize(
@@ -32,46 +36,80 @@ REPORT = {"video": "", "fault": None, "people": 2, "frames": 9, "seconds": 3.0}
         {"end": float("inf")},
         {"start": -1.0},
         {"end": 2.0, "start": 2.0},
+        {"style": "foo"},
+        {"edges": "foo"},
+        {"gender": "tall"},
+        {"device": "abacus"},
+        {"batch_size": "many"},
+        {"batch_size": True},
+        {"batch_size": 2.5},
+        {"detect_every": None},
+        {"half": 1},
+        {"render": None},
+        {"body": ""},
+        {"detector": 3},
     ],
 )
 def test_options_that_cannot_be(options: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match=f"--{next(iter(options)).replace('_', '-')}"):
-        Runner(Options(**options))
+    """Each is refused by its name, before anything is loaded or looked at, by whichever way it comes."""
+    name = next(iter(options))
+    with pytest.raises(UsageError, match=f"^{name}: ") as refused:
+        Options(**options)
+    assert refused.value.option == name
+    with pytest.raises(UsageError, match=f"^{name}: "):
+        glot_cli.run("gone.mp4", "out", **options)
+    assert not Path("out").exists()
+
+
+def test_options_that_are_not_there() -> None:
+    with pytest.raises(UsageError, match="speed: there is no such option") as refused:
+        glot_cli.run("gone.mp4", "out", speed=3)  # type: ignore[call-arg]
+    assert refused.value.option == "speed"
+    with pytest.raises(UsageError, match="not both"):
+        glot_cli.run("gone.mp4", "out", Options(), quiet=True)
+
+
+def test_paths_may_be_given_as_paths() -> None:
+    assert Options(detector=Path("a/b.pt")).detector == str(Path("a/b.pt"))  # type: ignore[arg-type]
+
+
+def test_keywords_are_the_options() -> None:
+    """A type checker sees the keywords of `run` in a class of their own, which must not drift from `Options`."""
+    assert get_type_hints(RunKeywords) == get_type_hints(Options)
+    assert get_args(Style) == tuple(STYLES) and get_args(Edges) == ("replicate", "official")
+
+
+def test_a_style_is_refused_without_loading_anything(tmp_path: Path) -> None:
+    code = (
+        "import sys; from glot_cli import run\ntry: run('x.mp4', out='r', style='foo')\nfinally: print([*sys.modules])"
+    )
+    told = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert told.returncode == 1 and "UsageError: style: must be one of overlay, side" in told.stderr
+    assert not {"'torch'", "'numpy'", "'av'", "'cv2'"} & set(told.stdout.strip("[]\n").split(", "))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_disk_too_full_for_a_long_track_is_a_message_and_no_crash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The space is claimed before anything is mapped: a full disk met while writing there would kill the process."""
-    monkeypatch.setattr(run, "IN_MEMORY", 0)
-    room = run._room((3, 5), tmp_path)
+    monkeypatch.setattr(passes, "IN_MEMORY", 0)
+    room = passes.room((3, 5), tmp_path)
     room[1] = 7
     assert room.sum() == 35 and list(tmp_path.iterdir()) == []
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(run, "claim", full)
-    with pytest.raises(GlotError, match=r"No space left on device.*another --out"):
-        run._room((3, 5), tmp_path)
+    monkeypatch.setattr(passes, "claim", full)
+    with pytest.raises(GlotError, match=r"No space left on device.*another output folder"):
+        passes.room((3, 5), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_device_that_is_not_there() -> None:
-    with pytest.raises(UsageError, match="--device abacus"):
-        Runner(Options(device="abacus"))
-
-
-def test_every_video_gets_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    images = tmp_path / "holiday.2024"
-    images.mkdir()
-    videos = [Path("a/clip.mp4"), Path("b/other.clip.mov"), images]
-    assert output_folders(videos, Path("out")) == [Path("out/clip"), Path("out/other.clip"), Path("out/holiday.2024")]
-    monkeypatch.chdir(images)
-    assert output_folders([Path(".")], Path("out")) == [Path("out/holiday.2024")]
-    for pair in ([Path("a/clip.mp4"), Path("b/clip.mov")], [Path("a/clip.mp4")] * 2):
-        with pytest.raises(UsageError, match="out/clip"):
-            output_folders(pair, Path("out"))
+    with pytest.raises(UsageError, match="device: cuda:99 is not on this machine"):
+        Runner(Options(device="cuda:99"))
 
 
 @pytest.mark.parametrize(
@@ -80,46 +118,4 @@ def test_every_video_gets_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytes
 )
 def test_the_bar_knows_the_stretch(start: float | None, end: float | None, expected: int) -> None:
     info = VideoInfo(Path("x"), 8, 8, Fraction(25), Fraction(1, 25), 100, 0, False, 4.0, Fraction(1))
-    assert Runner(Options(start=start, end=end))._expected(info) == expected
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """What a run on tmp_path/clip.mp4 leaves, as far as the next run looks at it."""
-    (tmp_path / "clip/frames").mkdir(parents=True)
-    for name in ("params.npz", "overlay.mp4"):
-        (tmp_path / "clip" / name).touch()
-    return tmp_path / "clip"
-
-
-def finished(folder: Path, options: Options, **changes: Any) -> Any:
-    """What a Runner thinks of the folder when its run.json is REPORT with changes."""
-    video = folder.parent / "clip.mp4"
-    told = {name: getattr(Options(), name) for name in Options.__dataclass_fields__}
-    report = REPORT | {"video": str(video.resolve()), "options": told} | changes
-    (folder / "run.json").write_text(json.dumps(report))
-    return Runner(options)._finished(video, folder)
-
-
-def test_a_finished_clip_is_skipped(folder: Path) -> None:
-    outcome = finished(folder, Options(batch_size=3, quiet=True))
-    assert (outcome.skipped, outcome.other_options, outcome.people, outcome.frames) == (True, False, 2, 9)
-    assert finished(folder, Options(focal=500.0)).other_options
-    assert finished(folder, Options(overwrite=True)) is None
-
-
-@pytest.mark.parametrize("name", ["params.npz", "overlay.mp4", "frames"])
-def test_a_clip_whose_files_are_gone_is_not_finished(folder: Path, name: str) -> None:
-    path = folder / name
-    path.rmdir() if path.is_dir() else path.unlink()
-    assert finished(folder, Options()) is None
-
-
-def test_a_clip_that_could_not_be_drawn_is_not_finished(folder: Path) -> None:
-    assert finished(folder, Options(), fault="no driver") is None
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"video": "x"}'])
-def test_a_report_that_makes_no_sense_is_no_report(folder: Path, text: str) -> None:
-    (folder / "run.json").write_text(text)
-    assert Runner(Options())._finished(folder.parent / "clip.mp4", folder) is None
+    assert passes.expected_frames(info, Options(start=start, end=end)) == expected

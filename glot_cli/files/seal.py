@@ -1,0 +1,133 @@
+"""Files that prove of themselves that glot wrote them and that nobody changed them since.
+
+glot deletes and replaces what it wrote and nothing else, so it must know its own files without a ledger that can be
+lost, moved or outlive them. Every file that a run publishes therefore carries a seal: a digest of its content, kept
+where its format has room for it and other programs look past it: the comment of a zip archive (`.npz`), a box of a
+private type at the end of an MP4, a key of a JSON object. A seal guards against mistakes, not against forgers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from pathlib import Path
+from typing import IO, Any
+
+ENDS = (
+    1 << 20
+)  # bytes of both ends of a file that a fingerprint reads: enough to tell videos apart, whatever their size
+JSON_KEY = "seal"
+LARGEST_JSON = 16 << 20  # bytes; a report has kilobytes
+
+_ZIP_MARK = b"glot seal 1 "
+_ZIP_TAIL = len(_ZIP_MARK) + 64  # bytes of the comment: mark and SHA-256 in hexadecimal digits
+_MP4_TYPE = bytes.fromhex("676c6f7473656131b5d2c1f0a7e94b83")  # chosen once; ISO/IEC 14496-12, 11.1: type "uuid"
+_MP4_HEAD = (8 + 16 + 64).to_bytes(4, "big") + b"uuid" + _MP4_TYPE
+_MP4_TAIL = len(_MP4_HEAD) + 64
+
+
+def fingerprint(path: Path) -> str:
+    """What a file is, whatever its name: its size and a SHA-256 of its first and last MiB.
+
+    Args:
+        path: a regular file.
+
+    Returns:
+        Size in bytes and 64 hexadecimal digits, joined by "-".
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        return f"{size}-{_digest(file, size)}"
+
+
+def seal_file(path: Path) -> None:
+    """Seal a finished `.npz` or MP4 file that nobody else sees yet. Files of other kinds stay as they are.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with path.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        start = file.read(12)
+        if start[4:8] == b"ftyp":
+            tail = _MP4_HEAD + _digest(file, size).encode()
+            file.seek(0, os.SEEK_END)
+            file.write(tail)
+        elif start[:2] == b"PK":
+            digest = _digest(file, size)
+            file.seek(-2, os.SEEK_END)  # the length of the comment, of which a new archive has none
+            file.write(_ZIP_TAIL.to_bytes(2, "little") + _ZIP_MARK + digest.encode())
+
+
+def sealed_json(report: dict[str, Any]) -> str:
+    """JSON text of an object, sealed. See `unsealed_json`."""
+    plain = json.loads(json.dumps(report))  # as it will be read back: keys are text, tuples lists
+    return json.dumps({**plain, JSON_KEY: _digest_of(plain)}, indent=2) + "\n"
+
+
+def unsealed_json(path: Path) -> dict[str, Any] | None:
+    """The object in a file of sealed JSON without its seal; None where there is none, or where it was changed."""
+    try:
+        if not _is_regular(path) or path.stat().st_size > LARGEST_JSON:
+            return None
+        report = json.loads(path.read_text(encoding="utf-8"))
+        seal = report.pop(JSON_KEY, None)
+        return report if isinstance(report, dict) and seal == _digest_of(report) else None
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
+        return None
+
+
+def sealed_kind(path: Path) -> str | None:
+    """Which kind of glot's files a path is: "npz", "mp4" or "json".
+
+    None where it is a link, no regular file, not written by glot, or changed since.
+    """
+    try:
+        if not _is_regular(path):
+            return None
+        with path.open("rb") as file:
+            start = file.read(12)
+            size = file.seek(0, os.SEEK_END)
+            if start[4:8] == b"ftyp":
+                expected = _MP4_HEAD + _digest(file, size - _MP4_TAIL).encode()
+                return "mp4" if _tail(file, size, len(expected)) == expected else None
+            if start[:2] == b"PK":
+                digest = _digest(file, size - _ZIP_TAIL, ends_with=b"\0\0").encode()
+                expected = _ZIP_TAIL.to_bytes(2, "little") + _ZIP_MARK + digest
+                return "npz" if _tail(file, size, len(expected)) == expected else None
+    except (OSError, ValueError):
+        return None
+    return "json" if unsealed_json(path) is not None else None
+
+
+def _is_regular(path: Path) -> bool:
+    return stat.S_ISREG(path.lstat().st_mode)
+
+
+def _tail(file: IO[bytes], size: int, count: int) -> bytes:
+    file.seek(max(0, size - count))
+    return file.read(count)
+
+
+def _digest(file: IO[bytes], size: int, ends_with: bytes = b"") -> str:
+    """SHA-256 of a size and of the first and last MiB of so many bytes, the very last ones taken to be `ends_with`."""
+    digest = hashlib.sha256(str(size).encode())
+    held = max(0, size - len(ends_with))
+    file.seek(0)
+    digest.update(file.read(min(ENDS, held)))
+    start = max(ENDS, held - ENDS)
+    if start < held:
+        file.seek(start)
+        digest.update(file.read(held - start))
+    digest.update(ends_with)
+    return digest.hexdigest()
+
+
+def _digest_of(report: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(report, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,338 @@
+"""What the folder of a result is: whose it is, whether it is finished, and what in it may be replaced.
+
+Nothing that glot did not write is deleted or replaced here, whatever the options. What it wrote proves that by its seal
+(`files.seal`), so that no crash, copy or second program can make a user's file look like ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glot_cli.errors import GlotError, InputError, OutputError, UsageError
+from glot_cli.files.atomic import abandoned, whole
+from glot_cli.files.locks import locked
+from glot_cli.files.seal import fingerprint, sealed_json, sealed_kind, unsealed_json
+from glot_cli.results import Result, load_result
+from glot_cli.video import image_files
+
+PARAMS, OVERLAY, FRAMES, REPORT = "params.npz", "overlay.mp4", "frames", "run.json"
+_KINDS = {PARAMS: "npz", OVERLAY: "mp4", REPORT: "json"}
+_REPORT_KEYS = frozenset(
+    {"video", "video_id", "weights", "options", "fault", "finished", "people", "frames", "seconds"}
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A video as a result remembers it.
+
+    Attributes:
+        name: what it is called.
+        path: where it is, absolute and free of links.
+        video_id: what it is: size and a hash of its content, the same under any name.
+    """
+
+    name: str
+    path: Path
+    video_id: str
+
+    @classmethod
+    def of(cls, video: Path) -> Source:
+        """Identify a video file, an image or a folder of images that exists.
+
+        Raises:
+            GlotError: the folder holds no image.
+            InputError: it cannot be read.
+        """
+        path = video.resolve()
+        name = video.name or path.name
+        try:
+            return cls(name, path, _content_of(video))
+        except OSError as error:
+            reason = f"cannot be read ({error.strerror})"
+            raise InputError(reason, path=video, remedy="check the name and its permissions") from error
+
+
+def _content_of(video: Path) -> str:
+    """What a video is, whatever its name.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if not video.is_dir():
+        return fingerprint(video)
+    images = image_files(video) or []
+    sizes = "\n".join(f"{image.name} {image.stat().st_size}" for image in images)
+    ends = f"{fingerprint(images[0])} {fingerprint(images[-1])}"
+    return f"{len(images)}-{hashlib.sha256(f'{sizes} {ends}'.encode('utf-8', 'surrogateescape')).hexdigest()}"
+
+
+def output_folders(videos: Sequence[Path], out: Path) -> list[Path]:
+    """Where each video's result goes: a folder right below `out`, named as the video without its ending.
+
+    Raises:
+        UsageError: two videos would share a folder.
+    """
+    folders: dict[Path, Path] = {}
+    for video in videos:
+        folder = out / _folder_name(video)
+        if folder in folders:
+            raise UsageError(f"{folders[folder]} and {video} would both write {folder}; rename one or run them apart")
+        folders[folder] = video
+    return list(folders)
+
+
+def _folder_name(video: Path) -> str:
+    """A name that stays below the folder for results, whatever dots a video's name is made of."""
+    name = video.resolve().name if video.is_dir() else video.stem
+    for candidate in (name, video.name):
+        if candidate.strip(". "):
+            return candidate
+    return "video"
+
+
+class ResultFolder:
+    """The folder of one video's result.
+
+    Args:
+        path: the folder; it need not exist.
+        source: the video.
+        inputs: files and folders of the same call, which are never touched.
+    """
+
+    def __init__(self, path: Path, source: Source, inputs: Sequence[Path] = ()) -> None:
+        self.path = path
+        self.source = source
+        self._inputs = {_identity(file) for file in (source.path, *inputs)} - {None}
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Make the folder, keep other runs out of it while the block runs, and see that it can be written.
+
+        What killed runs left half written is removed.
+
+        Raises:
+            OutputError: it cannot be written, another run is at work there, or it holds what may not be replaced.
+        """
+        with ExitStack() as stack:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(self.path))
+                self._clear()
+                self._try_writing()
+                self.check()
+            except OSError as error:
+                raise _cannot_write(self.path, error) from error
+            yield
+
+    def check(self) -> None:
+        """See that all that a run would replace is glot's own and of this video, and no input of this call.
+
+        Raises:
+            OutputError: something is not.
+        """
+        for name, kind in _KINDS.items():
+            path = self.path / name
+            if os.path.lexists(path):
+                self._refuse_input(path)
+                if sealed_kind(path) != kind:
+                    raise _foreign(path)
+        frames = self.path / FRAMES
+        if os.path.lexists(frames):
+            self._refuse_input(frames)
+            if frames.is_symlink() or not frames.is_dir():
+                raise _foreign(frames)
+            for path in frames.iterdir():
+                self._refuse_input(path)
+                if not _is_frame(path):
+                    raise _foreign(path)
+        owner = self._owner()
+        if owner is not None and not self._is_ours(*owner):
+            raise OutputError(
+                f"holds the result of {owner[0]}, which is another video",
+                path=self.path,
+                remedy="choose another output folder",
+                option="out",
+            )
+
+    def report(self) -> dict[str, Any] | None:
+        """The run.json of an earlier run, None where there is none that glot wrote in this form."""
+        report = unsealed_json(self.path / REPORT)
+        return report if report is not None and report.keys() >= _REPORT_KEYS else None
+
+    def has(self, name: str) -> bool:
+        """Whether one of the result's files is there, whole and unchanged; of frames/, whether it is there."""
+        path = self.path / name
+        return path.is_dir() if name == FRAMES else sealed_kind(path) == _KINDS[name]
+
+    def refuse_other_content(self) -> None:
+        """Raise OutputError where the folder holds the result of another video, or of this one before it changed."""
+        owner = self._owner()
+        if owner is not None and owner[1] != self.source.video_id:
+            changed = owner[0] == str(self.source.path)
+            what = "the result of this video as it was before it changed" if changed else f"the result of {owner[0]}"
+            remedy = "overwrite it or choose another output folder" if changed else "choose another output folder"
+            raise OutputError(f"holds {what}", path=self.path, remedy=remedy, option="overwrite" if changed else "out")
+
+    def save(self, result: Result, frames: bool) -> None:
+        """Put a record in the place of an older one; what else speaks of the older one goes first.
+
+        The report goes before all: without it nobody takes the folder for finished.
+
+        Args:
+            result: the record.
+            frames: whether to write the files of every frame too.
+
+        Raises:
+            OutputError: it cannot be written, or a file that is not glot's has come in between.
+        """
+        self.check()
+        try:
+            (self.path / REPORT).unlink(missing_ok=True)
+            (self.path / OVERLAY).unlink(missing_ok=True)
+            self._remove_frames()
+            result.save(self.path / PARAMS)
+            if frames:
+                self.save_frames(result)
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
+
+    def save_frames(self, result: Result) -> None:
+        """Write the files of every frame aside and give the whole folder its name.
+
+        Raises:
+            OutputError: they cannot be written.
+        """
+        aside = self.path / f".{FRAMES}.{os.getpid()}.part"
+        try:
+            result.save_frames(aside)
+            aside.rename(self.path / FRAMES)
+        except OSError as error:
+            raise _cannot_write(self.path / FRAMES, error) from error
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+    def write_report(self, report: dict[str, Any]) -> None:
+        """Write run.json, whole or not at all.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        path = self.path / REPORT
+        try:
+            with whole(path) as aside:
+                aside.write_text(sealed_json(report), encoding="utf-8")
+        except OSError as error:
+            raise _cannot_write(path, error) from error
+
+    def _owner(self) -> tuple[str, str] | None:
+        """Path and identity of the video whose result the folder holds, None where it holds none."""
+        if sealed_kind(self.path / PARAMS) == "npz":
+            with suppress(GlotError):
+                meta = load_result(self.path / PARAMS).meta
+                return meta.source, meta.video_id
+        report = self.report()
+        return None if report is None else (report["video"], report["video_id"])
+
+    def _is_ours(self, path: str, video_id: str) -> bool:
+        return video_id == self.source.video_id or path == str(self.source.path)
+
+    def _refuse_input(self, path: Path) -> None:
+        if _identity(path) in self._inputs:
+            raise OutputError(
+                "is an input of this call and would be replaced",
+                path=path,
+                remedy="choose another output folder",
+                option="out",
+            )
+
+    def _remove_frames(self) -> None:
+        """Take frames/ away at once, so that never half of it is there, and delete what a run wrote into it."""
+        frames = self.path / FRAMES
+        if not frames.exists():
+            return
+        aside = self.path / f".{FRAMES}.old.{os.getpid()}.part"
+        frames.rename(aside)
+        for path in aside.iterdir():
+            if _is_frame(path):
+                path.unlink()
+        aside.rmdir()
+
+    def _clear(self) -> None:
+        """Remove what dead runs left half written here. The folder is locked, so whatever a run began is dead."""
+        for name in (PARAMS, REPORT, FRAMES, f"{FRAMES}.old"):
+            for path in self.path.glob(f".{name}.*.part"):
+                _remove(path)
+        for path, name in abandoned(self.path, "part"):  # pictures: a `glot render` may be drawing one now
+            if name.endswith(".mp4"):
+                _remove(path)
+
+    def _try_writing(self) -> None:
+        trial = self.path / f".{REPORT}.{os.getpid()}.part"
+        trial.touch()
+        trial.unlink()
+
+
+def check_picture(target: Path, params: Path, video: Path) -> None:
+    """See that a picture may be written: a new file, or an .mp4 that glot drew.
+
+    Args:
+        target: the file to write.
+        params: the record that is drawn.
+        video: the video it is drawn over.
+
+    Raises:
+        OutputError: the target is something else, and would be lost.
+    """
+    remedy = "choose another place for the picture"
+    for path, what in ((video, "the video itself"), (params, "the record itself")):
+        if _identity(target) is not None and _identity(target) == _identity(path):
+            raise OutputError(f"is {what}, which would be lost", path=target, remedy=remedy, option="output")
+    if os.path.lexists(target) and (target.suffix.lower() != ".mp4" or sealed_kind(target) != "mp4"):
+        what = "is no regular file" if not _is_regular(target) else "is there already, and glot did not draw it"
+        raise OutputError(what, path=target, remedy=remedy, option="output")
+
+
+def _is_frame(path: Path) -> bool:
+    """Whether a path is a file of frames/ that glot wrote."""
+    return path.suffix == ".npz" and path.stem.isdecimal() and sealed_kind(path) == "npz"
+
+
+def _is_regular(path: Path) -> bool:
+    return stat.S_ISREG(path.lstat().st_mode)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and number of the file that a path leads to: the same for all its names. None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def _foreign(path: Path) -> OutputError:
+    return OutputError(
+        "is in the way: not written by this version of glot, or changed since",
+        path=path,
+        remedy="move it, or choose another output folder",
+        option="out",
+    )
+
+
+def _cannot_write(path: Path, error: OSError) -> OutputError:
+    reason = f"cannot be written ({error.strerror})"
+    return OutputError(reason, path=path, remedy="choose another output folder", option="out")

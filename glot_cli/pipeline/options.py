@@ -1,0 +1,112 @@
+"""What a run can be told."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from dataclasses import dataclass, fields
+from typing import Any, get_args
+
+from glot_cli.errors import UsageError
+from glot_cli.lifting import Edges
+from glot_cli.pipeline.presets import GENDERS, PRESETS
+from glot_cli.rendering.styles import STYLES, Style
+
+SAME_RESULT = frozenset({"device", "batch_size", "quiet", "overwrite"})  # change how, not what, a run computes
+SAME_RECORD = frozenset({"style", "render", "frames"})  # change only what is made of the record
+
+_CHOICES = {"preset": tuple(PRESETS), "gender": GENDERS, "edges": get_args(Edges), "style": tuple(STYLES)}
+_COUNTS = ("batch_size", "detect_every", "min_frames", "max_people")
+_SWITCHES = ("half", "refine", "render", "frames", "overwrite", "quiet")
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run can be told; the options of `glot run`, one by one.
+
+    Attributes:
+        preset: "open", or "paper" for those who hold the research weights.
+        detector: path of another ultralytics model that finds people; None for the preset's own.
+        glot: another GLoT checkpoint, by name or path; None for the preset's own.
+        body: "open", "smpl" or a file in SMPL's format; None for the preset's own.
+        gender: "neutral", "male" or "female" of SMPL; None for neutral.
+        half: image features in half precision.
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        batch_size: crops that the feature network takes at once.
+        detect_every: people are looked for in every n-th frame.
+        min_frames: people seen for fewer frames are dropped; None for 0.4 s of video.
+        max_people: only so many are kept; None for all.
+        focal: focal length of the camera in pixels; None for the image diagonal.
+        start: seconds from the first frame at which to begin; None for the first frame.
+        end: seconds from the first frame before which to stop; None for the end.
+        edges: how windows at the ends of a track are filled: "replicate" or "official".
+        refine: whether poses are drawn onto the landmarks; None for the preset's own way.
+        style: of the picture: "overlay", "side", "plain" or "wireframe".
+        render: whether to draw at all.
+        frames: whether to write one file a frame besides the record.
+        overwrite: whether to replace an earlier result of the same video.
+        quiet: no progress bars.
+
+    Raises:
+        UsageError: a value that cannot be, or values that do not go together. Nothing is loaded to find out.
+    """
+
+    preset: str = "open"
+    detector: str | None = None
+    glot: str | None = None
+    body: str | None = None
+    gender: str | None = None
+    half: bool = False
+    device: str = "auto"
+    batch_size: int = 16
+    detect_every: int = 3
+    min_frames: int | None = None
+    max_people: int | None = None
+    focal: float | None = None
+    start: float | None = None
+    end: float | None = None
+    edges: Edges = "replicate"
+    refine: bool | None = None
+    style: Style = "overlay"
+    render: bool = True
+    frames: bool = True
+    overwrite: bool = False
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        for name in (field.name for field in fields(self)):
+            value = getattr(self, name)
+            if isinstance(value, os.PathLike):
+                value = os.fspath(value)
+                object.__setattr__(self, name, value)  # frozen: for everybody but this
+            if value is None and getattr(type(self), name) is None:
+                continue
+            fault = _fault(name, value)
+            if fault:
+                raise UsageError(f"{fault}, not {value!r}", option=name)
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise UsageError(f"must be later than the start, {self.start:g} s", option="end")
+
+
+def _fault(name: str, value: Any) -> str | None:
+    """What a value of an option should be and is not, None where it may stand."""
+    if name in _CHOICES:
+        return None if value in _CHOICES[name] else f"must be one of {', '.join(_CHOICES[name])}"
+    if name in _COUNTS:
+        return None if _is_number(value, int) and value >= 1 else "must be a whole number, 1 or more"
+    if name in _SWITCHES:
+        return None if isinstance(value, bool) else "must be true or false"
+    if name == "focal":
+        return None if _is_number(value) and 0 < value < math.inf else "must be a number of pixels above 0"
+    if name in ("start", "end"):
+        return None if _is_number(value) and 0 <= value < math.inf else "must be a number of seconds, 0 or more"
+    if name == "device":
+        right = isinstance(value, str) and _DEVICE.fullmatch(value)
+        return None if right else "must be auto, cpu, cuda, cuda:1 (or another number) or mps"
+    return None if isinstance(value, str) and value else "must be a name or a path"
+
+
+def _is_number(value: Any, *kinds: type) -> bool:
+    return isinstance(value, kinds or (int, float)) and not isinstance(value, bool)

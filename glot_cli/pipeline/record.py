@@ -1,0 +1,100 @@
+"""From tracks and their features to the record: GLoT over every track, a row for each person in each frame."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from glot_cli._version import __version__
+from glot_cli.body.rotations import rotmat_to_axis_angle
+from glot_cli.camera import project_pinhole
+from glot_cli.lifting.lifters import Features, View
+from glot_cli.lifting.placing import Lifted
+from glot_cli.metrics import mean_accelerations
+from glot_cli.pipeline.folder import Source
+from glot_cli.pipeline.models import Models
+from glot_cli.pipeline.options import Options
+from glot_cli.pipeline.passes import Timeline
+from glot_cli.results import Meta, Result, empty_arrays
+from glot_cli.tracking.tracks import Track
+from glot_cli.video import VideoInfo
+
+
+def make_record(
+    source: Source,
+    info: VideoInfo,
+    tracks: list[Track],
+    seen: Timeline,
+    features: Features,
+    models: Models,
+    options: Options,
+) -> Result:
+    """Lift every track and gather the rows of all.
+
+    Args:
+        source: the video.
+        info: what `probe` says of it.
+        tracks: one a person, of n frames each.
+        seen: the frames that were looked at.
+        features: (n, F) for each track.
+        models: networks of the preset.
+        options: focal length and window edges.
+    """
+    focal = options.focal or float(np.hypot(info.width, info.height))
+    view = View(float(info.fps), focal, torch.tensor([info.width / 2, info.height / 2]))
+    step = max(1, round(view.fps / models.preset.window_fps))
+    parts = []
+    for track, feature in zip(tracks, features, strict=True):
+        lifted = models.lifter.lift(track, torch.from_numpy(feature), view, step=step, edges=options.edges)
+        parts.append(_rows(track, lifted, seen, view))
+    arrays = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]} if parts else empty_arrays()
+    meta = Meta(
+        video=source.name,
+        source=str(source.path),
+        video_id=source.video_id,
+        width=info.width,
+        height=info.height,
+        fps=str(Fraction(info.fps)),
+        frame_count=len(seen.times),
+        start_frame=seen.first,
+        focal_length=focal,
+        body_model=models.body_name,
+        body_model_sha256=models.body_hash,
+        preset=models.preset.name,
+        weights=models.hashes,
+        program_version=__version__,
+    )
+    return Result(arrays, meta)
+
+
+def smoothness(result: Result) -> dict[int, float]:
+    """Mean acceleration of every person's joints, millimetres per frame squared, by person."""
+    moving = mean_accelerations(result.joints3d, result.person, result.frame)
+    return {person: 1000 * value for person, value in moving.items()}
+
+
+def _rows(track: Track, lifted: Lifted, seen: Timeline, view: View) -> dict[str, NDArray[Any]]:
+    """One person's rows of the record."""
+    count = len(track.frames)
+    moved = lifted.joints + lifted.transl[:, None]
+    return {
+        "frame": (track.frames + seen.first).astype(np.int32),
+        "person": np.full(count, track.person, np.int32),
+        "time": np.asarray(seen.times)[track.frames],
+        "pose": torch.cat([rotmat_to_axis_angle(part) for part in lifted.rotmat.split(256)]).numpy().astype(np.float32),
+        "betas": lifted.betas.expand(count, -1).numpy().astype(np.float32),
+        "betas_frame": lifted.betas_frame.numpy().astype(np.float32),
+        "camera": lifted.camera.numpy().astype(np.float32),
+        "camera_network": lifted.camera_network.numpy().astype(np.float32),
+        "global_orient_network": rotmat_to_axis_angle(lifted.root_network).numpy().astype(np.float32),
+        "box": track.crops.astype(np.float32),
+        "transl": lifted.transl.numpy().astype(np.float32),
+        "joints3d": (lifted.joints - lifted.joints[:, :1]).numpy().astype(np.float32),
+        "joints2d": project_pinhole(moved, view.focal, view.centre).numpy().astype(np.float32),
+        "score": track.score.astype(np.float32),
+        "interpolated": track.interpolated,
+    }

@@ -1,0 +1,429 @@
+"""The result folder: what is ours may be replaced, nothing else, and what is finished is known by what the video is."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from glot_cli.errors import OutputError, UsageError
+from glot_cli.files.seal import seal_file, sealed_json
+from glot_cli.pipeline.folder import ResultFolder, Source, check_picture, output_folders
+from glot_cli.pipeline.options import Options
+from glot_cli.pipeline.report import Outcome, earlier_run
+from glot_cli.results import Meta, Result, empty_arrays
+from tests.cli.clips import background, write_clip
+
+WEIGHTS = {"glot": "1" * 64}
+
+
+def record(video: Path) -> Result:
+    """A record of nobody in two frames of a video."""
+    source = Source.of(video)
+    meta = Meta(
+        video=video.name,
+        source=str(source.path),
+        width=8,
+        height=8,
+        fps="25",
+        frame_count=2,
+        start_frame=0,
+        focal_length=10.0,
+        body_model="open-body",
+        body_model_sha256="0" * 64,
+        preset="open",
+        weights=WEIGHTS,
+        program_version="0",
+        video_id=source.video_id,
+    )
+    return Result(empty_arrays(), meta)
+
+
+def finish(place: ResultFolder, video: Path, **changes: Any) -> None:
+    """Write what a run on a video leaves: record, files of frames, picture and report, the report with changes."""
+    place.path.mkdir(parents=True, exist_ok=True)
+    place.save(record(video), frames=True)
+    shutil.copy(video, place.path / "overlay.mp4")
+    seal_file(place.path / "overlay.mp4")
+    report = {
+        "video": str(place.source.path),
+        "video_id": place.source.video_id,
+        "finished": True,
+        "fault": None,
+        "people": 2,
+        "frames": 9,
+        "seconds": 3.0,
+        "options": asdict(Options()),
+        "weights": WEIGHTS,
+    }
+    place.write_report(report | changes)
+
+
+@pytest.fixture(scope="module")
+def clip_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return write_clip(tmp_path_factory.mktemp("clip") / "a.mp4", [background(64, 48)] * 2).read_bytes()
+
+
+@pytest.fixture
+def video(tmp_path: Path, clip_bytes: bytes) -> Path:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(clip_bytes)
+    return path
+
+
+@pytest.fixture
+def place(tmp_path: Path, video: Path) -> ResultFolder:
+    return ResultFolder(tmp_path / "out/clip", Source.of(video), [video])
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Names
+
+
+def test_every_video_gets_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = tmp_path / "holiday.2024"
+    images.mkdir()
+    videos = [Path("a/clip.mp4"), Path("b/other.clip.mov"), images]
+    assert output_folders(videos, Path("out")) == [Path("out/clip"), Path("out/other.clip"), Path("out/holiday.2024")]
+    monkeypatch.chdir(images)
+    assert output_folders([Path(".")], Path("out")) == [Path("out/holiday.2024")]
+    for pair in ([Path("a/clip.mp4"), Path("b/clip.mov")], [Path("a/clip.mp4")] * 2):
+        with pytest.raises(UsageError, match="out/clip"):
+            output_folders(pair, Path("out"))
+
+
+@pytest.mark.parametrize("name", ["...mp4", "..mp4", ".mp4", "....mp4", ".. .mp4", "...", " .mp4"])
+def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
+    (folder,) = output_folders([tmp_path / name], tmp_path / "out")
+    assert folder.resolve().parent == tmp_path / "out"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Whose files these are
+
+
+def users_own(kind: str, folder: Path) -> Path:
+    """Something of the user's own where a result has a file of that name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / kind
+    if kind == "run.json":
+        path.write_text('{"distance": 5000, "video": "x", "fault": null}')
+    elif kind == "frames":
+        path.mkdir()
+        (path / "000000.png").write_bytes(b"a picture of mine")
+    elif kind == "frames/notes.txt":
+        path.parent.mkdir()
+        path.write_text("mine")
+    elif kind == "frames/000000.npz":
+        path.parent.mkdir()
+        np.savez(path, mine=np.arange(3))
+    elif kind == "params.npz":
+        np.savez(path, mine=np.arange(3))
+    else:
+        path.write_bytes(b"my own film")
+    return folder / kind.split("/")[0]
+
+
+KINDS = ["params.npz", "overlay.mp4", "run.json", "frames", "frames/notes.txt", "frames/000000.npz"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_users_own_file_is_refused_and_stays(place: ResultFolder, kind: str) -> None:
+    mine = users_own(kind, place.path)
+    before = contents(place.path)
+    with pytest.raises(OutputError, match="is in the way") as refused, place.held():
+        pytest.fail("went on")
+    assert refused.value.path is not None and mine in (refused.value.path, refused.value.path.parent)
+    assert contents(place.path) == before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_comes_in_between_is_refused_too(place: ResultFolder, video: Path, kind: str) -> None:
+    with place.held():
+        users_own(kind, place.path)
+        before = contents(place.path)
+        with pytest.raises(OutputError, match="is in the way"):
+            place.save(record(video), frames=True)
+    assert contents(place.path) == before
+
+
+@pytest.mark.parametrize("name", ["params.npz", "overlay.mp4", "run.json", "frames/000001.npz"])
+def test_our_file_that_somebody_changed_is_theirs(place: ResultFolder, video: Path, name: str) -> None:
+    finish(place, video)
+    path = place.path / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(OutputError, match="changed since"):
+        place.check()
+
+
+@pytest.mark.parametrize("name", ["params.npz", "overlay.mp4", "run.json", "frames"])
+def test_links_and_folders_in_the_way_are_refused(place: ResultFolder, video: Path, name: str, tmp_path: Path) -> None:
+    finish(place, video)
+    path, elsewhere = place.path / name, tmp_path / "elsewhere" / name
+    elsewhere.parent.mkdir()
+    shutil.move(path, elsewhere)
+    path.symlink_to(elsewhere)
+    before = contents(elsewhere.parent)
+    with pytest.raises(OutputError, match="is in the way"):
+        place.check()
+    path.unlink()
+    if name != "frames":
+        path.mkdir()
+        (path / "mine.txt").touch()
+        with pytest.raises(OutputError, match="is in the way"):
+            place.check()
+    assert contents(elsewhere.parent) == before
+
+
+def test_our_own_files_are_replaced_and_nothing_older_stays(place: ResultFolder, video: Path) -> None:
+    finish(place, video)
+    with place.held():
+        place.save(record(video), frames=False)
+    assert [p.name for p in place.path.iterdir()] == ["params.npz"]
+
+
+def test_an_input_of_the_call_is_never_touched(tmp_path: Path, video: Path) -> None:
+    """`glot run overlay/overlay.mp4 --out .`, where an earlier run drew that very file."""
+    folder = tmp_path / "overlay"
+    first = ResultFolder(folder, Source.of(video))
+    finish(first, video)
+    overlay = folder / "overlay.mp4"
+    before = contents(folder)
+    place = ResultFolder(folder, Source.of(overlay), [overlay])
+    with pytest.raises(OutputError, match=r"overlay\.mp4: is an input of this call"), place.held():
+        pytest.fail("went on")
+    linked = tmp_path / "another name.mp4"
+    os.link(overlay, linked)
+    with pytest.raises(OutputError, match=r"overlay\.mp4: is an input of this call"):
+        ResultFolder(folder, Source.of(video), [linked]).check()
+    with pytest.raises(OutputError, match="is an input of this call"):
+        ResultFolder(folder, Source.of(video), [folder / "frames"]).check()
+    assert contents(folder) == before
+
+
+def test_the_result_of_another_video_is_refused(place: ResultFolder, video: Path, tmp_path: Path) -> None:
+    finish(place, video)
+    other = tmp_path / "other/clip.mp4"
+    other.parent.mkdir()
+    other.write_bytes(video.read_bytes() + b"more")
+    before = contents(place.path)
+    theirs = ResultFolder(place.path, Source.of(other))
+    with pytest.raises(OutputError, match=f"holds the result of {video}") as refused:
+        theirs.refuse_other_content()
+    assert "another output folder" in str(refused.value)
+    with pytest.raises(OutputError, match="which is another video"):  # not even when told to overwrite
+        theirs.check()
+    assert contents(place.path) == before
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What is finished
+
+
+def earlier(place: ResultFolder, video: Path, options: Options | None = None, **weights: str) -> Any:
+    return earlier_run(video, place, options or Options(), WEIGHTS | weights)
+
+
+def test_a_finished_clip_is_skipped(place: ResultFolder, video: Path) -> None:
+    finish(place, video)
+    outcome = earlier(place, video, Options(batch_size=3, quiet=True))
+    assert (outcome.skipped, outcome.other_options, outcome.people, outcome.frames) == (True, False, 2, 9)
+    assert earlier(place, video, Options(focal=500.0)).other_options
+    assert earlier(place, video, glot="2" * 64).other_weights and not outcome.other_weights
+
+
+def test_a_video_is_known_by_what_it_is(place: ResultFolder, video: Path, tmp_path: Path) -> None:
+    finish(place, video)
+    moved = tmp_path / "moved.mp4"
+    video.rename(moved)
+    assert isinstance(earlier(ResultFolder(place.path, Source.of(moved)), moved), Outcome)
+    video.write_bytes(moved.read_bytes() + b"a longer take")
+    with pytest.raises(OutputError, match="as it was before it changed; overwrite it"):
+        earlier(ResultFolder(place.path, Source.of(video)), video)
+    ResultFolder(place.path, Source.of(video)).check()  # told to overwrite, it may
+
+
+def test_only_the_ends_of_a_long_video_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "long.mp4"
+    with path.open("wb") as file:
+        file.truncate(8 << 30)  # bytes, none of which takes room
+    begin = time.perf_counter()
+    first = Source.of(path).video_id
+    assert time.perf_counter() - begin < 1
+    with path.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"x")
+    assert Source.of(path).video_id != first
+
+
+def test_a_folder_of_images_is_known_by_its_images(tmp_path: Path) -> None:
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((8, 8, 3), number, np.uint8))
+    first = Source.of(tmp_path).video_id
+    (tmp_path / "notes.txt").touch()
+    assert Source.of(tmp_path).video_id == first
+    (tmp_path / "2.png").unlink()
+    assert Source.of(tmp_path).video_id != first
+
+
+@pytest.mark.parametrize("name", ["overlay.mp4", "frames"])
+def test_what_is_made_of_the_record_is_made_again_from_it(place: ResultFolder, video: Path, name: str) -> None:
+    finish(place, video)
+    path = place.path / name
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    report = earlier(place, video)
+    assert isinstance(report, dict) and report["people"] == 2
+    assert earlier(place, video, Options(focal=500.0)) is None
+    assert earlier(place, video, glot="2" * 64) is None
+    assert isinstance(earlier(place, video, Options(style="side", quiet=True)), dict)
+
+
+@pytest.mark.parametrize("changes", [{"fault": "no driver"}, {"finished": False}])
+def test_a_clip_that_could_not_be_drawn_has_only_to_be_drawn(
+    place: ResultFolder, video: Path, changes: dict[str, Any]
+) -> None:
+    finish(place, video, **changes)
+    assert isinstance(earlier(place, video), dict)
+    (place.path / "params.npz").unlink()
+    assert earlier(place, video) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "[" * 100_000, sealed_json({"video": "x"})])
+def test_a_report_that_makes_no_sense_is_no_report(place: ResultFolder, video: Path, text: str) -> None:
+    finish(place, video)
+    (place.path / "run.json").write_text(text)
+    assert place.report() is None and earlier(place, video) is None
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Litter, and two at once
+
+
+def test_what_a_killed_run_left_is_removed_and_nothing_else(place: ResultFolder) -> None:
+    place.path.mkdir(parents=True)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    litter = [f".params.npz.{gone.pid}.part", f".overlay.mp4.{gone.pid}.part", f".run.json.{gone.pid}.part"]
+    for name in litter:
+        (place.path / name).touch()
+    for name in (f".frames.{gone.pid}.part", f".frames.old.{gone.pid}.part"):
+        (place.path / name).mkdir()
+        (place.path / name / "000000.npz").touch()
+    kept = [f".side.mp4.{os.getpid()}.part", "notes.part", ".mine.part"]  # a living process draws; a user's own
+    for name in kept:
+        (place.path / name).touch()
+    with place.held():
+        assert sorted(p.name for p in place.path.iterdir()) == sorted(kept)
+
+
+def test_a_second_run_in_a_folder_stops_with_a_line(place: ResultFolder, video: Path) -> None:
+    with place.held():
+        other = ResultFolder(place.path, Source.of(video))
+        with pytest.raises(OutputError, match="another glot is writing here"), other.held():
+            pytest.fail("both went on")
+    with place.held():
+        pass
+    assert list(place.path.iterdir()) == []
+
+
+def test_a_lock_dies_with_its_process(place: ResultFolder, video: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from glot_cli.pipeline.folder import ResultFolder, Source\n"
+        "place = ResultFolder(Path(sys.argv[1]), Source.of(Path(sys.argv[2])))\n"
+        "with place.held(): print('held', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(place.path), str(video)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    with process.stdout:
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(OutputError, match="another glot"), place.held():
+            pytest.fail("went on")
+        process.kill()
+        process.wait()
+    with place.held():
+        pass
+
+
+def test_where_folders_cannot_be_locked_a_file_is(
+    place: ResultFolder, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows and on some network disks."""
+    monkeypatch.setattr("glot_cli.files.locks._lock_directory", lambda folder: None)
+    with place.held():
+        with pytest.raises(OutputError, match="another glot"), ResultFolder(place.path, Source.of(video)).held():
+            pytest.fail("both went on")
+        assert [p.name for p in place.path.iterdir()] == [".glot.lock"]
+    assert list(place.path.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_cannot_be_written_is_a_line(place: ResultFolder) -> None:
+    place.path.mkdir(parents=True)
+    place.path.chmod(0o500)
+    with pytest.raises(OutputError, match="cannot be written"), place.held():
+        pytest.fail("went on")
+
+
+def test_a_file_where_the_folder_should_be_is_a_line(place: ResultFolder) -> None:
+    place.path.parent.mkdir()
+    place.path.write_text("mine")
+    with pytest.raises(OutputError, match="cannot be written"), place.held():
+        pytest.fail("went on")
+    assert place.path.read_text() == "mine"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Pictures
+
+
+def test_a_picture_replaces_only_a_picture_of_ours(tmp_path: Path, video: Path) -> None:
+    params = tmp_path / "params.npz"
+    record(video).save(params)
+    ours = tmp_path / "ours.mp4"
+    shutil.copy(video, ours)
+    seal_file(ours)
+    check_picture(tmp_path / "new.mp4", params, video)
+    check_picture(ours, params, video)
+    theirs = tmp_path / "theirs.mp4"
+    shutil.copy(video, theirs)
+    letter = tmp_path / "letter.txt"
+    letter.write_text("Dear reader")
+    named = tmp_path / "named.mp4"
+    shutil.copy(params, named)
+    text = tmp_path / "ours.txt"
+    shutil.copy(ours, text)
+    link = tmp_path / "link.mp4"
+    link.symlink_to(ours)
+    hard = tmp_path / "hard.mp4"
+    os.link(video, hard)
+    dangling = tmp_path / "dangling.mp4"
+    dangling.symlink_to(tmp_path / "nowhere")
+    before = contents(tmp_path)
+    for path in (params, video, hard, theirs, letter, named, text, link, dangling, Path(os.devnull), tmp_path):
+        with pytest.raises(OutputError, match="another place"):
+            check_picture(path, params, video)
+    assert contents(tmp_path) == before
+
+
+def test_reports_are_plain_json(place: ResultFolder, video: Path) -> None:
+    finish(place, video)
+    told = json.loads((place.path / "run.json").read_text())
+    assert told["video"] == str(video) and place.report() == {k: v for k, v in told.items() if k != "seal"}
