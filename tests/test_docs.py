@@ -86,9 +86,9 @@ def test_outcome_and_errors_are_complete() -> None:
     (outcome,) = tables(section("docs/python.md", "Running"))
     assert [name for row in outcome for name in names(row[0])] == [f.name for f in fields(glot_cli.Outcome)]
     (errors,) = tables(section("docs/python.md", "Errors"))
-    assert {name for row in errors for name in names(row[0])} == {
-        e.__name__ for e in glot_cli.GlotError.__subclasses__()
-    }
+    public = (getattr(glot_cli, name) for name in glot_cli.__all__)
+    kinds = {e.__name__ for e in public if isinstance(e, type) and issubclass(e, glot_cli.GlotError)}
+    assert {name for row in errors for name in names(row[0])} == kinds - {"GlotError"}
 
 
 def test_everything_public_is_shown() -> None:
@@ -146,6 +146,17 @@ def test_lock_pins_every_requirement_within_its_bounds() -> None:
         requirement = Requirement(text)
         if requirement.marker is None or requirement.marker.evaluate({"python_version": "3.11"}):
             assert pins[requirement.name] in requirement.specifier, text
+
+
+# Contributing ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_room_of_the_package_is_described_once() -> None:
+    (rows,) = tables(section("CONTRIBUTING.md", "The tree"))
+    described = [name.removeprefix("glot_cli/").rstrip("/") for row in rows for name in names(row[0])]
+    package = [path for path in (ROOT / "glot_cli").iterdir() if not path.name.startswith("_")]
+    there = [path.name for path in package if path.suffix == ".py" or (path / "__init__.py").is_file()]
+    assert sorted(described) == sorted(there)
 
 
 # Everywhere -----------------------------------------------------------------------------------------------------------
