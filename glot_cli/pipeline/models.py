@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from glot_cli import weights
+from glot_cli.body.joints import SMPL_VERTICES
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.errors import GlotError
@@ -20,7 +21,6 @@ from glot_cli.models.fold import FoldedGLoT
 from glot_cli.pipeline.presets import Preset
 from glot_cli.tracking.detector import PersonDetector
 from glot_cli.weights.bodies import body_path, load_body, mean_parameters
-from glot_cli.weights.recognise import SMPL_VERTICES
 
 
 @dataclass(frozen=True)
