@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from glot_cli.body.model import Body, BodyOutput
+from glot_cli.body.smpl import SMPL_VERTICES
 from glot_cli.errors import GlotError
 
-SMPL_VERTICES = 6890  # of SMPL's mesh
 SMPL_JOINTS = (
     "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle",
     "spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head", "left_shoulder",

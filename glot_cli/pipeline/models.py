@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 
 from glot_cli import weights
-from glot_cli.body.joints import SMPL_VERTICES
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
+from glot_cli.body.smpl import SMPL_VERTICES
 from glot_cli.errors import GlotError
 from glot_cli.features.blazepose import BlazePoseFeatures
 from glot_cli.features.skeleton import SKELETON_DIM

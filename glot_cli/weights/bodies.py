@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from glot_cli.body.joints import SMPL_VERTICES
 from glot_cli.body.model import BODY_ARRAYS, Body, read_body_arrays
+from glot_cli.body.smpl import SMPL_VERTICES
 from glot_cli.errors import WeightsError
 from glot_cli.files.contents import contents
 from glot_cli.files.faults import FileFault

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glot_cli.body.joints import SMPL_VERTICES
+from glot_cli.body.smpl import SMPL_FACES, SMPL_VERTICES
 from glot_cli.errors import UsageError
 from glot_cli.files.faults import Damaged
 from glot_cli.weights.official_files import OFFICIAL, OfficialFile
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 Arrays = dict[str, NDArray[Any]]
 
-SMPL_FACES = 13776
 SMPL_ARRAYS = {  # name -> shape; -1: any
     "v_template": (SMPL_VERTICES, 3),
     "shapedirs": (SMPL_VERTICES, 3, -1),
