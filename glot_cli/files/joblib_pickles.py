@@ -1,9 +1,9 @@
 """Files of `joblib.dump`, read without joblib and without trust: all that can come out of them are arrays and lists.
 
 Such a file is a pickle, that is a program, in which every array is a small object that tells its type and shape; the
-array's numbers follow right behind it, amid the program. Here the program runs with the inert classes of
-`inert` and one more for that object. The numbers are passed over, once it is certain that the file is long
-enough to hold them, and mapped into memory afterwards: an array of 12 GB takes none.
+array's numbers follow right behind it, amid the program. Here the program runs with the classes of `inert` and one more
+for that object. The numbers are passed over, once it is certain that the file is long enough to hold them, and mapped
+into memory afterwards: an array of 12 GB takes none.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Wrapper(Object):
 
 
 class WrapperReconstructor(Reconstructor):
-    """The same of a wrapper alone."""
+    """`copyreg._reconstructor` again: in files of joblib only wrappers are made in this way."""
 
     kinds = (Wrapper,)
 
@@ -82,7 +82,14 @@ _NAMES |= dict.fromkeys(("numpy.memmap", "numpy.core.memmap.memmap", "numpy._cor
 
 @dataclass(frozen=True)
 class StoredArray:
-    """An array that lies in the file from `offset` on."""
+    """An array that lies in the file.
+
+    Attributes:
+        offset: bytes before its first number.
+        shape: of the array.
+        dtype: of its numbers; plain numbers or text.
+        fortran: whether the first index runs fastest.
+    """
 
     offset: int
     shape: tuple[int, ...]
