@@ -4,7 +4,12 @@ import cv2
 import pytest
 import torch
 
-pytest_plugins = ["tests.cli.fixtures", "tests.synth.fixtures"]
+pytest_plugins = [
+    "tests.cli.fixtures",
+    "tests.datasets.data_fixtures",
+    "tests.synth.fixtures",
+    "tests.weights.weights_fixtures",
+]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,11 +12,19 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class WeightsHook(BuildHookInterface):
+class WeightsHook(BuildHookInterface[Any]):
     """Adds the list of weights, every file it names and their README."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """version: "standard" for a wheel, "editable" for a pointer to the checkout."""
+        """Name the files to Hatch.
+
+        Args:
+            version: "standard" for a wheel, "editable" for a pointer to the checkout, which needs none.
+            build_data: what Hatch builds from; its `force_include` gets them.
+
+        Raises:
+            FileNotFoundError: one of them is missing.
+        """
         if version != "standard":
             return
         folder = Path(self.root) / "weights"

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from glot_cli.body.model import Body, BodyOutput
+from glot_cli.body.smpl import SMPL_VERTICES
 from glot_cli.errors import GlotError
 
 SMPL_JOINTS = (
@@ -86,8 +87,8 @@ def spin_joints(body: Body, output: BodyOutput, regressor_extra: Tensor | None =
 
     output must hold vertices; regressor_extra (9,6890) is SPIN's J_regressor_extra, if the body does not carry one.
     """
-    if output.vertices is None or output.vertices.shape[1] != 6890:
-        raise ValueError("spin_joints needs the 6890 vertices of an SMPL body")
+    if output.vertices is None or output.vertices.shape[1] != SMPL_VERTICES:
+        raise ValueError(f"spin_joints needs the {SMPL_VERTICES} vertices of an SMPL body")
     vertex = output.vertices[:, list(SMPL_VERTEX_JOINTS.values())]
     everything = torch.cat([output.joints, vertex, extra_joints(body, output.vertices, regressor_extra)], 1)
     return everything[:, list(SPIN_MAP)]
@@ -101,7 +102,7 @@ class SpinJoints(torch.nn.Module):
     def __init__(self, body: Body) -> None:
         """Raises GlotError when the body has no J_regressor_extra or is not SMPL."""
         super().__init__()
-        if body.extra_regressor is None or body.num_vertices != 6890:
+        if body.extra_regressor is None or body.num_vertices != SMPL_VERTICES:
             raise GlotError("SPIN's joints need an SMPL body and J_regressor_extra.npy; see 'glot weights list'")
         support = body.extra_regressor.any(0).nonzero()[:, 0]
         self.vertex_joints = len(SMPL_VERTEX_JOINTS)

@@ -36,7 +36,7 @@ def list_data() -> int:
     return 0
 
 
-def _told(meta: shelf.Meta) -> str:
+def _told(meta: shelf.DatasetMeta) -> str:
     """What a data set holds."""
     videos = f"{len(meta.videos):,} video{'s' * (len(meta.videos) != 1)}"
     hours = f" ({meta.frames / HOUR:.1f} h at 30 frames/s)" if meta.frames >= HOUR / 10 else ""

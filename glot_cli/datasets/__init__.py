@@ -1,4 +1,4 @@
-"""Data sets of video features: files of others read without trust (`add`), kept as plain arrays (`store`).
+"""Data sets of video features: files of others read without trust (`add_dataset`), kept as plain arrays (`dataset`).
 
-Nothing is imported here: what `glot data list` needs (`shelf`, `catalogue`) is light, the rest is not.
+Nothing is imported here: what `glot data list` needs (`folders`, `known_datasets`) is light, the rest is not.
 """

@@ -6,43 +6,55 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glot_cli.datasets.convert import Conversion
-from glot_cli.datasets.folders import FORMAT, Meta, name_of, user_data_folder, write_meta
+from glot_cli.datasets.folders import FORMAT, DatasetMeta, name_of, user_data_folder, write_meta
 from glot_cli.datasets.write_dataset import check_room, new_folder, write_columns
-from glot_cli.errors import GlotError, UsageError
-from glot_cli.files.pickles import Damaged, Refused
+from glot_cli.errors import InputError
+from glot_cli.files.faults import FileFault
 from glot_cli.files.sources import open_source
 from glot_cli.progress import Progress
 
 
 @dataclass(frozen=True)
-class Added:
-    """A data set that was taken in: what it is, where it lies, and what is worth telling of it ("" if nothing is)."""
+class AddedDataset:
+    """A data set that was taken in.
 
-    meta: Meta
+    Attributes:
+        meta: what it is.
+        folder: where it lies.
+        remark: what is worth telling of it, or "".
+    """
+
+    meta: DatasetMeta
     folder: Path
     remark: str
 
 
-def add(path: Path, name: str | None = None, replace: bool = False, quiet: bool = False) -> Added:
-    """Take in a file of joblib (*_db.pt) or an HDF5 file (*_db.h5) as the data set `name`, by default the file's.
+def add(path: Path, name: str | None = None, replace: bool = False, quiet: bool = False) -> AddedDataset:
+    """Take in a file of joblib (*_db.pt) or an HDF5 file (*_db.h5). Nothing is kept of one that fails.
 
-    Raises GlotError, with the file's name in front, when it is missing, damaged, refused or no data set, when there is
-    one of that name that may not be replaced, or the disk is full. Nothing is kept then.
+    Args:
+        path: the file.
+        name: what to call the data set; by default as the file.
+        replace: whether it may take the place of one of that name.
+        quiet: show no progress.
+
+    Raises:
+        InputError: the file is missing, damaged, refused, compressed or no data set.
+        OutputError: there is one of that name that may not be replaced, or the disk is full.
+        UsageError: no data set can have that name.
     """
     name = name_of(path) if name is None else name
     progress = Progress(name, quiet)
     with new_folder(name, replace) as folder:
         try:
-            with open_source(path, folder) as arrays:
+            with open_source(path) as arrays:
                 conversion = Conversion(arrays)
                 check_room(folder, conversion.columns, conversion.frames)
                 with progress.stage("frames", conversion.frames) as bar:
                     write_columns(folder, conversion.columns, conversion.frames, conversion.parts(), bar)
-        except UsageError:
-            raise
-        except GlotError as error:
-            raise _named(path, error) from error
-        meta = Meta(
+        except FileFault as error:
+            raise error.about(path, InputError) from error
+        meta = DatasetMeta(
             format=FORMAT,
             name=name,
             source=path.name,
@@ -57,7 +69,7 @@ def add(path: Path, name: str | None = None, replace: bool = False, quiet: bool 
             invalid=conversion.invalid,
         )
         write_meta(folder, meta)
-    return Added(meta, user_data_folder() / name, _remark(conversion))
+    return AddedDataset(meta, user_data_folder() / name, _remark(conversion))
 
 
 def _remark(conversion: Conversion) -> str:
@@ -66,12 +78,3 @@ def _remark(conversion: Conversion) -> str:
     count = f"{conversion.invalid:,} frame{'s' * (conversion.invalid != 1)}"
     first = f"first row {conversion.first_invalid:,}"
     return f"{count} without a box or with values that are no numbers marked invalid ({first})"
-
-
-def _named(path: Path, error: GlotError) -> GlotError:
-    """The error with the file in front and a remedy behind."""
-    if isinstance(error, Refused):
-        return Refused(f"{path}: {error}; nothing in it was run. No official file does that: take another copy")
-    if isinstance(error, Damaged):
-        return Damaged(f"{path}: {error}; download it again")
-    return GlotError(f"{path}: {error}")

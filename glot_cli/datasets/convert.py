@@ -1,4 +1,4 @@
-"""The arrays of an official file, checked and put into the form of the store, some thousand frames at a time."""
+"""The arrays of an official file, checked and put into the form of a data set, some thousand frames at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glot_cli.datasets.layouts import BY_COUNT, to_spin
-from glot_cli.files.pickles import Damaged, Refused
+from glot_cli.files.faults import Damaged, Refused
 from glot_cli.files.rows import Rows, chunks, parts, release, take
 
 MARGIN = 1.2  # side of the crop over the side of the box
@@ -26,7 +26,7 @@ _USED = ("features", "joints2D", "joints3D", "bbox", "pose", "shape", "valid", "
 
 @dataclass(frozen=True)
 class Column:
-    """An array of the store: the type and shape of each row."""
+    """An array of a data set: the type and shape of each row."""
 
     dtype: np.dtype[Any]
     row: tuple[int, ...] = ()
@@ -43,11 +43,22 @@ FLOAT, FLAG = np.dtype(np.float32), np.dtype(bool)
 class Conversion:
     """What becomes of a file.
 
-    frames, feature_dim, videos: of the whole; columns: the arrays that come of it; joints2d, joints3d: layouts of the
-    file's joints, "" where it has none. `parts()` makes the arrays; it counts `invalid`, the frames that it had to mark
-    so, the first of which is row `first_invalid` of the file.
+    Args:
+        arrays: what the file holds, by the names that all such files use.
 
-    Raises Damaged and Refused where an array is missing or is not as all files have it.
+    Attributes:
+        frames: N, rows of every array.
+        feature_dim: numbers of a frame's features.
+        videos: their names, in the order in which `parts` gives their frames.
+        columns: the arrays that come of it.
+        joints2d: layout of the file's joints in the picture.
+        joints3d: layout of its joints in metres, "" where it has none.
+        invalid: frames that `parts` had to mark invalid.
+        first_invalid: the first of them as a row of the file, -1 where there is none.
+
+    Raises:
+        Damaged: an array is missing or is not as all files have it.
+        Refused: an array holds something else than all files have there.
     """
 
     def __init__(self, arrays: Mapping[str, Rows]) -> None:
@@ -188,11 +199,12 @@ def _flag_rows(array: Rows, name: str) -> Rows:
 def _as_flags(values: NDArray[Any]) -> NDArray[np.bool_]:
     """(n,) or the first column of (n,k): what is neither zero nor no number."""
     column = values.reshape(len(values), -1)[:, 0]
-    return (column != 0) & np.isfinite(column)
+    flags: NDArray[np.bool_] = (column != 0) & np.isfinite(column)
+    return flags
 
 
 def _single(values: NDArray[Any]) -> NDArray[np.float32]:
-    """The values as the store keeps them; what is too large becomes infinite."""
+    """The values as data sets keep them; what is too large becomes infinite."""
     with np.errstate(over="ignore"):
         return values.astype(np.float32, copy=False)
 

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glot_cli.datasets.folders import Meta, locate, names, read_meta, user_data_folder
+from glot_cli.datasets.folders import DatasetMeta, locate, names, read_meta, user_data_folder
 from glot_cli.datasets.layouts import known
-from glot_cli.errors import GlotError
-
-__all__ = ["Dataset", "Meta", "list_datasets", "user_data_folder"]
+from glot_cli.errors import InputError
+from glot_cli.files.faults import one_line
 
 Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
@@ -39,32 +38,54 @@ _ALWAYS = ("features", "joints2d", "valid", "video", "frame")
 class Dataset:
     """N frames of V videos; arrays are read-only maps of files, None where the data set has none.
 
-    video is the index in `videos` of each row; the rows of video v are starts[v] to starts[v] + lengths[v] - 1.
+    Attributes:
+        name: of its folder.
+        folder: where it lies.
+        meta: what stands in its meta.json.
+        videos: names of the V videos.
+        starts: (V,) first row of each video; its rows follow each other.
+        lengths: (V,) rows of each video.
+        features: (N,F).
+        joints2d: (N,49,3) x, y from -1 to 1 across the crop, and confidence; SPIN's order.
+        valid: (N,) False where anything of the frame is broken, or the source says so.
+        video: (N,) index in `videos`.
+        frame: (N,) number of the frame in its video.
+        joints3d: (N,49,3) metres; SPIN's order; 0 for joints that `joints3d_known` has not.
+        pose: (N,72) axis-angle, radians.
+        betas: (N,10) SMPL's shape.
+        scored: (N,) frames that count in the data set's own evaluation; None: all do.
+        bbox: (N,4) centre x, y, width, height in pixels; the crop is 1.2 times as wide and high.
+        image: (N,) names of the pictures, UTF-8.
     """
 
     name: str
     folder: Path
-    meta: Meta
+    meta: DatasetMeta
     videos: tuple[str, ...]
-    starts: NDArray[np.int64]  # (V,)
-    lengths: NDArray[np.int64]  # (V,)
-    features: Floats  # (N,F)
-    joints2d: Floats  # (N,49,3) x, y from -1 to 1 across the crop, and confidence; SPIN's order
-    valid: Flags  # (N,) False where anything of the frame is broken, or the source says so
-    video: NDArray[np.int32]  # (N,)
-    frame: NDArray[np.int64]  # (N,) number of the frame in its video
-    joints3d: Floats | None = None  # (N,49,3) metres; SPIN's order; 0 for joints that `joints3d_known` has not
-    pose: Floats | None = None  # (N,72) axis-angle, radians
-    betas: Floats | None = None  # (N,10)
-    scored: Flags | None = None  # (N,) frames that count in the data set's own evaluation; None: all do
-    bbox: Floats | None = None  # (N,4) centre x, y, width, height in pixels; the crop is 1.2 times as wide and high
-    image: NDArray[np.bytes_] | None = None  # (N,) names of the pictures, UTF-8
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    features: Floats
+    joints2d: Floats
+    valid: Flags
+    video: NDArray[np.int32]
+    frame: NDArray[np.int64]
+    joints3d: Floats | None = None
+    pose: Floats | None = None
+    betas: Floats | None = None
+    scored: Flags | None = None
+    bbox: Floats | None = None
+    image: NDArray[np.bytes_] | None = None
 
     @staticmethod
     def open(name_or_path: str | Path) -> Dataset:
-        """A data set by its name among the user's, or by the path of its folder (a Path, or text with a slash).
+        """A data set of the user's, or one that lies elsewhere.
 
-        Raises UsageError when it is not there and GlotError when it is damaged.
+        Args:
+            name_or_path: its name, or the path of its folder (a Path, or text with a slash).
+
+        Raises:
+            UsageError: it is not there.
+            InputError: it is damaged.
         """
         folder = locate(name_or_path)
         meta = read_meta(folder)
@@ -101,19 +122,19 @@ class Dataset:
         return slice(int(self.starts[video]), int(self.starts[video] + self.lengths[video]))
 
 
-def list_datasets() -> list[Meta]:
+def list_datasets() -> list[DatasetMeta]:
     """What is told of each of the user's data sets, by name; damaged ones are left out."""
     found = []
     for name in names():
         try:
             found.append(read_meta(user_data_folder() / name))
-        except GlotError:
+        except InputError:
             continue
     return found
 
 
-def _map(folder: Path, name: str, meta: Meta) -> NDArray[Any] | None:
-    """An array of the data set, or None where it has none. Raises GlotError where it is missing or damaged."""
+def _map(folder: Path, name: str, meta: DatasetMeta) -> NDArray[Any] | None:
+    """An array of the data set, or None where it has none. Raises InputError where it is missing or damaged."""
     path = folder / f"{name}.npy"
     kind, row = _COLUMNS[name]
     wanted = (
@@ -126,7 +147,7 @@ def _map(folder: Path, name: str, meta: Meta) -> NDArray[Any] | None:
             raise _damaged(path, "is missing") from error
         return None
     except (OSError, ValueError, EOFError) as error:
-        raise _damaged(path, " ".join(str(error).split())[:100]) from error
+        raise _damaged(path, one_line(error)) from error
     row = (meta.feature_dim,) if name == "features" else row
     if not isinstance(array, np.ndarray) or array.shape != (meta.frames, *row):
         raise _damaged(path, f"is no array of shape {(meta.frames, *row)}")
@@ -135,5 +156,5 @@ def _map(folder: Path, name: str, meta: Meta) -> NDArray[Any] | None:
     return array
 
 
-def _damaged(path: Path, fault: str) -> GlotError:
-    return GlotError(f"{path}: {fault}; add the data set again with 'glot data add --replace'")
+def _damaged(path: Path, fault: str) -> InputError:
+    return InputError(fault, path=path, remedy="add the data set again in its place")

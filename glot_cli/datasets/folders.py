@@ -9,19 +9,30 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from glot_cli.errors import GlotError, UsageError
+from glot_cli.errors import InputError, UsageError
 
-META = "meta.json"
-_SUFFIXES = {".pt", ".h5", ".hdf5", ".pkl", ".joblib", ".z", ".gz", ".bz2", ".xz", ".lzma"}
+META_FILE = "meta.json"
+_SUFFIXES = {".pt", ".h5", ".hdf5", ".pkl", ".joblib"}
 FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Meta:
+class DatasetMeta:
     """What stands in a data set's meta.json.
 
-    source, source_size: the file it was made of, its size in bytes; joints2d, joints3d: layouts of joints (see
-    `layouts`) that the source had, "" where it had none; invalid: frames that were marked invalid when it was made.
+    Attributes:
+        format: version of the form in which data sets are kept.
+        name: what the user called it.
+        source: the name of the file that it was made of.
+        source_size: that file's size in bytes.
+        frames: rows of every array.
+        feature_dim: numbers of a frame's features.
+        videos: their names, in the order in which their frames stand.
+        joints2d: the layout of the source's joints in the picture (see `layouts`).
+        joints3d: the layout of its joints in metres, "" where it had none.
+        has_joints3d: whether there are joints in metres.
+        has_smpl: whether there are SMPL's pose and shape.
+        invalid: frames that were marked invalid when it was made.
     """
 
     format: int
@@ -51,18 +62,19 @@ def user_data_folder() -> Path:
 def check_name(name: str) -> str:
     """A name that a folder may have on any system. Raises UsageError."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,99}", name, re.ASCII) or name.endswith("."):
-        raise UsageError(f"'{name}' cannot name a data set; use small letters, digits, '-', '_' and '.'")
+        remedy = "use small letters, digits, '-', '_' and '.'"
+        raise UsageError(f"'{name}' cannot name a data set", option="name", remedy=remedy)
     return name
 
 
 def name_of(path: Path) -> str:
-    """What a data set is called after its file: 3dpw_train_db.pt is 3dpw-train."""
+    """What a data set is called after its file: 3dpw_train_db.pt is 3dpw-train. Raises UsageError for _db.pt."""
     stem = path.name.lower()
     while (suffix := Path(stem).suffix) in _SUFFIXES:
         stem = stem.removesuffix(suffix)
     name = re.sub(r"[^a-z0-9]+", "-", stem.removesuffix("_db")).strip("-")[:100]
     if not name:
-        raise UsageError(f"{path}: its name names no data set; give one with --name")
+        raise UsageError(f"the name of {path} names no data set", option="name", remedy="give one")
     return name
 
 
@@ -80,39 +92,39 @@ def locate(name_or_path: str | Path) -> Path:
     text = str(name_or_path)
     as_path = isinstance(name_or_path, Path) or text in (".", "..") or any(c in text for c in {"/", os.sep})
     folder = Path(text).expanduser() if as_path else user_data_folder() / text
-    if (folder / META).is_file():
+    if (folder / META_FILE).is_file():
         return folder
     if as_path or folder.is_dir():
-        raise UsageError(f"{folder}: is no data set (it has no {META}); make one with 'glot data add'")
+        raise UsageError(f"{folder} is no data set (it has no {META_FILE})", remedy="make one with 'glot data add'")
     there = ", ".join(names())
-    raise UsageError(
-        f"{user_data_folder()}: has no data set '{text}'; "
-        + (f"there is {there}, and 'glot data add' takes in more" if there else "'glot data add' takes some in")
-    )
+    remedy = f"there is {there}, and 'glot data add' takes in more" if there else "'glot data add' takes some in"
+    raise UsageError(f"{user_data_folder()} has no data set '{text}'", remedy=remedy)
 
 
-def read_meta(folder: Path) -> Meta:
-    """What is told of the data set in a folder. Raises GlotError where that is damaged or of a later version."""
-    path = folder / META
+def read_meta(folder: Path) -> DatasetMeta:
+    """What is told of the data set in a folder. Raises InputError where that is damaged or of a later version."""
+    path = folder / META_FILE
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
         if held["format"] > FORMAT:
-            raise GlotError(f"{path}: comes from a later version of glot; install that, or add the data set again")
-        values = {field.name: _typed(held[field.name], str(field.type)) for field in fields(Meta)}
+            remedy = "install that, or add the data set again"
+            raise InputError("comes from a later version of glot", path=path, remedy=remedy)
+        values = {field.name: _typed(held[field.name], str(field.type)) for field in fields(DatasetMeta)}
         if values["frames"] < 1 or values["feature_dim"] < 1 or not values["videos"]:
             raise ValueError("holds no frames")
-    except GlotError:
+    except InputError:
         raise
     except OSError as error:
-        raise GlotError(f"{path}: cannot be read ({error.strerror}); add the data set again") from error
+        reason = f"cannot be read ({error.strerror})"
+        raise InputError(reason, path=path, remedy="add the data set again") from error
     except (ValueError, KeyError, TypeError) as error:
-        reason = f"{type(error).__name__}: {error}"[:100]
-        raise GlotError(f"{path}: is damaged ({reason}); add the data set again with --replace") from error
-    return Meta(**values)
+        reason = f"is damaged ({f'{type(error).__name__}: {error}'[:100]})"
+        raise InputError(reason, path=path, remedy="add the data set again in its place") from error
+    return DatasetMeta(**values)
 
 
 def _typed(value: Any, kind: str) -> Any:
-    """The value, if it is of the type that a field of Meta is annotated with."""
+    """The value, if it is of the type that a field of DatasetMeta is annotated with."""
     if kind == "tuple[str, ...]":
         if isinstance(value, list) and all(isinstance(v, str) for v in value):
             return tuple(value)
@@ -121,9 +133,9 @@ def _typed(value: Any, kind: str) -> Any:
     raise TypeError(f"{str(value)[:40]!r} is no {kind}")
 
 
-def write_meta(folder: Path, meta: Meta) -> None:
+def write_meta(folder: Path, meta: DatasetMeta) -> None:
     """Write meta.json. Raises OSError."""
-    (folder / META).write_text(json.dumps(asdict(meta), indent=1) + "\n", encoding="utf-8")
+    (folder / META_FILE).write_text(json.dumps(asdict(meta), indent=1) + "\n", encoding="utf-8")
 
 
 def size_of(folder: Path) -> int:

@@ -1,6 +1,6 @@
 """The data sets that GLoT is trained and evaluated on: which official file each is made of, and where that is.
 
-None of them may be passed on with glot. Nothing here is read; `add` does that.
+None of them may be passed on with glot. Nothing here is read; `add_dataset` does that.
 """
 
 from __future__ import annotations
@@ -10,7 +10,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class OfficialData:
-    """One data set that a user brings. name: what glot calls it; file: what it is made of; where: how to come by it."""
+    """One data set that a user brings.
+
+    Attributes:
+        name: what glot calls it.
+        file: the name of the file that it is made of.
+        what: whose people it shows, and what it is for.
+        where: how to come by it.
+    """
 
     name: str
     file: str

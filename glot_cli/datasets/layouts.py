@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,13 +44,8 @@ def known(layout: str) -> NDArray[np.bool_]:
     return mask
 
 
-def to_spin(joints: NDArray, layout: str) -> NDArray:
+def to_spin(joints: NDArray[Any], layout: str) -> NDArray[Any]:
     """(N,K,C) joints of a layout as SPIN's (N,49,C). Those that the layout lacks are 0, their confidence with them."""
     spin = np.zeros((len(joints), len(SPIN_JOINTS), joints.shape[-1]), joints.dtype)
     spin[:, _PLACES[layout]] = joints
     return spin
-
-
-def from_spin(joints: NDArray, layout: str) -> NDArray:
-    """(N,49,C) joints of SPIN as the (N,K,C) of a layout."""
-    return joints[:, _PLACES[layout]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -13,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glot_cli.datasets.convert import Column
-from glot_cli.datasets.folders import META, check_name, user_data_folder
-from glot_cli.errors import GlotError
-from glot_cli.files.atomic import abandoned
+from glot_cli.datasets.folders import META_FILE, check_name, user_data_folder
+from glot_cli.errors import OutputError
+from glot_cli.files.atomic import abandoned, aside_name
 
 _REMEDY = "name another folder with GLOT_DATA"
 
@@ -24,16 +23,23 @@ _REMEDY = "name another folder with GLOT_DATA"
 def new_folder(name: str, replace: bool) -> Iterator[Path]:
     """A folder to fill, which becomes the user's data set of that name when the block ends without an error.
 
-    Nothing is left of it otherwise. Raises GlotError when there is one of that name (unless it may be replaced), and
-    for whatever the disk refuses.
+    Nothing is left of it otherwise.
+
+    Args:
+        name: of the data set.
+        replace: whether it may take the place of one of that name.
+
+    Raises:
+        UsageError: no folder can have that name.
+        OutputError: there is one of that name that may not be replaced, or the disk refuses.
     """
     folder = user_data_folder()
     target = folder / check_name(name)
     if target.exists() and not replace:
-        raise GlotError(f"{target}: is there already; --replace puts the new one in its place")
-    if target.exists() and not (target / META).is_file():
-        raise GlotError(f"{target}: is something else than a data set; give another name with --name")
-    aside, old = folder / f".{name}.{os.getpid()}.part", folder / f".{name}.{os.getpid()}.old"
+        raise OutputError("is there already", path=target, remedy="replace it, or give another name")
+    if target.exists() and not (target / META_FILE).is_file():
+        raise OutputError("is something else than a data set", path=target, remedy="give another name")
+    aside, old = aside_name(target), aside_name(target, "old")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _clear(folder)
@@ -48,7 +54,7 @@ def new_folder(name: str, replace: bool) -> Iterator[Path]:
                 old.replace(target)
             raise
     except OSError as error:
-        raise GlotError(f"{folder}: cannot be written ({error.strerror or error}); {_REMEDY}") from error
+        raise OutputError(f"cannot be written ({error.strerror or error})", path=folder, remedy=_REMEDY) from error
     finally:
         _remove(aside)
         _remove(old)
@@ -72,21 +78,25 @@ def _clear(folder: Path) -> None:
 
 
 def check_room(folder: Path, columns: Mapping[str, Column], frames: int) -> None:
-    """Raises GlotError when the disk has no room for so many rows of these columns."""
+    """Raise OutputError when the disk of a data set's folder has no room for so many rows of these columns."""
     needed = frames * sum(column.n_bytes for column in columns.values())
     free = shutil.disk_usage(folder).free
     if needed > free:
-        raise GlotError(
-            f"takes {needed / 1e9:.2f} GB in {folder.parent}, where {free / 1e9:.2f} GB are free; {_REMEDY}"
-        )
+        reason = f"has {free / 1e9:.2f} GB free, where the data set takes {needed / 1e9:.2f} GB"
+        raise OutputError(reason, path=folder.parent, remedy=_REMEDY)
 
 
 def write_columns(
     folder: Path, columns: Mapping[str, Column], frames: int, parts: Iterator[Mapping[str, NDArray[Any]]], bar: Any
 ) -> None:
-    """Write NAME.npy for each column, `frames` rows, which come in parts. bar: told how many rows each time.
+    """Write NAME.npy for each column. Raises OSError.
 
-    Raises OSError.
+    Args:
+        folder: where to.
+        columns: type and shape of each column's rows, by name.
+        frames: rows of each.
+        parts: rows of every column, some at a time.
+        bar: told how many each time.
     """
     with ExitStack() as stack:
         files: dict[str, IO[bytes]] = {}

@@ -10,7 +10,7 @@ from typing import IO
 
 
 def claim(file: IO[bytes], n_bytes: int) -> None:
-    """Give a file its size and claim the space at once. Raises OSError where there is none.
+    """Give a file its size and claim the space on the disk at once. Raises OSError where there is none.
 
     Writing to a mapped file that outgrows its disk would kill the process.
     """
@@ -20,11 +20,33 @@ def claim(file: IO[bytes], n_bytes: int) -> None:
         file.truncate(n_bytes)
 
 
+def aside_name(path: Path, ending: str = "part") -> Path:
+    """Where this process keeps a file or folder that is not to have its name yet, or no more: beside it, hidden.
+
+    Args:
+        path: the final name.
+        ending: `part` for what is being made, `old` for what is being replaced.
+
+    Returns:
+        `.NAME.PROCESS.ENDING` in the same folder, which `abandoned` finds once the process is dead.
+    """
+    return path.with_name(f".{path.name}.{os.getpid()}.{ending}")
+
+
 def abandoned(folder: Path, *endings: str) -> Iterator[tuple[Path, str]]:
-    """What processes that were killed have left aside in a folder, `.NAME.PROCESS.ENDING`, each with its NAME."""
+    """What processes that were killed have left aside in a folder (see `aside_name`).
+
+    Args:
+        folder: where to look; nothing below it is looked at.
+        endings: those of `aside_name` to look for; `part` if none is given.
+
+    Yields:
+        Each path with the name that it was to have, or had. Nothing on Windows, where a process cannot be asked for
+        without harm.
+    """
     if os.name != "posix":  # elsewhere asking for a process may end it
         return
-    for path in [path for ending in endings for path in folder.glob(f".*.{ending}")]:
+    for path in [path for ending in endings or ("part",) for path in folder.glob(f".*.{ending}")]:
         name, _, process = path.stem.rpartition(".")
         if not process.isdigit():
             continue
@@ -40,9 +62,9 @@ def abandoned(folder: Path, *endings: str) -> Iterator[tuple[Path, str]]:
 def whole(path: Path) -> Iterator[Path]:
     """Where to write a file, aside; once the block is done it gets its name, so that a file of that name is whole.
 
-    Raises OSError.
+    Nothing is left of it when the block ends with an error. Raises OSError.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    aside = aside_name(path)
     try:
         yield aside
         aside.replace(path)

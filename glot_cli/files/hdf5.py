@@ -16,11 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glot_cli.errors import GlotError
-from glot_cli.files.pickles import Damaged, Refused
+from glot_cli.files.faults import Damaged, Refused, Unsupported, one_line
 from glot_cli.files.rows import Rows
 
-MAGIC = b"\x89HDF\r\n\x1a\n"
 MAX_NAMES = 1000
 MAX_RATIO = 200  # how much larger than the file its arrays may be
 ALWAYS = 64 << 20  # bytes that any file may hold, as some are nothing but zeros
@@ -28,7 +26,7 @@ MAX_CHUNK = 256 << 20  # bytes that are unpacked at once
 _FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
 
 
-class _Lying:
+class _H5Rows:
     """An array in an open file. Text of varying length is read as bytes of fixed width."""
 
     def __init__(self, dataset: Any, text: bool) -> None:
@@ -41,7 +39,7 @@ class _Lying:
         try:
             part = self._dataset[key]
         except (OSError, RuntimeError, ValueError) as error:  # a piece that does not unpack, or is not there
-            raise Damaged(f"is a damaged HDF5 file ({_reason(error)})") from error
+            raise Damaged(f"is a damaged HDF5 file ({one_line(error)})") from error
         return np.array([v.encode() if isinstance(v, str) else bytes(v) for v in part], "S") if self._text else part
 
 
@@ -49,21 +47,24 @@ class _Lying:
 def open_h5(path: Path) -> Iterator[dict[str, Rows]]:
     """The arrays of an HDF5 file's first level by name, read when they are sliced, while the file is open.
 
-    Raises Refused, Damaged, or GlotError where h5py is missing; none has the file's name in front.
+    Raises:
+        Refused: it leads outside itself, or claims far more than its size allows.
+        Damaged: it is cut off or altered; also while the arrays are sliced.
+        Unsupported: h5py is missing.
     """
     try:
         h5py = import_module("h5py")
     except ImportError as error:
-        raise GlotError("is an HDF5 file, which h5py reads; pip install 'glot-cli[train]'") from error
+        raise Unsupported("is an HDF5 file, which h5py reads", remedy="pip install 'glot-cli[train]'") from error
     try:
         file = h5py.File(path, "r")
     except (OSError, RuntimeError, KeyError, ValueError) as error:
-        raise Damaged(f"is a damaged or cut off HDF5 file ({_reason(error)})") from error
+        raise Damaged(f"is a damaged or cut off HDF5 file ({one_line(error)})") from error
     with file:
         try:
             arrays = _arrays(h5py, file, path.stat().st_size)
         except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-            raise Damaged(f"is a damaged HDF5 file ({_reason(error)})") from error
+            raise Damaged(f"is a damaged HDF5 file ({one_line(error)})") from error
         yield arrays
 
 
@@ -101,8 +102,4 @@ def _checked(h5py: Any, name: str, dataset: Any, size: int) -> Rows:
         raise Refused(f"holds {name} in pieces of more than {MAX_CHUNK >> 20} MB")
     if n_bytes and not dataset.id.get_storage_size():
         raise Damaged(f"holds no numbers for {name}")
-    return _Lying(dataset, text=dataset.dtype.kind == "O")
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:100]
+    return _H5Rows(dataset, text=dataset.dtype.kind == "O")

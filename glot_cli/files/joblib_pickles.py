@@ -1,9 +1,9 @@
 """Files of `joblib.dump`, read without joblib and without trust: all that can come out of them are arrays and lists.
 
 Such a file is a pickle, that is a program, in which every array is a small object that tells its type and shape; the
-array's numbers follow right behind it, amid the program. Here the program runs with the inert classes of
-`weights.unpickle` and one more for that object. The numbers are passed over, once it is certain that the file is long
-enough to hold them, and mapped into memory afterwards: an array of 12 GB takes none.
+array's numbers follow right behind it, amid the program. Here the program runs with the classes of `inert` and one more
+for that object. The numbers are passed over, once it is certain that the file is long enough to hold them, and mapped
+into memory afterwards: an array of 12 GB takes none.
 """
 
 from __future__ import annotations
@@ -14,26 +14,25 @@ import pickletools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glot_cli.errors import GlotError
-from glot_cli.files.pickles import (
+from glot_cli.files.faults import Damaged, FileFault, Refused, Unsupported
+from glot_cli.files.inert import (
     ALLOWED,
     Array,
-    Damaged,
     DataType,
     Encode,
     FromBuffer,
     NoBytes,
     Object,
-    Program,
     Reconstruct,
-    Refused,
+    Reconstructor,
     Scalar,
 )
+from glot_cli.files.pickles import Program
 
 MAX_PROGRAM = 64 << 20  # bytes of a file that are not numbers of arrays; an official one has some thousand
 MAX_STEPS = 4_000_000  # a list of 1.5 million names takes 3 million
@@ -67,28 +66,30 @@ class Wrapper(Object):
         self.state = state
 
 
-class Rebuild(Object):
-    """`copyreg._reconstructor`: how protocols below 2 make an object of a class."""
+class WrapperReconstructor(Reconstructor):
+    """`copyreg._reconstructor` again: in files of joblib only wrappers are made in this way."""
 
-    __slots__ = ()
-
-    def __new__(cls, kind: Any = None, *_: Any) -> Any:
-        if kind is not Wrapper:
-            raise Damaged("rebuilds an object of a class that has none")
-        return Wrapper()
+    kinds = (Wrapper,)
 
 
 _KINDS = (Object, Array, DataType, Reconstruct, FromBuffer, Scalar, Encode, NoBytes)
 _NAMES: dict[str, type] = {name: kind for name, kind in ALLOWED.items() if kind in _KINDS}
-_NAMES |= {f"{module}._reconstructor": Rebuild for module in ("copyreg", "copy_reg")}
+_NAMES |= {f"{module}._reconstructor": WrapperReconstructor for module in ("copyreg", "copy_reg")}
 _NAMES |= {f"{module}.NumpyArrayWrapper": Wrapper for module in _MODULES}
 # A map of a file that was written from one; a plain array all the same.
 _NAMES |= dict.fromkeys(("numpy.memmap", "numpy.core.memmap.memmap", "numpy._core.memmap.memmap"), Array)
 
 
 @dataclass(frozen=True)
-class Lying:
-    """An array that lies in the file from `offset` on."""
+class StoredArray:
+    """An array that lies in the file.
+
+    Attributes:
+        offset: bytes before its first number.
+        shape: of the array.
+        dtype: of its numbers; plain numbers or text.
+        fortran: whether the first index runs fastest.
+    """
 
     offset: int
     shape: tuple[int, ...]
@@ -99,21 +100,25 @@ class Lying:
         """The array, mapped into memory and read-only."""
         if not math.prod(self.shape):
             return np.empty(self.shape, self.dtype)  # there is nothing to map
-        order = "F" if self.fortran else "C"
-        return np.memmap(path, self.dtype, "r", self.offset, self.shape, order)  # type: ignore[call-overload]
+        order: Literal["F", "C"] = "F" if self.fortran else "C"
+        return np.memmap(path, self.dtype, "r", self.offset, self.shape, order)
 
 
 def read_joblib(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays of an uncompressed file of joblib by name, mapped into memory; lists of text or numbers as arrays.
 
-    Other values are left out. Raises Refused with the name of what the file asks for, Damaged, or GlotError for files
-    that joblib before 0.10 wrote; none has the file's name in front. Nothing in the file is run.
+    Other values are left out. Nothing in the file is run.
+
+    Raises:
+        Refused: it asks for a name (the message tells it), a step or as much memory as no data set needs.
+        Damaged: it is cut off or altered, or holds no arrays with names.
+        Unsupported: joblib before 0.10 wrote it.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
         try:
             held = _Program(_Tape(file, size)).load()
-        except GlotError:
+        except FileFault:
             raise
         # Whatever a broken program does: wrong stack, wrong types, missing marks.
         except Exception as error:
@@ -122,7 +127,7 @@ def read_joblib(path: Path) -> dict[str, NDArray[Any]]:
         raise Damaged("is a joblib file without named arrays")
     arrays = {}
     for name, value in held.items():
-        if isinstance(value, Lying):
+        if isinstance(value, StoredArray):
             arrays[name] = value.map(path)
         elif isinstance(value, Array):  # in files that pickle itself wrote
             arrays[name] = value.plain()
@@ -158,7 +163,9 @@ class _Tape:
         if self._left < 0:
             raise Refused(f"holds more than {MAX_PROGRAM >> 20} MB beside its arrays, more than any data set needs")
 
-    def pass_over(self, shape: tuple[int, ...], dtype: np.dtype[Any], fortran: bool, aligned: int | None) -> Lying:
+    def pass_over(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], fortran: bool, aligned: int | None
+    ) -> StoredArray:
         """The array whose numbers begin here. aligned: bytes of which its place is a multiple, if it was made so."""
         self._arrays += 1
         if self._arrays > MAX_ARRAYS:
@@ -172,7 +179,7 @@ class _Tape:
         if missing > 0:
             raise Damaged(f"was cut off: an array of shape {shape} lacks {missing:,} bytes")
         self._file.seek(self._size + missing)
-        return Lying(offset, shape, dtype, fortran)
+        return StoredArray(offset, shape, dtype, fortran)
 
 
 class _Steps(dict[int, Callable[[Any], None]]):
@@ -211,14 +218,14 @@ class _Program(Program):
         super().__init__(tape)
         self._tape = tape
         self.memo = _Memory()
-        steps = {code: self.dispatch[code] for code in (getattr(pickle, name)[0] for name in _STEPS.split())}
-        self.dispatch = _Steps(steps | {pickle.BUILD[0]: _Program.load_build})
+        steps = {code: self.steps[code] for code in (getattr(pickle, name)[0] for name in _STEPS.split())}
+        self.steps = _Steps(steps | {pickle.BUILD[0]: _Program.load_build})
 
     def find_class(self, module: str, name: str) -> Any:
         if f"{module}.{name}" in _OLD:
-            raise GlotError(
-                "was written by joblib before 0.10, which keeps arrays in further files; "
-                "load it with that version and dump it with a newer one"
+            raise Unsupported(
+                "was written by joblib before 0.10, which keeps arrays in further files",
+                remedy="load it with that version where you trust it and dump it with a newer one",
             )
         return super().find_class(module, name)
 

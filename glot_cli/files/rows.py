@@ -45,7 +45,15 @@ def release(array: Rows) -> None:
 
 
 def take(array: Rows, rows: NDArray[np.int64]) -> NDArray[Any]:
-    """The rows of these numbers, in this order; each unbroken run of numbers is read at once."""
+    """Some rows of an array, in any order. Each unbroken run of numbers is read at once.
+
+    Args:
+        array: N rows in a file.
+        rows: (K,) which of them, in the order wanted.
+
+    Returns:
+        (K, ...) rows in memory, or mapped where they follow each other.
+    """
     if not len(rows):
         return np.asarray(array[0:0])
     breaks = np.flatnonzero(np.diff(rows) != 1) + 1

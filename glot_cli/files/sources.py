@@ -6,58 +6,40 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from glot_cli.datasets.unpack import packing, unpack
-from glot_cli.errors import GlotError
-from glot_cli.files.hdf5 import MAGIC, open_h5
+from glot_cli.files.faults import Unsupported
+from glot_cli.files.hdf5 import open_h5
 from glot_cli.files.joblib_pickles import read_joblib
-from glot_cli.files.pickles import Damaged
+from glot_cli.files.opening import HDF5, ZIP, check_download, compression, first_bytes, is_tar
 from glot_cli.files.rows import Rows
 
 
 @contextmanager
-def open_source(path: Path, scratch: Path) -> Iterator[Mapping[str, Rows]]:
-    """The arrays of a file of joblib, compressed or not, or of an HDF5 file.
+def open_source(path: Path) -> Iterator[Mapping[str, Rows]]:
+    """The arrays of a file of joblib or an HDF5 file, which are there until the block ends.
 
-    scratch: a folder for what a compressed one unpacks to; that is there while the arrays are. Raises GlotError where
-    the file cannot be read, and Refused and Damaged; all but the first without its name in front.
+    Raises:
+        Refused: it asks for something that no data set needs.
+        Damaged: it is cut off or altered; also while the arrays are sliced.
+        Unsupported: it is of another kind, or compressed.
+        FileFault: it is missing or a folder.
     """
-    start = _start(path)
-    if start.startswith(MAGIC):
+    start = first_bytes(path)
+    if start.startswith(HDF5):
         with open_h5(path) as arrays:
             yield arrays
         return
     _check_kind(start)
-    kind = packing(start)
-    if kind is None:
-        yield read_joblib(path)
-        return
-    target = scratch / "unpacked"
-    try:
-        unpack(path, kind, target)
-        yield read_joblib(target)
-    finally:
-        target.unlink(missing_ok=True)
-
-
-def _start(path: Path) -> bytes:
-    try:
-        if path.is_dir():
-            raise GlotError("is a folder; give the files in it")
-        with path.open("rb") as file:
-            start = file.read(512)
-    except OSError as error:
-        raise GlotError(f"cannot be read ({error.strerror}); check the name") from error
-    if not start:
-        raise Damaged("is empty")
-    return start
+    yield read_joblib(path)
 
 
 def _check_kind(start: bytes) -> None:
-    """Raise for what is often taken for a data set."""
-    text = start.lstrip().lower()
-    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
-        raise Damaged("is a web page, not the file itself: the download wanted a login or a confirmation first")
-    if start.startswith(b"version https://git-lfs"):
-        raise Damaged("is only a pointer of Git LFS to the file; fetch it with 'git lfs pull'")
-    if start.startswith(b"PK\x03\x04") or start[257:262] == b"ustar":
-        raise GlotError("is an archive, or a network of torch; unpack it, and give the data sets in it")
+    """Raise for what is often taken for a data set. Compressed files cannot be mapped; no official one is any."""
+    check_download(start)
+    if start.startswith(ZIP) or is_tar(start):
+        raise Unsupported("is an archive, or a network of torch", remedy="unpack it, and give the data sets in it")
+    if kind := compression(start):
+        remedy = "decompress it first, or load it where you trust it and dump it again uncompressed"
+        raise Unsupported(f"is compressed with {kind}, which glot does not read", remedy=remedy)
+    if start.startswith(b"ZF"):
+        remedy = "load it where you trust it and dump it again uncompressed, with a newer one"
+        raise Unsupported("was written by joblib before 0.10", remedy=remedy)

@@ -10,6 +10,7 @@ import torch
 from glot_cli import weights
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
+from glot_cli.body.smpl import SMPL_VERTICES
 from glot_cli.errors import GlotError
 from glot_cli.features.blazepose import BlazePoseFeatures
 from glot_cli.features.skeleton import SKELETON_DIM
@@ -20,7 +21,6 @@ from glot_cli.models.fold import FoldedGLoT
 from glot_cli.pipeline.presets import Preset
 from glot_cli.tracking.detector import PersonDetector
 from glot_cli.weights.bodies import body_path, load_body, mean_parameters
-from glot_cli.weights.recognise import SMPL_VERTICES
 
 
 @dataclass(frozen=True)

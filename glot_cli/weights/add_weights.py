@@ -9,19 +9,30 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from glot_cli.errors import GlotError, UsageError
-from glot_cli.files.arrays import contents, is_archive, members, read_bytes
+from glot_cli.errors import GlotError, WeightsError
+from glot_cli.files.archives import is_archive, members
 from glot_cli.files.atomic import whole
-from glot_cli.files.pickles import Damaged, Refused
+from glot_cli.files.contents import contents
+from glot_cli.files.faults import FileFault, Unsupported
+from glot_cli.files.opening import read_bytes
 from glot_cli.weights import store
 from glot_cli.weights.glot_file import save_glot, save_tensors
 from glot_cli.weights.official_files import OFFICIAL
 from glot_cli.weights.recognise import Recognised, recognise
 
+_REMEDY = "'glot weights list' names them"
+
 
 @dataclass(frozen=True)
-class Added:
-    """A file that was taken in: what was given, what it became, what is worth telling of it."""
+class AddedWeights:
+    """A file that was taken in.
+
+    Attributes:
+        given: what was given: the file's path, and the member's name where it is an archive.
+        entry: what it became.
+        path: where that lies.
+        remark: what is worth telling of it, or "".
+    """
 
     given: str
     entry: store.WeightFile
@@ -29,39 +40,54 @@ class Added:
     remark: str
 
 
-def add(path: Path, gender: str | None = None) -> Iterator[Added]:
-    """Take in a file, or every known file in an archive. gender: of an SMPL body whose name does not tell.
+def add(path: Path, gender: str | None = None) -> Iterator[AddedWeights]:
+    """Take in a file, or every known file in an archive, one at a time.
 
-    Raises GlotError, with the file's name in front, when it is missing, damaged, refused or unknown; what an archive
-    held before that is kept.
+    Args:
+        path: the file, under any name.
+        gender: of an SMPL body whose name does not tell: neutral, male or female.
+
+    Raises:
+        WeightsError: it is missing, damaged, refused or unknown; what an archive held beside that is kept.
+        UsageError: it is an SMPL body whose name does not tell its gender.
+        OutputError: the user's folder cannot be written.
     """
     try:
         packed = is_archive(path)
-    except GlotError as error:
-        raise _named(str(path), error) from error
-    if not packed:
-        yield _take(str(path), path.name, read_bytes(path), gender)
+        data = b"" if packed else read_bytes(path)
+    except FileFault as error:
+        raise error.about(path, WeightsError) from error
+    if packed:
+        yield from _take_members(path, gender)
         return
+    try:
+        yield _take(path, "", data, gender)
+    except Unsupported as error:
+        raise WeightsError(error.reason, path=path, remedy=_REMEDY) from error
+
+
+def _take_members(path: Path, gender: str | None) -> Iterator[AddedWeights]:
+    """Those of an archive's members that glot knows; the first fault is raised after all of them."""
     found = False
     faults: list[GlotError] = []
     others: list[GlotError] = []
     try:
         for name, member in members(path):
             try:
-                added = _take(f"{path}: {name}", name, member, gender)
-            except _Unknown:
+                added = _take(path, name, member, gender)
+            except Unsupported:
                 continue
             except GlotError as error:
                 (faults if _is_ours(name) else others).append(error)
                 continue
             found = True
             yield added
-    except (Damaged, Refused) as error:
-        raise _named(str(path), error) from error
+    except FileFault as error:
+        raise error.about(path, WeightsError) from error
     if faults or (others and not found):
         raise [*faults, *others][0]
     if not found:
-        raise GlotError(f"{path}: holds none of the files that glot knows; 'glot weights list' names them")
+        raise WeightsError("holds none of the files that glot knows", path=path, remedy=_REMEDY)
 
 
 def _is_ours(name: str) -> bool:
@@ -70,36 +96,24 @@ def _is_ours(name: str) -> bool:
     return called.endswith(".pth.tar") or any(called == o.lower() for f in OFFICIAL.values() for o in f.originals)
 
 
-class _Unknown(GlotError):
-    """Nothing that glot knows."""
-
-
-def _take(label: str, name: str, data: bytes, gender: str | None) -> Added:
+def _take(path: Path, member: str, data: bytes, gender: str | None) -> AddedWeights:
+    """What became of a file's bytes; member: "" for the file itself. Unsupported where glot does not know them."""
+    name = PurePosixPath(member).name or path.name
     try:
         arrays, checkpoint = contents(data)
         known = recognise(name, arrays, checkpoint, gender)
-    except (Damaged, Refused, UsageError) as error:
-        raise _named(label, error) from error
-    except GlotError as error:  # neither array nor network
-        raise _Unknown(f"{label}: {error}; 'glot weights list' names them") from error
-    if known is None:
-        raise _Unknown(f"{label}: is none of the files that glot knows; 'glot weights list' names them")
-    digest = hashlib.sha256(data).hexdigest()
-    entry, target = _store(known, f"{Path(name).name}, SHA-256 {digest}")
-    return Added(label, entry, target, known.remark)
-
-
-def _named(label: str, error: GlotError) -> GlotError:
-    """The error with the file in front and a remedy behind."""
-    if isinstance(error, Refused):
-        return Refused(f"{label}: {error}; it was not run. No official file does that: take another copy")
-    if isinstance(error, Damaged):
-        return Damaged(f"{label}: {error}; download it again")
-    return type(error)(f"{label}: {error}")
+        if known is None:
+            raise Unsupported("is none of the files that glot knows")
+    except Unsupported:
+        raise
+    except FileFault as error:
+        raise error.about(path, WeightsError, member) from error
+    entry, target = _store(known, f"{name}, SHA-256 {hashlib.sha256(data).hexdigest()}")
+    return AddedWeights(f"{path}: {member}" if member else str(path), entry, target, known.remark)
 
 
 def _store(known: Recognised, source: str) -> tuple[store.WeightFile, Path]:
-    """Write the converted file aside, give it its name, and write its record."""
+    """Write the converted file aside, give it its name, and write its record. Raises OutputError."""
     folder = store.user_folder()
     target = folder / f"{known.name}.{'npz' if known.tensors is None else 'safetensors'}"
     try:
@@ -116,9 +130,7 @@ def _store(known: Recognised, source: str) -> tuple[store.WeightFile, Path]:
                 store.sha256(aside),
             )
     except OSError as error:
-        raise GlotError(
-            f"{folder}: cannot be written ({error.strerror}); name another folder with GLOT_WEIGHTS"
-        ) from error
+        raise store.not_written(folder, error) from error
     store.record(entry)
     return entry, target
 

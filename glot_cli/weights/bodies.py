@@ -3,34 +3,48 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from glot_cli.body.model import BODY_ARRAYS, Body, read_body_arrays
-from glot_cli.errors import GlotError, WeightsError
-from glot_cli.files.arrays import contents, read_bytes
-from glot_cli.files.pickles import Damaged, Refused
+from glot_cli.body.smpl import SMPL_VERTICES
+from glot_cli.errors import WeightsError
+from glot_cli.files.contents import contents
+from glot_cli.files.faults import FileFault
+from glot_cli.files.opening import read_bytes
 from glot_cli.weights import store
-from glot_cli.weights.recognise import SMPL_VERTICES, to_array
+from glot_cli.weights.recognise import to_array
 
 RECORD_BETAS = 10  # shape components of a record
 
 
 def body_path(name: str) -> Path:
-    """The file of a body: by its name, or the path itself. Raises GlotError when it is not there."""
-    if store.is_known(name) or name.startswith("smpl-"):
+    """The file of a body: by its name, or the path itself. Raises WeightsError when it is not there."""
+    if _is_name(name):
         return store.locate(name)
     path = Path(name).expanduser()
     if not path.is_file():
-        raise GlotError(f"{path}: no such body model; give open, smpl or a file in SMPL's format")
+        raise WeightsError("no such body model", path=path, remedy="give open, smpl or a file in SMPL's format")
     return path
 
 
-def load_body(name: str, num_betas: int = RECORD_BETAS) -> Body:
-    """A body by name or file (.npz, or SMPL's own .pkl), with its first `num_betas` shape components.
+def _is_name(body: str) -> bool:
+    """Whether it is a name among weights; else it is the path of a file."""
+    return store.is_known(body) or body.startswith("smpl-")
 
-    SMPL gets SPIN's extra joints, if they were added. Raises GlotError.
+
+def load_body(name: str, num_betas: int = RECORD_BETAS) -> Body:
+    """A body by name or file. SMPL gets SPIN's extra joints, if they were added.
+
+    Args:
+        name: among weights, or the path of an .npz in SMPL's format or of SMPL's own .pkl.
+        num_betas: how many of its shape components to keep, the first ones.
+
+    Raises:
+        WeightsError: it is missing, damaged, refused or no body, or has too few components.
     """
     path = body_path(name)
     arrays = read_body_arrays(path) if store.is_known(name) else _read_foreign(path)
@@ -43,18 +57,18 @@ def load_body(name: str, num_betas: int = RECORD_BETAS) -> Body:
 
 
 def mean_parameters() -> torch.Tensor:
-    """(157,) pose6d, shape, camera: the mean parameters that SPIN and GLoT start from. Raises GlotError."""
+    """(157,) pose6d, shape, camera: the mean parameters that SPIN and GLoT start from. Raises WeightsError."""
     with np.load(store.locate("mean-params"), allow_pickle=False) as file:
         return torch.from_numpy(np.concatenate([file[name].ravel() for name in ("pose", "shape", "cam")])).float()
 
 
-def _read_foreign(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a body file that nobody has looked at yet. Raises GlotError."""
+def _read_foreign(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of a body file that nobody has looked at yet. Raises WeightsError."""
     try:
         held, _ = contents(read_bytes(path))
         return {name: to_array(held[name]) for name in BODY_ARRAYS if name in held}
-    except (Damaged, Refused) as error:
-        raise GlotError(f"{path}: {error}; give an SMPL-format .npz or .pkl") from error
+    except FileFault as error:
+        raise WeightsError(error.reason, path=path, remedy="give an SMPL-format .npz or .pkl") from error
 
 
 def recorded_body(name: str, sha256: str, moved: str | Path | None = None, record: Path | None = None) -> Body:
@@ -62,7 +76,7 @@ def recorded_body(name: str, sha256: str, moved: str | Path | None = None, recor
 
     Args:
         name: what the record calls it, a name or a path.
-        sha256: of its file.
+        sha256: of its file, hexadecimal.
         moved: where its file is now, if it was moved.
         record: the file that asks for it, for the error.
 
@@ -70,7 +84,7 @@ def recorded_body(name: str, sha256: str, moved: str | Path | None = None, recor
         WeightsError: it is not there, or is another one.
     """
     name = str(moved or name)
-    if not (store.is_known(name) or name.startswith("smpl-") or Path(name).expanduser().is_file()):
+    if not (_is_name(name) or Path(name).expanduser().is_file()):
         reason = f"needs the body '{name}', which is not there"
         raise WeightsError(reason, path=record, remedy="say where the body's file is now", option="body")
     if store.sha256(body_path(name)) != sha256:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from glot_cli.errors import GlotError
+from glot_cli.errors import OutputError, WeightsError
 from glot_cli.files.atomic import whole
+from glot_cli.files.faults import one_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,7 +21,17 @@ MEAN_STATE = "global_motion.regressor.mean_state"
 
 
 def save_glot(state: Mapping[str, Tensor], config: GLoTConfig, path: Path, half: bool = False) -> None:
-    """Write a GLoT state dict as safetensors, its configuration in the header. half: store float16."""
+    """Write a GLoT state dict as safetensors, its configuration in the header.
+
+    Args:
+        state: the learned tensors by name.
+        config: of the network that they are of.
+        path: the file to write.
+        half: store float16 instead of float32.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
     import torch
 
     dtype = torch.float16 if half else torch.float32
@@ -29,7 +40,7 @@ def save_glot(state: Mapping[str, Tensor], config: GLoTConfig, path: Path, half:
 
 
 def save_tensors(tensors: dict[str, Tensor], path: Path, header: dict[str, str]) -> None:
-    """Write safetensors aside and give them their name. Raises GlotError where they cannot be written."""
+    """Write safetensors, whole or not at all, with a header of text. Raises OutputError."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
@@ -38,13 +49,22 @@ def save_tensors(tensors: dict[str, Tensor], path: Path, header: dict[str, str])
             save_file(tensors, aside, metadata=header)
             aside.chmod(0o644)  # safetensors makes files that only their owner can read
     except (OSError, SafetensorError) as error:
-        raise GlotError(f"{path}: cannot be written ({' '.join(str(error).split())}); is there room?") from error
+        reason = f"cannot be written ({one_line(error, 1000)})"
+        raise OutputError(reason, path=path, remedy="look whether there is room") from error
 
 
 def load_glot(path: Path, mean_state: Tensor | None = None) -> GLoT:
-    """Read a file written by `save_glot`; the network in evaluation mode, float32, on the CPU. Raises GlotError.
+    """Read a file written by `save_glot`.
 
-    mean_state: (157,) mean parameters for a file that holds none, as those made of official checkpoints do.
+    Args:
+        path: the file.
+        mean_state: (157,) mean parameters for a file that holds none, as those made of official checkpoints do.
+
+    Returns:
+        The network in evaluation mode, float32, on the CPU.
+
+    Raises:
+        WeightsError: the file is missing, damaged or of another kind.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -60,6 +80,6 @@ def load_glot(path: Path, mean_state: Tensor | None = None) -> GLoT:
         model = GLoT(config)
         model.load_state_dict(state)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise GlotError(f"{path}: not GLoT weights in glot's format ({reason}); give a file made by glot") from error
+        reason = f"not GLoT weights in glot's format ({one_line(error, 200)})"
+        raise WeightsError(reason, path=path, remedy="give a file made by glot") from error
     return model.eval()

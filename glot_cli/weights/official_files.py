@@ -16,8 +16,13 @@ _SPIN_LICENCE = "as SPIN (BSD 3-clause, University of Pennsylvania and Max Planc
 class OfficialFile:
     """One file that a user brings.
 
-    name: what glot calls it; originals: names it is known by; where: how to come by it; register: whether that needs an
-    account.
+    Attributes:
+        name: what glot calls it.
+        role: what it is, in words.
+        originals: names it is known by, the usual one first.
+        where: how to come by it.
+        register: whether that needs an account.
+        licence: under which it may be used.
     """
 
     name: str

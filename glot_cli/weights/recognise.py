@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from glot_cli.body.smpl import SMPL_FACES, SMPL_VERTICES
 from glot_cli.errors import UsageError
-from glot_cli.files.pickles import Damaged
+from glot_cli.files.faults import Damaged
 from glot_cli.weights.official_files import OFFICIAL, OfficialFile
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 Arrays = dict[str, NDArray[Any]]
 
-SMPL_VERTICES, SMPL_FACES = 6890, 13776
 SMPL_ARRAYS = {  # name -> shape; -1: any
     "v_template": (SMPL_VERTICES, 3),
     "shapedirs": (SMPL_VERTICES, 3, -1),
@@ -43,7 +43,12 @@ _GENDER = {"neutral": "neutral", "n": "neutral", "male": "male", "m": "male", "f
 class Recognised:
     """A file that glot knows, ready to be stored.
 
-    name: what it is stored as; arrays for an npz, tensors for safetensors; remark: what is worth telling of it.
+    Attributes:
+        name: what it is stored as.
+        official: what it is.
+        arrays: what an npz is to hold, or None.
+        tensors: what a safetensors file is to hold, or None.
+        remark: what is worth telling of it, or "".
     """
 
     name: str
@@ -56,10 +61,20 @@ class Recognised:
 def recognise(
     label: str, arrays: Mapping[str, Any], checkpoint: Mapping[str, Any] | None, gender: str | None = None
 ) -> Recognised | None:
-    """What a file's content is, None when it is nothing that glot knows.
+    """What a file's content is.
 
-    label: the file's name, which alone tells SMPL's gender and one checkpoint from another; gender: instead of that
-    name. Raises Damaged when it is known and wrong, UsageError when the name does not tell enough.
+    Args:
+        label: the file's name, which alone tells SMPL's gender and one checkpoint from another.
+        arrays: what the file holds by name, as `files.contents` gives it.
+        checkpoint: tensors by name, or None.
+        gender: of an SMPL body: neutral, male or female, instead of what its name says.
+
+    Returns:
+        None when it is nothing that glot knows.
+
+    Raises:
+        Damaged: it is known and wrong.
+        UsageError: it is an SMPL body whose name does not tell its gender.
     """
     if checkpoint is not None:
         return _network(label, checkpoint)
@@ -84,12 +99,13 @@ def gender_of(label: str) -> str:
     words = re.split(r"[^a-z]+", PurePath(label).name.lower())
     found = {_GENDER[word] for word in words if word in _GENDER}
     if len(found) != 1:
-        raise UsageError("is an SMPL body whose name does not tell its gender; say --gender neutral, male or female")
+        reason = f"'{PurePath(label).name}' is an SMPL body whose name does not tell it"
+        raise UsageError(reason, option="gender", remedy="say neutral, male or female")
     return found.pop()
 
 
 def smpl_arrays(arrays: Mapping[str, Any]) -> Arrays:
-    """SMPL's arrays, plain, float32 (faces int32), with their values looked at. Raises Damaged."""
+    """SMPL's arrays, plain, float32 (faces and tree int64), with their values looked at. Raises Damaged."""
     body = {name: _checked(name, arrays[name], shape) for name, shape in SMPL_ARRAYS.items()}
     if body["shapedirs"].shape[2] < MIN_BETAS:
         raise Damaged(f"is an SMPL body of {body['shapedirs'].shape[2]} shape components, expected {MIN_BETAS} or more")
@@ -106,7 +122,7 @@ def smpl_arrays(arrays: Mapping[str, Any]) -> Arrays:
 
 def to_array(value: Any) -> NDArray[Any]:
     """An array, or what a pickle holds in its place, as an array."""
-    return value.plain() if hasattr(value, "plain") else np.asarray(value)
+    return np.asarray(value.plain() if hasattr(value, "plain") else value)
 
 
 def _checked(name: str, value: Any, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -149,7 +165,7 @@ def _renamed(held: Mapping[str, Any], rename: Any, shapes: dict[str, tuple[int, 
     import torch
 
     try:
-        tensors = rename(held)
+        tensors: dict[str, Tensor] = rename(held)
     except KeyError as error:
         raise Damaged(f"is a {of} checkpoint with a tensor '{error.args[0]}' that the network does not have") from error
     missing, surplus = sorted(set(shapes) - set(tensors)), sorted(set(tensors) - set(shapes))

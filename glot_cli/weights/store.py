@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
-from glot_cli.errors import GlotError, UsageError
+from glot_cli.errors import OutputError, WeightsError
 from glot_cli.files.atomic import whole
 from glot_cli.weights.official_files import OFFICIAL
 
@@ -18,7 +18,17 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class WeightFile:
-    """One file, as the manifest (shipped) or the record beside it (added) describes it. size in bytes."""
+    """One file, as the manifest (shipped) or the record beside it (added) describes it.
+
+    Attributes:
+        name: what glot calls it.
+        file: its name in its folder.
+        role: what it is, in words.
+        source: what it was made of or where it comes from.
+        licence: under which it may be used.
+        size: in bytes.
+        sha256: hexadecimal.
+    """
 
     name: str
     file: str
@@ -51,12 +61,13 @@ def user_folder() -> Path:
 
 @cache
 def manifest() -> dict[str, WeightFile]:
-    """Shipped files by name. Raises GlotError when the installation is broken."""
+    """Shipped files by name. Raises WeightsError when the installation is broken."""
     path = shipped_folder() / MANIFEST
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
-        raise GlotError(f"{path}: the list of weights is missing or damaged ({error}); install again") from error
+        reason = f"the list of weights is missing or damaged ({error})"
+        raise WeightsError(reason, path=path, remedy="install again") from error
     return {row["name"]: WeightFile(**row) for row in rows}
 
 
@@ -78,13 +89,20 @@ def is_known(name: str) -> bool:
 
 
 def record(entry: WeightFile) -> None:
-    """Write the record of an added file, which lies in the user's folder already. Raises GlotError."""
+    """Write the record of an added file, which lies in the user's folder already. Raises OutputError."""
     path = user_folder() / f"{entry.name}.json"
     try:
         with whole(path) as aside:
             aside.write_text(json.dumps(asdict(entry), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
-        raise GlotError(f"{path}: cannot be written ({error.strerror}); name a folder with GLOT_WEIGHTS") from error
+        raise not_written(path, error) from error
+
+
+def not_written(path: Path, error: OSError) -> OutputError:
+    """What to tell of a file of the user's folder, or of that folder, that the system refused to write."""
+    return OutputError(
+        f"cannot be written ({error.strerror})", path=path, remedy="name another folder with GLOT_WEIGHTS"
+    )
 
 
 def sha256(path: Path) -> str:
@@ -99,13 +117,16 @@ def sha256(path: Path) -> str:
 def locate(name: str) -> Path:
     """Path of a weight file, checked against its SHA-256.
 
-    A file in the user's folder that is named like a shipped one comes first and is taken as it is. Raises GlotError
-    when the file is missing or damaged, UsageError when nobody has added it yet.
+    A file in the user's folder that is named like a shipped one comes first and is taken as it is.
+
+    Raises:
+        WeightsError: the file is missing or damaged, or nobody has added it yet.
     """
     entry = manifest().get(name)
     if entry is None:
         if (entry := added().get(name)) is None:
-            raise UsageError(f"{user_folder()}: has no {_called(name)}; 'glot weights list' says where to get it")
+            reason, remedy = f"has no {_called(name)}", "'glot weights list' says where to get it"
+            raise WeightsError(reason, path=user_folder(), remedy=remedy)
         path, remedy = user_folder() / entry.file, "add it again with 'glot weights add'"
     elif (own := user_folder() / entry.file).is_file():
         return own
@@ -113,7 +134,7 @@ def locate(name: str) -> Path:
         path, remedy = shipped_folder() / entry.file, "install glot-cli again"
     fault = check(entry, path)
     if fault:
-        raise GlotError(f"{path}: {fault}; {remedy}")
+        raise WeightsError(fault, path=path, remedy=remedy)
     return path
 
 

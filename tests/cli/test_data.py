@@ -59,8 +59,8 @@ def test_one_that_fails_does_not_stop_the_others(glot: Glot, tmp_path: Path, own
     ended = glot("data", "add", good[0], exploit, tmp_path / "missing_db.pt", good[1])
     assert ended.status == 1 and "fired" not in ended.out
     assert ended.err == [
-        f"glot: {exploit}: is a pickle that asks for {os.name}.system; nothing in it was run. No official file does "
-        "that: take another copy",
+        f"glot: {exploit}: is a pickle that asks for {os.name}.system; nothing in it was run, and no official file "
+        "does that; take another copy",
         f"glot: {tmp_path / 'missing_db.pt'}: cannot be read (No such file or directory); check the name",
     ]
     assert ended.out.count(" -> ") == 2
@@ -73,7 +73,7 @@ def test_names_and_replacing(glot: Glot, tmp_path: Path, own_folder: Path) -> No
     assert len(Dataset.open("mine")) == 111
     ended = glot("data", "add", path, "--name", "mine")
     assert ended.status == 1
-    assert ended.err == [f"glot: {own_folder / 'mine'}: is there already; --replace puts the new one in its place"]
+    assert ended.err == [f"glot: {own_folder / 'mine'}: is there already; replace it, or give another name"]
     path = official_data.write(tmp_path, "3dpw-val", frames=20)
     assert glot("data", "add", path, "--name", "mine", "--replace").status == 0
     assert len(Dataset.open("mine")) == 20 + 17 + 14

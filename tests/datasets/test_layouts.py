@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from glot_cli.body.joints import SPIN_JOINTS
-from glot_cli.datasets.layouts import BY_COUNT, LAYOUTS, from_spin, known, to_spin
+from glot_cli.datasets.layouts import BY_COUNT, LAYOUTS, known, to_spin
 
 # As the data sets' own scripts call the joints; None: SPIN's name follows from it by the rule below.
 NAMED = {
@@ -30,6 +30,11 @@ def spin_name(name: str) -> str:
         return prefix + part
     side = {"l": "left", "r": "right"}[part[0]]
     return f"{prefix}{side}_{part[1:].replace('bigtoe', 'big_toe').replace('smalltoe', 'small_toe')}"
+
+
+def from_spin(joints: np.ndarray, layout: str) -> np.ndarray:
+    """(N,49,C) joints of SPIN as the (N,K,C) of a layout: the way back."""
+    return joints[:, [SPIN_JOINTS.index(name) for name in LAYOUTS[layout]]]
 
 
 @pytest.mark.parametrize("layout", NAMED)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import builtins
 import os
 import pickle
 import pickletools
 import struct
-import subprocess
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +14,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from glot_cli.files.pickles import MAX_STEPS, Damaged, Refused, unpickle
+from glot_cli.files.faults import Damaged, Refused
+from glot_cli.files.pickles import MAX_STEPS, unpickle
+from tests.files.exploits import ENDLESS, HAND_MADE, STATES, long_bytearray, long_bytes, long_frame, put_bomb
+from tests.files.exploits import EXPLOITS as EXPLOITS_OF_ALL
 from tests.parity.official_files import Exploit, chumpy
 
 DENSE = sparse.random(24, 60, 0.2, random_state=1).toarray()
@@ -75,27 +76,7 @@ def test_old_names_of_modules_are_known(old: bool) -> None:
     np.testing.assert_allclose(unpickle(data)["csc"].plain(), DENSE)
 
 
-def fired() -> None:
-    raise AssertionError("the pickle was run")
-
-
-class Nested:
-    """Hides a call inside the arguments of another."""
-
-    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
-        return dict, ([("a", Exploit(os.system, "echo fired"))],)
-
-
-EXPLOITS: dict[str, tuple[Any, str]] = {
-    "os.system": (Exploit(os.system, "echo fired"), f"{os.name}.system"),
-    "eval": (Exploit(builtins.eval, "__import__('os').abort()"), "eval"),
-    "exec": (Exploit(builtins.exec, "raise SystemExit"), "exec"),
-    "subprocess": (Exploit(subprocess.check_output, ["true"]), "check_output"),
-    "getattr": (Exploit(getattr, "text", "upper"), "getattr"),
-    "import": (Exploit(__import__, "antigravity"), "__import__"),
-    "open": (Exploit(open, "/etc/passwd"), "open"),
-    "nested": (Nested(), "dict"),
-    "own function": (Exploit(fired), "fired"),
+EXPLOITS = EXPLOITS_OF_ALL | {
     "object array": (np.array([Exploit(os.system, "echo fired"), None], object), "system"),
 }
 
@@ -116,25 +97,13 @@ def test_an_array_of_objects_is_refused() -> None:
         held["a"].plain()
 
 
-HAND_MADE = {
-    "stacked name": b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x04true\x85R.",
-    "instance": b"(S'true'\nios\nsystem\n.",
-    "object": b"(cos\nsystem\nS'true'\no.",
-    "new object": b"\x80\x02cos\nsystem\nU\x04true\x85\x81.",
-    "dotted name": b"\x80\x04\x8c\x05numpy\x8c\x0fndarray.__new__\x93.",
-    "persistent": b"P123\n.",
-    "binary persistent": b"K\x01Q.",
-    "registered extension": b"\x82\x01.",
-}
-
-
 @pytest.mark.parametrize("name", HAND_MADE)
 def test_every_way_to_name_something_is_closed(name: str) -> None:
     with pytest.raises((Refused, Damaged)):
         unpickle(HAND_MADE[name])
 
 
-@pytest.mark.parametrize("state", [b"}", b"N}U\x01aK\x01s\x86", b"N}U\x08__init__Ns\x86"])
+@pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("name", [b"numpy\nndarray", b"numpy.core.multiarray\n_reconstruct", b"_codecs\nencode"])
 def test_what_names_stand_for_cannot_be_altered(name: bytes, state: bytes) -> None:
     """A state given to the class itself would stay for every later file."""
@@ -168,22 +137,6 @@ def test_no_flipped_bit_does_more_than_change_numbers() -> None:
         except (Refused, Damaged):
             outcomes["refused"] += 1
     assert outcomes["read"] > 100 and outcomes["refused"] > 100
-
-
-def put_bomb() -> bytes:
-    return b"\x80\x02K\x01r" + struct.pack("<I", 2**31) + b"."
-
-
-def long_bytes() -> bytes:
-    return b"\x80\x04\x8e" + struct.pack("<Q", 2**40) + b"short."
-
-
-def long_bytearray() -> bytes:
-    return b"\x80\x05\x96" + struct.pack("<Q", 2**40) + b"short."
-
-
-def long_frame() -> bytes:
-    return b"\x80\x04\x95" + struct.pack("<Q", 2**40) + b"N."
 
 
 def huge_shape() -> bytes:
@@ -244,10 +197,6 @@ def test_exploits_here_are_real() -> None:
     ran = pickle.loads(pickle.dumps(Exploit(eval, "6 * 7")))
     assert ran == 42
     assert any(code.name == "REDUCE" for code, _, _ in pickletools.genops(pickle.dumps(Exploit(os.system, "true"))))
-
-
-# A tuple of the same tuple twice, and so on: a hundred bytes whose hash or text takes 2^60 steps.
-ENDLESS = b"N" + b"2\x86" * 60
 
 
 @pytest.mark.parametrize(
