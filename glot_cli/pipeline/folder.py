@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from glot_cli.errors import GlotError, InputError, OutputError, UsageError
-from glot_cli.files.atomic import abandoned, whole
+from glot_cli.files.atomic import abandoned, aside_name, whole
 from glot_cli.files.locks import locked
 from glot_cli.files.seal import fingerprint, sealed_json, sealed_kind, unsealed_json
 from glot_cli.results import Result, load_result
@@ -211,7 +211,7 @@ class ResultFolder:
         Raises:
             OutputError: they cannot be written.
         """
-        aside = self.path / f".{FRAMES}.{os.getpid()}.part"
+        aside = aside_name(self.path / FRAMES)
         try:
             result.save_frames(aside)
             aside.rename(self.path / FRAMES)
@@ -259,7 +259,7 @@ class ResultFolder:
         frames = self.path / FRAMES
         if not frames.exists():
             return
-        aside = self.path / f".{FRAMES}.old.{os.getpid()}.part"
+        aside = aside_name(frames, "old")
         frames.rename(aside)
         for path in aside.iterdir():
             if _is_frame(path):
@@ -268,15 +268,15 @@ class ResultFolder:
 
     def _clear(self) -> None:
         """Remove what dead runs left half written here. The folder is locked, so whatever a run began is dead."""
-        for name in (PARAMS, REPORT, FRAMES, f"{FRAMES}.old"):
-            for path in self.path.glob(f".{name}.*.part"):
+        for pattern in (f".{PARAMS}.*.part", f".{REPORT}.*.part", f".{FRAMES}.*.part", f".{FRAMES}.*.old"):
+            for path in self.path.glob(pattern):
                 _remove(path)
-        for path, name in abandoned(self.path, "part"):  # pictures: a `glot render` may be drawing one now
+        for path, name in abandoned(self.path):  # pictures: a `glot render` may be drawing one now
             if name.endswith(".mp4"):
                 _remove(path)
 
     def _try_writing(self) -> None:
-        trial = self.path / f".{REPORT}.{os.getpid()}.part"
+        trial = aside_name(self.path / REPORT)
         trial.touch()
         trial.unlink()
 

@@ -322,7 +322,7 @@ def test_what_a_killed_run_left_is_removed_and_nothing_else(place: ResultFolder)
     litter = [f".params.npz.{gone.pid}.part", f".overlay.mp4.{gone.pid}.part", f".run.json.{gone.pid}.part"]
     for name in litter:
         (place.path / name).touch()
-    for name in (f".frames.{gone.pid}.part", f".frames.old.{gone.pid}.part"):
+    for name in (f".frames.{gone.pid}.part", f".frames.{gone.pid}.old"):
         (place.path / name).mkdir()
         (place.path / name / "000000.npz").touch()
     kept = [f".side.mp4.{os.getpid()}.part", "notes.part", ".mine.part"]  # a living process draws; a user's own
