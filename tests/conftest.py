@@ -7,6 +7,7 @@ import torch
 pytest_plugins = [
     "tests.cli.fixtures",
     "tests.datasets.data_fixtures",
+    "tests.pipeline.made_results",
     "tests.synth.fixtures",
     "tests.weights.weights_fixtures",
 ]

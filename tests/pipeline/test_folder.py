@@ -2,88 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 import sys
-import time
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 
 from glot_cli.errors import OutputError, UsageError
-from glot_cli.files.seal import seal_file, sealed_json
+from glot_cli.files.seal import seal_file
 from glot_cli.pipeline.folder import ResultFolder, Source, check_picture, output_folders
-from glot_cli.pipeline.options import Options
-from glot_cli.pipeline.report import Outcome, earlier_run
-from glot_cli.results import Meta, Result, empty_arrays
-from tests.cli.clips import background, write_clip
-
-WEIGHTS = {"glot": "1" * 64}
-
-
-def record(video: Path) -> Result:
-    """A record of nobody in two frames of a video."""
-    source = Source.of(video)
-    meta = Meta(
-        video=video.name,
-        source=str(source.path),
-        width=8,
-        height=8,
-        fps="25",
-        frame_count=2,
-        start_frame=0,
-        focal_length=10.0,
-        body_model="open-body",
-        body_model_sha256="0" * 64,
-        preset="open",
-        weights=WEIGHTS,
-        program_version="0",
-        video_id=source.video_id,
-    )
-    return Result(empty_arrays(), meta)
-
-
-def finish(place: ResultFolder, video: Path, **changes: Any) -> None:
-    """Write what a run on a video leaves: record, files of frames, picture and report, the report with changes."""
-    place.path.mkdir(parents=True, exist_ok=True)
-    place.save(record(video), frames=True)
-    shutil.copy(video, place.path / "overlay.mp4")
-    seal_file(place.path / "overlay.mp4")
-    report = {
-        "video": str(place.source.path),
-        "video_id": place.source.video_id,
-        "finished": True,
-        "fault": None,
-        "people": 2,
-        "frames": 9,
-        "seconds": 3.0,
-        "options": asdict(Options()),
-        "weights": WEIGHTS,
-    }
-    place.write_report(report | changes)
-
-
-@pytest.fixture(scope="module")
-def clip_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return write_clip(tmp_path_factory.mktemp("clip") / "a.mp4", [background(64, 48)] * 2).read_bytes()
-
-
-@pytest.fixture
-def video(tmp_path: Path, clip_bytes: bytes) -> Path:
-    path = tmp_path / "clip.mp4"
-    path.write_bytes(clip_bytes)
-    return path
-
-
-@pytest.fixture
-def place(tmp_path: Path, video: Path) -> ResultFolder:
-    return ResultFolder(tmp_path / "out/clip", Source.of(video), [video])
+from tests.pipeline.made_results import finish, record
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -233,85 +164,6 @@ def test_the_result_of_another_video_is_refused(place: ResultFolder, video: Path
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# What is finished
-
-
-def earlier(place: ResultFolder, video: Path, options: Options | None = None, **weights: str) -> Any:
-    return earlier_run(video, place, options or Options(), WEIGHTS | weights)
-
-
-def test_a_finished_clip_is_skipped(place: ResultFolder, video: Path) -> None:
-    finish(place, video)
-    outcome = earlier(place, video, Options(batch_size=3, quiet=True))
-    assert (outcome.skipped, outcome.other_options, outcome.people, outcome.frames) == (True, False, 2, 9)
-    assert earlier(place, video, Options(focal=500.0)).other_options
-    assert earlier(place, video, glot="2" * 64).other_weights and not outcome.other_weights
-
-
-def test_a_video_is_known_by_what_it_is(place: ResultFolder, video: Path, tmp_path: Path) -> None:
-    finish(place, video)
-    moved = tmp_path / "moved.mp4"
-    video.rename(moved)
-    assert isinstance(earlier(ResultFolder(place.path, Source.of(moved)), moved), Outcome)
-    video.write_bytes(moved.read_bytes() + b"a longer take")
-    with pytest.raises(OutputError, match="as it was before it changed; overwrite it"):
-        earlier(ResultFolder(place.path, Source.of(video)), video)
-    ResultFolder(place.path, Source.of(video)).check()  # told to overwrite, it may
-
-
-def test_only_the_ends_of_a_long_video_are_read(tmp_path: Path) -> None:
-    path = tmp_path / "long.mp4"
-    with path.open("wb") as file:
-        file.truncate(8 << 30)  # bytes, none of which takes room
-    begin = time.perf_counter()
-    first = Source.of(path).video_id
-    assert time.perf_counter() - begin < 1
-    with path.open("r+b") as file:
-        file.seek(-1, os.SEEK_END)
-        file.write(b"x")
-    assert Source.of(path).video_id != first
-
-
-def test_a_folder_of_images_is_known_by_its_images(tmp_path: Path) -> None:
-    for number in range(3):
-        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((8, 8, 3), number, np.uint8))
-    first = Source.of(tmp_path).video_id
-    (tmp_path / "notes.txt").touch()
-    assert Source.of(tmp_path).video_id == first
-    (tmp_path / "2.png").unlink()
-    assert Source.of(tmp_path).video_id != first
-
-
-@pytest.mark.parametrize("name", ["overlay.mp4", "frames"])
-def test_what_is_made_of_the_record_is_made_again_from_it(place: ResultFolder, video: Path, name: str) -> None:
-    finish(place, video)
-    path = place.path / name
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
-    report = earlier(place, video)
-    assert isinstance(report, dict) and report["people"] == 2
-    assert earlier(place, video, Options(focal=500.0)) is None
-    assert earlier(place, video, glot="2" * 64) is None
-    assert isinstance(earlier(place, video, Options(style="side", quiet=True)), dict)
-
-
-@pytest.mark.parametrize("changes", [{"fault": "no driver"}, {"finished": False}])
-def test_a_clip_that_could_not_be_drawn_has_only_to_be_drawn(
-    place: ResultFolder, video: Path, changes: dict[str, Any]
-) -> None:
-    finish(place, video, **changes)
-    assert isinstance(earlier(place, video), dict)
-    (place.path / "params.npz").unlink()
-    assert earlier(place, video) is None
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "[" * 100_000, sealed_json({"video": "x"})])
-def test_a_report_that_makes_no_sense_is_no_report(place: ResultFolder, video: Path, text: str) -> None:
-    finish(place, video)
-    (place.path / "run.json").write_text(text)
-    assert place.report() is None and earlier(place, video) is None
-
-
-# ---------------------------------------------------------------------------------------------------------------------
 # Litter, and two at once
 
 
@@ -421,9 +273,3 @@ def test_a_picture_replaces_only_a_picture_of_ours(tmp_path: Path, video: Path) 
         with pytest.raises(OutputError, match="another place"):
             check_picture(path, params, video)
     assert contents(tmp_path) == before
-
-
-def test_reports_are_plain_json(place: ResultFolder, video: Path) -> None:
-    finish(place, video)
-    told = json.loads((place.path / "run.json").read_text())
-    assert told["video"] == str(video) and place.report() == {k: v for k, v in told.items() if k != "seal"}

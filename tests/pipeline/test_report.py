@@ -1,0 +1,102 @@
+"""What a run makes of what an earlier one left: a finished result is known by what the video is."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from glot_cli.errors import OutputError
+from glot_cli.files.seal import sealed_json
+from glot_cli.pipeline.folder import ResultFolder, Source
+from glot_cli.pipeline.options import Options
+from glot_cli.pipeline.report import Outcome, earlier_run
+from tests.pipeline.made_results import WEIGHTS, finish
+
+
+def earlier(place: ResultFolder, video: Path, options: Options | None = None, **weights: str) -> Any:
+    return earlier_run(video, place, options or Options(), WEIGHTS | weights)
+
+
+def test_a_finished_clip_is_skipped(place: ResultFolder, video: Path) -> None:
+    finish(place, video)
+    outcome = earlier(place, video, Options(batch_size=3, quiet=True))
+    assert (outcome.skipped, outcome.other_options, outcome.people, outcome.frames) == (True, False, 2, 9)
+    assert earlier(place, video, Options(focal=500.0)).other_options
+    assert earlier(place, video, glot="2" * 64).other_weights and not outcome.other_weights
+
+
+def test_a_video_is_known_by_what_it_is(place: ResultFolder, video: Path, tmp_path: Path) -> None:
+    finish(place, video)
+    moved = tmp_path / "moved.mp4"
+    video.rename(moved)
+    assert isinstance(earlier(ResultFolder(place.path, Source.of(moved)), moved), Outcome)
+    video.write_bytes(moved.read_bytes() + b"a longer take")
+    with pytest.raises(OutputError, match="as it was before it changed; overwrite it"):
+        earlier(ResultFolder(place.path, Source.of(video)), video)
+    ResultFolder(place.path, Source.of(video)).check()  # told to overwrite, it may
+
+
+def test_only_the_ends_of_a_long_video_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "long.mp4"
+    with path.open("wb") as file:
+        file.truncate(8 << 30)  # bytes, none of which takes room
+    begin = time.perf_counter()
+    first = Source.of(path).video_id
+    assert time.perf_counter() - begin < 1
+    with path.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"x")
+    assert Source.of(path).video_id != first
+
+
+def test_a_folder_of_images_is_known_by_its_images(tmp_path: Path) -> None:
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((8, 8, 3), number, np.uint8))
+    first = Source.of(tmp_path).video_id
+    (tmp_path / "notes.txt").touch()
+    assert Source.of(tmp_path).video_id == first
+    (tmp_path / "2.png").unlink()
+    assert Source.of(tmp_path).video_id != first
+
+
+@pytest.mark.parametrize("name", ["overlay.mp4", "frames"])
+def test_what_is_made_of_the_record_is_made_again_from_it(place: ResultFolder, video: Path, name: str) -> None:
+    finish(place, video)
+    path = place.path / name
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    report = earlier(place, video)
+    assert isinstance(report, dict) and report["people"] == 2
+    assert earlier(place, video, Options(focal=500.0)) is None
+    assert earlier(place, video, glot="2" * 64) is None
+    assert isinstance(earlier(place, video, Options(style="side", quiet=True)), dict)
+
+
+@pytest.mark.parametrize("changes", [{"fault": "no driver"}, {"finished": False}])
+def test_a_clip_that_could_not_be_drawn_has_only_to_be_drawn(
+    place: ResultFolder, video: Path, changes: dict[str, Any]
+) -> None:
+    finish(place, video, **changes)
+    assert isinstance(earlier(place, video), dict)
+    (place.path / "params.npz").unlink()
+    assert earlier(place, video) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "[" * 100_000, sealed_json({"video": "x"})])
+def test_a_report_that_makes_no_sense_is_no_report(place: ResultFolder, video: Path, text: str) -> None:
+    finish(place, video)
+    (place.path / "run.json").write_text(text)
+    assert place.report() is None and earlier(place, video) is None
+
+
+def test_reports_are_plain_json(place: ResultFolder, video: Path) -> None:
+    finish(place, video)
+    told = json.loads((place.path / "run.json").read_text())
+    assert told["video"] == str(video) and place.report() == {k: v for k, v in told.items() if k != "seal"}
