@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
+import mmap
 import os
+import secrets
+import sys
 import tempfile
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 
@@ -26,7 +29,14 @@ def send(stream: BinaryIO, message: dict[str, Any], payload: np.ndarray | None =
 
 
 def receive(stream: BinaryIO) -> tuple[dict[str, Any], np.ndarray | None]:
-    """Read what `send` wrote. Raises EOFError when the other side is gone."""
+    """Read what `send` wrote.
+
+    Returns:
+        The message, and the array that came with it, if one did.
+
+    Raises:
+        EOFError: the other side is gone.
+    """
     line = stream.readline()
     if not line.endswith(b"\n"):
         raise EOFError
@@ -44,21 +54,75 @@ def receive(stream: BinaryIO) -> tuple[dict[str, Any], np.ndarray | None]:
     return message, array
 
 
-def create_frame_file(n_bytes: int) -> Path:
-    """An empty file of `n_bytes` to map into both processes, in memory (/dev/shm) if it fits there."""
-    fault: OSError | None = None
-    for folder in ("/dev/shm", tempfile.gettempdir()):
-        if not os.path.isdir(folder):
-            continue
-        name = None
+def nameless_file(n_bytes: int = 0) -> IO[bytes]:
+    """A file that no folder lists, in memory where the system can: it goes when nobody has it open or mapped any more.
+
+    A file with a name would stay for good after a kill between its making and its removal.
+
+    Args:
+        n_bytes: size; the space is claimed at once.
+
+    Raises:
+        OSError: there is no such space, neither in memory nor in the temporary folder.
+    """
+    if hasattr(os, "memfd_create"):  # Linux
+        with contextlib.suppress(OSError):
+            return _claimed(os.fdopen(os.memfd_create("glot"), "w+b"), n_bytes)
+    return _claimed(tempfile.TemporaryFile(prefix="glot-"), n_bytes)
+
+
+def _claimed(file: IO[bytes], n_bytes: int) -> IO[bytes]:
+    try:
+        if n_bytes:
+            claim(file, n_bytes)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+class SharedPictures:
+    """Pictures in memory that both processes have mapped; the system frees it when both are gone, however they end.
+
+    Args:
+        shape: of all pictures together, (N, H, W, 3).
+
+    Attributes:
+        pictures: (N, H, W, 3) uint8, zeros at first.
+        key: by which the other process finds them (`map_pictures`): a file descriptor, on Windows a name.
+        inherited: file descriptors that the other process must inherit.
+
+    Raises:
+        OSError: there is no space for them.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.key: int | str
+        self.inherited: tuple[int, ...] = ()
+        self._file: IO[bytes] | None = None
+        if sys.platform == "win32":
+            self.key = f"glot-{os.getpid()}-{secrets.token_hex(8)}"
+        else:
+            self._file = nameless_file(math.prod(shape))
+            self.key = self._file.fileno()
+            self.inherited = (self.key,)
         try:
-            handle, name = tempfile.mkstemp(prefix="glot-frames-", dir=folder)
-            with os.fdopen(handle, "r+b") as file:
-                claim(file, n_bytes)
-            return Path(name)
-        except OSError as error:  # a container may have as little as 64 MB of /dev/shm
-            fault = error
-            if name is not None:
-                with contextlib.suppress(OSError):
-                    os.unlink(name)
-    raise fault or OSError("no folder for temporary files")
+            self.pictures = map_pictures(self.key, shape)
+        except BaseException:
+            self.forget()
+            raise
+
+    def forget(self) -> None:
+        """Give up the key: no further process can map the pictures; who has them mapped keeps them."""
+        if self._file is not None:
+            self._file.close()
+
+
+def map_pictures(key: int | str, shape: tuple[int, ...]) -> np.ndarray:
+    """The pictures of a `SharedPictures` that was made with this shape, possibly by another process."""
+    n_bytes = math.prod(shape)
+    if sys.platform == "win32":
+        memory = mmap.mmap(-1, n_bytes, tagname=str(key))
+    else:
+        memory = mmap.mmap(int(key), n_bytes)
+    return np.frombuffer(memory, dtype=np.uint8).reshape(shape)

@@ -14,14 +14,13 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
 
-from glot_cli.errors import GlotError
-from glot_cli.rendering.channel import create_frame_file, receive, send
+from glot_cli.errors import RenderError
+from glot_cli.rendering.channel import SharedPictures, nameless_file, receive, send
 from glot_cli.rendering.styles import output_size
 
 START_TIMEOUT = 120.0  # seconds; a busy machine takes ten
@@ -32,8 +31,6 @@ _BOOTSTRAP = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from glot_cli.rendering.worker import main; main()"
 )
 
-Drawing = tuple[np.ndarray, np.ndarray, np.ndarray]  # image (H, W, 3), vertices (P, V, 3), person ids (P,)
-
 
 def backends() -> tuple[str, ...]:
     """Ways to get an OpenGL context without a display, best first; "system" is the desktop's own (macOS, Windows)."""
@@ -43,8 +40,11 @@ def backends() -> tuple[str, ...]:
 def probe_backend(timeout: float = START_TIMEOUT) -> str:
     """The first of `backends()` that really draws a test picture, each tried in a fresh process.
 
+    Args:
+        timeout: seconds that each may take.
+
     Raises:
-        GlotError: none does; the line says what to install.
+        RenderError: none does; the line says what to install.
     """
     faces = np.array([[0, 1, 2]])
     with Renderer(faces, 64, 64, 64.0, timeout=timeout) as renderer:
@@ -56,15 +56,20 @@ class Renderer:
 
     Args:
         faces: (F, 3) vertex indices of the body.
-        width, height: of the frames, pixels.
+        width: of the frames, pixels.
+        height: of the frames, pixels.
         focal: focal length in pixels; the principal point is the picture's centre (geometry.py on pixel centres).
         style: one of styles.STYLES.
         backend: one of `backends()`; None tries them in order.
         depth: how many frames may be under way at once; two keep both processes busy.
         timeout: seconds that the drawing process may take to start.
 
+    Attributes:
+        backend: the one that draws.
+
     Raises:
-        GlotError: no backend draws; later also if the drawing process fails.
+        RenderError: no backend draws; later also if the drawing process fails.
+        ValueError: the style is unknown.
     """
 
     def __init__(
@@ -85,35 +90,35 @@ class Renderer:
         self._free = deque(range(depth))
         self._busy: deque[int] = deque()
         self._needs_frame = style != "plain"
-        frames_shape = (depth, out_height, out_width, 3)
+        pictures_shape = (depth, out_height, out_width, 3)
         try:
-            frames_file = create_frame_file(int(np.prod(frames_shape)))
+            shared = SharedPictures(pictures_shape)
         except OSError as error:
-            raise GlotError(f"{error.filename or tempfile.gettempdir()}: no space to draw in; free some") from None
+            folder = error.filename or tempfile.gettempdir()
+            raise RenderError("no space to draw in", path=folder, remedy="free some") from None
         setup = {
             "size": (width, height),
             "focal": float(focal),
             "style": style,
             "n_vertices": self._n_vertices,
-            "frames": str(frames_file),
-            "frames_shape": frames_shape,
+            "pictures": shared.key,
+            "pictures_shape": pictures_shape,
         }
+        self._pictures = shared.pictures
+        faults = []
         try:
-            self._pictures = np.memmap(frames_file, dtype=np.uint8, mode="r+", shape=frames_shape)
-            faults = []
             for candidate in (backend,) if backend is not None else backends():
-                worker = _Worker(candidate)
+                worker = _Worker(candidate, shared.inherited)
                 fault = worker.start(setup, np.asarray(faces, dtype=np.int32), timeout)
                 if fault is None:
                     self._worker, self.backend = worker, candidate
                     return
                 faults.append(f"{candidate}: {fault}")
         finally:
-            with contextlib.suppress(OSError):  # both sides have it mapped; Windows keeps it until they are gone
-                frames_file.unlink()
-        raise GlotError(
-            f"meshes cannot be drawn ({'; '.join(faults)}); install a software OpenGL "
-            "(Debian, Ubuntu: apt-get install libegl1 libgl1 libgl1-mesa-dri) or use --no-render"
+            shared.forget()
+        raise RenderError(
+            f"meshes cannot be drawn ({'; '.join(faults)})",
+            remedy="install a software OpenGL (Debian, Ubuntu: apt-get install libegl1 libgl1 libgl1-mesa-dri)",
         )
 
     @property
@@ -128,20 +133,25 @@ class Renderer:
         person_ids: np.ndarray,
         pivot: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Draw one frame and wait for it: `submit` and `collect` in one. Nothing else may be under way."""
+        """Draw one frame and wait for it: `submit` and `collect` in one.
+
+        Args:
+            image: as for `submit`, and so the others.
+            vertices: (P, V, 3) metres in the camera frame.
+            person_ids: (P,).
+            pivot: (3,) metres.
+
+        Returns:
+            (H, W, 3) uint8 RGB of the size `output_size` gives.
+
+        Raises:
+            ValueError: frames are under way, or as `submit` and `collect`.
+            RenderError: as `submit` and `collect`.
+        """
         if self._busy:
             raise ValueError("frames are under way: collect them first")
         self.submit(image, vertices, person_ids, pivot)
         return self.collect()
-
-    def draw_many(self, drawings: Iterable[Drawing]) -> Iterator[np.ndarray]:
-        """Draw a sequence in order, several frames ahead, so that making the input overlaps with drawing it."""
-        for drawing in drawings:
-            if not self._free:
-                yield self.collect()
-            self.submit(*drawing)
-        while self._busy:
-            yield self.collect()
 
     def submit(
         self,
@@ -161,7 +171,7 @@ class Renderer:
 
         Raises:
             ValueError: wrong shapes, numbers that are not finite, or `depth` frames are under way already.
-            GlotError: the drawing process is gone.
+            RenderError: the drawing process is gone.
         """
         vertices = np.asarray(vertices, dtype=np.float32)
         if image.shape != self._frame_shape or image.dtype != np.uint8:
@@ -190,7 +200,7 @@ class Renderer:
 
         Raises:
             ValueError: nothing is under way.
-            GlotError: it could not be drawn, or the drawing process is gone.
+            RenderError: it could not be drawn, or the drawing process is gone.
         """
         if not self._busy:
             raise ValueError("no frame is under way")
@@ -198,7 +208,9 @@ class Renderer:
         slot = self._busy.popleft()
         self._free.append(slot)
         if "error" in answer:
-            raise GlotError(f"a frame could not be drawn ({answer['error']}); --no-render keeps the parameters alone")
+            raise RenderError(
+                f"a frame could not be drawn ({answer['error']})", remedy="ask 'glot doctor' about drawing"
+            )
         return np.array(self._pictures[slot])
 
     def close(self) -> None:
@@ -215,27 +227,42 @@ class Renderer:
 
 
 class _Worker:
-    """One drawing process and its two pipes."""
+    """One drawing process and its two pipes. It ends when the pipes do, so also when this process is killed.
 
-    def __init__(self, backend: str) -> None:
+    Args:
+        backend: one of `backends()`.
+        inherited: file descriptors that it gets beside the pipes.
+    """
+
+    def __init__(self, backend: str, inherited: tuple[int, ...]) -> None:
         environment = dict(os.environ)
         environment.pop("PYOPENGL_PLATFORM", None)
         if backend != "system":
             environment["PYOPENGL_PLATFORM"] = backend
         # Drivers chatter on standard error; it matters only if the process dies.
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed in stop
+        self._log: IO[bytes] = nameless_file()
         self._process = subprocess.Popen(
             [sys.executable, "-c", _BOOTSTRAP, json.dumps([os.path.abspath(entry) for entry in sys.path])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
             env=environment,
+            pass_fds=inherited,
         )
         self._orders = cast(BinaryIO, self._process.stdin)
         self._answers = cast(BinaryIO, self._process.stdout)
 
     def start(self, setup: dict[str, Any], faces: np.ndarray, timeout: float) -> str | None:
-        """Wait until the process can draw. Returns None, or what went wrong (the process is then gone)."""
+        """Wait until the process can draw.
+
+        Args:
+            setup: sizes, focal length, style and where the pictures are (see worker.py).
+            faces: (F, 3) int32.
+            timeout: seconds after which it is killed.
+
+        Returns:
+            None, or what went wrong; the process is then gone.
+        """
         alarm = threading.Timer(timeout, self._process.kill)
         alarm.start()
         try:
@@ -277,8 +304,8 @@ class _Worker:
             self._process.wait()
         self._log.close()
 
-    def _gone(self) -> GlotError:
-        return GlotError(f"the drawing process is gone ({self._last_words()}); draw again or use --no-render")
+    def _gone(self) -> RenderError:
+        return RenderError(f"the drawing process is gone ({self._last_words()})", remedy="draw again")
 
     def _last_words(self) -> str:
         """How the process ended and the last line it left."""

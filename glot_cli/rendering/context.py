@@ -23,14 +23,27 @@ import OpenGL.platform
 import pyrender
 from OpenGL import GL as gl
 
+from glot_cli.rendering.geometry import NEAR, Region, View
+
 OCCLUDER = "occluder"  # material name: fills the depth buffer and leaves no colour
-RENDER_FLAGS = pyrender.RenderFlags.OFFSCREEN | pyrender.RenderFlags.RGBA | pyrender.RenderFlags.FLAT
+
+# OpenGL's camera looks along -z with y up, OpenCV's along +z with y down.
+_OPENCV_TO_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
+_FLAGS = pyrender.RenderFlags.OFFSCREEN | pyrender.RenderFlags.RGBA | pyrender.RenderFlags.FLAT
 
 
 def open_platform(width: int, height: int) -> Any:
     """Make an OpenGL context current, of the kind that PYOPENGL_PLATFORM names ("egl", "osmesa", or the system's).
 
-    Returns a pyrender platform; `delete_context()` frees it. Raises whatever the driver raises.
+    Args:
+        width: of a window's picture, where the kind has one, pixels.
+        height: of it.
+
+    Returns:
+        A pyrender platform; `delete_context()` frees it.
+
+    Raises:
+        Exception: whatever the driver raises.
     """
     kind = os.environ.get("PYOPENGL_PLATFORM")
     if kind == "osmesa":
@@ -101,7 +114,7 @@ def _started(platform: Any) -> Any:
     return platform
 
 
-class PinholeCamera(pyrender.Camera):
+class PinholeCamera(pyrender.Camera):  # type: ignore[misc, unused-ignore]  # pyrender has no types
     """Projection of a pinhole camera: focal length and principal point in pixels of the viewport.
 
     pyrender's own IntrinsicsCamera doubles them on macOS, to go with framebuffers that this module does not make.
@@ -126,11 +139,12 @@ class PinholeCamera(pyrender.Camera):
         return projection
 
 
-class RegionRenderer(pyrender.Renderer):
+class RegionRenderer(pyrender.Renderer):  # type: ignore[misc, unused-ignore]  # pyrender has no types
     """pyrender's renderer, for pictures whose size changes all the time and whose depth nobody reads.
 
-    `render(scene, RENDER_FLAGS)` returns (height, width, 4) uint8, colour multiplied by coverage (alpha), ready to be
-    put over another picture.
+    Args:
+        width: of the largest picture that is expected, pixels.
+        height: of it.
     """
 
     def __init__(self, width: int, height: int) -> None:
@@ -198,8 +212,85 @@ class RegionRenderer(pyrender.Renderer):
             gl.glColorMask(True, True, True, True)
 
 
+class PinholeScene:
+    """Meshes before one camera, of whose picture a region is drawn at a time.
+
+    An OpenGL context (`open_platform`) must be current.
+
+    Args:
+        width: of the largest picture that will be asked for, pixels.
+        height: of it.
+    """
+
+    def __init__(self, width: int, height: int) -> None:
+        self._renderer = RegionRenderer(width, height)
+        self._scene = pyrender.Scene(bg_color=(0.0, 0.0, 0.0, 0.0))
+        self._camera = PinholeCamera()
+        self._camera_node = self._scene.add(self._camera, pose=np.eye(4))
+
+    def add(
+        self,
+        interleaved: np.ndarray,
+        indices: np.ndarray,
+        *,
+        mode: int = pyrender.GLTF.TRIANGLES,
+        name: str = "surface",
+        double_sided: bool = False,
+    ) -> pyrender.Mesh:
+        """Put in a mesh whose vertices have colours of their own.
+
+        Args:
+            interleaved: (V, 7) float32 positions (metres) and RGBA colours (0 to 1); `update_vertices` changes them.
+            indices: (F, 3) of triangles, counter-clockwise seen from outside, or (E, 2) of lines.
+            mode: which of the two.
+            name: of the material; OCCLUDER only hides what is behind it.
+            double_sided: draw the inside too.
+        """
+        primitive = pyrender.Primitive(
+            positions=interleaved[:, :3],
+            color_0=interleaved[:, 3:],
+            indices=indices,
+            material=pyrender.MetallicRoughnessMaterial(
+                name=name, baseColorFactor=(1.0, 1.0, 1.0, 1.0), doubleSided=double_sided
+            ),
+            mode=mode,
+        )
+        mesh = pyrender.Mesh([primitive])
+        self._scene.add(mesh)
+        return mesh
+
+    def draw(self, view: View, region: Region) -> np.ndarray:
+        """The visible meshes as `view` sees them, cut down to a region of its picture.
+
+        Returns:
+            (h, w, 4) uint8 of the region's size, colour multiplied by coverage (alpha), ready to be put over another
+            picture.
+        """
+        self._scene.set_pose(self._camera_node, view.pose @ _OPENCV_TO_OPENGL)
+        camera = self._camera
+        camera.focal = view.focal
+        camera.centre = (view.centre[0] - region.x0, view.centre[1] - region.y0)
+        # pyrender checks zfar > znear at each assignment: open the range before it is narrowed.
+        camera.znear = 0.0
+        camera.zfar = max(region.far * 1.01, 2 * NEAR)
+        camera.znear = max(region.near * 0.99, NEAR)
+        self._renderer.viewport_width = region.x1 - region.x0
+        self._renderer.viewport_height = region.y1 - region.y0
+        pixels: np.ndarray = self._renderer.render(self._scene, _FLAGS)
+        return pixels
+
+    def close(self) -> None:
+        """Free the buffers and shaders."""
+        self._renderer.delete()
+
+
 def update_vertices(primitive: Any, interleaved: np.ndarray) -> None:
-    """Overwrite the vertex buffer of a primitive with (V, 7) float32 positions and RGBA colours, in place."""
+    """Overwrite the vertex buffer of a primitive in place.
+
+    Args:
+        primitive: pyrender's, of a mesh with one colour a vertex.
+        interleaved: (V, 7) float32 positions (metres) and RGBA colours (0 to 1).
+    """
     if not primitive._in_context():  # before its first drawing it has no buffer: that is made from these arrays
         primitive.positions, primitive.color_0 = interleaved[:, :3], interleaved[:, 3:]
         return

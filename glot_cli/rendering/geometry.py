@@ -17,28 +17,42 @@ NEAR = 0.05  # metres; what is closer to the camera is cut away
 
 @dataclass(frozen=True)
 class View:
-    """A pinhole camera: `pose` (4, 4) takes its OpenCV coordinates to the scene's; `focal` and `centre` in pixels."""
+    """A pinhole camera.
+
+    Attributes:
+        pose: (4, 4), takes its OpenCV coordinates to the scene's, metres.
+        focal: focal length, pixels.
+        centre: principal point (x, y), pixels.
+        size: (width, height) of its picture, pixels.
+    """
 
     pose: np.ndarray
     focal: float
     centre: tuple[float, float]
-    size: tuple[int, int]  # (width, height) of its picture in pixels
+    size: tuple[int, int]
 
     def to_camera(self, points: np.ndarray) -> np.ndarray:
         """Scene points (..., 3) in this camera's frame, metres."""
-        return (points - self.pose[:3, 3]) @ self.pose[:3, :3]
+        local: np.ndarray = (points - self.pose[:3, 3]) @ self.pose[:3, :3]
+        return local
 
 
 def front_view(width: int, height: int, focal: float) -> View:
-    """The camera that filmed: at the origin, principal point at the picture's centre."""
+    """The camera that filmed: at the origin, principal point at the picture's centre; all in pixels."""
     return View(np.eye(4), focal, (width / 2, height / 2), (width, height))
 
 
 def side_view(points: np.ndarray, pivot: np.ndarray, size: tuple[int, int], focal: float) -> View:
-    """A camera 90 degrees around the vertical axis through `pivot`, looking at it from the scene's right (+x).
+    """A camera 90 degrees around the vertical axis through a pivot, looking at it from the scene's right (+x).
 
     It stands as far from the pivot as the filming camera does, so that people keep their size, or further where
-    that is needed to see all `points` (N, 3).
+    that is needed to see all points.
+
+    Args:
+        points: (N, 3) metres, all of which it sees.
+        pivot: (3,) metres.
+        size: (width, height) of its picture, pixels.
+        focal: focal length, pixels.
     """
     # Columns: the side camera's x (right), y (down), z (forward) axes in the scene. Standing at +x and looking
     # along -x with y down, right is +z: away from the filming camera.
@@ -57,12 +71,22 @@ def side_view(points: np.ndarray, pivot: np.ndarray, size: tuple[int, int], foca
 def bounds_centre(vertices: np.ndarray) -> np.ndarray:
     """(3,) centre of the box around people (P, V, 3)."""
     points = vertices.reshape(-1, 3)
-    return (points.min(axis=0) + points.max(axis=0)) / 2
+    centre: np.ndarray = (points.min(axis=0) + points.max(axis=0)) / 2
+    return centre
 
 
 @dataclass(frozen=True)
 class Region:
-    """A rectangle of pixels, x0 <= x < x1 and y0 <= y < y1, and the depths (metres) of what lies in it."""
+    """A rectangle of pixels, x0 <= x < x1 and y0 <= y < y1, and the depths of what lies in it.
+
+    Attributes:
+        x0: left edge, pixels.
+        y0: upper edge, pixels.
+        x1: right edge, pixels.
+        y1: lower edge, pixels.
+        near: smallest depth, metres.
+        far: largest depth, metres.
+    """
 
     x0: int
     y0: int
@@ -73,9 +97,17 @@ class Region:
 
 
 def covered_region(vertices: np.ndarray, view: View, margin: int = 2) -> Region | None:
-    """The part of the picture that people (P, V, 3) can cover, `margin` pixels added; None if they cover none.
+    """The part of the picture that people can cover.
 
     A person who reaches behind the near plane may cover anything: for them the region is the whole picture.
+
+    Args:
+        vertices: (P, V, 3) metres in the scene.
+        view: the camera.
+        margin: pixels added on every side.
+
+    Returns:
+        The region; None if they cover nothing.
     """
     width, height = view.size
     camera = view.to_camera(vertices)
@@ -99,7 +131,12 @@ def covered_region(vertices: np.ndarray, view: View, margin: int = 2) -> Region 
 
 
 class NormalMap:
-    """Vertex normals of a mesh whose faces never change: the adjacency is built once, each frame is two products."""
+    """Vertex normals of a mesh whose faces never change: the adjacency is built once, each frame is two products.
+
+    Args:
+        faces: (F, 3) vertex indices, counter-clockwise seen from outside.
+        n_vertices: vertices of the mesh.
+    """
 
     def __init__(self, faces: np.ndarray, n_vertices: int) -> None:
         n_faces = len(faces)
@@ -116,7 +153,8 @@ class NormalMap:
         face_normals = np.stack([u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]], 1)
         normals = self._gather @ face_normals
         length = np.sqrt(np.einsum("ij,ij->i", normals, normals))
-        return normals / np.maximum(length, 1e-20)[:, None]
+        unit: np.ndarray = normals / np.maximum(length, 1e-20)[:, None]
+        return unit
 
 
 def unique_edges(faces: np.ndarray) -> np.ndarray:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from glot_cli.rendering.blend import blend_over
 from glot_cli.rendering.geometry import View, bounds_centre, front_view, side_view
 from glot_cli.rendering.scene import MeshScene
+from glot_cli.rendering.shading import blend_over
 
 _BACKGROUND = (236, 238, 241)  # RGB, of the styles that do not show the video
 
 
-class Painter:
+class OverlayPainter:
     """Draws frames of one size in one style (see styles.STYLES).
 
     Args:
         faces: (F, 3) vertex indices of the body.
         n_vertices: its vertices.
-        width, height: of the video's frames, pixels.
+        width: of the video's frames, pixels.
+        height: of the video's frames, pixels.
         focal: focal length of the camera that filmed, pixels.
         style: one of STYLES.
     """
@@ -29,10 +30,14 @@ class Painter:
         self._scene = MeshScene(faces, n_vertices, width, height, wireframe=style == "wireframe")
 
     def paint(self, picture: np.ndarray, vertices: np.ndarray, people: np.ndarray, pivot: np.ndarray | None) -> None:
-        """Draw people (P, V, 3), ids (P,), into `picture`: (H, W, 3) uint8 RGB of styles.output_size.
+        """Draw people into a picture, in place.
 
-        Its left part holds the video's frame on entry (ignored by `plain`). `pivot` (3,), metres, is the point that
-        the side view turns around; None takes the centre of the people.
+        Args:
+            picture: (H, W, 3) uint8 RGB of styles.output_size; its left part holds the video's frame on entry, which
+                `plain` ignores.
+            vertices: (P, V, 3) float32 metres in the camera's frame; P may be 0.
+            people: (P,) person ids.
+            pivot: (3,) metres, the point that the side view turns around; None takes the centre of the people.
         """
         width = self._front.size[0]
         frame = picture[:, :width]

@@ -1,4 +1,5 @@
-"""Light on a body, worked out at its vertices; the rasteriser interpolates between them.
+"""Light on a body, worked out at its vertices (the rasteriser interpolates between them), and drawn pixels put over a
+picture.
 
 A software rasteriser spends some 15 times longer on pyrender's physically based shader, which works per pixel, and
 with some 7,000 vertices a triangle covers a few pixels at most: the pictures hardly differ.
@@ -6,6 +7,7 @@ with some 7,000 vertices a triangle covers a few pixels at most: the pictures ha
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 # (direction towards the light in the camera's OpenCV frame, strength): the key from above left and behind the camera,
@@ -19,10 +21,19 @@ _STRENGTHS = np.array([strength for _, strength in _LIGHTS], dtype=np.float32)
 
 
 def shade(points: np.ndarray, normals: np.ndarray, colour: tuple[float, float, float]) -> np.ndarray:
-    """(V, 3) float32 sRGB colours (0 to 1) of points (V, 3) with unit normals (V, 3), both in the camera's frame.
+    """Colours of a lit body.
 
-    Lambert's diffuse term for three lights, ambient light that goes from sky to ground with the normal's direction,
-    and Blinn's specular term for the key light. Summed in linear light, with a gamma of 2.2.
+    Lambert's diffuse term for three lights, ambient light that goes from sky to ground with the normal's direction, and
+    Blinn's specular term (Models of light reflection for computer synthesized pictures, SIGGRAPH 1977) for the key
+    light. Summed in linear light, with a gamma of 2.2.
+
+    Args:
+        points: (V, 3) metres in the camera's frame.
+        normals: (V, 3) unit vectors in the camera's frame.
+        colour: of the body, sRGB, 0 to 1.
+
+    Returns:
+        (V, 3) float32 sRGB, 0 to 1.
     """
     normals = normals.astype(np.float32, copy=False)
     light = np.maximum(normals @ _UNIT_LIGHTS.T, 0) @ _STRENGTHS
@@ -35,3 +46,15 @@ def shade(points: np.ndarray, normals: np.ndarray, colour: tuple[float, float, f
     linear = np.array(colour, dtype=np.float32) ** 2.2 * light[:, None] + gloss[:, None]
     shaded: np.ndarray = np.clip(linear, 0, 1) ** np.float32(1 / 2.2)
     return shaded.astype(np.float32, copy=False)
+
+
+def blend_over(target: np.ndarray, rgba: np.ndarray) -> None:
+    """Put a drawn region over a picture, in place.
+
+    Args:
+        target: (h, w, 3) uint8.
+        rgba: (h, w, 4) uint8, colour already multiplied by alpha.
+    """
+    transparency = cv2.cvtColor(255 - np.ascontiguousarray(rgba[..., 3]), cv2.COLOR_GRAY2RGB)
+    behind = cv2.multiply(np.ascontiguousarray(target), transparency, scale=1 / 255)
+    target[:] = cv2.add(behind, cv2.cvtColor(np.ascontiguousarray(rgba), cv2.COLOR_RGBA2RGB))

@@ -14,9 +14,17 @@ STYLES: dict[Style, str] = {
 
 
 def output_size(style: str, width: int, height: int) -> tuple[int, int]:
-    """(width, height) in pixels of the pictures that `style` makes from frames of `width` x `height` pixels.
+    """The size of the pictures that a style makes.
 
     The side view adds a panel as high as the frame and as wide as the frame's shorter side.
+
+    Args:
+        style: one of STYLES.
+        width: of the frames, pixels.
+        height: of the frames, pixels.
+
+    Returns:
+        (width, height), pixels.
 
     Raises:
         ValueError: the style is unknown.

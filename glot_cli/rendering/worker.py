@@ -4,7 +4,8 @@ Drawing has a process of its own because Mesa's software driver and triton (whic
 lazily) each bring an LLVM, and a process that has opened an OpenGL context before it loads triton dies of a
 segmentation fault. So nothing in here may import torch.
 
-It ends when its standard input ends, that is also when its parent dies, however that happens.
+It ends when its standard input ends, that is also when its parent dies, however that happens. Where a driver hangs it
+reads no input: a thread of its own then sees that the parent is gone.
 """
 
 from __future__ import annotations
@@ -13,21 +14,34 @@ import contextlib
 import os
 import signal
 import sys
-from pathlib import Path
-from typing import Any, BinaryIO
+import threading
+import time
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from glot_cli.rendering.channel import receive, send
+from glot_cli.rendering.channel import map_pictures, receive, send
+
+if TYPE_CHECKING:
+    from glot_cli.rendering.overlay import OverlayPainter
 
 
 def main() -> None:
     """Serve drawing orders from standard input until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what follows
+    if os.name == "posix":  # elsewhere a dead parent stays one's parent
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not end up among the answers
     with contextlib.suppress(EOFError, BrokenPipeError):
         _serve(sys.stdin.buffer, answers)
+
+
+def _end_with(parent: int) -> None:
+    """End this process once its parent is gone, whatever a driver may be waiting for."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
 
 
 def _serve(orders: BinaryIO, answers: BinaryIO) -> None:
@@ -51,19 +65,20 @@ def _serve(orders: BinaryIO, answers: BinaryIO) -> None:
             send(answers, {"done": order["slot"]})
 
 
-def _prepare(setup: dict[str, Any], faces: np.ndarray) -> tuple[Any, np.ndarray]:
-    """Open OpenGL, see that it draws, and build the painter and the (slots, H, W, 3) shared pictures."""
+def _prepare(setup: dict[str, Any], faces: np.ndarray) -> tuple[OverlayPainter, np.ndarray]:
+    """Open OpenGL, see that it draws, and build the painter and the (N, H, W, 3) shared pictures."""
     import cv2
 
     from glot_cli.rendering.context import open_platform
-    from glot_cli.rendering.overlay import Painter
+    from glot_cli.rendering.overlay import OverlayPainter
+
+    pictures = map_pictures(setup["pictures"], tuple(setup["pictures_shape"]))
 
     cv2.setNumThreads(1)  # blending is a few hundred microseconds; the other cores are busy
     width, height = setup["size"]
     open_platform(width, height)
     _check_drawing()
-    pictures = np.memmap(Path(setup["frames"]), dtype=np.uint8, mode="r+", shape=tuple(setup["frames_shape"]))
-    return Painter(faces, setup["n_vertices"], width, height, setup["focal"], setup["style"]), pictures
+    return OverlayPainter(faces, setup["n_vertices"], width, height, setup["focal"], setup["style"]), pictures
 
 
 def _check_drawing() -> None:
