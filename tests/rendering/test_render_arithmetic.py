@@ -9,10 +9,9 @@ import pytest
 import trimesh
 
 from glot_cli.rendering import STYLES, output_size
-from glot_cli.rendering.blend import blend_over
 from glot_cli.rendering.colours import person_colour
 from glot_cli.rendering.geometry import NormalMap, covered_region, front_view, side_view, unique_edges
-from glot_cli.rendering.shading import shade
+from glot_cli.rendering.shading import blend_over, shade
 
 
 def test_normals_of_a_sphere_point_outwards() -> None:
