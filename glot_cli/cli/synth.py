@@ -2,46 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from glot_cli.cli import options
 from glot_cli.cli.stopping import loading
 
+_Decorated = TypeVar("_Decorated", bound="Callable[..., Any] | click.Command")
 
-class Size(click.ParamType):
+
+def _size(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int]:
     """Width and height of "1280x720". H.264 wants both even, and truth and clip must agree."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
-        try:
-            width, height = (int(part) for part in value.split("x"))
-        except ValueError:
-            self.fail(f"'{value}' is not a size; give WIDTHxHEIGHT in pixels", param, ctx)
-        if min(width, height) < 64 or width % 2 or height % 2:
-            self.fail(f"{value}: both must be even, and 64 pixels at least", param, ctx)
-        return width, height
+    try:
+        width, height = (int(part) for part in value.split("x"))
+    except ValueError:
+        raise click.BadParameter(f"'{value}' is not a size; give WIDTHxHEIGHT in pixels", ctx, param) from None
+    if min(width, height) < 64 or width % 2 or height % 2:
+        raise click.BadParameter(f"{value}: both must be even, and 64 pixels at least", ctx, param)
+    return width, height
 
 
-class Rate(click.ParamType):
+def _rate(ctx: click.Context, param: click.Parameter, value: str) -> Fraction:
     """Frames a second: 25, 29.97 or 30000/1001."""
-
-    name = "rate"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
-        try:
-            rate = Fraction(value)
-        except (ValueError, ZeroDivisionError):
-            self.fail(f"'{value}' is not a number; give frames a second, as in 25 or 30000/1001", param, ctx)
-        if not 1 <= rate <= 240:
-            self.fail(f"{value}: give 1 to 240 frames a second", param, ctx)
-        return rate
+    try:
+        rate = Fraction(value)
+    except (ValueError, ZeroDivisionError):
+        words = f"'{value}' is not a number; give frames a second, as in 25 or 30000/1001"
+        raise click.BadParameter(words, ctx, param) from None
+    if not 1 <= rate <= 240:
+        raise click.BadParameter(f"{value}: give 1 to 240 frames a second", ctx, param)
+    return rate
 
 
 _out = click.option(
@@ -57,7 +51,7 @@ _seed = click.option(
 )
 
 
-def _share(name: str, default: float, meaning: str) -> Any:
+def _share(name: str, default: float, meaning: str) -> Callable[[_Decorated], _Decorated]:
     return click.option(
         name, type=click.FloatRange(0, 1), default=default, show_default=True, metavar="SHARE", help=meaning
     )
@@ -177,9 +171,9 @@ def crops(
     metavar="SECONDS",
     help="Length of a clip.",
 )
-@click.option("--fps", type=Rate(), default="30", show_default=True, metavar="RATE", help="Frames a second.")
+@click.option("--fps", callback=_rate, default="30", show_default=True, metavar="RATE", help="Frames a second.")
 @click.option(
-    "--size", type=Size(), default="1280x720", show_default=True, metavar="WIDTHxHEIGHT", help="Pixels, even."
+    "--size", callback=_size, default="1280x720", show_default=True, metavar="WIDTHxHEIGHT", help="Pixels, even."
 )
 @click.option(
     "--focal",
@@ -231,24 +225,24 @@ def clips(
     glot run FOLDER/*.mp4 --out results/ && glot eval results/ --against FOLDER
     """
     with loading():
-        from glot_cli.synth.request import Wishes
+        from glot_cli.synth.request import ClipRequest
 
-    wishes = Wishes(loose=not tight, **asked)
+    request = ClipRequest(loose=not tight, **asked)
     _start(threads)
     with loading():
         from glot_cli.synth.films import film
 
-    film(motions, out, wishes, clips=clips, seed=seed, quiet=quiet, tell=click.echo)
+    film(motions, out, request, clips=clips, seed=seed, quiet=quiet, tell=click.echo)
     return 0
 
 
 def _start(threads: int | None) -> None:
-    """Make ready to draw, before anything imports OpenGL. Raises GlotError."""
+    """Make ready to draw, before anything imports OpenGL."""
     with loading():
         import cv2
         import torch
 
-        from glot_cli.synth.opengl import prepare
+        from glot_cli.synth.painter import prepare
     if threads:
         torch.set_num_threads(threads)
         cv2.setNumThreads(threads)

@@ -13,19 +13,25 @@ from numpy.typing import NDArray
 
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat, slerp
-from glot_cli.errors import GlotError
-from glot_cli.synth.request import Wishes
+from glot_cli.errors import InputError
+from glot_cli.synth.request import ClipRequest
 
 MOTION_FPS = 30
 SHORTEST = 45  # frames of a take that may be played to and fro
 TIPTOE = 0.15  # share of frames whose lowest point may lie below the floor: a toe that dips in now and then is no floor
 FORMAT = "give poses (N, 24, 3), trans (N, 3), clip_index (N,) and clip_names (C,) at 30 frames a second"
+TOO_SHORT = "ask for fewer seconds, or let takes play to and fro"
 
 Array = NDArray[np.floating]
 
 
 class Take(NamedTuple):
-    """One recorded motion. poses (n, 24, 3) axis-angle, joint 0 turning the pelvis in the world; pelvis (n, 3)."""
+    """One recorded motion of n frames.
+
+    Attributes:
+        poses: (n, 24, 3) axis-angle, radians; joint 0 turns the pelvis in the world.
+        pelvis: (n, 3) its place, metres.
+    """
 
     poses: Array
     pelvis: Array
@@ -33,7 +39,13 @@ class Take(NamedTuple):
 
 @dataclass(frozen=True)
 class Takes:
-    """The takes of one motion file by name; leg: length (metres) of the skeleton's legs, where the file tells it."""
+    """The takes of one motion file.
+
+    Attributes:
+        path: the file.
+        by_name: the takes.
+        leg: length of the skeleton's legs, metres, where the file tells it.
+    """
 
     path: Path
     by_name: dict[str, Take]
@@ -41,40 +53,56 @@ class Takes:
 
     @staticmethod
     def read(path: Path) -> Takes:
-        """Raises GlotError for what is no motion file. Nothing is unpickled."""
+        """Read a motion file; nothing is unpickled.
+
+        Raises:
+            InputError: it is none.
+        """
         try:
             with np.load(path, allow_pickle=False) as file:
                 poses, trans, index, names = (file[k] for k in ("poses", "trans", "clip_index", "clip_names"))
                 offsets = file["rest_offsets"] if "rest_offsets" in file.files else None
         except (OSError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split())
-            raise GlotError(f"{path}: not a motion file ({reason}); {FORMAT}") from error
+            raise InputError(f"not a motion file ({reason})", path=path, remedy=FORMAT) from error
         count = len(index) if index.ndim == 1 else -1
         if poses.shape != (count, 24, 3) or trans.shape != (count, 3):
-            raise GlotError(f"{path}: poses {poses.shape}, trans {trans.shape}, clip_index {index.shape}; {FORMAT}")
+            found = f"poses {poses.shape}, trans {trans.shape}, clip_index {index.shape}"
+            raise InputError(found, path=path, remedy=FORMAT)
         takes = {
             str(name): Take(poses[index == clip].astype(np.float32), trans[index == clip].astype(np.float32))
             for clip, name in enumerate(names)
         }
         return Takes(path, takes, None if offsets is None else _leg(offsets[4], offsets[7]))
 
-    def choose(self, wishes: Wishes, people: int, turn: int, seed: int, rng: np.random.Generator) -> list[str]:
-        """Names of the takes, one a person. The first person's come from all takes in turn, by the clip's number.
+    def choose(self, request: ClipRequest, people: int, turn: int, seed: int, rng: np.random.Generator) -> list[str]:
+        """Who plays what. The first person's takes come from all in turn.
 
-        Raises GlotError where there is none that is long enough, or none of a name.
+        Args:
+            request: what is asked for.
+            people: how many play.
+            turn: the clip's number, which decides whose turn it is.
+            seed: of the order of the turns.
+            rng: draws the others.
+
+        Returns:
+            Names of the takes, one a person.
+
+        Raises:
+            InputError: none is long enough, or none has a name that was asked for.
         """
-        need = SHORTEST if wishes.bounce else math.ceil(wishes.frames * MOTION_FPS / wishes.fps)
+        need = SHORTEST if request.bounce else math.ceil(request.frames * MOTION_FPS / request.fps)
         long = [name for name, take in self.by_name.items() if len(take.poses) >= need]
-        for name in wishes.takes:
+        for name in request.takes:
             if name not in self.by_name:
                 known = ", ".join(list(self.by_name)[:12])
-                raise GlotError(f"{self.path}: has no take '{name}'; it has {known} ...")
+                raise InputError(f"has no take '{name}'; it has {known} ...", path=self.path)
             if name not in long:
-                raise GlotError(f"{self.path}: take '{name}' is below {need} frames; fewer --seconds, or --bounce")
-        if wishes.takes:
-            return list(wishes.takes)
+                raise InputError(f"take '{name}' is below {need} frames", path=self.path, remedy=TOO_SHORT)
+        if request.takes:
+            return list(request.takes)
         if not long:
-            raise GlotError(f"{self.path}: no take of {need} frames; ask for fewer --seconds, or --bounce")
+            raise InputError(f"no take of {need} frames", path=self.path, remedy=TOO_SHORT)
         first = long[int(np.random.default_rng(seed).permutation(len(long))[turn % len(long)])]
         rest = [name for name in long if name != first] or [first]
         return [first, *map(str, rng.choice(rest, people - 1, replace=len(rest) < people - 1))]
@@ -82,7 +110,15 @@ class Takes:
 
 @dataclass(frozen=True)
 class Actor:
-    """One person's motion. rotmat (T, 24, 3, 3), betas (10,); vertices (T, V, 3), joints (T, 24, 3) in the world."""
+    """One person's motion.
+
+    Attributes:
+        take: name of what is played.
+        rotmat: (T, 24, 3, 3), of the joints to their parents; the first to the world.
+        betas: (10,) shape.
+        vertices: (T, V, 3) metres in the world.
+        joints: (T, 24, 3) metres in the world.
+    """
 
     take: str
     rotmat: torch.Tensor
@@ -91,7 +127,13 @@ class Actor:
     joints: Array
 
     def moved(self, yaw: float, x: float, z: float) -> Actor:
-        """Turned about the vertical through the middle of the path, which comes to stand at x, z."""
+        """The same motion elsewhere.
+
+        Args:
+            yaw: turn about the vertical through the middle of the path, radians.
+            x: where that middle comes to stand, metres.
+            z: likewise.
+        """
         c, s = np.cos(yaw), np.sin(yaw)
         turn = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]], np.float32)
         path = self.joints[:, 0]
@@ -108,10 +150,10 @@ class Actor:
         )
 
 
-def act(takes: Takes, name: str, wishes: Wishes, body: Body, rng: np.random.Generator) -> Actor:
+def act(takes: Takes, name: str, request: ClipRequest, body: Body, rng: np.random.Generator) -> Actor:
     """A stretch of a take, performed by a random body whose feet reach the floor."""
-    take, frames = takes.by_name[name], wishes.frames
-    at = _moments(len(take.poses), frames, float(MOTION_FPS / wishes.fps), rng)
+    take, frames = takes.by_name[name], request.frames
+    at = _moments(len(take.poses), frames, float(MOTION_FPS / request.fps), rng)
     low = np.minimum(at.astype(int), len(take.poses) - 2)
     part = torch.from_numpy(at - low).float()
     rotmat = axis_angle_to_rotmat(torch.from_numpy(take.poses))

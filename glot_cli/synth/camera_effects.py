@@ -9,10 +9,15 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Lens:
-    """One camera. gain: exposure; blur: standard deviation in pixels; noise: of 255; quality: of JPEG, 0 to 100.
+class CameraEffects:
+    """What one camera does to every picture.
 
-    shutter: share of a frame's time that it stays open; 0 freezes all motion.
+    Attributes:
+        gain: exposure; 1 changes nothing.
+        blur: standard deviation, pixels.
+        noise: standard deviation, of 255.
+        quality: of JPEG, 0 to 100.
+        shutter: share of a frame's time that it stays open; 0 freezes all motion.
     """
 
     gain: float
@@ -22,18 +27,20 @@ class Lens:
     shutter: float
 
     @staticmethod
-    def draw(rng: np.random.Generator) -> Lens:
+    def draw(rng: np.random.Generator) -> CameraEffects:
+        """Those of a random cheap camera."""
         shutter = rng.uniform(0.2, 1.0) if rng.random() < 0.25 else 0.0
         quality = int(rng.uniform(25, 95))
-        return Lens(rng.uniform(0.6, 1.3), rng.uniform(0, 1.6), rng.uniform(0, 9), quality, shutter)
+        return CameraEffects(rng.uniform(0.6, 1.3), rng.uniform(0, 1.6), rng.uniform(0, 9), quality, shutter)
 
     def expose(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """The picture (H, W, 3), 0 to 255, as the sensor reads it: uint8."""
-        seen: np.ndarray = picture * np.float32(self.gain)
+        seen = np.asarray(picture * np.float32(self.gain))
         if self.blur > 0.3:
             seen = np.asarray(cv2.GaussianBlur(seen, (0, 0), self.blur))
         grain = rng.standard_normal(seen.shape, dtype=np.float32) * np.float32(self.noise)
-        return np.clip(seen + grain, 0, 255).astype(np.uint8)
+        exposed: np.ndarray = np.clip(seen + grain, 0, 255).astype(np.uint8)
+        return exposed
 
     def __call__(self, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """The picture (H, W, 3), 0 to 255, as the camera stores it: uint8."""

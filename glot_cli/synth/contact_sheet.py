@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from glot_cli.errors import GlotError
+from glot_cli.errors import InputError, OutputError
 from glot_cli.files.atomic import whole
 
 TILE = 128  # pixels of a crop's side on the sheet
@@ -16,10 +16,21 @@ FRAMES_A_CLIP = 3  # first, middle, last
 
 
 def contact_sheet(crops: Path) -> Path:
-    """Write a PNG beside a file of crops that was made with pictures. Raises GlotError where it has none."""
+    """Write a PNG beside a file of crops.
+
+    Args:
+        crops: the file, made with pictures.
+
+    Returns:
+        The PNG.
+
+    Raises:
+        InputError: the file holds no pictures.
+        OutputError: the PNG cannot be written.
+    """
     with np.load(crops, allow_pickle=False) as file:
         if "jpeg" not in file.files:
-            raise GlotError(f"{crops}: was made without --pictures; remove it, or leave out --sheet")
+            raise InputError("was made without pictures", path=crops, remedy="remove it, or ask for no contact sheet")
         jpeg, sizes, clip = file["jpeg"], file["jpeg_size"], file["clip"]
     begins = np.cumsum(sizes) - sizes
 
@@ -39,5 +50,6 @@ def contact_sheet(crops: Path) -> Path:
         with whole(path) as aside:
             aside.write_bytes(cv2.imencode(".png", np.concatenate(rows))[1].tobytes())
     except OSError as error:
-        raise GlotError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
+        reason = f"cannot be written ({error.strerror})"
+        raise OutputError(reason, path=path, remedy="choose another folder") from error
     return path

@@ -1,4 +1,4 @@
-"""Films of made-up people in made-up rooms, and the truth of everyone in them. Importing this imports OpenGL."""
+"""Films of made-up people in made-up rooms, and the truth of everyone in them."""
 
 from __future__ import annotations
 
@@ -13,49 +13,69 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from glot_cli.body.model import Body
-from glot_cli.errors import GlotError
+from glot_cli.errors import InputError
 from glot_cli.rendering.geometry import front_view
 from glot_cli.synth.acting import Actor, Array, Takes, act
-from glot_cli.synth.camera_effects import Lens
-from glot_cli.synth.figures import Figures
-from glot_cli.synth.files import make_folder
+from glot_cli.synth.camera_effects import CameraEffects
 from glot_cli.synth.painter import Painter
-from glot_cli.synth.placement import COARSE, Camera, rotation, stage
-from glot_cli.synth.request import MOST_PEOPLE, Shot, Wishes, settle
+from glot_cli.synth.placement import COARSE, Camera, place_everyone, rotation
+from glot_cli.synth.request import MOST_PEOPLE, ClipRequest, Shot, make_folder, settle
 from glot_cli.synth.room import Backdrop, Room
 from glot_cli.synth.truth import record
+from glot_cli.synth.wardrobe import Figures
+from glot_cli.video import VideoWriter
 
 TRIES = 6  # casts that are tried before a clip is given up
-STUDIO = Lens(gain=1.0, blur=0.6, noise=2.0, quality=100, shutter=0.0)  # what is not filmed with a phone
+STUDIO = CameraEffects(gain=1.0, blur=0.6, noise=2.0, quality=100, shutter=0.0)  # what is not filmed with a phone
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One clip before it is drawn."""
+    """One clip before it is drawn: what it came to, and the camera and the actors in their places."""
 
     shot: Shot
     camera: Camera
     actors: list[Actor]
 
 
-def plan(takes: Takes, wishes: Wishes, body: Body, seed: int, number: int) -> Plan:
-    """Clip `number` of the set `seed`: who plays what where. Raises GlotError where nothing fits."""
+def plan(takes: Takes, request: ClipRequest, body: Body, seed: int, number: int) -> Plan:
+    """Who plays what where in one clip.
+
+    Args:
+        takes: what can be played.
+        request: what is asked for.
+        body: the open body, which plays.
+        seed: of the set of clips.
+        number: of the clip in it.
+
+    Raises:
+        InputError: nothing fits.
+    """
     rng = np.random.default_rng([seed, number])
-    shot = settle(wishes, rng)
+    shot = settle(request, rng)
     with torch.inference_mode():
         for _ in range(TRIES):
-            names = takes.choose(wishes, shot.people, number, seed, rng)
-            staged = stage([act(takes, name, wishes, body, rng) for name in names], wishes, shot, rng)
-            if staged is not None:
-                return Plan(shot, *staged)
-    raise GlotError(
-        f"clip {number}: no place where everyone stays in sight; ask for fewer --people or --seconds, more --distance, "
-        "or another --seed"
+            names = takes.choose(request, shot.people, number, seed, rng)
+            actors = [act(takes, name, request, body, rng) for name in names]
+            placed = place_everyone(actors, request, shot, rng)
+            if placed is not None:
+                return Plan(shot, *placed)
+    raise InputError(
+        f"clip {number}: no place where everyone stays in sight",
+        remedy="ask for fewer people or seconds, more distance, or another seed",
     )
 
 
 class Film:
-    """Draws the frames of a plan; deterministic when they are drawn in order."""
+    """Draws the frames of a plan; deterministic when they are drawn in order.
+
+    Args:
+        plan: what to draw.
+        figures: the body and its clothes.
+        painter: that draws, for all people of the plan at once.
+        loose: clothes stand off the skin.
+        rng: draws clothes, room and noise.
+    """
 
     def __init__(self, plan: Plan, figures: Figures, painter: Painter, loose: bool, rng: np.random.Generator) -> None:
         self.camera, self.actors = plan.camera, plan.actors
@@ -69,17 +89,21 @@ class Film:
         outfits = [figures.wardrobe.dress(rng) for _ in self.actors]
         self._outfits = [o if loose else replace(o, offset=np.zeros_like(o.offset)) for o in outfits]
         self._tint = 1 + rng.normal(size=3) * 0.03
-        self._lens = Lens.draw(rng) if plan.shot.phone else STUDIO
+        self._effects = CameraEffects.draw(rng) if plan.shot.phone else STUDIO
 
     def frame(self, index: int) -> tuple[NDArray[np.uint8], list[float]]:
-        """The picture (H, W, 3), and of every actor the share of the outline that nobody and nothing hides."""
-        half = self._lens.shutter / 2
+        """One frame as the camera stores it.
+
+        Returns:
+            The picture (H, W, 3) uint8, and of every actor the share of the outline that nobody and nothing hides.
+        """
+        half = self._effects.shutter / 2
         exposures = [self.picture(index + offset) for offset in ((-half, 0.0, half) if half else (0.0,))]
-        image = self._lens.expose(np.stack(exposures).mean(0), self._rng)
+        image = self._effects.expose(np.stack(exposures).mean(0), self._rng)
         return image, self._visible(index)
 
     def picture(self, time: float) -> NDArray[np.float32]:
-        """(H, W, 3), 0 to 255, at a time in frames, as light brings it to the lens."""
+        """(H, W, 3), 0 to 255, at a time in frames, as light brings it to the camera."""
         angles = self._angles(time)
         turn = rotation(angles)
         picture = self._backdrop.frame(angles)  # changed in place from here on: it is what takes the time
@@ -163,45 +187,60 @@ class Film:
 def film(
     motions: Path,
     out: Path,
-    wishes: Wishes,
+    request: ClipRequest,
     *,
     clips: int = 1,
     seed: int = 0,
     quiet: bool = False,
     tell: Callable[[str], None] = print,
 ) -> list[Path]:
-    """Write `clips` clips NAME.mp4 to `out`, and the truth of each to NAME.npz; those that are finished are kept.
+    """Write clips NAME.mp4, and the truth of each to NAME.npz; those that are finished are kept.
 
-    motions: an .npz with poses, trans, clip_index and clip_names (see `acting`). Every clip depends on its own number,
-    `seed` and the wishes alone. tell: receives one line a clip. Raises GlotError for what cannot be used or written.
+    Every clip depends on its own number, the seed and the request alone.
+
+    Args:
+        motions: an .npz with poses, trans, clip_index and clip_names (see `acting`).
+        out: the folder for them.
+        request: what is asked for.
+        clips: how many.
+        seed: another one draws other people and places.
+        quiet: show no progress bar.
+        tell: receives one line a clip.
+
+    Returns:
+        The clips' files.
+
+    Raises:
+        InputError: the motions cannot be used, or a clip finds no place for everyone.
+        OutputError: a file cannot be written.
+        RenderError: nothing draws on this machine.
+        WeightsError: the open body is not there, or damaged.
     """
     takes = Takes.read(motions)
     figures = Figures()
     make_folder(out)
     paths = [out / f"clip_{seed}_{number:03d}.mp4" for number in range(clips)]
-    with Painter(figures.body.faces, figures.body.num_vertices, MOST_PEOPLE, wishes.size) as painter:
+    with Painter(figures.body.faces, figures.body.num_vertices, MOST_PEOPLE, request.size) as painter:
         for number, path in enumerate(paths):
             if path.exists() and path.with_suffix(".npz").exists():
                 tell(f"{path}: finished before, kept")
                 continue
-            scene = plan(takes, wishes, figures.body, seed, number)
+            scene = plan(takes, request, figures.body, seed, number)
             tell(f"{path}: {_described(scene)}")
             rng = np.random.default_rng([seed, number, 1])  # its own, so that no drawing changes the truth
-            visible = _shoot(Film(scene, figures, painter, wishes.loose, rng), path, wishes, scene.shot.crf, quiet)
+            visible = _shoot(Film(scene, figures, painter, request.loose, rng), path, request, scene.shot.crf, quiet)
             with torch.inference_mode():
-                truth = record(scene.camera, scene.actors, visible, figures.body, path, wishes)
+                truth = record(scene.camera, scene.actors, visible, figures.body, path, request)
             truth.save(path.with_suffix(".npz"))  # last: a clip whose truth is there is finished
     return paths
 
 
-def _shoot(film: Film, path: Path, wishes: Wishes, crf: int, quiet: bool) -> NDArray[np.floating]:
+def _shoot(film: Film, path: Path, request: ClipRequest, crf: int, quiet: bool) -> NDArray[np.floating]:
     """Write the clip. Shares (T, P) of everyone's outline that can be seen."""
-    from glot_cli.video import VideoWriter
-
     visible = []
-    step = 1 / wishes.fps
-    with VideoWriter(path, *wishes.size, time_base=step, fps=wishes.fps, crf=crf, preset="medium") as writer:
-        bar = tqdm(range(wishes.frames), unit="frame", desc=path.name, leave=False, disable=quiet or None)
+    step = 1 / request.fps
+    with VideoWriter(path, *request.size, time_base=step, fps=request.fps, crf=crf, preset="medium") as writer:
+        bar = tqdm(range(request.frames), unit="frame", desc=path.name, leave=False, disable=quiet or None)
         for index in bar:
             image, shares = film.frame(index)
             writer.write(image, index)

@@ -20,26 +20,47 @@ LEAST_OVERLAP = 0.3  # with the person's outline, for a box to be theirs
 FOUND = 0.5  # share of a clip's frames in which a person must be found, else the clip is dropped
 
 
-class Sight(NamedTuple):
-    """crops (T, 3): centre x, y and side in pixels of the picture; features (T, F); pictures (T, S, S, 3) uint8."""
+class Observation(NamedTuple):
+    """What the networks made of one person in T pictures.
+
+    Attributes:
+        crops: (T, 3) centre x, y and side, pixels of the picture.
+        features: (T, F) of the landmark network.
+        pictures: (T, S, S, 3) uint8 RGB, the crops themselves.
+    """
 
     crops: np.ndarray
     features: torch.Tensor
     pictures: np.ndarray
 
 
-class Onlooker:
-    """The detector and the landmark network of a preset, looking at one person through a clip."""
+class Observer:
+    """The detector and the landmark network of a preset, looking at one person through a clip.
+
+    Args:
+        detector: its weight file.
+        landmarks: the landmark network's weight file.
+        device: torch's name of where they run.
+        image_size: longer side of what the detector looks at, pixels.
+
+    Raises:
+        WeightsError: a file cannot be used.
+    """
 
     def __init__(self, detector: Path, landmarks: Path, device: str = "cpu", image_size: int = 256) -> None:
         self.device = torch.device(device)
         self.detect = PersonDetector(None, detector, device, CONFIDENCE, image_size)
         self.landmarks = BlazePoseFeatures(landmarks, device)
 
-    def __call__(self, pictures: np.ndarray, outlines: np.ndarray) -> Sight | None:
-        """Look for the person whose outlines (T, 4: x1, y1, x2, y2, pixels) are known in pictures (T, H, W, 3) uint8.
+    def __call__(self, pictures: np.ndarray, outlines: np.ndarray) -> Observation | None:
+        """Look for a person. Boxes are smoothed and missing ones filled as in a run.
 
-        None when the detector misses them too often. Boxes are smoothed and missing ones filled as in a run.
+        Args:
+            pictures: (T, H, W, 3) uint8 RGB.
+            outlines: (T, 4) x1, y1, x2, y2, pixels: the box of the person to look for.
+
+        Returns:
+            What is seen; None when the detector misses the person too often.
         """
         found, boxes = [], []
         looked_at = range(0, len(pictures), Options.detect_every)
@@ -61,4 +82,4 @@ class Onlooker:
         crops = square_crops(smooth, self.landmarks.crop_scale)
         cut = [extract_crops(p, c[None], self.landmarks.crop_size)[0] for p, c in zip(pictures, crops, strict=True)]
         seen = np.stack(cut)
-        return Sight(crops, self.landmarks(seen).cpu(), seen)
+        return Observation(crops, self.landmarks(seen).cpu(), seen)

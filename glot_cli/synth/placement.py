@@ -9,7 +9,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from glot_cli.synth.acting import Actor, Array
-from glot_cli.synth.request import Shot, Wishes
+from glot_cli.synth.request import ClipRequest, Shot
 
 TRIES = 2000
 APART = 0.75  # metres between two people's pelves, at least
@@ -21,7 +21,14 @@ COARSE = 40  # every n-th vertex tells where people are
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole that turns where it stands. angles (T, 3) radians: heading about the vertical, pitch down, roll."""
+    """A pinhole that turns where it stands, at the origin of the floor.
+
+    Attributes:
+        size: (width, height) of its picture, pixels.
+        focal: focal length, pixels.
+        height: above the floor, metres.
+        angles: (T, 3) radians: heading about the vertical, pitch down, roll.
+    """
 
     size: tuple[int, int]
     focal: float
@@ -30,10 +37,12 @@ class Camera:
 
     @property
     def centre(self) -> Array:
+        """(2,) principal point, pixels."""
         return np.array(self.size) / 2
 
     @property
     def position(self) -> Array:
+        """(3,) metres in the world."""
         return np.array([0.0, self.height, 0.0])
 
     @property
@@ -48,29 +57,46 @@ class Camera:
 
 
 def rotation(angles: Sequence[float] | Array) -> Array:
-    """(3, 3) from the world (y up; at heading 0 a camera looks along -z) into the frame of a camera so turned."""
+    """From the world into the frame of a camera.
+
+    Args:
+        angles: (3,) radians: heading about the vertical (y; at 0 it looks along -z), pitch down, roll.
+
+    Returns:
+        (3, 3).
+    """
     (c, cp, cr), (s, sp, sr) = np.cos(angles), np.sin(angles)
     turn = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
     tilt = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
     roll = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
-    return roll @ tilt @ np.diag([1.0, -1, -1]) @ turn
+    return np.asarray(roll @ tilt @ np.diag([1.0, -1, -1]) @ turn)
 
 
-def stage(
-    actors: list[Actor], wishes: Wishes, shot: Shot, rng: np.random.Generator
+def place_everyone(
+    actors: list[Actor], request: ClipRequest, shot: Shot, rng: np.random.Generator
 ) -> tuple[Camera, list[Actor]] | None:
-    """A camera, and places for everyone. None: none were found; other takes may fit."""
-    frames, size = len(actors[0].joints), wishes.size
+    """Look for a camera and places where everyone is in sight all the time, and clear of the others.
+
+    Args:
+        actors: who plays, anywhere.
+        request: what is asked of the camera.
+        shot: what this clip came to.
+        rng: draws the rest.
+
+    Returns:
+        The camera and the actors in their places; None where none were found: other takes may fit.
+    """
+    frames, size = len(actors[0].joints), request.size
     diagonal = float(np.hypot(*size))
-    sway = _sway(frames, shot.shake, float(wishes.fps), rng)
+    sway = _sway(frames, shot.shake, float(request.fps), rng)
     sway[:, 0] += np.radians(shot.pan) * np.linspace(-0.5, 0.5, frames)
     sketches = [replace(actor, vertices=actor.vertices[:, ::COARSE]) for actor in actors]
     for _ in range(TRIES):
         height, focal = rng.uniform((1.0, 0.7 * diagonal), (2.0, 1.3 * diagonal))
         distance = 2.5 + 3.5 * rng.random() ** 2  # rather near: the near ones are turned down more often
-        height = height if wishes.height is None else wishes.height
-        distance = distance if wishes.distance is None else wishes.distance
-        focal = float(focal if wishes.focal is None else wishes.focal)
+        height = height if request.height is None else request.height
+        distance = distance if request.distance is None else request.distance
+        focal = float(focal if request.focal is None else request.focal)
         pitch = np.arctan((height - 0.9) / distance) + np.radians(rng.normal() * 1.5)  # at people's middle, about
         camera = Camera(size, focal, float(height), sway + np.array([0.0, pitch, 0.0]))
         places = []
@@ -89,7 +115,7 @@ def _sway(frames: int, degrees: float, fps: float, rng: np.random.Generator) -> 
     """(frames, 3) radians: how an unsteady hand turns the camera."""
     smooth = gaussian_filter1d(rng.normal(size=(frames, 3)), SWAY * fps, axis=0, mode="reflect")
     usual = (2 * np.sqrt(np.pi) * max(SWAY * fps, 0.3)) ** -0.5  # standard deviation that the filter leaves of 1
-    return smooth / usual * np.radians(degrees)
+    return np.asarray(smooth / usual * np.radians(degrees))
 
 
 def _in_sight(actors: list[Actor], camera: Camera) -> bool:

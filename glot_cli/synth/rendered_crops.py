@@ -1,6 +1,6 @@
 """Crops of made-up people: truth, and what the real detector and landmark network make of the pictures.
 
-Files of them (see `training.crops`) feed `glot train`. Importing this imports OpenGL.
+Files of them (see `training.training_crops`) feed `glot train`.
 """
 
 from __future__ import annotations
@@ -17,19 +17,18 @@ from tqdm import tqdm
 from glot_cli import weights
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.rotations import rotmat_to_pose6d
-from glot_cli.errors import GlotError
+from glot_cli.errors import InputError
 from glot_cli.files.npz import write_npz
 from glot_cli.motion.motions import Motions, load_motions
 from glot_cli.motion.sampling import Augmentation, sample_windows
 from glot_cli.motion.viewing import Placed, Viewing, place
 from glot_cli.rendering.geometry import View
-from glot_cli.synth.camera_effects import Lens
-from glot_cli.synth.figures import Figures
-from glot_cli.synth.files import make_folder
-from glot_cli.synth.observe import Onlooker, Sight
+from glot_cli.synth.camera_effects import CameraEffects
+from glot_cli.synth.observe import Observation, Observer
 from glot_cli.synth.painter import Painter
+from glot_cli.synth.request import make_folder
 from glot_cli.synth.scenery import Backgrounds, Light, obstacle
-from glot_cli.synth.wardrobe import Outfit
+from glot_cli.synth.wardrobe import Figures, Outfit
 
 SIZE = 384  # pixels of a picture's side
 REACH = 1.3  # crops laid so much wider than they should be still lie within the picture
@@ -42,19 +41,28 @@ AUGMENTATION = Augmentation(swap_arms=0.15, swap_one_arm=0.1, swap_legs=0.1, swa
 
 @dataclass(frozen=True)
 class Habits:
-    """How often things happen in a clip."""
+    """How often things happen in a clip, 0 to 1.
 
-    company: float = 0.25  # somebody beside, before or behind
-    obstacle: float = 0.2  # a thing in front
-    truncated: float = 0.15  # the picture's border cuts the person
+    Attributes:
+        company: somebody is beside, before or behind.
+        obstacle: a thing is in front.
+        truncated: the picture's border cuts the person.
+    """
+
+    company: float = 0.25
+    obstacle: float = 0.2
+    truncated: float = 0.15
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One clip before the camera. people: per person (T, V, 3) metres in the camera's frame, the first is looked at.
+    """One clip before the camera.
 
-    frame (3,): centre x, y and side of the pictures, in focal lengths, the same through the clip: what moves in a
-    picture moves as in a video, and boxes can be smoothed there.
+    Attributes:
+        people: (T, V, 3) a person, metres in the camera's frame; the first is looked at.
+        outfits: what they wear.
+        frame: (3,) centre x, y and side of the pictures, in focal lengths, the same through the clip: what moves in a
+            picture moves as in a video, and boxes can be smoothed there.
     """
 
     people: list[np.ndarray]
@@ -63,7 +71,14 @@ class Scene:
 
 
 class Studio:
-    """Draws clips of dressed bodies with a painter of two people and pictures of SIZE."""
+    """Draws clips of dressed bodies.
+
+    Args:
+        figures: the body and its clothes.
+        painter: of two people and pictures of SIZE.
+        backgrounds: what stands behind them.
+        habits: how often things happen.
+    """
 
     def __init__(self, figures: Figures, painter: Painter, backgrounds: Backgrounds, habits: Habits) -> None:
         self.figures, self.painter = figures, painter
@@ -71,13 +86,19 @@ class Studio:
         self.backgrounds, self.habits = backgrounds, habits
 
     def scene(self, placed: Placed, clip: int, rng: np.random.Generator) -> Scene:
-        """The bodies of one of the placed clips, and perhaps of another one, dressed."""
+        """The bodies of one of the placed clips, and perhaps of another one, dressed.
+
+        Args:
+            placed: several clips.
+            clip: which of them.
+            rng: draws the rest.
+        """
         frames = placed.rotmat.shape[1]
 
         def surface(index: int, pelvis: torch.Tensor) -> np.ndarray:
             output = self.body(placed.rotmat[index], placed.betas[index].expand(frames, -1))
             assert output.vertices is not None
-            return (output.vertices + (pelvis - output.joints[:, 0])[:, None]).numpy()
+            return np.asarray(output.vertices + (pelvis - output.joints[:, 0])[:, None])
 
         own = placed.pelvis[clip]
         people = [surface(clip, own)]
@@ -90,12 +111,14 @@ class Studio:
         return Scene(people, [self.figures.wardrobe.dress(rng) for _ in people], _frame(people[0]))
 
     def film(self, scene: Scene, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Pictures (T, SIZE, SIZE, 3) uint8 RGB of a scene, and the outlines (T, 4) in them of whom it is about.
+        """Draw a scene.
 
-        An outline is x1, y1, x2, y2 in pixels, of what lies within the borders of the video.
+        Returns:
+            Pictures (T, SIZE, SIZE, 3) uint8 RGB, and the outlines (T, 4) in them of whom it is about: x1, y1, x2, y2,
+            pixels, of what lies within the borders of the video.
         """
         count = len(scene.people[0])
-        lens, light = Lens.draw(rng), Light(rng)
+        effects, light = CameraEffects.draw(rng), Light(rng)
         outlines = (_outlines(scene.people[0]) - np.tile(scene.frame[:2], 2)) / scene.frame[2] * SIZE + SIZE / 2
         centre = (outlines[:, :2] + outlines[:, 2:]).mean(0) / 2
         extent = (outlines[:, 2:] - outlines[:, :2]).mean(0)
@@ -113,12 +136,12 @@ class Studio:
         for t in range(count):
             x, y = np.clip(at[t], 0, SIZE - 1)
             behind = cv2.getRectSubPix(wide, (SIZE, SIZE), (x + SIZE / 2, y + SIZE / 2))
-            drawn = self._people(scene, t, lens.shutter, light)
+            drawn = self._people(scene, t, effects.shutter, light)
             picture = drawn[..., :3] + behind * (1 - drawn[..., 3:] / np.float32(255))
             if thing is not None:
                 mask, cloth = thing
                 picture += mask[..., None] * (cloth - picture)
-            picture = lens(picture, rng)
+            picture = effects(picture, rng)
             picture[beyond] = 0
             pictures.append(picture)
         return np.stack(pictures), np.clip(outlines, [left, top] * 2, [right, bottom] * 2)
@@ -191,14 +214,33 @@ def synthesise(
     device: str = "cpu",
     quiet: bool = False,
 ) -> list[Path]:
-    """Write `clips` clips of `frames` frames to files in `out`; goes on after the last file when run again.
+    """Write files of crops; goes on after the last file when run again.
 
-    motions: as for `glot train`. pictures: keep the crops themselves, as JPEG, in the files. Every file depends on its
-    own number and `seed` alone. Raises GlotError for motions that cannot be used.
+    Every file depends on its own number and the seed alone.
+
+    Args:
+        motions: as for `glot train`.
+        out: the folder for the files.
+        clips: how many; rounded up to whole files.
+        frames: of one clip.
+        seed: another one draws other people and places.
+        backgrounds: what stands behind people; None: drawn clutter.
+        pictures: keep the crops themselves, as JPEG, in the files.
+        device: torch's name of where the networks run.
+        quiet: show no progress bar.
+
+    Returns:
+        The files.
+
+    Raises:
+        InputError: the motions cannot be used, or the detector finds nobody.
+        OutputError: a file cannot be written.
+        RenderError: nothing draws on this machine.
+        WeightsError: a network or the open body is not there, or damaged.
     """
     source = load_motions(motions, min_frames=frames)
     figures = Figures()
-    onlooker = Onlooker(weights.locate("person-detector"), weights.locate("blazepose-full"), device)
+    observer = Observer(weights.locate("person-detector"), weights.locate("blazepose-full"), device)
     make_folder(out)
     paths = [out / f"crops_{seed}_{number:05d}.npz" for number in range(-(-clips // CLIPS_PER_FILE))]
     with Painter(figures.body.faces, figures.body.num_vertices, 2, (SIZE, SIZE)) as painter:
@@ -206,9 +248,10 @@ def synthesise(
         for number, path in enumerate(tqdm(paths, unit="file", disable=quiet or None)):
             if path.exists():
                 continue
-            parts = _clips(studio, onlooker, source, frames, (seed, number), pictures)
+            parts = _clips(studio, observer, source, frames, (seed, number), pictures)
             if not parts:
-                raise GlotError(f"{path}: nobody was found in {TRIES * CLIPS_PER_FILE} clips; give other motions")
+                reason = f"nobody was found in {TRIES * CLIPS_PER_FILE} clips"
+                raise InputError(reason, path=path, remedy="give other motions")
             # Aside, then under its name, so that a file that is there is whole.
             write_npz(path, {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, compress=False)
     return paths
@@ -216,7 +259,7 @@ def synthesise(
 
 @torch.inference_mode()
 def _clips(
-    studio: Studio, onlooker: Onlooker, source: Motions, frames: int, seeds: tuple[int, int], pictures: bool
+    studio: Studio, observer: Observer, source: Motions, frames: int, seeds: tuple[int, int], pictures: bool
 ) -> list[dict[str, np.ndarray]]:
     """The clips of file `seeds[1]` of the set `seeds[0]`; fewer than CLIPS_PER_FILE where people are seldom found."""
     generator = torch.Generator().manual_seed(seeds[0] * 100_003 + seeds[1])
@@ -227,39 +270,38 @@ def _clips(
         rotmat = sample_windows(source, CLIPS_PER_FILE, frames, AUGMENTATION, generator)
         placed = place(rotmat, studio.body, landmarks, VIEWING, generator)
         for clip in range(CLIPS_PER_FILE):
-            seen = _clip(studio, onlooker, placed, clip, rng, pictures)
-            if seen is not None:
-                parts.append({**seen, "clip": np.full(frames, len(parts), np.int64)})
+            rows = _clip(studio, observer, placed, clip, rng, pictures)
+            if rows is not None:
+                parts.append({**rows, "clip": np.full(frames, len(parts), np.int64)})
             if len(parts) == CLIPS_PER_FILE:
                 return parts
     return parts
 
 
 def _clip(
-    studio: Studio, onlooker: Onlooker, placed: Placed, clip: int, rng: np.random.Generator, pictures: bool
+    studio: Studio, observer: Observer, placed: Placed, clip: int, rng: np.random.Generator, pictures: bool
 ) -> dict[str, np.ndarray] | None:
     """Arrays of one clip, a row a frame; None when the detector did not find the person."""
     scene = studio.scene(placed, clip, rng)
     film, outlines = studio.film(scene, rng)
-    sight = onlooker(film, outlines)
-    if sight is None:
+    seen = observer(film, outlines)
+    if seen is None:
         return None
     frames = len(film)
-    box = (sight.crops - [SIZE / 2, SIZE / 2, 0]) / SIZE * scene.frame[2] + np.append(scene.frame[:2], 0)
+    box = (seen.crops - [SIZE / 2, SIZE / 2, 0]) / SIZE * scene.frame[2] + np.append(scene.frame[:2], 0)
     rows = {
         "pose6d": rotmat_to_pose6d(placed.rotmat[clip]).numpy().astype(np.float32),
         "betas": placed.betas[clip].expand(frames, -1).numpy(),
         "pelvis": placed.pelvis[clip].numpy(),
         "box": box.astype(np.float32),
-        "features": sight.features.numpy().astype(np.float32),
+        "features": seen.features.numpy().astype(np.float32),
     }
-    return {**rows, **(_packed(sight) if pictures else {})}
+    return {**rows, **(_packed(seen) if pictures else {})}
 
 
-def _packed(sight: Sight) -> dict[str, np.ndarray]:
+def _packed(seen: Observation) -> dict[str, np.ndarray]:
     """The crops as JPEG: `jpeg` (N,) bytes one after another, `jpeg_size` (T,)."""
     files = [
-        cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1].ravel()
-        for picture in sight.pictures
+        cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1].ravel() for picture in seen.pictures
     ]
     return {"jpeg": np.concatenate(files), "jpeg_size": np.array([len(file) for file in files], np.int64)}

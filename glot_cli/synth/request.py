@@ -4,24 +4,39 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 
-from glot_cli.errors import UsageError
+from glot_cli.errors import OutputError, UsageError
 
 MOST_PEOPLE = 3
 WIDEST_PAN = 60.0  # degrees; the empty room is drawn on one plane, which a wider turn would stretch without end
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What holds for all clips of a set; None: each clip draws its own.
+class ClipRequest:
+    """What holds for all clips of a set; where it is None, each clip draws its own.
 
-    size: width and height in pixels, both even. takes: names, one a person; none: drawn. bounce: play takes that are
-    too short to and fro. loose: clothes stand off the skin. focal in pixels, height (of the camera above the floor)
-    and distance (to the first person) in metres, pan in degrees that the camera turns through the clip, crf of x264.
-    phone, shake, obstacle: shares of the clips, 0 to 1, with a cheap camera's picture, an unsteady hand, a thing in
-    front of somebody. Raises UsageError for what cannot be.
+    Attributes:
+        seconds: length of a clip.
+        fps: frames a second.
+        size: (width, height), pixels, both even.
+        people: how many, 1 to MOST_PEOPLE.
+        takes: names of what they play, one a person; none: drawn.
+        bounce: play takes that are too short to and fro.
+        loose: clothes stand off the skin.
+        focal: focal length, pixels.
+        height: of the camera above the floor, metres.
+        distance: of the first person from the camera, metres.
+        pan: turn of the camera through the clip, degrees.
+        crf: of x264; lower is better.
+        phone: share of the clips, 0 to 1, with a cheap camera's picture.
+        shake: share of the clips from an unsteady hand.
+        obstacle: share of the clips with a thing in front of somebody.
+
+    Raises:
+        UsageError: it cannot be.
     """
 
     seconds: float = 6.0
@@ -42,22 +57,36 @@ class Wishes:
 
     def __post_init__(self) -> None:
         if self.fps <= 0 or self.frames < 2:
-            raise UsageError(f"--seconds {self.seconds:g} at --fps {self.fps}: less than two frames; ask for more")
+            reason = f"{self.seconds:g} at {self.fps} frames a second: less than two frames"
+            raise UsageError(reason, option="seconds", remedy="ask for more")
         if self.takes and self.people not in (None, len(self.takes)):
-            raise UsageError(f"--takes: {len(self.takes)} takes for {self.people} people; name one a person")
+            reason = f"{len(self.takes)} takes for {self.people} people"
+            raise UsageError(reason, option="takes", remedy="name one a person")
         if len(self.takes) > MOST_PEOPLE:
-            raise UsageError(f"--takes: {len(self.takes)} takes; there is room for {MOST_PEOPLE} people at most")
+            reason = f"{len(self.takes)} takes; there is room for {MOST_PEOPLE} people at most"
+            raise UsageError(reason, option="takes")
         if self.pan is not None and abs(self.pan) > WIDEST_PAN:
-            raise UsageError(f"--pan {self.pan:g}: more than {WIDEST_PAN:g} degrees; ask for a smaller turn")
+            reason = f"{self.pan:g} is more than {WIDEST_PAN:g} degrees"
+            raise UsageError(reason, option="pan", remedy="ask for a smaller turn")
 
     @property
     def frames(self) -> int:
+        """Of one clip."""
         return round(self.seconds * self.fps)
 
 
 @dataclass(frozen=True)
 class Shot:
-    """What one clip came to. pan: degrees through the clip; shake: standard deviation in degrees."""
+    """What one clip came to.
+
+    Attributes:
+        people: how many.
+        pan: turn of the camera through the clip, degrees.
+        shake: standard deviation of the camera's angles, degrees.
+        phone: a cheap camera's picture.
+        obstacle: a thing stands in front of somebody.
+        crf: of x264.
+    """
 
     people: int
     pan: float
@@ -67,18 +96,30 @@ class Shot:
     crf: int
 
 
-def settle(wishes: Wishes, rng: np.random.Generator) -> Shot:
-    """Draw what is not asked for. Everything is drawn every time, so that one wish does not change the rest."""
+def settle(request: ClipRequest, rng: np.random.Generator) -> Shot:
+    """Draw what is not asked for. Everything is drawn every time, so that asking for one thing changes no other."""
     people = int(rng.choice([1, 2, 3], p=[0.5, 0.35, 0.15]))
     turns, pan = rng.random() < 0.35, rng.choice([-1, 1]) * rng.uniform(8, 30)
     shake = rng.uniform(0.15, 0.6)
-    shaken, phone, obstacle = rng.random(3) < (wishes.shake, wishes.phone, wishes.obstacle)
+    shaken, phone, obstacle = rng.random(3) < (request.shake, request.phone, request.obstacle)
     coarse = int(rng.integers(23, 34))  # what a phone's encoder leaves
-    if wishes.takes:
-        people = len(wishes.takes)
-    elif wishes.people is not None:
-        people = wishes.people
-    if wishes.pan is not None:
-        turns, pan = True, wishes.pan
-    crf = wishes.crf if wishes.crf is not None else coarse if phone else 23
+    if request.takes:
+        people = len(request.takes)
+    elif request.people is not None:
+        people = request.people
+    if request.pan is not None:
+        turns, pan = True, request.pan
+    crf = request.crf if request.crf is not None else coarse if phone else 23
     return Shot(people, float(pan * turns), float(shake * shaken), bool(phone), bool(obstacle), crf)
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder for what was asked for, if it is not there.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot be made ({error.strerror})", path=path, remedy="choose another folder") from error

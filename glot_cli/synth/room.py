@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from glot_cli.errors import GlotError
+from glot_cli.errors import InputError
 from glot_cli.synth.acting import Array
 from glot_cli.synth.placement import Camera, rotation
 
@@ -19,7 +19,17 @@ SPECKLE = 170  # cells of noise a metre
 
 
 class Room:
-    """A room around the origin's vertical, the camera in it; people are no deeper than `deepest` metres along -z."""
+    """A room around the origin's vertical, with the camera in it.
+
+    Args:
+        camera: that films in it.
+        deepest: how deep people go along -z, metres.
+        rng: draws the room.
+
+    Attributes:
+        light: (3,) unit vector towards the main light.
+        before: the one thing that stands before the people, if any.
+    """
 
     def __init__(self, camera: Camera, deepest: float, rng: np.random.Generator) -> None:
         self._rng = rng
@@ -34,12 +44,16 @@ class Room:
         self.noise = _noise(rng)
         self.panels = [self._panel() for _ in range(rng.integers(2, 6))]
         self.boxes = [self._box() for _ in range(rng.integers(1, 5))]
-        self.before: Box | None = None  # the one thing that stands before the people
+        self.before: Box | None = None
 
     def put_before(self, camera: Camera, people: list[Array]) -> None:
-        """Put a desk or a post before people, given by a few points of each (T, N, 3), where it hides enough of some.
+        """Put a desk or a post before people, where it hides enough of some.
 
         Through all frames it hides no more of anybody than HIDDEN allows. Where none is found, nothing is put there.
+
+        Args:
+            camera: that films.
+            people: a few points of each, (T, N, 3) metres.
         """
         for _ in range(TRIES):
             thing = self._thing(camera, people)
@@ -86,7 +100,15 @@ class Room:
         return Box(low, high, np.clip(rng.uniform(0.15, 0.7) + rng.normal(size=3) * 0.1, 0.05, 0.9))
 
     def picture(self, origin: Array, rays: Array) -> NDArray[np.float32]:
-        """Colours (H, W, 3) that rays (H, W, 3) from `origin` (3,) meet."""
+        """What rays meet.
+
+        Args:
+            origin: (3,) where they start, metres.
+            rays: (H, W, 3) their directions.
+
+        Returns:
+            (H, W, 3) colours, 0 to 1.
+        """
         inverse = _inverse(rays)
         ends = np.array([[self.sides[0], 0, -self.back], [self.sides[1], self.top, 1e3]]) - origin
         hits = np.where(inverse > 0, ends[1], ends[0]) * inverse  # of a room seen from inside, the first wall met
@@ -117,12 +139,21 @@ class Room:
         return np.clip(colour, 0, 1).astype(np.float32)
 
     def thing(self, origin: Array, rays: Array) -> NDArray[np.float32]:
-        """(H, W, 4) of what stands before the people: colour multiplied by coverage, and coverage."""
+        """What rays meet of the thing before the people.
+
+        Args:
+            origin: (3,) where they start, metres.
+            rays: (H, W, 3) their directions.
+
+        Returns:
+            (H, W, 4) colour multiplied by coverage, and coverage, 0 to 1.
+        """
         assert self.before is not None
         met, lit, at = self.before.met(origin, _inverse(rays), np.inf)
         grain = 1 + 0.05 * self._speckle(at[..., 0] + 0.37 * at[..., 2], at[..., 1])
         colour = np.clip(lit * grain[..., None], 0, 1)
-        return np.concatenate([colour, np.ones_like(colour[..., :1])], -1).astype(np.float32) * met[..., None]
+        opaque = np.concatenate([colour, np.ones_like(colour[..., :1])], -1).astype(np.float32)
+        return np.asarray(opaque * met[..., None])
 
     def _speckle(self, u: Array, v: Array) -> NDArray[np.float32]:
         """Noise at u, v metres: there and back again over one picture of it, so that it has no seams."""
@@ -135,7 +166,8 @@ class Room:
         if self.pattern == "plain":
             return np.ones_like(x)
         if self.pattern == "tiles":
-            return 1 - 0.3 * (np.maximum(np.abs(x / 0.6 % 1 - 0.5), np.abs(z / 0.6 % 1 - 0.5)) > 0.485)
+            from_middle = np.maximum(np.abs(x / 0.6 % 1 - 0.5), np.abs(z / 0.6 % 1 - 0.5))
+            return np.asarray(1 - 0.3 * (from_middle > 0.485))
         row = np.floor(x / 0.16)
         length = (z + row * 0.77) / 1.4
         tone = 1 + 0.13 * np.sin(row * 12.9898 + np.floor(length) * 78.233)
@@ -144,13 +176,28 @@ class Room:
 
 
 class Box:
-    """An upright block: lowest and highest corner (3,), colour (3,)."""
+    """An upright block.
+
+    Args:
+        low: (3,) its lowest corner, metres.
+        high: (3,) its highest corner, metres.
+        colour: (3,), 0 to 1.
+    """
 
     def __init__(self, low: Array, high: Array, colour: Array) -> None:
         self.low, self.high, self.colour = low, high, colour
 
     def met(self, origin: Array, inverse: Array, reach: Array | float) -> tuple[NDArray[np.bool_], Array, Array]:
-        """Which rays (their inverses, (H, W, 3)) meet it before `reach`, its colour there, and where that is."""
+        """Which rays meet it (the slab method of Kay and Kajiya, Ray tracing complex scenes, SIGGRAPH 1986).
+
+        Args:
+            origin: (3,) where they start, metres.
+            inverse: (..., 3) one over their directions.
+            reach: (...) how far they go, in their lengths.
+
+        Returns:
+            Which meet it (...), its colour there (..., 3), and where that is (..., 3), metres.
+        """
         one, other = (self.low - origin) * inverse, (self.high - origin) * inverse
         enter, leave = np.minimum(one, other), np.maximum(one, other)
         first = enter.max(-1)
@@ -160,7 +207,11 @@ class Box:
 
 
 class Backdrop:
-    """The room without people in every frame: drawn once, wide, and turned (a pinhole's turn is a homography)."""
+    """The room without people in every frame: drawn once, wide, and turned (a pinhole's turn is a homography).
+
+    Raises:
+        InputError: the camera sees too far around for one plane.
+    """
 
     def __init__(self, room: Room, camera: Camera) -> None:
         self._camera = camera
@@ -198,15 +249,13 @@ class Backdrop:
 
 
 def _reach(camera: Camera, level: Array) -> Array:
-    """(2,) how far from the axis of a camera turned by `level` the pictures of all frames reach, in focal lengths.
-
-    Raises GlotError where that is too far for one plane.
-    """
+    """(2,) how far from the axis of a camera turned by `level` the pictures of all frames reach, in focal lengths."""
     width, height = camera.size
     corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]])
     rays = corners @ np.linalg.inv(camera.matrix).T @ camera.rotations @ level.T  # (T, 4, 3)
     if rays[..., 2].min() < SLANTED * np.linalg.norm(rays, axis=-1).max():
-        raise GlotError("--focal, --pan: the camera sees too far around; ask for a longer --focal or a smaller --pan")
+        remedy = "ask for a longer focal length or a smaller turn"
+        raise InputError("focal length and turn: the camera sees too far around", remedy=remedy)
     return np.asarray(np.abs(rays[..., :2] / rays[..., 2:]).max((0, 1)))
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from glot_cli.errors import GlotError
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+from glot_cli.errors import InputError
+from glot_cli.video.reading import IMAGE_SUFFIXES
 
 
 class Light:
@@ -39,14 +38,30 @@ class Backgrounds:
 
     @staticmethod
     def from_folder(folder: Path) -> Backgrounds:
-        """All images below a folder. Raises GlotError when there is none."""
+        """All images below a folder.
+
+        Raises:
+            InputError: there is none.
+        """
         found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
         if not found:
-            raise GlotError(f"{folder}: no images there ({', '.join(IMAGE_SUFFIXES)}); give a folder of pictures")
+            kinds = ", ".join(sorted(IMAGE_SUFFIXES))
+            raise InputError(f"no images there ({kinds})", path=folder, remedy="give a folder of pictures")
         return Backgrounds(found)
 
     def draw(self, side: int, rng: np.random.Generator) -> np.ndarray:
-        """One background, (side, side, 3) float32 RGB, 0 to 255. With own images, three of four are parts of those."""
+        """One background. With own images, three of four are parts of those.
+
+        Args:
+            side: of the picture, pixels.
+            rng: chooses.
+
+        Returns:
+            (side, side, 3) float32 RGB, 0 to 255.
+
+        Raises:
+            InputError: an image cannot be read.
+        """
         if self.images and rng.random() < 0.75:
             return _part_of(self.images[rng.integers(len(self.images))], side, rng)
         return clutter(side, rng)
@@ -55,7 +70,8 @@ class Backgrounds:
 def _part_of(path: Path, side: int, rng: np.random.Generator) -> np.ndarray:
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
-        raise GlotError(f"{path}: not an image that can be read; take it out of the folder of backgrounds")
+        remedy = "take it out of the folder of backgrounds"
+        raise InputError("not an image that can be read", path=path, remedy=remedy)
     height, width = image.shape[:2]
     part = max(16, int(min(height, width) * rng.uniform(0.4, 1.0)))
     y, x = rng.integers(0, height - part + 1), rng.integers(0, width - part + 1)
@@ -89,13 +105,20 @@ def clutter(side: int, rng: np.random.Generator) -> np.ndarray:
     picture = np.clip(picture, 0, 255)
     grey = picture.mean(-1, keepdims=True)
     picture = grey + rng.uniform(0.05, 1.0) * (picture - grey)  # rooms and streets are seldom gaudy
-    return cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.5, 3)).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.5, 3)), np.float32)
 
 
 def obstacle(side: int, centre: np.ndarray, extent: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Coverage (side, side) float32, 0 to 1, of one thing in front of a person: a box, a ball, or a desk.
+    """One thing in front of a person: a box, a ball, or a desk.
 
-    centre, extent (2,): the middle and the size of the person in the picture, pixels.
+    Args:
+        side: of the picture, pixels.
+        centre: (2,) middle of the person in the picture, pixels.
+        extent: (2,) size of the person in the picture, pixels.
+        rng: draws it.
+
+    Returns:
+        (side, side) float32, 0 to 1: how much of each pixel it covers.
     """
     mask = np.zeros((side, side), np.uint8)  # OpenCV softens the edges of 8-bit pictures alone
     kind = rng.random()

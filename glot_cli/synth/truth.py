@@ -14,22 +14,33 @@ from glot_cli.body.rotations import rotmat_to_axis_angle
 from glot_cli.camera import camera_from_translation, project_pinhole
 from glot_cli.results import Meta, Result
 from glot_cli.synth.acting import Actor
-from glot_cli.synth.figures import BODY
 from glot_cli.synth.placement import Camera
-from glot_cli.synth.request import Wishes
+from glot_cli.synth.request import ClipRequest
+from glot_cli.synth.wardrobe import BODY
 
 CROP_SCALE = 1.25  # side of a record's box over the longer side of the person's, as the open preset cuts it
 
 
-def record(camera: Camera, actors: list[Actor], visible: np.ndarray, body: Body, clip: Path, wishes: Wishes) -> Result:
-    """Everyone in a film. visible (T, P): shares of their outlines to be seen, which become `score`."""
+def record(
+    camera: Camera, actors: list[Actor], visible: np.ndarray, body: Body, clip: Path, request: ClipRequest
+) -> Result:
+    """The record of everyone in a film.
+
+    Args:
+        camera: that filmed, T frames.
+        actors: the people, P.
+        visible: (T, P) shares of their outlines to be seen, which become `score`.
+        body: the open body, which they are.
+        clip: the film's file.
+        request: what was asked for.
+    """
     frames = len(camera.angles)
     people = [_rows(camera, actor, body) for actor in actors]
     for number, rows in enumerate(people, 1):
         rows |= {
             "frame": np.arange(frames, dtype=np.int32),
             "person": np.full(frames, number, np.int32),
-            "time": np.arange(frames) / float(wishes.fps),
+            "time": np.arange(frames) / float(request.fps),
             "score": visible[:, number - 1].astype(np.float32),
             "interpolated": np.zeros(frames, bool),
         }
@@ -38,7 +49,7 @@ def record(camera: Camera, actors: list[Actor], visible: np.ndarray, body: Body,
         source=str(clip.resolve()),
         width=camera.size[0],
         height=camera.size[1],
-        fps=str(wishes.fps),
+        fps=str(request.fps),
         frame_count=frames,
         start_frame=0,
         focal_length=camera.focal,

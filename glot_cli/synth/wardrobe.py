@@ -7,15 +7,23 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from glot_cli.rendering.geometry import unique_edges
+from glot_cli import weights
+from glot_cli.body.model import Body, read_body_arrays
+from glot_cli.rendering.geometry import NormalMap, unique_edges
 
+BODY = "open-body"
 THICKEST = 0.045  # metres, how far the loosest cloth stands off the skin on average
 CREASE = 0.35  # standard deviation of that distance along one garment, as a share of it
 
 
 @dataclass(frozen=True)
 class Outfit:
-    """How one body is dressed. colours (V, 4) float32, 0 to 1, opaque; offset (V,) metres along the normals."""
+    """How one body is dressed.
+
+    Attributes:
+        colours: (V, 4) float32 RGBA, 0 to 1, opaque.
+        offset: (V,) how far its outside stands off the skin along the normals, metres.
+    """
 
     colours: np.ndarray
     offset: np.ndarray
@@ -24,8 +32,11 @@ class Outfit:
 class Wardrobe:
     """Dresses bodies of one topology.
 
-    regions (V,) indexes `names`, the parts of the surface (`vertex_region` and `region_names` of the open body);
-    template (V, 3) metres, the body at rest; faces (F, 3).
+    Args:
+        regions: (V,) index into `names` (`vertex_region` of the open body).
+        names: of the parts of the surface (`region_names`).
+        template: (V, 3) metres, the body at rest.
+        faces: (F, 3) vertex indices.
     """
 
     def __init__(self, regions: np.ndarray, names: list[str], template: np.ndarray, faces: np.ndarray) -> None:
@@ -88,8 +99,35 @@ class Wardrobe:
             covered = self._covers([part])
             offset[covered] = thickness * np.clip(1 + CREASE * creases[covered], 0.2, 2)
         offset[self._covers(["hair"])] = rng.uniform(0, 0.04) * rng.random()
-        return self._mean @ (self._mean @ offset)  # a hem is no cliff
+        return np.asarray(self._mean @ (self._mean @ offset))  # a hem is no cliff
 
 
 def _cloth(rng: np.random.Generator) -> np.ndarray:
-    return rng.uniform(0.02, 0.9) * (1 + rng.normal(size=3) * rng.choice([0.05, 0.5]))
+    return np.asarray(rng.uniform(0.02, 0.9) * (1 + rng.normal(size=3) * rng.choice([0.05, 0.5])))
+
+
+class Figures:
+    """The open body with its clothes on.
+
+    Attributes:
+        body: the open body.
+        wardrobe: its clothes.
+        normals: of its surface.
+
+    Raises:
+        WeightsError: the body is not there, or damaged.
+    """
+
+    def __init__(self) -> None:
+        path = weights.locate(BODY)
+        self.body = Body.load(path)
+        parts = read_body_arrays(path)
+        names = [str(name) for name in parts["region_names"]]
+        regions = parts["vertex_region"].astype(int)
+        self.wardrobe = Wardrobe(regions, names, parts["v_template"], self.body.faces)
+        self.normals = NormalMap(self.body.faces, self.body.num_vertices)
+
+    def clothed(self, skin: np.ndarray, outfit: Outfit) -> tuple[np.ndarray, np.ndarray]:
+        """The outside (V, 3) of a body whose skin (V, 3) is known, metres, and its unit normals (V, 3)."""
+        outside = skin + self.normals(skin) * outfit.offset[:, None]
+        return outside, self.normals(outside)

@@ -1,27 +1,30 @@
-"""What the tests of made-up pictures share: a way to draw, figures, motions made on the spot."""
+"""What the tests of made-up pictures share: a way to draw, figures, motions made on the spot, small clips."""
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from glot_cli.errors import GlotError
-from glot_cli.synth import opengl
+from glot_cli.errors import RenderError
+from glot_cli.synth import painter
 from glot_cli.synth.acting import Takes
-from glot_cli.synth.figures import Figures
+from glot_cli.synth.request import ClipRequest
+from glot_cli.synth.wardrobe import Figures
 
 FRAMES = 90  # of a take
 STANDING = 0.95  # metres, the pelvis above the floor
+SMALL = ClipRequest(seconds=0.6, fps=Fraction(10), size=(192, 108))  # six frames
 
 
 @pytest.fixture(scope="session")
 def drawing() -> None:
     """Tests that draw are skipped where nothing draws. OpenGL may be imported only after this."""
     try:
-        opengl.prepare()
-    except GlotError as error:
+        painter.prepare()
+    except RenderError as error:
         pytest.skip(str(error))
 
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from glot_cli.synth.camera_effects import Lens
+from glot_cli.synth.camera_effects import CameraEffects
 
-CLEAR = Lens(gain=1.0, blur=0.0, noise=0.0, quality=100, shutter=0.0)
+CLEAR = CameraEffects(gain=1.0, blur=0.0, noise=0.0, quality=100, shutter=0.0)
 GREY = np.full((64, 80, 3), 120.0, np.float32)
 
 
-def test_a_clear_lens_changes_nothing() -> None:
+def test_a_clear_camera_changes_nothing() -> None:
     seen = CLEAR.expose(GREY, np.random.default_rng(0))
     assert seen.dtype == np.uint8 and (seen == 120).all()
     assert np.abs(CLEAR(GREY, np.random.default_rng(0)).astype(int) - 120).max() <= 1
@@ -43,12 +43,12 @@ def test_compression_knows_red_from_blue() -> None:
     assert loss[0] < 0.9 * loss[1], "red counts more for the brightness, which JPEG keeps finer than the colour"
 
 
-def test_drawn_lenses_stay_in_range_and_follow_the_seed() -> None:
-    lenses = [Lens.draw(np.random.default_rng(seed)) for seed in range(200)]
-    assert lenses[7] == Lens.draw(np.random.default_rng(7)) != lenses[8]
-    assert all(0.6 <= x.gain <= 1.3 and 0 <= x.blur <= 1.6 and 0 <= x.noise <= 9 for x in lenses)
-    assert all(25 <= x.quality <= 95 and 0 <= x.shutter <= 1 for x in lenses)
-    assert 0.1 < np.mean([x.shutter > 0 for x in lenses]) < 0.4
+def test_drawn_cameras_stay_in_range_and_follow_the_seed() -> None:
+    drawn = [CameraEffects.draw(np.random.default_rng(seed)) for seed in range(200)]
+    assert drawn[7] == CameraEffects.draw(np.random.default_rng(7)) != drawn[8]
+    assert all(0.6 <= x.gain <= 1.3 and 0 <= x.blur <= 1.6 and 0 <= x.noise <= 9 for x in drawn)
+    assert all(25 <= x.quality <= 95 and 0 <= x.shutter <= 1 for x in drawn)
+    assert 0.1 < np.mean([x.shutter > 0 for x in drawn]) < 0.4
     picture = np.random.default_rng(0).uniform(0, 255, (64, 64, 3)).astype(np.float32)
-    one, same = (lenses[3](picture, np.random.default_rng(9)) for _ in range(2))
+    one, same = (drawn[3](picture, np.random.default_rng(9)) for _ in range(2))
     assert np.array_equal(one, same) and one.dtype == np.uint8 and one.shape == (64, 64, 3)

@@ -11,12 +11,12 @@ import torch
 
 from glot_cli import load_result
 from glot_cli.body.rotations import axis_angle_to_rotmat
-from glot_cli.errors import GlotError
+from glot_cli.errors import InputError
 from glot_cli.results import Result
 from glot_cli.synth.acting import Takes
-from glot_cli.synth.figures import Figures
+from glot_cli.synth.wardrobe import Figures
 from glot_cli.video import probe, read_frames
-from tests.synth.small_films import SMALL
+from tests.synth.fixtures import SMALL
 
 TORSO = (0, 3, 6, 9)  # joints that no clothing and no pose brings out of the outline
 
@@ -39,15 +39,15 @@ def test_joints_of_the_truth_lie_on_the_drawn_people(drawing, takes: Takes, figu
     from glot_cli.synth.painter import Painter
     from glot_cli.synth.truth import record
 
-    wishes = replace(SMALL, people=2, shake=1.0, pan=20.0, obstacle=0.0)
-    scene = plan(takes, wishes, figures.body, seed=3, number=0)
-    with Painter(figures.body.faces, figures.body.num_vertices, 3, wishes.size) as painter:
+    request = replace(SMALL, people=2, shake=1.0, pan=20.0, obstacle=0.0)
+    scene = plan(takes, request, figures.body, seed=3, number=0)
+    with Painter(figures.body.faces, figures.body.num_vertices, 3, request.size) as painter:
         film = Film(scene, figures, painter, True, np.random.default_rng(0))
-        covered = [[film.coverage(index, person) for index in range(wishes.frames)] for person in (0, 1)]
-        shares = np.array([film.frame(index)[1] for index in range(wishes.frames)])
+        covered = [[film.coverage(index, person) for index in range(request.frames)] for person in (0, 1)]
+        shares = np.array([film.frame(index)[1] for index in range(request.frames)])
         picture = film.picture(2.0)
-    truth = record(scene.camera, scene.actors, shares, figures.body, Path("x.mp4"), wishes)
-    assert len(truth) == 2 * wishes.frames and truth.people == [1, 2]
+    truth = record(scene.camera, scene.actors, shares, figures.body, Path("x.mp4"), request)
+    assert len(truth) == 2 * request.frames and truth.people == [1, 2]
     for row in range(len(truth)):
         mask = covered[truth.person[row] - 1][truth.frame[row]]
         x, y = truth.joints2d[row, TORSO].T.astype(int)
@@ -58,7 +58,7 @@ def test_joints_of_the_truth_lie_on_the_drawn_people(drawing, takes: Takes, figu
     with torch.inference_mode():
         posed = figures.body(axis_angle_to_rotmat(torch.from_numpy(truth.pose)), torch.from_numpy(truth.betas))
     surface = posed.vertices.numpy() + truth.transl[:, None]
-    pixels = surface[..., :2] / surface[..., 2:] * truth.meta.focal_length + np.array(wishes.size) / 2
+    pixels = surface[..., :2] / surface[..., 2:] * truth.meta.focal_length + np.array(request.size) / 2
     world = np.concatenate([
         np.matmul(a.vertices - scene.camera.position, scene.camera.rotations.transpose(0, 2, 1)) for a in scene.actors
     ])  # fmt: skip
@@ -73,9 +73,9 @@ def test_what_stands_in_front_hides_and_lowers_the_score(drawing, takes: Takes, 
     from glot_cli.synth.films import Film, plan
     from glot_cli.synth.painter import Painter
 
-    wishes = replace(SMALL, people=1, obstacle=1.0)
-    scene = plan(takes, wishes, figures.body, seed=4, number=1)
-    with Painter(figures.body.faces, figures.body.num_vertices, 3, wishes.size) as painter:
+    request = replace(SMALL, people=1, obstacle=1.0)
+    scene = plan(takes, request, figures.body, seed=4, number=1)
+    with Painter(figures.body.faces, figures.body.num_vertices, 3, request.size) as painter:
         film = Film(scene, figures, painter, True, np.random.default_rng(4))
         thing = film._backdrop.thing(scene.camera.angles[3])
         assert film.room.before is not None and thing is not None
@@ -101,7 +101,7 @@ def test_a_backdrop_turns_with_the_camera(takes: Takes) -> None:
     direct = room.picture(camera.position, rays)
     assert turned.shape == direct.shape and np.median(np.abs(turned - direct)) < 0.01
     assert (np.abs(turned - direct).max(-1) > 0.1).mean() < 0.05  # edges alone, which the backdrop smooths
-    with pytest.raises(GlotError, match="--focal, --pan"):
+    with pytest.raises(InputError, match="the camera sees too far around; ask for a longer focal length or a smaller"):
         Backdrop(room, Camera((192, 108), 20.0, 1.5, angles))
 
 

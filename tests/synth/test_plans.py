@@ -4,34 +4,35 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from glot_cli.errors import GlotError
+from glot_cli.errors import InputError, UsageError
 from glot_cli.synth.acting import Takes, act
-from glot_cli.synth.figures import Figures
 from glot_cli.synth.placement import rotation
 from glot_cli.synth.request import settle
-from tests.synth.small_films import SMALL
+from glot_cli.synth.wardrobe import Figures
+from tests.synth.fixtures import SMALL
 
 
 @pytest.mark.parametrize("number", range(4))
 def test_everyone_is_in_sight_on_the_floor_and_clear_of_others(drawing, takes: Takes, figures: Figures, number) -> None:
     from glot_cli.synth.films import plan
 
-    wishes = replace(SMALL, people=3 if number == 0 else None, shake=1.0)
-    scene = plan(takes, wishes, figures.body, seed=1, number=number)
-    camera, diagonal = scene.camera, np.hypot(*wishes.size)
+    request = replace(SMALL, people=3 if number == 0 else None, shake=1.0)
+    scene = plan(takes, request, figures.body, seed=1, number=number)
+    camera, diagonal = scene.camera, np.hypot(*request.size)
     assert len(scene.actors) == scene.shot.people and (number or scene.shot.people == 3)
     assert 0.7 * diagonal <= camera.focal <= 1.3 * diagonal and 1 <= camera.height <= 2
     assert len({actor.take for actor in scene.actors}) == min(len(scene.actors), 3), "different takes"
     for actor in scene.actors:
         seen = np.matmul(actor.vertices - camera.position, camera.rotations.transpose(0, 2, 1))
         pixels = seen[..., :2] / seen[..., 2:] * camera.focal + camera.centre
-        assert (pixels > -1).all() and (pixels < np.array(wishes.size) + 1).all() and (seen[..., 2] > 1.4).all()
+        assert (pixels > -1).all() and (pixels < np.array(request.size) + 1).all() and (seen[..., 2] > 1.4).all()
         assert np.median(actor.vertices[..., 1].min(1)) == pytest.approx(0, abs=0.02)
     paths = [actor.joints[:, 0][:, [0, 2]] for actor in scene.actors]
     assert all(np.linalg.norm(p - q, axis=1).min() > 0.7 for i, p in enumerate(paths) for q in paths[:i])
@@ -46,7 +47,7 @@ def test_a_camera_turns_as_its_angles_say() -> None:
     assert Rotation.from_matrix(turned @ rotation([0.4, 0.2, 0]).T).as_rotvec() == pytest.approx([0, 0, 0.1])
 
 
-def test_one_wish_does_not_change_what_else_is_drawn() -> None:
+def test_asking_for_one_thing_does_not_change_what_else_is_drawn() -> None:
     free = [settle(SMALL, np.random.default_rng([3, n])) for n in range(60)]
     still = [settle(replace(SMALL, pan=0.0, crf=30), np.random.default_rng([3, n])) for n in range(60)]
     assert [replace(shot, pan=0.0, crf=30) for shot in free] == still
@@ -59,22 +60,37 @@ def test_one_wish_does_not_change_what_else_is_drawn() -> None:
 def test_all_takes_get_their_turn(takes: Takes) -> None:
     firsts = [takes.choose(SMALL, 1, turn, 5, np.random.default_rng(turn))[0] for turn in range(6)]
     assert sorted(firsts[:3]) == ["bend", "walk", "wave"] and firsts[3:] == firsts[:3]
-    wish = replace(SMALL, takes=("wave", "walk"))
-    assert takes.choose(wish, 2, 0, 5, np.random.default_rng(0)) == ["wave", "walk"]
+    request = replace(SMALL, takes=("wave", "walk"))
+    assert takes.choose(request, 2, 0, 5, np.random.default_rng(0)) == ["wave", "walk"]
 
 
 def test_short_takes_go_to_and_fro_only_when_asked(takes: Takes, figures: Figures) -> None:
     long = replace(SMALL, seconds=4.0)
-    with pytest.raises(GlotError, match=r"motions\.npz: no take of 120 frames; ask for fewer --seconds, or --bounce"):
+    with pytest.raises(InputError, match=r"motions\.npz: no take of 120 frames; ask for fewer seconds, or let takes "):
         takes.choose(long, 1, 0, 0, np.random.default_rng(0))
-    with pytest.raises(GlotError, match=r"motions\.npz: has no take 'fly'; it has walk, wave, bend"):
+    with pytest.raises(InputError, match=r"motions\.npz: has no take 'fly'; it has walk, wave, bend"):
         takes.choose(replace(SMALL, takes=("fly",)), 1, 0, 0, np.random.default_rng(0))
-    with pytest.raises(GlotError, match="take 'bend' is below 45 frames"):
+    with pytest.raises(InputError, match="take 'bend' is below 45 frames"):
         takes.choose(replace(long, takes=("bend",), bounce=True), 1, 0, 0, np.random.default_rng(0))
     with torch.inference_mode():
         actor = act(takes, "walk", replace(long, bounce=True), figures.body, np.random.default_rng(0))
     path = actor.joints[:, 0, 2]  # walks ahead in the take: here ahead and back
     assert len(path) == 40 and np.sign(np.diff(path)).min() == -1 and np.sign(np.diff(path)).max() == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "option", "words"),
+    [
+        ({"seconds": 0.01}, "seconds", "0.01 at 10 frames a second: less than two frames; ask for more"),
+        ({"people": 3, "takes": ("walk",)}, "takes", "1 takes for 3 people; name one a person"),
+        ({"takes": ("walk",) * 4}, "takes", "4 takes; there is room for 3 people at most"),
+        ({"pan": -61.0}, "pan", "-61 is more than 60 degrees; ask for a smaller turn"),
+    ],
+)
+def test_requests_that_cannot_be_name_what_is_wrong(asked: dict[str, Any], option: str, words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        replace(SMALL, **asked)
+    assert caught.value.option == option and str(caught.value) == f"{option}: {words}"
 
 
 @pytest.mark.parametrize("broken", ["nothing", "no trans", "shape", "text"])
@@ -88,5 +104,5 @@ def test_files_that_are_no_motions_are_named(tmp_path: Path, motions: Path, brok
         changed = {"no trans": {}, "shape": {"trans": arrays["trans"][:, :2]}}[broken]
         del arrays["trans"]
         np.savez(path, **arrays, **changed)
-    with pytest.raises(GlotError, match=r"m\.npz: .*give poses \(N, 24, 3\), trans"):
+    with pytest.raises(InputError, match=r"m\.npz: .*give poses \(N, 24, 3\), trans"):
         Takes.read(path)

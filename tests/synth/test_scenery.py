@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from glot_cli.errors import GlotError
+from glot_cli.errors import InputError
 from glot_cli.synth.scenery import Backgrounds, Light, clutter, obstacle
 
 
@@ -31,11 +31,11 @@ def test_own_images_are_found_below_a_folder_and_cut_square(tmp_path: Path) -> N
 
 
 def test_a_folder_without_images_and_a_broken_image_are_named(tmp_path: Path) -> None:
-    with pytest.raises(GlotError, match=r"no images there .*\.jpg.*; give a folder"):
+    with pytest.raises(InputError, match=r"no images there .*\.jpg.*; give a folder"):
         Backgrounds.from_folder(tmp_path)
     (tmp_path / "broken.jpg").write_text("no picture")
     backgrounds = Backgrounds.from_folder(tmp_path)
-    with pytest.raises(GlotError, match=r"broken\.jpg: not an image"):
+    with pytest.raises(InputError, match=r"broken\.jpg: not an image"):
         for _ in range(20):
             backgrounds.draw(32, np.random.default_rng(0))
 

@@ -11,10 +11,10 @@ import torch
 
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.rotations import pose6d_to_rotmat
-from glot_cli.errors import GlotError
+from glot_cli.errors import InputError
 from glot_cli.features.blazepose import unpack
 from glot_cli.synth.contact_sheet import TILE, contact_sheet
-from glot_cli.synth.figures import Figures
+from glot_cli.synth.wardrobe import Figures
 from glot_cli.training.training_crops import Crops
 
 CLIPS, FRAMES, SEED = 3, 8, 4  # clips of one file
@@ -118,7 +118,7 @@ def test_the_seed_decides_and_what_is_finished_stays(made: list[Path], motions: 
     old, new = arrays(made[1]), arrays(again[1])
     assert set(old) - set(new) == {"jpeg", "jpeg_size"}
     assert all(np.array_equal(old[name], new[name]) for name in new), "the second file does not need the first"
-    with pytest.raises(GlotError, match=r"crops_4_00001\.npz: was made without --pictures"):
+    with pytest.raises(InputError, match=r"crops_4_00001\.npz: was made without pictures"):
         contact_sheet(again[1])
 
 
@@ -133,6 +133,6 @@ def test_a_stop_leaves_nothing_and_nobody_found_is_said(motions: Path, tmp_path:
         crops.synthesise([motions], tmp_path, clips=1, frames=FRAMES, quiet=True)
     assert list(tmp_path.iterdir()) == []
     monkeypatch.setattr(crops, "_clip", lambda *_: None)
-    with pytest.raises(GlotError, match=r"crops_0_00000\.npz: nobody was found in 12 clips"):
+    with pytest.raises(InputError, match=r"crops_0_00000\.npz: nobody was found in 12 clips"):
         crops.synthesise([motions], tmp_path, clips=1, frames=FRAMES, quiet=True)
     assert list(tmp_path.iterdir()) == []

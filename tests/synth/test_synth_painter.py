@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from glot_cli.errors import GlotError
+from glot_cli.errors import RenderError
 from glot_cli.rendering.geometry import View
-from glot_cli.synth import opengl
-from glot_cli.synth.figures import Figures
-
-if TYPE_CHECKING:
-    from glot_cli.synth.painter import Painter
+from glot_cli.synth import painter as module
+from glot_cli.synth.painter import Painter
+from glot_cli.synth.wardrobe import Figures
 
 WIDTH, HEIGHT = 320, 240
 
 
 @pytest.fixture(scope="module")
 def painter(drawing: None, figures: Figures) -> Iterator[Painter]:
-    from glot_cli.synth.painter import Painter
-
     with Painter(figures.body.faces, figures.body.num_vertices, 2, (WIDTH, HEIGHT)) as painter:
         yield painter
 
@@ -83,21 +79,26 @@ def test_the_nearer_one_hides_the_other_and_nobody_stays(painter, body) -> None:
 
 
 def test_a_renderer_that_does_not_start_is_one_line(drawing, monkeypatch, figures: Figures) -> None:
-    from glot_cli.synth import painter as module
-
     def broken(width: int, height: int) -> None:
         raise RuntimeError("no device\nat all")
 
-    monkeypatch.setattr(module, "open_platform", broken)
-    with pytest.raises(GlotError, match=r"^OpenGL \(.*\) cannot start \(RuntimeError: no device at all\); [^\n]*$"):
-        module.Painter(figures.body.faces, figures.body.num_vertices, 1, (64, 64))
+    monkeypatch.setattr("glot_cli.rendering.context.open_platform", broken)
+    with pytest.raises(RenderError, match=r"^OpenGL \(.*\) cannot start \(RuntimeError: no device at all\); [^\n]*$"):
+        Painter(figures.body.faces, figures.body.num_vertices, 1, (64, 64))
 
 
-def test_where_nothing_draws_leaving_it_out_is_no_remedy(monkeypatch) -> None:
+def test_where_nothing_draws_it_is_said_before_opengl_is_imported(monkeypatch) -> None:
     def broken() -> str:
-        raise GlotError("meshes cannot be drawn (egl: gone); install a software OpenGL (see there) or use --no-render")
+        raise RenderError("meshes cannot be drawn (egl: gone)", remedy="install a software OpenGL (see there)")
 
-    monkeypatch.setattr(opengl, "probe_backend", broken)
+    monkeypatch.setattr(module, "probe_backend", broken)
     monkeypatch.delenv("PYOPENGL_PLATFORM", raising=False)
-    with pytest.raises(GlotError, match=r"install a software OpenGL \(see there\)$"):
-        opengl.prepare()
+    with pytest.raises(RenderError, match=r"^meshes cannot be drawn .*; install a software OpenGL \(see there\)$"):
+        module.prepare()
+
+
+def test_the_way_to_draw_that_was_found_is_the_one_that_opengl_takes(drawing, drawable: str, monkeypatch) -> None:
+    monkeypatch.setattr(module, "probe_backend", lambda: drawable)
+    monkeypatch.delenv("PYOPENGL_PLATFORM", raising=False)
+    module.prepare()
+    assert os.environ.get("PYOPENGL_PLATFORM", "system") == drawable

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from glot_cli.synth.figures import Figures
-from glot_cli.synth.wardrobe import THICKEST, Outfit, Wardrobe
+from glot_cli.synth.wardrobe import THICKEST, Figures, Outfit, Wardrobe
 
 OUTFITS = 25
 NEVER_COVERED = ("skin", "hand", "eye", "iris", "lips", "eyebrow")
