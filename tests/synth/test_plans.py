@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from glot_cli.errors import InputError, UsageError
 from glot_cli.synth.acting import Takes, act
+from glot_cli.synth.films import plan
 from glot_cli.synth.placement import rotation
 from glot_cli.synth.request import settle
 from glot_cli.synth.wardrobe import Figures
@@ -20,9 +21,7 @@ from tests.synth.fixtures import SMALL
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_everyone_is_in_sight_on_the_floor_and_clear_of_others(drawing, takes: Takes, figures: Figures, number) -> None:
-    from glot_cli.synth.films import plan
-
+def test_everyone_is_in_sight_on_the_floor_and_clear_of_others(takes: Takes, figures: Figures, number: int) -> None:
     request = replace(SMALL, people=3 if number == 0 else None, shake=1.0)
     scene = plan(takes, request, figures.body, seed=1, number=number)
     camera, diagonal = scene.camera, np.hypot(*request.size)

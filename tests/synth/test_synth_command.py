@@ -8,6 +8,7 @@ import pytest
 
 from glot_cli import load_result
 from glot_cli.cli.main import main
+from glot_cli.synth import rendered_crops
 
 
 def call(capfd, *arguments: object) -> tuple[int, str, str]:
@@ -38,9 +39,7 @@ def test_the_command_makes_what_eval_takes(drawing, motions: Path, tmp_path: Pat
 
 
 def test_the_command_makes_what_training_takes(drawing, motions: Path, tmp_path: Path, capfd, monkeypatch) -> None:
-    from glot_cli.synth import rendered_crops as crops
-
-    monkeypatch.setattr(crops, "CLIPS_PER_FILE", 1)
+    monkeypatch.setattr(rendered_crops, "CLIPS_PER_FILE", 1)
     options = ["--clips", 1, "--frames", 6, "--pictures", "--sheet", "--threads", 1, "--quiet"]
     status, out, err = call(capfd, "synth", "crops", "--motions", motions, "--out", tmp_path / "crops", *options)
     assert status == 0, err

@@ -13,7 +13,9 @@ from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.rotations import pose6d_to_rotmat
 from glot_cli.errors import InputError
 from glot_cli.features.blazepose import unpack
+from glot_cli.synth import rendered_crops
 from glot_cli.synth.contact_sheet import TILE, contact_sheet
+from glot_cli.synth.rendered_crops import REACH, VIEWING, synthesise
 from glot_cli.synth.wardrobe import Figures
 from glot_cli.training.training_crops import Crops
 
@@ -22,17 +24,13 @@ CLIPS, FRAMES, SEED = 3, 8, 4  # clips of one file
 
 @pytest.fixture(scope="module", autouse=True)
 def _small_files(drawing: None) -> None:
-    from glot_cli.synth import rendered_crops as crops
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(crops, "CLIPS_PER_FILE", CLIPS)
+        patch.setattr(rendered_crops, "CLIPS_PER_FILE", CLIPS)
         yield
 
 
 @pytest.fixture(scope="module")
 def made(motions: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    from glot_cli.synth.rendered_crops import synthesise
-
     out = tmp_path_factory.mktemp("crops")
     return synthesise([motions], out, clips=2 * CLIPS, frames=FRAMES, seed=SEED, pictures=True, quiet=True)
 
@@ -68,12 +66,10 @@ def test_pose_place_and_crop_fit_what_the_network_sees(crops: Crops) -> None:
     assert 0.5 < float(reach.median()) < 1.1, "the crop lies around the person"
 
 
-def test_a_picture_reaches_around_all_places_of_a_moving_person(drawing: None) -> None:
-    from glot_cli.synth.rendered_crops import REACH, VIEWING, _frame
-
+def test_a_picture_reaches_around_all_places_of_a_moving_person() -> None:
     rng = np.random.default_rng(3)
     surface = rng.normal(size=(12, 50, 3)) * [0.3, 0.9, 0.2] + np.linspace([-1, 0, 4], [1, 0.2, 5], 12)[:, None]
-    centre_x, centre_y, side = _frame(surface)
+    centre_x, centre_y, side = rendered_crops._frame(surface)
     touched = 0
     for points in surface:
         at = points[:, :2] / points[:, 2:]
@@ -108,8 +104,6 @@ def test_kept_crops_are_whole_pictures_and_fill_a_sheet(made: list[Path]) -> Non
 
 
 def test_the_seed_decides_and_what_is_finished_stays(made: list[Path], motions: Path, tmp_path: Path) -> None:
-    from glot_cli.synth.rendered_crops import synthesise
-
     kept = tmp_path / made[0].name
     kept.write_text("made before")
     again = synthesise([motions], tmp_path, clips=2 * CLIPS, frames=FRAMES, seed=SEED, pictures=False, quiet=True)
@@ -123,16 +117,14 @@ def test_the_seed_decides_and_what_is_finished_stays(made: list[Path], motions: 
 
 
 def test_a_stop_leaves_nothing_and_nobody_found_is_said(motions: Path, tmp_path: Path, monkeypatch) -> None:
-    from glot_cli.synth import rendered_crops as crops
-
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(crops, "_clip", stopped)
+    monkeypatch.setattr(rendered_crops, "_clip", stopped)
     with pytest.raises(KeyboardInterrupt):
-        crops.synthesise([motions], tmp_path, clips=1, frames=FRAMES, quiet=True)
+        synthesise([motions], tmp_path, clips=1, frames=FRAMES, quiet=True)
     assert list(tmp_path.iterdir()) == []
-    monkeypatch.setattr(crops, "_clip", lambda *_: None)
+    monkeypatch.setattr(rendered_crops, "_clip", lambda *_: None)
     with pytest.raises(InputError, match=r"crops_0_00000\.npz: nobody was found in 12 clips"):
-        crops.synthesise([motions], tmp_path, clips=1, frames=FRAMES, quiet=True)
+        synthesise([motions], tmp_path, clips=1, frames=FRAMES, quiet=True)
     assert list(tmp_path.iterdir()) == []
