@@ -20,7 +20,6 @@ MOTION_FPS = 30
 SHORTEST = 45  # frames of a take that may be played to and fro
 TIPTOE = 0.15  # share of frames whose lowest point may lie below the floor: a toe that dips in now and then is no floor
 FORMAT = "give poses (N, 24, 3), trans (N, 3), clip_index (N,) and clip_names (C,) at 30 frames a second"
-TOO_SHORT = "ask for fewer seconds, or let takes play to and fro"
 
 Array = NDArray[np.floating]
 
@@ -96,16 +95,20 @@ class Takes:
         for name in request.takes:
             if name not in self.by_name:
                 known = ", ".join(list(self.by_name)[:12])
-                raise InputError(f"has no take '{name}'; it has {known} ...", path=self.path)
+                raise InputError(f"has no take '{name}'; it has {known} ...", path=self.path, option="takes")
             if name not in long:
-                raise InputError(f"take '{name}' is below {need} frames", path=self.path, remedy=TOO_SHORT)
+                raise self._too_short(f"take '{name}' is below {need} frames")
         if request.takes:
             return list(request.takes)
         if not long:
-            raise InputError(f"no take of {need} frames", path=self.path, remedy=TOO_SHORT)
+            raise self._too_short(f"no take of {need} frames")
         first = long[int(np.random.default_rng(seed).permutation(len(long))[turn % len(long)])]
         rest = [name for name in long if name != first] or [first]
         return [first, *map(str, rng.choice(rest, people - 1, replace=len(rest) < people - 1))]
+
+    def _too_short(self, reason: str) -> InputError:
+        remedy = "ask for fewer seconds, or let takes play to and fro"
+        return InputError(reason, path=self.path, remedy=remedy, option="bounce")
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,8 @@ def contact_sheet(crops: Path) -> Path:
     """
     with np.load(crops, allow_pickle=False) as file:
         if "jpeg" not in file.files:
-            raise InputError("was made without pictures", path=crops, remedy="remove it, or ask for no contact sheet")
+            remedy = "remove it, or ask for no contact sheet"
+            raise InputError("was made without pictures", path=crops, remedy=remedy, option="sheet")
         jpeg, sizes, clip = file["jpeg"], file["jpeg_size"], file["clip"]
     begins = np.cumsum(sizes) - sizes
 
@@ -51,5 +52,5 @@ def contact_sheet(crops: Path) -> Path:
             aside.write_bytes(cv2.imencode(".png", np.concatenate(rows))[1].tobytes())
     except OSError as error:
         reason = f"cannot be written ({error.strerror})"
-        raise OutputError(reason, path=path, remedy="choose another folder") from error
+        raise OutputError(reason, path=path, remedy="choose another output folder", option="out") from error
     return path

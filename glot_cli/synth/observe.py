@@ -10,7 +10,7 @@ import torch
 
 from glot_cli.features.blazepose import BlazePoseFeatures
 from glot_cli.features.crops import extract_crops
-from glot_cli.pipeline.run import Options
+from glot_cli.pipeline.options import Options
 from glot_cli.tracking.boxes import box_overlap, remove_outliers, smooth_boxes, square_crops
 from glot_cli.tracking.detector import PersonDetector
 

@@ -122,4 +122,5 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot be made ({error.strerror})", path=path, remedy="choose another folder") from error
+        reason = f"cannot be made ({error.strerror})"
+        raise OutputError(reason, path=path, remedy="choose another output folder", option="out") from error

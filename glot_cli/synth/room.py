@@ -255,7 +255,7 @@ def _reach(camera: Camera, level: Array) -> Array:
     rays = corners @ np.linalg.inv(camera.matrix).T @ camera.rotations @ level.T  # (T, 4, 3)
     if rays[..., 2].min() < SLANTED * np.linalg.norm(rays, axis=-1).max():
         remedy = "ask for a longer focal length or a smaller turn"
-        raise InputError("focal length and turn: the camera sees too far around", remedy=remedy)
+        raise InputError("focal length and turn: the camera sees too far around", remedy=remedy, option="pan")
     return np.asarray(np.abs(rays[..., :2] / rays[..., 2:]).max((0, 1)))
 
 

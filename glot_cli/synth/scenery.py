@@ -46,7 +46,9 @@ class Backgrounds:
         found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
         if not found:
             kinds = ", ".join(sorted(IMAGE_SUFFIXES))
-            raise InputError(f"no images there ({kinds})", path=folder, remedy="give a folder of pictures")
+            raise InputError(
+                f"no images there ({kinds})", path=folder, remedy="give a folder of pictures", option="backgrounds"
+            )
         return Backgrounds(found)
 
     def draw(self, side: int, rng: np.random.Generator) -> np.ndarray:
