@@ -13,7 +13,7 @@ __all__ = ["STYLES", "Renderer", "output_size", "probe_backend"]
 
 
 def __getattr__(name: str) -> Any:
-    # `glot --help` reads the styles and must not wait for NumPy.
+    # The help of the command line reads the styles and must not wait for NumPy.
     if name in ("Renderer", "probe_backend"):
         from glot_cli.rendering import client
 
