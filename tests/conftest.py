@@ -8,7 +8,7 @@ pytest_plugins = [
     "tests.cli.fixtures",
     "tests.datasets.data_fixtures",
     "tests.pipeline.made_results",
-    "tests.synth.fixtures",
+    "tests.synth.synth_fixtures",
     "tests.weights.weights_fixtures",
 ]
 

@@ -114,7 +114,7 @@ def _started(platform: Any) -> Any:
     return platform
 
 
-class PinholeCamera(pyrender.Camera):  # type: ignore[misc, unused-ignore]  # pyrender has no types
+class PinholeCamera(pyrender.Camera):  # type: ignore[misc]  # pyrender has no types
     """Projection of a pinhole camera: focal length and principal point in pixels of the viewport.
 
     pyrender's own IntrinsicsCamera doubles them on macOS, to go with framebuffers that this module does not make.
@@ -139,7 +139,7 @@ class PinholeCamera(pyrender.Camera):  # type: ignore[misc, unused-ignore]  # py
         return projection
 
 
-class RegionRenderer(pyrender.Renderer):  # type: ignore[misc, unused-ignore]  # pyrender has no types
+class RegionRenderer(pyrender.Renderer):  # type: ignore[misc]  # pyrender has no types
     """pyrender's renderer, for pictures whose size changes all the time and whose depth nobody reads.
 
     Args:

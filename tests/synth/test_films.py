@@ -23,7 +23,7 @@ from glot_cli.synth.room import Backdrop, Room
 from glot_cli.synth.truth import record
 from glot_cli.synth.wardrobe import Figures
 from glot_cli.video import VideoWriter, probe, read_frames
-from tests.synth.fixtures import SMALL
+from tests.synth.synth_fixtures import SMALL
 
 TORSO = (0, 3, 6, 9)  # joints that no clothing and no pose brings out of the outline
 

@@ -17,7 +17,7 @@ from glot_cli.synth.films import plan
 from glot_cli.synth.placement import rotation
 from glot_cli.synth.request import settle
 from glot_cli.synth.wardrobe import Figures
-from tests.synth.fixtures import SMALL
+from tests.synth.synth_fixtures import SMALL
 
 
 @pytest.mark.parametrize("number", range(4))
