@@ -9,7 +9,7 @@ import click
 from glot_cli import weights
 from glot_cli.cli import options
 from glot_cli.pipeline import presets
-from glot_cli.weights.official_files import OFFICIAL, OfficialFile
+from glot_cli.weights.known_weights import OFFICIAL, OfficialFile
 
 # What a run can do without, and what it is for.
 OPTIONAL = {

@@ -36,9 +36,10 @@ def new_folder(name: str, replace: bool) -> Iterator[Path]:
     folder = user_data_folder()
     target = folder / check_name(name)
     if target.exists() and not replace:
-        raise OutputError("is there already", path=target, remedy="replace it, or give another name")
+        remedy = "give another name, or say that it is to be replaced"
+        raise OutputError("is there already", path=target, remedy=remedy, option="replace")
     if target.exists() and not (target / META_FILE).is_file():
-        raise OutputError("is something else than a data set", path=target, remedy="give another name")
+        raise OutputError("is something else than a data set", path=target, remedy="give another name", option="name")
     aside, old = aside_name(target), aside_name(target, "old")
     try:
         folder.mkdir(parents=True, exist_ok=True)

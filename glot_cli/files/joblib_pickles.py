@@ -117,7 +117,7 @@ def read_joblib(path: Path) -> dict[str, NDArray[Any]]:
     size = path.stat().st_size
     with path.open("rb") as file:
         try:
-            held = _Program(_Tape(file, size)).load()
+            held = _JoblibProgram(_Tape(file, size)).load()
         except FileFault:
             raise
         # Whatever a broken program does: wrong stack, wrong types, missing marks.
@@ -209,7 +209,7 @@ class _Memory(dict[int, Any]):
         super().__setitem__(number, value)
 
 
-class _Program(Program):
+class _JoblibProgram(Program):
     """An unpickler with the names and steps above and no others."""
 
     allowed = _NAMES
@@ -219,7 +219,7 @@ class _Program(Program):
         self._tape = tape
         self.memo = _Memory()
         steps = {code: self.steps[code] for code in (getattr(pickle, name)[0] for name in _STEPS.split())}
-        self.steps = _Steps(steps | {pickle.BUILD[0]: _Program.load_build})
+        self.steps = _Steps(steps | {pickle.BUILD[0]: _JoblibProgram.load_build})
 
     def find_class(self, module: str, name: str) -> Any:
         if f"{module}.{name}" in _OLD:

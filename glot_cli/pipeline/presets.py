@@ -8,7 +8,7 @@ from typing import Literal
 
 from glot_cli import weights
 from glot_cli.errors import UsageError
-from glot_cli.weights.official_files import OFFICIAL
+from glot_cli.weights.known_weights import OFFICIAL
 
 OFFICIAL_GLOT = "glot"  # stands for whichever official checkpoint was added
 DEFAULT_CHECKPOINT = "glot-table1_3dpw_weights"  # where several were: the one of the paper's first table

@@ -17,7 +17,7 @@ from glot_cli.files.faults import FileFault, Unsupported
 from glot_cli.files.opening import read_bytes
 from glot_cli.weights import store
 from glot_cli.weights.glot_file import save_glot, save_tensors
-from glot_cli.weights.official_files import OFFICIAL
+from glot_cli.weights.known_weights import OFFICIAL
 from glot_cli.weights.recognise import Recognised, recognise
 
 _REMEDY = "'glot weights list' names them"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from glot_cli.body.smpl import SMPL_FACES, SMPL_VERTICES
 from glot_cli.errors import UsageError
 from glot_cli.files.faults import Damaged
-from glot_cli.weights.official_files import OFFICIAL, OfficialFile
+from glot_cli.weights.known_weights import OFFICIAL, OfficialFile
 
 if TYPE_CHECKING:
     from torch import Tensor

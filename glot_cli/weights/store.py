@@ -11,7 +11,7 @@ from pathlib import Path
 
 from glot_cli.errors import OutputError, WeightsError
 from glot_cli.files.atomic import whole
-from glot_cli.weights.official_files import OFFICIAL
+from glot_cli.weights.known_weights import OFFICIAL
 
 MANIFEST = "manifest.json"
 

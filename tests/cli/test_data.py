@@ -73,7 +73,10 @@ def test_names_and_replacing(glot: Glot, tmp_path: Path, own_folder: Path) -> No
     assert len(Dataset.open("mine")) == 111
     ended = glot("data", "add", path, "--name", "mine")
     assert ended.status == 1
-    assert ended.err == [f"glot: {own_folder / 'mine'}: is there already; replace it, or give another name"]
+    assert ended.err == [
+        f"glot: {own_folder / 'mine'}: is there already; "
+        "give another name, or say that it is to be replaced (--replace)"
+    ]
     path = official_data.write(tmp_path, "3dpw-val", frames=20)
     assert glot("data", "add", path, "--name", "mine", "--replace").status == 0
     assert len(Dataset.open("mine")) == 20 + 17 + 14

@@ -87,7 +87,7 @@ def test_what_is_there_is_not_replaced_unasked(tmp_path: Path, data_folder: Path
     path = official_data.write(tmp_path, "3dpw-val", seed=1)
     add(path, quiet=True)
     other = official_data.write(tmp_path, "3dpw-val", seed=2)
-    with pytest.raises(OutputError, match="3dpw-val: is there already; replace it"):
+    with pytest.raises(OutputError, match="3dpw-val: is there already; give another name, or"):
         add(other, quiet=True)
     check(Dataset.open("3dpw-val"), official_data.arrays_of("3dpw-val", seed=1))
     held = Dataset.open("3dpw-val")

@@ -64,10 +64,10 @@ def test_the_body_of_a_record(official: dict[str, Path], tmp_path: Path) -> None
     """By name or where its file is now; another version of it, or none, is no such body."""
     digest = weights.sha256(official[NEUTRAL])
     record = tmp_path / "params.npz"
-    assert recorded_body(record, str(official[NEUTRAL]), digest).num_vertices == SMPL_VERTICES
+    assert recorded_body("gone.pkl", digest, moved=official[NEUTRAL], record=record).num_vertices == SMPL_VERTICES
     with pytest.raises(WeightsError, match=r"params\.npz: needs the body 'gone\.pkl', which is not there"):
-        recorded_body(record, "gone.pkl", digest)
+        recorded_body("gone.pkl", digest, record=record)
     with pytest.raises(WeightsError, match=r"params\.npz: was made with another version of the body 'open-body'"):
-        recorded_body(record, "open-body", digest)
+        recorded_body("open-body", digest, record=record)
     with pytest.raises(WeightsError, match=r"has no neutral SMPL body .*; 'glot weights list' says where to get it"):
-        recorded_body(record, "smpl-neutral", digest)
+        recorded_body("smpl-neutral", digest, record=record)
