@@ -347,7 +347,8 @@ def load_result(path: str | Path) -> Result:
     if path.is_dir():
         path = path / "params.npz"
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here: of a damaged file NumPy leaves its own handle to the garbage collector.
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         meta = json.loads(str(arrays.pop("meta")))
         known = {f.name for f in fields(Meta)}
