@@ -115,8 +115,9 @@ class PersonDetector:
 
 def _ready(network: nn.Module, device: torch.device) -> nn.Module:
     """Batch norm folded, channels last, for inference."""
-    folded: nn.Module = cast(Any, network.float()).fuse(verbose=False).eval().requires_grad_(False)
-    return cast(Any, folded.to(device)).to(memory_format=torch.channels_last)
+    folded = cast(Any, network.float()).fuse(verbose=False).eval().requires_grad_(False)
+    ready: nn.Module = folded.to(device).to(memory_format=torch.channels_last)
+    return ready
 
 
 def _bundled(path: Path) -> tuple[nn.Module, dict[int, str]]:

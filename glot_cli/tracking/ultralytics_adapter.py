@@ -179,7 +179,7 @@ def _use_compiled_suppression(nms: Any) -> None:
         found = importlib.util.find_spec("torchvision")
         for folder in (found and found.submodule_search_locations) or ():
             for library in sorted(Path(folder).glob("_C*")):  # _C or _C_stable, by version
-                torch.ops.load_library(str(library))
+                cast(Any, torch.ops).load_library(str(library))
         nms.TorchNMS.nms = staticmethod(torch.ops.torchvision.nms)
     except (OSError, AttributeError):
         importlib.import_module("torchvision")  # finds its libraries itself, or says what is wrong
