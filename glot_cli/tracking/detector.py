@@ -17,9 +17,6 @@ from torch import Tensor, nn
 from glot_cli.errors import WeightsError
 from glot_cli.tracking import ultralytics_adapter
 
-Frame = NDArray[np.uint8]
-Boxes = NDArray[np.float32]
-
 _OVERLAP = 0.6  # boxes that share more than this part of their union are one person
 _TASKS = ("detect", "segment", "pose")
 _SUFFIXES = (".pt", ".onnx", ".torchscript")
@@ -73,7 +70,7 @@ class PersonDetector:
         return network, {int(index): str(name) for index, name in network.names.items()}
 
     @torch.inference_mode()
-    def __call__(self, frames: list[Frame]) -> list[Boxes]:
+    def __call__(self, frames: list[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
         """Find people.
 
         Args:
@@ -86,7 +83,7 @@ class PersonDetector:
         alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for index, frame in enumerate(frames):
             alike[frame.shape].append(index)
-        boxes: list[Boxes] = [np.zeros((0, 5), np.float32)] * len(frames)
+        boxes: list[NDArray[np.float32]] = [np.zeros((0, 5), np.float32)] * len(frames)
         for indices in alike.values():
             size = _CPU_BATCH if self.device.type == "cpu" else len(indices)
             for start in range(0, len(indices), size):
@@ -95,7 +92,7 @@ class PersonDetector:
                     boxes[index] = found
         return boxes
 
-    def _detect(self, frames: list[Frame]) -> list[Boxes]:
+    def _detect(self, frames: list[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
         """One batch of frames of one size."""
         pictures = ultralytics_adapter.letterbox(frames, self._image_size, rectangular=self._rectangular)
         # (n,h,w,3) permuted is channels-last memory already
