@@ -109,7 +109,7 @@ def _codecs() -> tuple[bool, str]:
     except GlotError as error:
         return False, _line(error)
     if len(seen) != len(pictures) or max(abs(a - b.mean()) for a, b in zip(seen, pictures, strict=True)) > 4:
-        return False, "frames that were written come back changed; install PyAV again: pip install --force-reinstall av"
+        return False, "frames that were written come back changed; install PyAV again (the package av)"
     readable = [name for name in DECODERS if name in av.codecs_available]
     return True, f"writes H.264 and reads it back; reads {', '.join(readable)} (FFmpeg in PyAV {av.__version__})"
 

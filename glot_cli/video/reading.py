@@ -188,7 +188,7 @@ def _between(
                 yield Frame(index, pts, time_base, picture())
     if not found:
         reason = f"no frame from {start or 0:g} s on, it ends at {float(seconds):.2f} s"
-        raise InputError(reason, path=path, remedy="start earlier")
+        raise InputError(reason, path=path, option="start", remedy="start earlier")
 
 
 def _video_frames(path: Path, warn: Warn) -> Iterator[_Undecoded]:
