@@ -13,7 +13,7 @@ import pytest
 
 from glot_cli.errors import InputError, UsageError
 from glot_cli.video import probe, read_frames
-from tests.video.clips import RATE, copy, make_video, number, picture
+from tests.video.small_videos import RATE, copy, make_video, number, picture
 
 
 def test_start_and_end_count_source_frames(tmp_path: Path) -> None:

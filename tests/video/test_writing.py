@@ -12,7 +12,7 @@ import pytest
 
 from glot_cli.errors import OutputError
 from glot_cli.video import VideoWriter, probe, read_frames
-from tests.video.clips import RATE, copy, make_video, number, picture
+from tests.video.small_videos import RATE, copy, make_video, number, picture
 
 
 def audio_length(path: Path) -> tuple[str, float, float]:
