@@ -6,15 +6,17 @@ Only figures of one run can be compared: machines are shared, and no two minutes
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
-import smplx
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from glot_cli import weights
@@ -32,11 +34,20 @@ from glot_cli.models.regressors import State
 
 OFFICIAL_BATCH = 64  # windows, as the released demo takes them
 TRACK = 512  # frames
+_OFFICIAL = "GLoT as the released demo runs it"
+_PLAIN_SPIN = "SPIN, plain ResNet-50"
 
 
 @dataclass(frozen=True)
 class Speed:
-    """How many of something a second; compared: the row that this one is measured against, or None."""
+    """How fast one part is.
+
+    Attributes:
+        name: what was measured.
+        unit: of what so many are done in a second.
+        rate: how many.
+        compared: the name of the row that this one is measured against, or None.
+    """
 
     name: str
     unit: str
@@ -45,7 +56,12 @@ class Speed:
 
 
 def measure(device: str = "cpu", seconds: float = 3.0) -> Iterator[Speed]:
-    """Speeds of features and of GLoT, each measured for about `seconds` after a warm-up."""
+    """Speeds of features and of GLoT. The released demo's is left out where smplx, which it poses with, is missing.
+
+    Args:
+        device: as torch calls it.
+        seconds: about how long each is measured, after a warm-up.
+    """
     yield from _features(device, seconds)
     yield from _lifting(device, seconds)
 
@@ -53,19 +69,19 @@ def measure(device: str = "cpu", seconds: float = 3.0) -> Iterator[Speed]:
 def _features(device: str, seconds: float) -> Iterator[Speed]:
     generator = np.random.default_rng(0)
 
-    def crops(size: int) -> np.ndarray:
+    def crops(size: int) -> NDArray[np.uint8]:
         count = 16 if device == "cpu" else 256  # two batches
         return generator.integers(0, 255, (count, size, size, 3), np.uint8)
 
     blazepose = BlazePoseFeatures(weights.locate("blazepose-full"), device)
     yield _rate("BlazePose, both sides", "crops/s", crops(256), blazepose, device, seconds)
     plain = SpinNetwork().eval().to(memory_format=torch.channels_last)
-    for name, half in (("SPIN features", False), ("SPIN features, --half", True)):
+    for name, half in (("SPIN features", False), ("SPIN features, half precision", True)):
         spin = SpinFeatures(plain, device, half=half)
         if not half:
-            yield _rate("SPIN, plain ResNet-50", "crops/s", crops(224), spin, device, seconds)
+            yield _rate(_PLAIN_SPIN, "crops/s", crops(224), spin, device, seconds)
             plain.fold()
-        yield _rate(name, "crops/s", crops(224), spin, device, seconds, compared="SPIN, plain ResNet-50")
+        yield _rate(name, "crops/s", crops(224), spin, device, seconds, compared=_PLAIN_SPIN)
 
 
 def _lifting(device: str, seconds: float) -> Iterator[Speed]:
@@ -73,30 +89,38 @@ def _lifting(device: str, seconds: float) -> Iterator[Speed]:
     model = GLoT(GLoTConfig())
     initialise(model, torch.zeros(STATE_DIM))
     model.to(device).eval()
-    body = PlainBody(random_smpl()).to(device)
     track = torch.rand(TRACK, model.config.feature_dim)
     segment = torch.zeros(TRACK, dtype=torch.long)
-    windows = window_indices(segment, model.config)[:OFFICIAL_BATCH]
+    compared = None
+    if importlib.util.find_spec("smplx"):
+        body = PlainBody(random_smpl()).to(device)
 
-    def plain(index: Tensor) -> None:
-        plain_forward(model, body, track[index].to(device))
+        def plain(index: Tensor) -> None:
+            plain_forward(model, body, track[index].to(device))
 
-    yield _rate("GLoT as the released demo runs it", "windows/s", windows, plain, device, seconds)
+        windows = window_indices(segment, model.config)[:OFFICIAL_BATCH]
+        yield _rate(_OFFICIAL, "windows/s", windows, plain, device, seconds)
+        compared = _OFFICIAL
     folded = FoldedGLoT(model)
 
     def ours(frames: Tensor) -> None:
         parameters(estimate(folded, frames, segment))
 
-    yield _rate("GLoT, features to SMPL parameters", "windows/s", track, ours, device, seconds,
-                compared="GLoT as the released demo runs it")  # fmt: skip
+    yield _rate("GLoT, features to SMPL parameters", "windows/s", track, ours, device, seconds, compared=compared)
 
 
 class PlainBody(torch.nn.Module):
-    """SMPL and SPIN's 49 joints as the released code has them: smplx's body, whose surface every joint waits for."""
+    """SMPL and SPIN's 49 joints as the released code has them: smplx's body, whose surface every joint waits for.
+
+    Args:
+        arrays: of a body of SMPL's size, as `random_smpl` names them.
+    """
 
     regressor: Tensor
 
-    def __init__(self, arrays: dict[str, np.ndarray]) -> None:
+    def __init__(self, arrays: dict[str, NDArray[Any]]) -> None:
+        import smplx  # under a licence that not everybody can use, and only compared with here
+
         super().__init__()
         with contextlib.redirect_stdout(io.StringIO()):  # it prints warnings of its own
             self.smpl = smplx.SMPL(
@@ -105,7 +129,7 @@ class PlainBody(torch.nn.Module):
         self.register_buffer("regressor", torch.from_numpy(arrays["J_regressor_extra"]).float())
 
     def forward(self, rotmat: Tensor, betas: Tensor) -> tuple[Tensor, Tensor]:
-        """rotmat (B, 24, 3, 3), betas (B, 10) -> vertices (B, V, 3), joints (B, 49, 3)."""
+        """Rotations (B, 24, 3, 3) and shapes (B, 10) to vertices (B, V, 3) and joints (B, 49, 3), metres."""
         posed = self.smpl(betas=betas, global_orient=rotmat[:, :1], body_pose=rotmat[:, 1:], pose2rot=False)
         extra = torch.einsum("kv,bvc->bkc", self.regressor, posed.vertices)
         return posed.vertices, torch.cat([posed.joints, extra], 1)[:, list(SPIN_MAP)]
@@ -147,18 +171,18 @@ def _outputs(state: State, body: PlainBody) -> dict[str, Tensor]:
 
 def parameters(state: State) -> tuple[Tensor, Tensor, Tensor]:
     """SMPL parameters of states (N, .): pose (N, 24, 3) axis-angle, betas (N, 10), camera (N, 3)."""
-    rotmat = pose6d_to_rotmat(state.pose6d.unflatten(-1, (24, 6)))
+    rotmat = pose6d_to_rotmat(state.pose6d.reshape(-1, 24, 6))
     return rotmat_to_axis_angle(rotmat), state.shape, state.camera
 
 
-def random_smpl(seed: int = 0) -> dict[str, np.ndarray]:
-    """Arrays of a body of SMPL's size and random shape."""
+def random_smpl(seed: int = 0) -> dict[str, NDArray[Any]]:
+    """Arrays of a body of SMPL's size and random shape, by the names of SMPL's files."""
     generator = np.random.default_rng(seed)
     count = 6890
 
-    def rows(*shape: int) -> np.ndarray:
+    def rows(*shape: int) -> NDArray[np.float64]:
         values = generator.random(shape) ** 20
-        return values / values.sum(1, keepdims=True)
+        return np.asarray(values / values.sum(1, keepdims=True))
 
     return {
         "v_template": generator.standard_normal((count, 3)) * 0.3,
@@ -175,12 +199,13 @@ def random_smpl(seed: int = 0) -> dict[str, np.ndarray]:
 def _rate(
     name: str,
     unit: str,
-    batch: Tensor | np.ndarray,
+    batch: Tensor | NDArray[np.uint8],
     function: Callable[[Tensor], object],
     device: str,
     seconds: float,
     compared: str | None = None,
 ) -> Speed:
+    """Time a function that takes a batch, again and again."""
     inputs = torch.as_tensor(batch)
     function(inputs)  # warm-up
     _wait(device)

@@ -21,17 +21,28 @@ from glot_cli.rendering import Renderer
 from glot_cli.video import VideoWriter, read_frames
 
 PACKAGES = (
-    "torch", "torchvision", "ultralytics", "opencv-python", "av", "pyrender", "trimesh", "smplx", "numpy", "scipy",
+    *("torch", "torchvision", "ultralytics", "opencv-python", "av", "pyrender", "trimesh", "numpy", "scipy"),
     "safetensors",
-)  # fmt: skip
+)
+# What is missed only by those who use it.
+OPTIONAL = {
+    "smplx": "needed only to pose SMPL files of preset paper",
+    "matplotlib": "needed only to plot an evaluation: pip install 'glot-cli[eval]'",
+}
 DECODERS = ("h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg", "prores")
 SIZE, FOCAL = 64, 64.0  # of the test pictures, pixels
 
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report. ok: None where there is nothing to be right or wrong; needed: `--preset open` cannot do
-    without it."""
+    """One line of the report.
+
+    Attributes:
+        name: what is looked at.
+        ok: None where there is nothing to be right or wrong.
+        says: what came of it.
+        needed: preset open cannot do without it.
+    """
 
     name: str
     ok: bool | None
@@ -40,6 +51,7 @@ class Check:
 
     @property
     def stops_us(self) -> bool:
+        """Whether preset open cannot run here."""
         return self.needed and self.ok is False
 
 
@@ -55,13 +67,17 @@ def examine() -> Iterator[Check]:
 
 
 def _packages() -> tuple[bool, str]:
-    found, missing = [], []
-    for name in PACKAGES:
+    """Whether all that is needed is installed; the versions, and what is not there."""
+    found, missing, spared = [], [], []
+    for name in (*PACKAGES, *OPTIONAL):
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:
-            missing.append(name)
-    return not missing, ", ".join([*found, *(f"{name} is missing: install glot-cli again" for name in missing)])
+            if name in OPTIONAL:
+                spared.append(f"no {name} ({OPTIONAL[name]})")
+            else:
+                missing.append(f"{name} is missing: install glot-cli again")
+    return not missing, ", ".join([*found, *spared, *missing])
 
 
 def _devices() -> Iterator[Check]:
@@ -73,9 +89,9 @@ def _devices() -> Iterator[Check]:
         called = torch.cuda.get_device_name() if name == "cuda" else "Apple GPU"
         try:
             right = bool((torch.ones(8, 8, device=name) @ torch.ones(8, 8, device=name)).cpu().eq(8).all())
-            yield Check(name.upper(), right, called if right else f"{called} computes wrongly; use --device cpu")
+            yield Check(name.upper(), right, called if right else f"{called} computes wrongly; use the CPU")
         except RuntimeError as error:
-            yield Check(name.upper(), False, f"{called} does not compute ({_line(error)}); use --device cpu")
+            yield Check(name.upper(), False, f"{called} does not compute ({_line(error)}); use the CPU")
 
 
 def _codecs() -> tuple[bool, str]:
@@ -93,7 +109,7 @@ def _codecs() -> tuple[bool, str]:
     except GlotError as error:
         return False, _line(error)
     if len(seen) != len(pictures) or max(abs(a - b.mean()) for a, b in zip(seen, pictures, strict=True)) > 4:
-        return False, "frames that were written come back changed; install PyAV again: pip install --force-reinstall av"
+        return False, "frames that were written come back changed; install PyAV again (the package av)"
     readable = [name for name in DECODERS if name in av.codecs_available]
     return True, f"writes H.264 and reads it back; reads {', '.join(readable)} (FFmpeg in PyAV {av.__version__})"
 
@@ -113,7 +129,7 @@ def _drawing() -> tuple[bool, str]:
     share = len(changed[0]) / SIZE**2
     inside = len(changed[0]) and changed[1].min() >= 14 and changed[1].max() <= 50 and changed[0].min() >= 15
     if not inside or not 0.07 < share < 0.16:
-        return False, f"{backend} draws a triangle wrongly ({share:.0%} of the picture); use --no-render"
+        return False, f"{backend} draws a triangle wrongly ({share:.0%} of the picture); run without drawing"
     return True, f"{backend} draws"
 
 

@@ -11,16 +11,29 @@ from tqdm import tqdm
 
 
 class Progress:
-    """Times stages and shows a bar for each on standard error, unless quiet or standard error is no terminal."""
+    """Times stages and shows a bar for each on standard error, unless standard error is no terminal.
+
+    Args:
+        label: stands before the name of each stage.
+        quiet: show no bars.
+
+    Attributes:
+        stages: by name, the seconds that each has taken, its frames and its frames per second.
+    """
 
     def __init__(self, label: str = "", quiet: bool = False) -> None:
         self._label = label
         self._quiet = quiet
-        self.stages: dict[str, dict[str, float]] = {}  # seconds, frames and frames per second of each
+        self.stages: dict[str, dict[str, float]] = {}
 
     @contextmanager
     def stage(self, name: str, total: int | None = None) -> Iterator[Any]:
-        """A bar to `update()` once a frame. total: frames to come; None shows the time alone."""
+        """A bar to `update()` once a frame, for as long as the block lasts.
+
+        Args:
+            name: of the stage.
+            total: frames to come; None shows the time alone.
+        """
         bar = tqdm(
             total=total,
             desc=f"{self._label} {name}".strip(),

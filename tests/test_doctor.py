@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,23 @@ def test_damaged_weights(capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     status, lines = report(capsys)
     assert status == 1
     assert lines["weights: open"].startswith("FAIL") and "install glot-cli again" in lines["weights: open"]
+
+
+def test_what_may_be_missing_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(*names: str) -> None:
+        def version(name: str) -> str:
+            if name in names:
+                raise PackageNotFoundError(name)
+            return "1.0"
+
+        monkeypatch.setattr(doctor, "version", version)
+
+    lacking("smplx", "matplotlib")
+    well, says = doctor._packages()
+    assert well and "no smplx (needed only to pose SMPL files of preset paper)" in says and "no matplotlib" in says
+    lacking("trimesh")
+    well, says = doctor._packages()
+    assert not well and "trimesh is missing: install glot-cli again" in says
 
 
 def test_a_package_that_does_not_import(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,9 +24,14 @@ MAX_COVERED = 0.3  # share of the part looked at that may lie in the box of some
 def describe(image: NDArray[np.uint8], boxes: NDArray[np.floating]) -> NDArray[np.float32]:
     """Describe the people in the boxes of one frame.
 
-    image: (H,W,3) uint8 RGB. boxes: (N,>=4) x1, y1, x2, y2 in pixels. Returns (N,DESCRIPTOR_DIM) unit vectors: roots
-    of soft histograms of lightness and the two colour axes (CIE Lab), upper body first, so that the cosine of two is
-    the mean Bhattacharyya coefficient. Rows are NaN where somebody else covers too much or nothing is to be seen.
+    Args:
+        image: (H,W,3) uint8 RGB.
+        boxes: (N,>=4) x1, y1, x2, y2 in pixels.
+
+    Returns:
+        (N,DESCRIPTOR_DIM) unit vectors: roots of soft histograms of lightness and the two colour axes (CIE Lab), upper
+        body first, so that the cosine of two is the mean Bhattacharyya coefficient. Rows are NaN where somebody else
+        covers too much or nothing is to be seen.
     """
     boxes = np.asarray(boxes, float)[:, :4]
     looks = np.full((len(boxes), DESCRIPTOR_DIM), np.nan, np.float32)
@@ -39,9 +44,13 @@ def describe(image: NDArray[np.uint8], boxes: NDArray[np.floating]) -> NDArray[n
 
 
 def typical_looks(descriptors: NDArray[np.floating]) -> NDArray[np.floating]:
-    """What all rows (N,D) have in common, as a unit vector (D,): their median, which a few bad ones do not move.
+    """What all rows have in common: their median, which a few bad ones do not move.
 
-    Rows that are NaN do not count; all NaN when no other is left.
+    Args:
+        descriptors: (N,D); rows that are NaN do not count.
+
+    Returns:
+        A unit vector (D,), all NaN when no row counts.
     """
     known = descriptors[np.isfinite(descriptors).all(axis=1)]
     if not len(known):
@@ -49,7 +58,8 @@ def typical_looks(descriptors: NDArray[np.floating]) -> NDArray[np.floating]:
     middle = np.median(known.astype(float), axis=0)
     if not middle.any():
         middle = known.mean(axis=0, dtype=float)
-    return middle / max(float(np.linalg.norm(middle)), 1e-12)
+    typical: NDArray[np.floating] = middle / max(float(np.linalg.norm(middle)), 1e-12)
+    return typical
 
 
 def _uncovered(boxes: NDArray[np.floating]) -> NDArray[np.bool_]:
@@ -60,7 +70,10 @@ def _uncovered(boxes: NDArray[np.floating]) -> NDArray[np.bool_]:
     shared = np.minimum(core[:, None, 2:], boxes[None, :, 2:]) - np.maximum(core[:, None, :2], boxes[None, :, :2])
     area = np.prod(np.clip(shared, 0, None), axis=-1)  # (N,N) of core i in box j
     np.fill_diagonal(area, 0)
-    return area.max(axis=1, initial=0) <= MAX_COVERED * np.prod(core[:, 2:] - core[:, :2], axis=1)
+    uncovered: NDArray[np.bool_] = area.max(axis=1, initial=0) <= MAX_COVERED * np.prod(
+        core[:, 2:] - core[:, :2], axis=1
+    )
+    return uncovered
 
 
 def _band(
@@ -93,4 +106,4 @@ def _histograms(pixels: NDArray[np.floating]) -> NDArray[np.floating]:
     bins = np.concatenate([lower + channel, lower + 1 + channel])
     shares = np.concatenate([1 - upper_share, upper_share]) * np.tile(weight, 2)[:, None]
     counts = np.bincount(bins.ravel(), shares.ravel(), minlength=3 * BINS).astype(float)
-    return counts / weight.sum()
+    return np.asarray(counts / weight.sum())

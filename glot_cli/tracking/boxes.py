@@ -3,6 +3,8 @@
 A box is x1, y1, x2, y2 in pixels. All functions are pure and work on whole arrays.
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,7 +25,8 @@ def box_centre_size(boxes: Array) -> tuple[Array, Array]:
 def box_overlap(a: Array, b: Array) -> tuple[Array, Array]:
     """Overlap of boxes a (…,4) with b (…,4), pairwise along broadcast axes.
 
-    Returns intersection over union and intersection over the smaller area, both (…,) in [0,1].
+    Returns:
+        Intersection over union and intersection over the smaller area, both (…,) in [0,1].
     """
     size = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
     shared = np.prod(np.clip(size, 0, None), axis=-1)
@@ -36,9 +39,16 @@ def box_overlap(a: Array, b: Array) -> tuple[Array, Array]:
 def remove_outliers(frames: NDArray[np.integer], boxes: Array, fps: float) -> Array:
     """Replace single edges of boxes that leave their neighbourhood for a moment (Hampel's identifier).
 
-    frames (n,) ascending, boxes (n,4). An edge further from the running median than OUTLIER_FRACTION of the box size
-    (and than 3 robust standard deviations of its neighbours) takes the median's value; all others stay untouched, so
-    steady motion passes through exactly. Returns (n,4) float64.
+    An edge further from the running median than OUTLIER_FRACTION of the box size (and than 3 robust standard deviations
+    of its neighbours) takes the median's value; all others stay untouched, so steady motion passes through exactly.
+
+    Args:
+        frames: (n,), ascending.
+        boxes: (n,4), pixels.
+        fps: frames per second.
+
+    Returns:
+        Boxes (n,4) float64.
     """
     boxes = np.asarray(boxes, float)
     n = len(boxes)
@@ -71,10 +81,19 @@ def covered_share(box: Array, others: Array) -> float:
 
 
 def smooth_boxes(key_frames: NDArray[np.integer], boxes: Array, frames: NDArray[np.integer], fps: float) -> Array:
-    """Boxes (m,4) float64 at consecutive `frames` (m,) from boxes (k,4) at `key_frames` (k,), jitter removed.
+    """Boxes at consecutive frames from those at key frames, jitter removed.
 
     Centre and logarithm of the size are filled between key frames and smoothed without lag; the cutoff is fixed in
     hertz, so that the result does not depend on the frame rate.
+
+    Args:
+        key_frames: (k,), ascending.
+        boxes: (k,4) at key frames, pixels.
+        frames: (m,), consecutive.
+        fps: frames per second.
+
+    Returns:
+        Boxes (m,4) float64.
     """
     centre, size = box_centre_size(np.asarray(boxes, float))
     values = np.concatenate([centre, np.log(np.maximum(size, 1.0))], axis=1)
@@ -89,8 +108,16 @@ def complete_truncated(frames: NDArray[np.integer], boxes: Array, image_size: tu
     """Give boxes (n,4) that the picture's border cuts the size they had when they were whole.
 
     Where exactly one side along an axis touches the border, that extent becomes at least the one interpolated (held
-    at the ends) from frames (n,) where the axis was whole, and grows beyond the border, away from the side that is
-    seen. People who are cut in every frame keep their boxes. image_size is (width, height) in pixels.
+    at the ends) from frames where the axis was whole, and grows beyond the border, away from the side that is seen.
+    People who are cut in every frame keep their boxes.
+
+    Args:
+        frames: (n,), ascending.
+        boxes: (n,4), pixels.
+        image_size: (width, height), pixels.
+
+    Returns:
+        Boxes (n,4) float64.
     """
     whole_boxes = np.asarray(boxes, float).copy()
     for axis, length in enumerate(image_size):

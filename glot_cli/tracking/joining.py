@@ -1,16 +1,16 @@
 """Pieces of one person put together again: by motion, size and, where given, looks."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from glot_cli.smoothing import Array
 from glot_cli.tracking.appearance import typical_looks
-from glot_cli.tracking.boxes import Array, box_centre_size, remove_outliers
+from glot_cli.tracking.boxes import box_centre_size, remove_outliers
 from glot_cli.tracking.tracklets import Tracklet, concatenate
 
 MAX_JOIN_OVERLAP = 2  # detected frames two pieces of one person may share
@@ -70,7 +70,7 @@ def _looks_costs(
     sightings = np.array([np.isfinite(rows).all(axis=1).sum() for rows in descriptors])
     difference = 1 - np.sum(looks[earlier] * looks[later], axis=1)
     sigma = LOOKS_SIGMA + SIGHTING_SIGMA / np.maximum(np.minimum(sightings[earlier], sightings[later]), 1)
-    return np.nan_to_num(np.minimum((difference / sigma) ** 2, MAX_LOOKS_COST), nan=0.0)
+    return np.asarray(np.nan_to_num(np.minimum((difference / sigma) ** 2, MAX_LOOKS_COST), nan=0.0))
 
 
 def join_costs(
@@ -83,10 +83,19 @@ def join_costs(
 ) -> tuple[NDArray[np.integer], NDArray[np.integer], Array]:
     """What it costs to let one tracklet follow another as the same person.
 
-    Returns (earlier (P,), later (P,), cost (P,)) for all pairs whose gap allows it. The cost sums squared deviations
-    in standard deviations: distance between each end and the other's prediction at constant velocity (forward and
-    backward, in box heights; uncertainty grows with the gap), change of velocity, change of size, and, where
-    both have descriptors, one minus the cosine of what is typical of each.
+    The cost sums squared deviations in standard deviations: distance between each end and the other's prediction at
+    constant velocity (forward and backward, in box heights; uncertainty grows with the gap), change of velocity, change
+    of size, and, where both have descriptors, one minus the cosine of what is typical of each.
+
+    Args:
+        tracklets: K of them.
+        fps: the video's frames per second.
+        detect_every: every n-th frame was looked at.
+        max_gap_s: the longest gap that may be closed, seconds.
+        image_size: (width, height), pixels.
+
+    Returns:
+        For the P pairs whose gap allows it, numbers of the earlier (P,) and of the later (P,), and the cost (P,).
     """
     ends, starts = _ends(tracklets, fps, last=True), _ends(tracklets, fps, last=False)
     order = np.argsort(starts.frame, kind="stable")
@@ -133,7 +142,20 @@ def join_costs(
 def best_links(
     earlier: NDArray[np.integer], later: NDArray[np.integer], cost: Array, count: int, limit: float = JOIN_LIMIT
 ) -> NDArray[np.integer]:
-    """Successor (count,) of each tracklet, -1 for none, minimising the total cost (`limit` for every -1)."""
+    """Who follows whom, so that the total cost is least.
+
+    Args:
+        earlier, later, cost: of P pairs, as `join_costs` gives them.
+        count: how many tracklets there are.
+        limit: what it costs that nothing follows; dearer joins are refused.
+
+    Returns:
+        Successor of each tracklet (count,), -1 for none.
+    """
+    from scipy.optimize import linear_sum_assignment
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     successor = np.full(count, -1)
     cheap = cost < limit
     earlier, later, cost = earlier[cheap], later[cheap], cost[cheap]
@@ -176,10 +198,19 @@ def join_pieces(
     limit: float = JOIN_LIMIT,
     solid_only: bool = False,
 ) -> tuple[list[Tracklet], int]:
-    """Join pieces of one person over gaps up to max_gap_s seconds, as one assignment over all pieces.
+    """Join pieces of one person, as one assignment over all pieces.
 
-    limit: the cost beyond which a join is refused. solid_only leaves out pieces of fewer than SOLID detections.
-    Returns the pieces and the number of joints.
+    Args:
+        pieces: in any order.
+        fps: the video's frames per second.
+        detect_every: every n-th frame was looked at.
+        max_gap_s: the longest gap that is closed, seconds.
+        image_size: (width, height), pixels.
+        limit: the cost beyond which a join is refused.
+        solid_only: leave out pieces of fewer than SOLID detections.
+
+    Returns:
+        The pieces, and the number of joints.
     """
     candidates = [piece for piece in pieces if len(piece) >= SOLID or not solid_only]
     rest = [piece for piece in pieces if len(piece) < SOLID and solid_only]

@@ -4,11 +4,12 @@ Tracklets are cut where two boxes nearly cover each other, the pieces put togeth
 and the detections of the meeting itself given to whom they fit.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from glot_cli.smoothing import fill_frames
 from glot_cli.tracking.boxes import box_overlap
@@ -70,6 +71,8 @@ def _cut(tracklet: Tracklet, meeting: NDArray[np.bool_], fps: float) -> tuple[li
 
 def _give_back(tracklets: Sequence[Tracklet], loose: Sequence[Tracklet], fps: float) -> list[Tracklet]:
     """Give each loose detection to the tracklet that lacks one there and passes through it."""
+    from scipy.optimize import linear_sum_assignment
+
     pool = Tracklet(
         np.concatenate([piece.frames for piece in loose]),
         np.concatenate([piece.boxes for piece in loose]),
@@ -100,7 +103,17 @@ def _give_back(tracklets: Sequence[Tracklet], loose: Sequence[Tracklet], fps: fl
 def resolve_encounters(
     tracklets: Sequence[Tracklet], *, fps: float, detect_every: int, image_size: tuple[int, int]
 ) -> tuple[list[Tracklet], int]:
-    """Decide anew who is who after each meeting. Returns the tracklets and the number of identities changed."""
+    """Decide anew who is who after each meeting.
+
+    Args:
+        tracklets: of one clip.
+        fps: the video's frames per second.
+        detect_every: every n-th frame was looked at.
+        image_size: (width, height), pixels.
+
+    Returns:
+        The tracklets, and the number of identities changed.
+    """
     solid = [t for t in tracklets if len(t) >= SOLID]
     rest = [t for t in tracklets if len(t) < SOLID]
     pieces: list[Tracklet] = []

@@ -1,21 +1,28 @@
 """Pieces of tracks as online association leaves them, and the removal of those that show one person twice."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glot_cli.tracking.boxes import Array, box_overlap
+from glot_cli.smoothing import Array
+from glot_cli.tracking.boxes import box_overlap
 
 DUPLICATE_IOU = 0.7
 
 
 @dataclass(frozen=True, eq=False)
 class Tracklet:
-    """Detections linked to one person: frames (n,) ascending, boxes (n,4) x1,y1,x2,y2 in pixels, scores (n,).
+    """Detections linked to one person.
 
-    `descriptors` (n,D), optional, tell people apart by looks: unit vectors, or NaN where others are in the way.
+    Attributes:
+        frames: where there is one (n,), ascending.
+        boxes: (n,4) x1, y1, x2, y2 in pixels.
+        scores: (n,).
+        descriptors: (n,D), what tells people apart by looks: unit vectors, or NaN where others are in the way.
     """
 
     frames: NDArray[np.int32]
@@ -40,7 +47,7 @@ class Tracklet:
         """Box (4,) at a frame between the first and the last, in a straight line between detections."""
         return np.array([np.interp(frame, self.frames, edge) for edge in self.boxes.T])
 
-    def take(self, rows: NDArray[np.bool_] | NDArray[np.integer]) -> "Tracklet":
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.integer]) -> Tracklet:
         """The tracklet of these rows alone."""
         descriptors = None if self.descriptors is None else self.descriptors[rows]
         return Tracklet(self.frames[rows], self.boxes[rows], self.scores[rows], descriptors)
@@ -89,9 +96,15 @@ def remove_duplicates(tracklets: Sequence[Tracklet], max_gap: float = 0) -> tupl
     """Leave one tracklet where two show the same person at the same time.
 
     Duplicates are those with a mean IoU above 0.7 over the time they share, and less certain ones nested in another
-    for most of their life. Tracklets are taken to be present in gaps of up to max_gap frames. Of such a pair, the one
-    with the smaller sum of scores is dissolved: what fills the other's gaps goes there, what lies outside of the
-    other's time stays as pieces of its own (for joining), the rest goes. Returns the tracklets and how many dissolved.
+    for most of their life. Of such a pair, the one with the smaller sum of scores is dissolved: what fills the other's
+    gaps goes there, what lies outside of the other's time stays as pieces of its own (for joining), the rest goes.
+
+    Args:
+        tracklets: of one clip.
+        max_gap: frames; tracklets are taken to be present in gaps up to this.
+
+    Returns:
+        The tracklets, and how many were dissolved.
     """
     queue = sorted(tracklets, key=_weight)  # strongest at the end
     kept: list[Tracklet] = []

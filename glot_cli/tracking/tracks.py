@@ -3,6 +3,8 @@
 Works offline on the whole clip; pure functions on arrays.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -34,9 +36,14 @@ SHADOW_S, SHADOW_COVER = 1.5, 0.7
 class Track:
     """One person through the clip: a row for every video frame of its segments.
 
-    person >= 1; frames (n,) ascending; boxes (n,4) smoothed x1,y1,x2,y2 in pixels; crops (n,3) centre x, centre y,
-    side in pixels; score (n,); interpolated (n,) is true where the detector missed the person; segment (n,) counts
-    from 0 and grows at gaps too long to be filled.
+    Attributes:
+        person: counts from 1.
+        frames: (n,), ascending.
+        boxes: (n,4) smoothed x1, y1, x2, y2 in pixels.
+        crops: (n,3) centre x, centre y, side in pixels.
+        score: (n,) of the detections, in [0,1].
+        interpolated: (n,), true where the detector missed the person.
+        segment: (n,), counts from 0 and grows at gaps too long to be filled.
     """
 
     person: int
@@ -83,7 +90,7 @@ def _is_shadow(tracklet: Tracklet, others: Sequence[Tracklet], fps: float) -> bo
 def _repair(
     tracklets: list[Tracklet], fps: float, detect_every: int, image_size: tuple[int, int]
 ) -> tuple[list[Tracklet], int, int]:
-    """Join what belongs together, undo swaps. Returns tracklets, number of joints, number of identities changed."""
+    """Join what belongs together, undo swaps: tracklets, number of joints, number of identities changed."""
     join = partial(join_pieces, fps=fps, detect_every=detect_every, image_size=image_size)
     tracklets, sure = join(tracklets, max_gap_s=SHORT_GAP_S, limit=SURE_LIMIT)
     tracklets, changed = resolve_encounters(tracklets, fps=fps, detect_every=detect_every, image_size=image_size)
@@ -106,6 +113,15 @@ def build_track(
 
     Each segment is extended by up to a detection stride, for the person came and went between two detected frames,
     and to the clip's ends from within CLIP_EDGE_S, as long as the box stays in the picture.
+
+    Args:
+        tracklet: the person's detections.
+        person: its number.
+        fps: the video's frames per second.
+        frame_count: frames of the clip.
+        detect_every: every n-th frame was looked at.
+        crop_scale: crop side over the box's longer side.
+        image_size: (width, height), pixels.
     """
     edge = max(2 * detect_every, round(CLIP_EDGE_S * fps))
     last_key = (frame_count - 1) // detect_every * detect_every
@@ -152,13 +168,19 @@ def clean_tracks(
 ) -> tuple[list[Track], dict[str, int]]:
     """Turn the tracklets of a whole clip into one track per person.
 
-    tracklets hold detections at frames 0, n, 2n, … (n = detect_every) of frame_count frames at fps. min_frames: people
-    seen for fewer frames are dropped (default 0.4 s worth; at most the whole clip). max_people: keep those that take
-    the most room (area x duration x score). crop_scale: crop side over the box's longer side. image_size: (width,
-    height) in pixels.
+    Args:
+        tracklets: detections at frames 0, n, 2n, … (n = detect_every).
+        fps: the video's frames per second.
+        frame_count: frames of the clip.
+        detect_every: every n-th frame was looked at.
+        min_frames: people seen for fewer frames are dropped (default 0.4 s worth; at most the whole clip).
+        max_people: keep those that take the most room (area x duration x score).
+        crop_scale: crop side over the box's longer side.
+        image_size: (width, height), pixels.
 
-    Returns the tracks, numbered from 1 by first frame, then left to right; and counts for the log: duplicates,
-    joined, swaps_undone, fleeting, uncertain, shadows, surplus.
+    Returns:
+        The tracks, numbered from 1 by first frame, then left to right; and counts for the log: duplicates, joined,
+        swaps_undone, fleeting, uncertain, shadows, surplus.
     """
     if min_frames is None:
         min_frames = default_min_frames(fps)

@@ -14,18 +14,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from glot_cli.errors import GlotError
-
-if TYPE_CHECKING:
-    pass
+from glot_cli.errors import InputError, UsageError
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 DEFAULT_IMAGE_FPS = Fraction(30)
-
 
 _ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: the cover of a song is no video
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED, and the same number for primaries and transfer
@@ -33,14 +30,24 @@ BT709 = 1  # AVCOL_SPCBT709, AVCOL_PRIBT709 and AVCOL_TRCBT709
 _HD_HEIGHT = 720  # players take untagged video of this height and more for BT.709, below for BT.601
 
 Warn = Callable[[str], None]
+Picture = NDArray[np.uint8]  # (H, W, 3) RGB
+_Undecoded = tuple[int, int, Fraction, Callable[[], Picture]]  # index, pts, time base, what gives the upright picture
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a source is, before it is read. Sizes are in pixels after rotation, `duration` in seconds.
+    """What a source is, before it is read.
 
-    `frames` is the container's own count or an estimate from duration and rate; None where neither is known.
-    `rotation` is the counter-clockwise turn in degrees (0, 90, 180, 270) that makes the stored picture upright.
+    Attributes:
+        path: the source.
+        width, height: pixels, after rotation.
+        fps: average frames per second.
+        time_base: seconds per unit of a frame's `pts`.
+        frames: the container's own count or an estimate from duration and rate; None where neither is known.
+        rotation: the counter-clockwise turn in degrees (0, 90, 180, 270) that makes the stored picture upright.
+        has_audio: whether there is sound.
+        duration: seconds, None where the source does not say.
+        sample_aspect_ratio: width of a pixel over its height.
     """
 
     path: Path
@@ -57,12 +64,19 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture: its number in the source (from 0), time stamp in units of `time_base` seconds, (H, W, 3) RGB."""
+    """One picture.
+
+    Attributes:
+        index: its number in the source, from 0.
+        pts: time stamp in units of `time_base` seconds.
+        time_base: seconds.
+        image: (H, W, 3) uint8 RGB, upright.
+    """
 
     index: int
     pts: int
     time_base: Fraction
-    image: np.ndarray
+    image: Picture
 
     @property
     def time(self) -> Fraction:
@@ -74,17 +88,15 @@ def ignore(message: str) -> None:
     """The warning receiver of callers who want none."""
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Reading
-
-
 def probe(path: str | Path, image_fps: Fraction | int = DEFAULT_IMAGE_FPS) -> VideoInfo:
     """Look at a video file, a folder of images or one image; decodes no more than the first picture.
 
-    `image_fps` is the frame rate (frames per second) that images are given.
+    Args:
+        path: the source.
+        image_fps: the frame rate (frames per second) that images are given.
 
     Raises:
-        GlotError: the source is missing, empty, unreadable, has no picture, or its first picture cannot be decoded.
+        InputError: the source is missing, empty, unreadable, has no picture, or its first picture cannot be decoded.
     """
     path = Path(path)
     images = image_files(path)
@@ -94,7 +106,7 @@ def probe(path: str | Path, image_fps: Fraction | int = DEFAULT_IMAGE_FPS) -> Vi
         duration = float(len(images) / fps)
         return VideoInfo(path, width, height, fps, 1 / fps, len(images), 0, False, duration, Fraction(1))
 
-    with open_source(path) as container:
+    with open_media(path) as container:
         stream = _video_stream(container, path)
         first = next(_decode(container, stream, path, ignore), None)
         if first is None:
@@ -131,23 +143,30 @@ def read_frames(
 ) -> Iterator[Frame]:
     """Yield the frames of a source in display order, one at a time; memory does not grow with its length.
 
-    `start` and `end` are seconds from the first frame (start <= time < end). `Frame.index` counts the frames of the
-    whole source, also when `start` leaves some out. Time stamps strictly increase; where the source lacks one or goes
-    back, one frame's duration is added to the last. Damage is skipped and reported, one line a fault, to `warn`.
+    `Frame.index` counts the frames of the whole source, also when `start` leaves some out. Time stamps strictly
+    increase; where the source lacks one or goes back, one frame's duration is added to the last. Damage is skipped.
+
+    Args:
+        path: the source.
+        start: seconds from the first frame; frames with start <= time < end are given.
+        end: likewise.
+        image_fps: the frame rate (frames per second) that images are given.
+        warn: receives one line for every fault.
 
     Raises:
-        GlotError: as `probe`; also if no frame at all can be decoded, images differ in size, or the times ask for none.
+        InputError: as `probe`; also if no frame can be decoded, images differ in size, or the times ask for none.
+        UsageError: `end` is not after `start`.
     """
     path = Path(path)
     if start is not None and end is not None and end <= start:
-        raise GlotError(f"{path}: --end {end:g} s is not after --start {start:g} s; give a later end")
+        raise UsageError(f"{end:g} s is not after the start, {start:g} s", option="end", remedy="give a later end")
     images = image_files(path)
     frames = _image_frames(images, Fraction(image_fps)) if images is not None else _video_frames(path, warn or ignore)
     yield from _between(frames, path, start, end)
 
 
 def _between(
-    frames: Iterator[tuple[int, int, Fraction, Callable[[], np.ndarray]]],
+    frames: Iterator[_Undecoded],
     path: Path,
     start: float | None,
     end: float | None,
@@ -168,15 +187,16 @@ def _between(
                 found = True
                 yield Frame(index, pts, time_base, picture())
     if not found:
-        raise GlotError(f"{path}: no frame from {start or 0:g} s on, it ends at {float(seconds):.2f} s; lower --start")
+        reason = f"no frame from {start or 0:g} s on, it ends at {float(seconds):.2f} s"
+        raise InputError(reason, path=path, option="start", remedy="start earlier")
 
 
-def _video_frames(path: Path, warn: Warn) -> Iterator[tuple[int, int, Fraction, Callable[[], np.ndarray]]]:
-    """Decode a video file: (index, pts, time base, function that gives the upright RGB picture)."""
+def _video_frames(path: Path, warn: Warn) -> Iterator[_Undecoded]:
+    """Decode a video file."""
     from av.video.reformatter import VideoReformatter
 
     reformatter = VideoReformatter()  # keeps its conversion tables from frame to frame
-    with open_source(path) as container:
+    with open_media(path) as container:
         stream = _video_stream(container, path)
         time_base = Fraction(stream.time_base or 1 / _frame_rate(stream))
         step = max(1, round(1 / (_frame_rate(stream) * time_base)))
@@ -188,7 +208,7 @@ def _video_frames(path: Path, warn: Warn) -> Iterator[tuple[int, int, Fraction, 
                 pts = 0 if last is None else last + step
             last = pts
 
-            def picture(frame: Any = frame) -> np.ndarray:
+            def picture(frame: Any = frame) -> Picture:
                 return _to_rgb(frame, reformatter)
 
             yield index, pts, time_base, picture
@@ -244,7 +264,7 @@ def _ends_early(container: Any, last_time: float) -> bool:
     return bool(last_time - (container.start_time or 0) / 1e6 < container.duration / 1e6 - 1.0)
 
 
-def _to_rgb(frame: Any, reformatter: Any) -> np.ndarray:
+def _to_rgb(frame: Any, reformatter: Any) -> Picture:
     """Upright (H, W, 3) uint8 RGB of a decoded frame; untagged colours are taken as players take them."""
     colorspace = frame.colorspace
     if colorspace == _UNSPECIFIED and frame.height >= _HD_HEIGHT:
@@ -252,17 +272,17 @@ def _to_rgb(frame: Any, reformatter: Any) -> np.ndarray:
     else:
         rgb = reformatter.reformat(frame, format="rgb24", interpolation="BILINEAR")
     turns = _rotation(frame) // 90
-    image = rgb.to_ndarray()
+    image: Picture = rgb.to_ndarray()
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
 
 def _rotation(frame: Any) -> int:
     """Counter-clockwise degrees (0, 90, 180, 270) from the frame's display matrix."""
-    return round(frame.rotation / 90) * 90 % 360
+    return int(round(frame.rotation / 90) * 90 % 360)
 
 
-def open_source(path: Path) -> Any:
-    """Open a media file for reading, or raise a GlotError that says why not."""
+def open_media(path: Path) -> Any:
+    """Open a media file for reading, as a PyAV container, or raise an InputError that says why not."""
     import av
 
     _check_file(path)
@@ -270,22 +290,23 @@ def open_source(path: Path) -> Any:
         # Only local files: a playlist disguised as a video must not make us fetch from the network.
         return av.open(os.path.abspath(path), metadata_errors="ignore", options={"protocol_whitelist": "file"})
     except PermissionError:
-        raise GlotError(f"{path}: not allowed to read it; change its permissions") from None
+        raise InputError("not allowed to read it", path=path, remedy="change its permissions") from None
     except (av.FFmpegError, OSError, ValueError):
-        raise GlotError(
-            f"{path}: not a video that can be read (another kind of file, or cut off before its index); "
-            "play it elsewhere, then copy or export it again"
+        raise InputError(
+            "not a video that can be read (another kind of file, or cut off before its index)",
+            path=path,
+            remedy="play it elsewhere, then copy or export it again",
         ) from None
 
 
 def _check_file(path: Path) -> None:
-    """Raise a GlotError for what is no readable, non-empty file."""
+    """Raise an InputError for what is no readable, non-empty file."""
     try:
         size = path.stat().st_size
     except OSError:
-        raise GlotError(f"{path}: no such file or folder; check the name") from None
+        raise InputError("no such file or folder", path=path, remedy="check the name") from None
     if path.is_file() and size == 0:
-        raise GlotError(f"{path}: the file is empty; copy it again")
+        raise InputError("the file is empty", path=path, remedy="copy it again")
 
 
 def _video_stream(container: Any, path: Path) -> Any:
@@ -294,12 +315,14 @@ def _video_stream(container: Any, path: Path) -> Any:
         if stream.codec_context is not None and not stream.disposition.value & _ATTACHED_PICTURE:
             return stream
     if container.streams.audio:
-        raise GlotError(f"{path}: holds sound but no video; give a file with a picture")
-    raise GlotError(f"{path}: holds no video that can be decoded; give a video file, an image or a folder of images")
+        raise InputError("holds sound but no video", path=path, remedy="give a file with a picture")
+    remedy = "give a video file, an image or a folder of images"
+    raise InputError("holds no video that can be decoded", path=path, remedy=remedy)
 
 
-def _nothing_decodes(path: Path) -> GlotError:
-    return GlotError(f"{path}: not one frame can be decoded, the file is damaged or truncated; copy or export it again")
+def _nothing_decodes(path: Path) -> InputError:
+    reason = "not one frame can be decoded, the file is damaged or truncated"
+    return InputError(reason, path=path, remedy="copy or export it again")
 
 
 def _frame_rate(stream: Any) -> Fraction:
@@ -314,25 +337,18 @@ def _duration(container: Any, stream: Any) -> Fraction | None:
     return Fraction(container.duration, 1_000_000) if container.duration else None
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Images
-
-
 def image_files(path: Path) -> list[Path] | None:
     """The images of a folder in natural order (2 before 10), [path] for one image, None for any other file."""
     if path.is_dir():
         files = [p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
         if not files:
-            raise GlotError(f"{path}: a folder without images; give a video or a folder of {_suffix_list()} files")
+            remedy = f"give a video or a folder of {', '.join(sorted(IMAGE_SUFFIXES))} files"
+            raise InputError("a folder without images", path=path, remedy=remedy)
         return sorted(files, key=_natural_key)
     if path.suffix.lower() in IMAGE_SUFFIXES:
         _check_file(path)
         return [path]
     return None
-
-
-def _suffix_list() -> str:
-    return ", ".join(sorted(IMAGE_SUFFIXES))
 
 
 def _natural_key(path: Path) -> list[tuple[int, int, str]]:
@@ -341,7 +357,7 @@ def _natural_key(path: Path) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts] + [(2, 0, path.name)]
 
 
-def _read_image(path: Path) -> np.ndarray:
+def _read_image(path: Path) -> Picture:
     """(H, W, 3) uint8 RGB of an image file, turned as its EXIF orientation says."""
     import cv2
 
@@ -351,25 +367,23 @@ def _read_image(path: Path) -> np.ndarray:
     except (OSError, cv2.error):
         image = None
     if image is None:
-        raise GlotError(f"{path}: not an image that can be read; export it again or remove it")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        raise InputError("not an image that can be read", path=path, remedy="export it again or remove it")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def _image_frames(files: list[Path], fps: Fraction) -> Iterator[tuple[int, int, Fraction, Callable[[], np.ndarray]]]:
+def _image_frames(files: list[Path], fps: Fraction) -> Iterator[_Undecoded]:
     """Images as frames of a constant rate. All must have the size of the first: a video has one size."""
     size: tuple[int, ...] | None = None
 
     for index, file in enumerate(files):
 
-        def picture(file: Path = file) -> np.ndarray:
+        def picture(file: Path = file) -> Picture:
             nonlocal size
             image = _read_image(file)
             size = size or image.shape
             if image.shape != size:
-                raise GlotError(
-                    f"{file}: is {image.shape[1]}x{image.shape[0]} pixels, those before it {size[1]}x{size[0]}; "
-                    "make all images one size"
-                )
+                sizes = f"{image.shape[1]}x{image.shape[0]} pixels, those before it {size[1]}x{size[0]}"
+                raise InputError(f"is {sizes}", path=file, remedy="make all images one size")
             return image
 
         yield index, index, 1 / fps, picture

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glot_cli.errors import GlotError
+from glot_cli.errors import OutputError
+from glot_cli.files.atomic import aside_name
 from glot_cli.files.seal import seal_file
-from glot_cli.video.reading import BT709, Warn, ignore, open_source
+from glot_cli.video.reading import BT709, Picture, Warn, ignore, open_media
 
 if TYPE_CHECKING:
     import av
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 # Sound a browser plays from an MP4 as it stands; anything else is encoded anew to AAC.
 COPIED_AUDIO = frozenset({"aac", "mp3", "opus", "flac"})
-
 
 _LIMITED_RANGE = 1  # AVCOL_RANGE_MPEG
 
@@ -48,7 +48,8 @@ class VideoWriter:
         warn: receives one line for every fault in the sound, which never stops the picture.
 
     Raises:
-        GlotError: the file cannot be made or written (folder missing, no permission, disk full), or no frame came.
+        OutputError: the file cannot be made or written (folder missing, no permission, disk full), or no frame came.
+        InputError: `audio_from` cannot be read.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class VideoWriter:
         self._last: int | None = None
         self._reformatter = VideoReformatter()
         self._audio: _AudioCopier | None = None
-        self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        self._partial = aside_name(self.path)
         try:
             self._partial.touch()  # PyAV opens it only with the first frame, too late to say that it cannot be made
             self._container: av.container.OutputContainer | None = av.open(
@@ -94,6 +95,7 @@ class VideoWriter:
             raise
 
     def _add_stream(self, fps: Fraction, aspect: Fraction, crf: int, preset: str) -> Any:
+        """The picture's stream in the open container."""
         assert self._container is not None
         stream: Any = self._container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1_000_000))
         stream.width, stream.height = self.size
@@ -106,8 +108,17 @@ class VideoWriter:
         context.options = {"crf": str(crf), "preset": preset}
         return stream
 
-    def write(self, image: np.ndarray, pts: int) -> None:
-        """Encode one (height, width, 3) uint8 RGB frame shown from `pts` (units of `time_base`, must increase)."""
+    def write(self, image: Picture, pts: int) -> None:
+        """Encode one frame.
+
+        Args:
+            image: (height, width, 3) uint8 RGB.
+            pts: when it is shown, in units of `time_base`; must increase from frame to frame.
+
+        Raises:
+            ValueError: another shape or type, a time stamp that does not increase, or the writer is closed.
+            OutputError: it cannot be written.
+        """
         import av
 
         if image.shape != self._frame_shape or image.dtype != np.uint8:
@@ -131,6 +142,7 @@ class VideoWriter:
             self._audio.copy_until(self._first * self._time_base, pts * self._time_base)
 
     def _mux(self, frame: Any) -> None:
+        """Encode a frame, or what the encoder still holds if that is None."""
         import av
 
         assert self._container is not None
@@ -143,14 +155,15 @@ class VideoWriter:
             raise self._fault(error) from None
 
     def close(self) -> None:
-        """Finish the file and give it its name. A second call does nothing."""
+        """Finish the file and give it its name. A second call does nothing. Raises OutputError."""
         import av
 
         if self._container is None:
             return
         try:
             if self._first is None or self._last is None:
-                raise GlotError(f"{self.path}: not written, there was no frame to put in it; check the input")
+                reason = "not written, there was no frame to put in it"
+                raise OutputError(reason, path=self.path, remedy="check the input")
             self._mux(None)
             if self._audio is not None:
                 origin = self._first * self._time_base
@@ -180,9 +193,9 @@ class VideoWriter:
         with contextlib.suppress(OSError):
             self._partial.unlink()
 
-    def _fault(self, error: Exception) -> GlotError:
-        reason = getattr(error, "strerror", None) or str(error)
-        return GlotError(f"{self.path}: cannot be written ({reason}); check the folder, its permissions and disk space")
+    def _fault(self, error: Exception) -> OutputError:
+        reason = f"cannot be written ({getattr(error, 'strerror', None) or error})"
+        return OutputError(reason, path=self.path, remedy="check the folder, its permissions and disk space")
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -207,7 +220,7 @@ class _AudioCopier:
         self._outputs: dict[int, Any] = {}  # source stream index -> stream of the target
         self._encoded: set[int] = set()  # source streams that are decoded and encoded anew
         self._pending: Any = None  # a packet read, whose time has not come
-        self._source = open_source(path)
+        self._source = open_media(path)
         for stream in self._source.streams.audio:
             if stream.codec_context is None:  # no decoder known: then a browser has none either
                 warn(f"{path}: sound stream {stream.index} is of an unknown kind and left out")
@@ -243,6 +256,7 @@ class _AudioCopier:
             self._packets, self._pending = iter(()), None
 
     def _move(self, packet: Any, index: int, origin: Fraction) -> None:
+        """Put one packet into the target, shifted by `origin` seconds, encoded anew if need be."""
         output = self._outputs[index]
         shift = round(origin / packet.time_base)
         if index not in self._encoded:

@@ -1,8 +1,11 @@
+"""The detector against what is on a picture and against ultralytics' own predictor; files that are none; no reach."""
+
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -11,9 +14,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from glot_cli.errors import GlotError
+from glot_cli.errors import WeightsError
+from glot_cli.tracking import ultralytics_adapter
 from glot_cli.tracking.detector import PersonDetector
-from glot_cli.tracking.ultralytics_adapter import import_ultralytics
+from glot_cli.tracking.ultralytics_adapter import build_network, import_ultralytics
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights" / "person_detector.safetensors"
 # The people of ultralytics' own bus.jpg: x1, y1, x2, y2 as read off the picture. A fourth is half out of it.
@@ -45,12 +49,9 @@ def overlaps(first, second):
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     """Writes the bundled network as an ultralytics .pt file with other class names; gives its path."""
-    import_ultralytics()
-    from ultralytics.nn.tasks import DetectionModel
-
     with safe_open(WEIGHTS, framework="pt") as file:
         architecture = json.loads(file.metadata()["architecture"])
-    network = DetectionModel(architecture, ch=3, nc=2, verbose=False)
+    network = build_network(architecture, 2)
     network.load_state_dict(load_file(WEIGHTS))
     network.half()
     folder = tmp_path_factory.mktemp("models")
@@ -84,6 +85,29 @@ def test_answers_equal_ultralytics_own_predictor(detector, bus, checkpoint):
         .boxes.data
     )
     np.testing.assert_allclose(detector([bus])[0], reference[:, :5], atol=0.05)
+
+
+def test_suppression_is_torchvisions_whether_or_not_it_is_imported(detector, bus, monkeypatch):
+    """Ultralytics would else fall back to a loop of its own."""
+    import torchvision
+    from ultralytics.utils import nms
+
+    (expected,) = detector([bus])
+    monkeypatch.setattr(torchvision.ops, "nms", None)  # nobody may call this now
+    monkeypatch.delitem(sys.modules, "torchvision")
+    np.testing.assert_array_equal(detector([bus])[0], expected)
+    assert nms.TorchNMS.nms is torch.ops.torchvision.nms
+
+
+def test_torchvision_is_imported_where_its_operators_are_not_found(monkeypatch):
+    imported = []
+    nms = SimpleNamespace(TorchNMS=SimpleNamespace(nms="a loop"))
+    monkeypatch.delitem(sys.modules, "torchvision", raising=False)
+    monkeypatch.setattr(torch, "ops", SimpleNamespace(torchvision=SimpleNamespace()))
+    monkeypatch.setattr(ultralytics_adapter.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(ultralytics_adapter.importlib, "import_module", imported.append)
+    ultralytics_adapter._use_compiled_suppression(nms)
+    assert imported == ["torchvision"] and nms.TorchNMS.nms == "a loop"
 
 
 def test_boxes_do_not_overlap_across_classes(bus):
@@ -128,7 +152,7 @@ def test_checkpoint_with_code_is_refused_and_not_run(tmp_path):
 
     path = tmp_path / "attack.pt"
     torch.save({"model": Attack()}, path)
-    with pytest.raises(GlotError, match=r"attack\.pt.*onnx") as caught:
+    with pytest.raises(WeightsError, match=r"attack\.pt.*onnx") as caught:
         PersonDetector(str(path), WEIGHTS)
     assert "\n" not in str(caught.value)
     assert not marker.exists()
@@ -137,7 +161,7 @@ def test_checkpoint_with_code_is_refused_and_not_run(tmp_path):
 @pytest.mark.parametrize("name", ["yolov8n.pt", "yolo11x", "no/such/file.onnx", "https://example.org/yolo.pt"])
 def test_names_without_a_file_download_nothing(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(GlotError, match="downloads nothing"):
+    with pytest.raises(WeightsError, match="downloads nothing"):
         PersonDetector(name, WEIGHTS)
     assert not list(tmp_path.iterdir())
 
@@ -150,7 +174,7 @@ def test_unreadable_models_are_named(tmp_path):
     script = tmp_path / "broken.torchscript"
     script.write_bytes(b"no archive")
     for path in (text, empty, script):
-        with pytest.raises(GlotError, match=path.name) as caught:
+        with pytest.raises(WeightsError, match=path.name) as caught:
             PersonDetector(str(path), WEIGHTS)
         assert "\n" not in str(caught.value)
 
@@ -159,7 +183,7 @@ def test_damaged_weights_are_named(tmp_path):
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes(WEIGHTS.read_bytes()[:5000])
     for path in (damaged, tmp_path / "missing.safetensors", WEIGHTS.with_name("blazepose_full.safetensors")):
-        with pytest.raises(GlotError, match=path.name):
+        with pytest.raises(WeightsError, match=path.name):
             PersonDetector(None, path)
 
 
@@ -181,7 +205,6 @@ if "early" in sys.argv:
     tried.clear()
 import numpy as np
 from glot_cli.tracking.detector import PersonDetector
-import glot_cli.tracking.ultralytics_adapter as offline
 import cv2
 cv2.setNumThreads(2)
 packages = []
@@ -192,7 +215,8 @@ def watch(command, *arguments, **keywords):
     return real(command, *arguments, **keywords)
 subprocess.run = watch
 detector = PersonDetector(None, sys.argv[1])
-detector([np.zeros((360, 640, 3), np.uint8)])
+detector([np.random.default_rng(0).integers(0, 255, (360, 640, 3), np.uint8)])
+assert "torchvision" not in sys.modules and "torch._dynamo" not in sys.modules  # seconds to import
 from ultralytics.utils import checks
 from ultralytics.utils.events import events
 checks.check_requirements("no-such-package-of-glot")
