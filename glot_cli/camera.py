@@ -47,9 +47,8 @@ def ray_rotation(pixels: Tensor, focal: float | Tensor, centre: Tensor) -> Tenso
     )
     x, y, z = ray.unbind(-1)
     k = 1 / (1 + z)  # z > 0: what is seen lies in front of the camera
-    return torch.stack([1 - x * x * k, -x * y * k, x, -x * y * k, 1 - y * y * k, y, -x, -y, z], dim=-1).unflatten(
-        -1, (3, 3)
-    )
+    rows = [1 - x * x * k, -x * y * k, x, -x * y * k, 1 - y * y * k, y, -x, -y, z]
+    return torch.unflatten(torch.stack(rows, dim=-1), -1, (3, 3))
 
 
 def from_crop(points: Tensor, crops: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ Array = NDArray[np.floating]
 
 def mpjpe(predicted: Array, truth: Array) -> Array:
     """Mean distance of joints (N, K, 3), per frame: (N,). Centre both on the same root first."""
-    return np.linalg.norm(predicted - truth, axis=-1).mean(-1)
+    distances: Array = np.linalg.norm(predicted - truth, axis=-1).mean(-1)
+    return distances
 
 
 def similarity_align(predicted: Array, truth: Array) -> Array:
@@ -22,7 +23,8 @@ def similarity_align(predicted: Array, truth: Array) -> Array:
     sign[:, -1] = np.sign(np.linalg.det(u @ vt))  # no reflections
     rotation = (u * sign[:, None]) @ vt
     scale = (s * sign).sum(-1) / np.square(p).sum((1, 2))
-    return scale[:, None, None] * np.einsum("nij,nkj->nki", rotation, p) + mean_t
+    aligned: Array = scale[:, None, None] * np.einsum("nij,nkj->nki", rotation, p) + mean_t
+    return aligned
 
 
 def pa_mpjpe(predicted: Array, truth: Array) -> Array:
@@ -32,23 +34,27 @@ def pa_mpjpe(predicted: Array, truth: Array) -> Array:
 
 def pck(predicted: Array, truth: Array, threshold: float = 0.15) -> Array:
     """Share of joints (N, K, 3) no further off than `threshold` metres (MPI-INF-3DHP: 150 mm), per frame: (N,)."""
-    return (np.linalg.norm(predicted - truth, axis=-1) <= threshold).mean(-1)
+    share: Array = (np.linalg.norm(predicted - truth, axis=-1) <= threshold).mean(-1)
+    return share
 
 
 def auc(predicted: Array, truth: Array, upto: float = 0.15, steps: int = 31) -> Array:
     """Mean of `pck` over thresholds from 0 to `upto` metres, 5 mm apart as in MPI-INF-3DHP's evaluation: (N,)."""
     distance = np.linalg.norm(predicted - truth, axis=-1)
-    return (distance[..., None] <= np.linspace(0, upto, steps)).mean((-2, -1))
+    area: Array = (distance[..., None] <= np.linspace(0, upto, steps)).mean((-2, -1))
+    return area
 
 
 def acceleration(joints: Array) -> Array:
     """Mean size of the second difference of joints (N, K, 3): (N-2,), metres per frame squared."""
-    return np.linalg.norm(np.diff(joints, 2, axis=0), axis=-1).mean(-1)
+    sizes: Array = np.linalg.norm(np.diff(joints, 2, axis=0), axis=-1).mean(-1)
+    return sizes
 
 
 def acceleration_error(predicted: Array, truth: Array) -> Array:
     """Mean distance between the second differences of joints (N, K, 3): (N-2,), metres per frame squared."""
-    return np.linalg.norm(np.diff(predicted, 2, axis=0) - np.diff(truth, 2, axis=0), axis=-1).mean(-1)
+    errors: Array = np.linalg.norm(np.diff(predicted, 2, axis=0) - np.diff(truth, 2, axis=0), axis=-1).mean(-1)
+    return errors
 
 
 def mean_accelerations(joints: Array, person: NDArray[np.integer], frame: NDArray[np.integer]) -> dict[int, float]:

@@ -33,7 +33,7 @@ LAYERS = (
     ("models",),
     ("video",),
     ("files",),
-    ("camera", "device", "metrics", "progress", "smoothing"),
+    ("camera", "device", "metrics", "progress", "smoothing", "smpl"),
     ("errors", "_version"),
 )
 HEIGHT = {room: -height for height, rooms in enumerate(LAYERS) for room in rooms}

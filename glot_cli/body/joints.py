@@ -1,4 +1,4 @@
-"""Names and orders of joints: SMPL's 24, the vertex joints of smplx, SPIN's 49, and the 14 that benchmarks share."""
+"""Names and orders of further joints: the vertex joints of smplx, SPIN's 49, and the 14 that benchmarks share."""
 
 from __future__ import annotations
 
@@ -6,17 +6,8 @@ import torch
 from torch import Tensor
 
 from glot_cli.body.model import Body, BodyOutput
-from glot_cli.body.smpl import SMPL_VERTICES
-from glot_cli.errors import GlotError
-
-SMPL_JOINTS = (
-    "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle",
-    "spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head", "left_shoulder",
-    "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hand", "right_hand",
-)  # fmt: skip
-SMPL_PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
-# The joint that a mirror in the sagittal plane puts in the place of each.
-SMPL_MIRROR = (0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22)
+from glot_cli.errors import WeightsError
+from glot_cli.smpl import SMPL_JOINTS, SMPL_MIRROR, SMPL_VERTICES
 
 # Vertices of SMPL's own mesh that serve as joints, in the order in which smplx appends them to the 24.
 SMPL_VERTEX_JOINTS = {
@@ -60,32 +51,54 @@ def _spin_source(name: str) -> int:
 
 SPIN_MAP = tuple(_spin_source(name) for name in SPIN_JOINTS)
 
-# The 14 joints that evaluations share are SPIN's 25 to 38, in this order; hips are 2 and 3 of them.
+# The 14 joints that evaluations share are SPIN's 25 to 38, in this order.
 COMMON_SLICE = slice(25, 39)
 COMMON_JOINTS = SPIN_JOINTS[COMMON_SLICE]
+COMMON_HIPS = (2, 3)  # of the 14
 
 # Sources of the 14 among [24 SMPL joints, extra joints].
-_COMMON_SOURCE = tuple(
-    i if (i := SPIN_MAP[k]) < len(SMPL_JOINTS) else i - len(SMPL_VERTEX_JOINTS) for k in range(25, 39)
-)
+_COMMON_SOURCE = tuple(i if i < len(SMPL_JOINTS) else i - len(SMPL_VERTEX_JOINTS) for i in SPIN_MAP[COMMON_SLICE])
 
-
-# The 14 common joints among the 17 that `extra_joints` makes with J_regressor_h36m (17,6890).
+# The 14 common joints among the 17 that `extra_joints` makes with J_regressor_h36m (17, SMPL_VERTICES).
 H36M_TO_COMMON = (6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10)
 
 
 def extra_joints(body: Body, vertices: Tensor, regressor: Tensor | None = None) -> Tensor:
-    """(B,K,3) further joints regressed from vertices (B,V,3); regressor (K,V), by default the body's own."""
+    """Further joints, each a weighted mean of vertices.
+
+    Args:
+        body: whose own regressor is taken where none is given.
+        vertices: (B, V, 3).
+        regressor: (K, V).
+
+    Returns:
+        (B, K, 3) in the vertices' frame and unit.
+
+    Raises:
+        WeightsError: neither is a regressor given, nor has the body one.
+    """
     regressor = body.extra_regressor if regressor is None else regressor
     if regressor is None:
-        raise GlotError("this body has no J_regressor_extra; 'glot weights add' takes SPIN's J_regressor_extra.npy")
+        raise WeightsError(
+            "this body has no J_regressor_extra", remedy="'glot weights add' takes SPIN's J_regressor_extra.npy"
+        )
     return torch.einsum("kv,bvc->bkc", regressor, vertices)
 
 
 def spin_joints(body: Body, output: BodyOutput, regressor_extra: Tensor | None = None) -> Tensor:
-    """(B,49,3) joints in SPIN's order for a body with SMPL's own 6,890 vertices.
+    """SPIN's 49 joints (`SPIN_JOINTS`) of a body with SMPL's own mesh.
 
-    output must hold vertices; regressor_extra (9,6890) is SPIN's J_regressor_extra, if the body does not carry one.
+    Args:
+        body: whose J_regressor_extra is taken where none is given.
+        output: the posed body with its vertices.
+        regressor_extra: (9, SMPL_VERTICES), SPIN's.
+
+    Returns:
+        (B, 49, 3) metres.
+
+    Raises:
+        WeightsError: there is no J_regressor_extra.
+        ValueError: there are no vertices, or they are not SMPL's.
     """
     if output.vertices is None or output.vertices.shape[1] != SMPL_VERTICES:
         raise ValueError(f"spin_joints needs the {SMPL_VERTICES} vertices of an SMPL body")
@@ -100,25 +113,45 @@ class SpinJoints(torch.nn.Module):
     regressor: Tensor
 
     def __init__(self, body: Body) -> None:
-        """Raises GlotError when the body has no J_regressor_extra or is not SMPL."""
+        """Keep the vertices that joints are made of.
+
+        Raises:
+            WeightsError: the body has no J_regressor_extra or is not SMPL.
+        """
         super().__init__()
         if body.extra_regressor is None or body.num_vertices != SMPL_VERTICES:
-            raise GlotError("SPIN's joints need an SMPL body and J_regressor_extra.npy; see 'glot weights list'")
+            raise WeightsError(
+                "SPIN's joints need an SMPL body and J_regressor_extra.npy", remedy="see 'glot weights list'"
+            )
         support = body.extra_regressor.any(0).nonzero()[:, 0]
         self.vertex_joints = len(SMPL_VERTEX_JOINTS)
         self.body = body.subset([*SMPL_VERTEX_JOINTS.values(), *support.tolist()])
         self.register_buffer("regressor", body.extra_regressor[:, support])
 
     def forward(self, rotmat: Tensor, betas: Tensor) -> Tensor:
-        """rotmat (B,24,3,3) local rotations, betas (B,num_betas) -> (B,49,3) metres."""
+        """Joints (B, 49, 3) in metres of local rotations (B, 24, 3, 3) and shapes (B, num_betas)."""
         output = self.body(rotmat, betas)
-        vertex, support = output.vertices.split([self.vertex_joints, self.regressor.shape[1]], 1)
+        assert output.vertices is not None  # the body was asked for them
+        vertex, support = torch.split(output.vertices, [self.vertex_joints, self.regressor.shape[1]], 1)
         extra = torch.einsum("kv,bvc->bkc", self.regressor, support)
         return torch.cat([output.joints, vertex, extra], 1)[:, list(SPIN_MAP)]
 
 
 def common_joints(body: Body, output: BodyOutput, regressor_extra: Tensor | None = None) -> Tensor:
-    """(B,14,3) common joints (`COMMON_JOINTS`: LSP order) of any body; output must hold vertices."""
+    """The 14 common joints (`COMMON_JOINTS`: LSP order) of any body.
+
+    Args:
+        body: whose J_regressor_extra is taken where none is given.
+        output: the posed body with its vertices.
+        regressor_extra: (9, V) for this body's vertices.
+
+    Returns:
+        (B, 14, 3) metres.
+
+    Raises:
+        WeightsError: there is no J_regressor_extra.
+        ValueError: there are no vertices.
+    """
     if output.vertices is None:
         raise ValueError("common_joints needs the vertices; call the body with vertices=True")
     everything = torch.cat([output.joints, extra_joints(body, output.vertices, regressor_extra)], 1)

@@ -1,4 +1,4 @@
-"""Where the 33 BlazePose landmarks sit on an SMPL body: each is a point fixed to one joint's bone.
+"""The 33 landmarks of BlazePose, and where they sit on an SMPL body: each is a point fixed to one joint's bone.
 
 The offsets were measured: open bodies were drawn, BlazePose looked at the pictures, and each landmark's offset was
 fitted to what it marked (`weights/recipes/fit_landmarks.py`).
@@ -6,10 +6,23 @@ fitted to what it marked (`weights/recipes/fit_landmarks.py`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
-from glot_cli.body.joints import SMPL_MIRROR, SMPL_PARENTS
+from glot_cli.body.model import BodyOutput
+from glot_cli.smpl import SMPL_MIRROR
+
+LANDMARK_NAMES = (
+    "nose",
+    "left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye", "right_eye_outer",
+    "left_ear", "right_ear", "mouth_left", "mouth_right",
+    "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist",
+    "left_pinky", "right_pinky", "left_index", "right_index", "left_thumb", "right_thumb",
+    "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
+    "left_heel", "right_heel", "left_foot_index", "right_foot_index",
+)  # fmt: skip
 
 # Joint and offset (metres, in the joint's rest frame: x to the body's left, y up, z forward) of the nose and of the
 # left side's landmarks, in BlazePose's order; the right side mirrors them.
@@ -47,6 +60,8 @@ def attachments() -> tuple[Tensor, Tensor]:
 class LandmarkModel(nn.Module):
     """The 33 landmarks of posed bodies."""
 
+    __call__: Callable[..., Tensor]
+
     joint: Tensor
     offset: Tensor
 
@@ -56,15 +71,7 @@ class LandmarkModel(nn.Module):
         self.register_buffer("joint", joint, persistent=False)
         self.register_buffer("offset", offset, persistent=False)
 
-    def forward(self, joints: Tensor, rotmat: Tensor) -> Tensor:
-        """joints (B, 24, 3) of the posed body, rotmat (B, 24, 3, 3) local -> landmarks (B, 33, 3), same frame."""
-        bones = global_rotations(rotmat)[:, self.joint]  # (B, 33, 3, 3)
-        return joints[:, self.joint] + (bones @ self.offset.unsqueeze(-1)).squeeze(-1)
-
-
-def global_rotations(rotmat: Tensor) -> Tensor:
-    """Rotations of the bones in the body's frame from local ones: (B, 24, 3, 3) -> (B, 24, 3, 3)."""
-    bones: list[Tensor] = [rotmat[:, 0]]
-    for joint in range(1, rotmat.shape[1]):
-        bones.append(bones[SMPL_PARENTS[joint]] @ rotmat[:, joint])
-    return torch.stack(bones, 1)
+    def forward(self, body: BodyOutput) -> Tensor:
+        """Landmarks (B, 33, 3) of posed bodies, metres, in the frame of their joints."""
+        offsets = (body.bones[:, self.joint] @ self.offset.unsqueeze(-1)).squeeze(-1)
+        return body.joints[:, self.joint] + offsets

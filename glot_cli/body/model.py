@@ -1,24 +1,27 @@
 """One body model for every file in SMPL's format: the open body, and SMPL itself once converted to npz.
 
-The forward pass follows SMPL (Loper et al., 2015): blend shapes, joint regression, linear blend skinning, no
+The forward pass follows SMPL (Loper et al., 2015, section 3): blend shapes, joint regression, linear blend skinning, no
 translation; the pelvis stays where the joint regressor puts it.
 """
 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from smplx.lbs import batch_rigid_transform
+from numpy.typing import NDArray
 from torch import Tensor
 
-from glot_cli.errors import GlotError
+from glot_cli.body.kinematics import forward_kinematics, smplx_kinematics
+from glot_cli.errors import WeightsError
+from glot_cli.smpl import NUM_JOINTS, SMPL_VERTICES
 
-NUM_JOINTS = 24
+Arrays = dict[str, NDArray[Any]]
+
 # What a file in SMPL's format holds: always the first six; pose blend shapes and further joints where it has them.
 _REQUIRED = ("v_template", "shapedirs", "J_regressor", "weights", "kintree_table", "f")
 BODY_ARRAYS = (*_REQUIRED, "posedirs", "J_regressor_extra")
@@ -26,28 +29,41 @@ _REMEDY = "give an SMPL-format .npz (v_template, shapedirs, J_regressor, weights
 
 
 class BodyOutput(NamedTuple):
-    """joints (B,24,3) and, when asked for, vertices (B,V,3); metres, in the frame of the root rotation."""
+    """Posed bodies, in the frame of the root rotation.
+
+    Attributes:
+        joints: (B, 24, 3) metres.
+        vertices: (B, V, 3) metres; None when the surface was not asked for.
+        bones: (B, 24, 3, 3) rotations of the bones from the rest pose, in that same frame.
+    """
 
     joints: Tensor
     vertices: Tensor | None
+    bones: Tensor
 
 
-def read_body_arrays(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of an SMPL-format npz, without unpickling anything. Raises GlotError when it cannot be read."""
+def read_body_arrays(path: Path) -> Arrays:
+    """All arrays of an SMPL-format npz, without unpickling anything.
+
+    Raises:
+        WeightsError: the file is missing or cannot be read.
+    """
     if not path.is_file():
-        raise GlotError(f"{path}: no such body model file; {_REMEDY}")
+        raise WeightsError("no such body model file", path=path, remedy=_REMEDY)
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here: NumPy leaves the file of a damaged archive open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise GlotError(f"{path}: not a plain NumPy .npz archive ({str(error).splitlines()[0]}); {_REMEDY}") from error
+    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        reason = f"not a plain NumPy .npz archive ({str(error).splitlines()[0]})"
+        raise WeightsError(reason, path=path, remedy=_REMEDY) from error
 
 
-def _checked(arrays: Mapping[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
+def _checked(arrays: Mapping[str, NDArray[Any]], source: str) -> Arrays:
     """The arrays of an SMPL body with shapes verified; a missing `posedirs` stays missing."""
     missing = [name for name in _REQUIRED if name not in arrays]
     if missing:
-        raise GlotError(f"{source}: body model lacks {', '.join(missing)}; {_REMEDY}")
+        raise WeightsError(f"body model lacks {', '.join(missing)}", path=source, remedy=_REMEDY)
     checked = {name: np.asarray(arrays[name]) for name in BODY_ARRAYS if name in arrays}
     count = checked["v_template"].shape[0] if checked["v_template"].ndim else 0
     expected: dict[str, tuple[int | None, ...]] = {
@@ -66,36 +82,41 @@ def _checked(arrays: Mapping[str, np.ndarray], source: str) -> dict[str, np.ndar
         if not fits:
             wanted = "x".join("any" if n is None else str(n) for n in shape)
             got = "x".join(map(str, array.shape)) or "a scalar"
-            raise GlotError(f"{source}: body model array {name} is {got}, expected {wanted}; {_REMEDY}")
+            raise WeightsError(f"body model array {name} is {got}, expected {wanted}", path=source, remedy=_REMEDY)
         if not np.issubdtype(array.dtype, np.number) or not np.isfinite(array).all():
-            raise GlotError(f"{source}: body model array {name} holds values that are not finite numbers; {_REMEDY}")
+            reason = f"body model array {name} holds values that are not finite numbers"
+            raise WeightsError(reason, path=source, remedy=_REMEDY)
     faces = checked["f"]
     if faces.size and (faces.min() < 0 or faces.max() >= count):
-        raise GlotError(f"{source}: body model faces point outside its {count} vertices; {_REMEDY}")
+        raise WeightsError(f"body model faces point outside its {count} vertices", path=source, remedy=_REMEDY)
     parents = _parents(checked["kintree_table"])
     if parents[0] != -1 or any(not 0 <= p < j for j, p in enumerate(parents) if j):
-        raise GlotError(f"{source}: kintree_table is no tree with parents before children; {_REMEDY}")
+        raise WeightsError("kintree_table is no tree with parents before children", path=source, remedy=_REMEDY)
     return checked
 
 
-def _parents(kintree_table: np.ndarray) -> tuple[int, ...]:
+def _parents(kintree_table: NDArray[Any]) -> tuple[int, ...]:
     """Parent of each joint; the root's is -1 (files store it as 2**32 - 1)."""
     parents = kintree_table[0].astype(np.int64)
     parents[0] = -1 if parents[0] in (-1, 2**32 - 1) else parents[0]
     return tuple(int(p) for p in parents)
 
 
-def _planes(directions: np.ndarray) -> np.ndarray:
+def _planes(directions: NDArray[Any]) -> NDArray[Any]:
     """(V,3,K) displacement directions -> (K, 3*V), one row a direction, coordinate by coordinate."""
     return directions.transpose(2, 1, 0).reshape(directions.shape[2], -1)
 
 
 class Body(torch.nn.Module):
-    """An SMPL-format body.
+    """An SMPL-format body. Float arrays are held in float32.
 
-    Attributes: num_betas; num_vertices; faces (F,3) int64 NumPy; parents, 24 ints with -1 for the root; extra_regressor
-    (K,V) Tensor or None (further joints, `J_regressor_extra`). Float arrays are held in float32.
+    Attributes:
+        faces: (F, 3) int64, vertices of each triangle.
+        parents: the joint above each of the 24; the root's is -1.
+        extra_regressor: (K, V) weights of the vertices for further joints (`J_regressor_extra`), or None.
     """
+
+    __call__: Callable[..., BodyOutput]
 
     # The surface is kept as three planes x, y, z of V numbers: skinning is then long runs of multiply-adds, five times
     # faster on a CPU than thousands of 3x3 products.
@@ -105,23 +126,33 @@ class Body(torch.nn.Module):
     weight_planes: Tensor  # (24,V)
     joint_template: Tensor  # (24,3)
     joint_shapedirs: Tensor  # (L, 72)
-    parents_index: Tensor  # (24,)
     extra_regressor: Tensor | None
 
     def __init__(
-        self, arrays: Mapping[str, np.ndarray], source: str = "body model", num_betas: int | None = None
+        self, arrays: Mapping[str, NDArray[Any]], source: str = "body model", num_betas: int | None = None
     ) -> None:
-        """arrays: names as in an SMPL file; `posedirs` may be missing (taken as zero). num_betas: how many of the shape
-        components to keep, the first ones; all when None. Raises GlotError when an array is missing, has a wrong shape
-        or too few components; `source` names the file in that message."""
+        """Take a body from its arrays.
+
+        Args:
+            arrays: named as in an SMPL file; `posedirs` may be missing (taken as zero).
+            source: names the file in errors.
+            num_betas: how many of the shape components to keep, the first ones; all when None.
+
+        Raises:
+            WeightsError: an array is missing, has a wrong shape or too few components, or smplx, which poses a body
+                with SMPL's own mesh, is not installed.
+        """
         super().__init__()
         a = _checked(arrays, source)
         if num_betas is not None and num_betas > a["shapedirs"].shape[2]:
             found = a["shapedirs"].shape[2]
-            raise GlotError(f"{source}: body model has {found} shape components, {num_betas} are needed; {_REMEDY}")
+            reason = f"body model has {found} shape components, {num_betas} are needed"
+            raise WeightsError(reason, path=source, remedy=_REMEDY)
         a["shapedirs"] = a["shapedirs"][..., :num_betas]
-        self.faces: np.ndarray = a["f"].astype(np.int64)
+        self.faces: NDArray[np.int64] = a["f"].astype(np.int64)
         self.parents = _parents(a["kintree_table"])
+        is_smpl = len(a["v_template"]) == SMPL_VERTICES
+        self._kinematics = smplx_kinematics(source) if is_smpl else forward_kinematics
         v_template, shapedirs = a["v_template"].astype(np.float64), a["shapedirs"].astype(np.float64)
         regressor = a["J_regressor"].astype(np.float64)
         # Joints are linear in the shape: J(betas) = R v_template + R shapedirs betas. Folding R in here is what lets
@@ -137,14 +168,17 @@ class Body(torch.nn.Module):
         self._set("joint_template", regressor @ v_template)
         self._set("joint_shapedirs", joint_shapedirs.reshape(-1, joint_shapedirs.shape[-1]).T)
         self._set("extra_regressor", a.get("J_regressor_extra"))
-        self.register_buffer("parents_index", torch.tensor(self.parents), persistent=False)
 
     @classmethod
     def load(cls, path: Path) -> Body:
-        """Read an SMPL-format npz. Raises GlotError when it is missing, damaged or incomplete."""
+        """Read an SMPL-format npz.
+
+        Raises:
+            WeightsError: it is missing, damaged or incomplete, or needs smplx, which is not installed.
+        """
         return cls(read_body_arrays(path), str(path))
 
-    def _set(self, name: str, array: np.ndarray | None) -> None:
+    def _set(self, name: str, array: NDArray[Any] | None) -> None:
         tensor = None if array is None else torch.from_numpy(np.array(array, np.float32, order="C"))
         self.register_buffer(name, tensor, persistent=False)
 
@@ -157,39 +191,35 @@ class Body(torch.nn.Module):
         return self.template_planes.shape[1]
 
     def rest_joints(self, betas: Tensor) -> Tensor:
-        """(B,24,3) joints of the rest pose for betas (B,num_betas)."""
+        """Joints (B, 24, 3) of the rest pose in metres, for betas (B, num_betas)."""
         return self.joint_template + (betas @ self.joint_shapedirs).view(-1, NUM_JOINTS, 3)
 
-    def _rest_planes(self, betas: Tensor) -> Tensor:
-        """(B,3,V) coordinates of the rest surface."""
-        return self.template_planes + (betas @ self.shape_planes).view(-1, 3, self.num_vertices)
-
-    def rest_vertices(self, betas: Tensor) -> Tensor:
-        """(B,V,3) surface of the rest pose for betas (B,num_betas)."""
-        return self._rest_planes(betas).transpose(1, 2).contiguous()
-
     def forward(self, rotmat: Tensor, betas: Tensor, vertices: bool = True) -> BodyOutput:
-        """Pose the body.
+        """Pose the body. No translation is applied: the pelvis stays where the rest pose has it.
 
-        rotmat (B,24,3,3) local rotations, joint 0 turning the whole body; betas (B,num_betas). With `vertices` False
-        the surface is never computed. Metres; no translation is applied.
+        Args:
+            rotmat: (B, 24, 3, 3) local rotations; joint 0 turns the whole body.
+            betas: (B, num_betas) shape components.
+            vertices: False if the surface is not wanted; it is then never computed.
         """
-        joints, transforms = batch_rigid_transform(rotmat, self.rest_joints(betas), self.parents_index, rotmat.dtype)
+        rest_joints = self.rest_joints(betas)
+        joints, bones = self._kinematics(rotmat, rest_joints, self.parents)
         if not vertices:
-            return BodyOutput(joints, None)
-        rest = self._rest_planes(betas)  # (B,3,V)
+            return BodyOutput(joints, None, bones)
+        rest = self.template_planes + (betas @ self.shape_planes).view(-1, 3, self.num_vertices)  # (B,3,V)
         if self.pose_planes is not None:
             identity = torch.eye(3, dtype=rotmat.dtype, device=rotmat.device)
             feature = (rotmat[:, 1:] - identity).flatten(1)  # (B,207)
             rest = rest + (feature @ self.pose_planes).view_as(rest)
-        affine = transforms[:, :, :3].flatten(2).transpose(1, 2)  # (B,12,24), rows of (R|t)
+        moved = joints - (bones @ rest_joints.unsqueeze(-1)).squeeze(-1)  # (B,24,3) what each bone adds to a point
+        affine = torch.cat([bones, moved.unsqueeze(-1)], -1).flatten(2).transpose(1, 2)  # (B,12,24), rows of (R|t)
         # Taken apart by unbind, whose backward pass is one stack; that of an index fills a whole array with zeros.
         x, y, z, shift = (affine @ self.weight_planes).view(-1, 3, 4, self.num_vertices).unbind(2)
         rest_x, rest_y, rest_z = (plane.unsqueeze(1) for plane in rest.unbind(1))
         posed = torch.addcmul(shift, x, rest_x).addcmul(y, rest_y).addcmul(z, rest_z)
-        return BodyOutput(joints, posed.transpose(1, 2).contiguous())
+        return BodyOutput(joints, posed.transpose(1, 2).contiguous(), bones)
 
-    def subset(self, indices: Sequence[int] | np.ndarray | Tensor) -> Body:
+    def subset(self, indices: Sequence[int] | NDArray[np.integer] | Tensor) -> Body:
         """A light body that yields only the vertices `indices` (in that order), with exactly the same joints.
 
         It has no faces and no extra regressor, since both speak of the whole surface.
@@ -199,6 +229,7 @@ class Body(torch.nn.Module):
         torch.nn.Module.__init__(light)
         light.faces = np.zeros((0, 3), np.int64)
         light.parents = self.parents
+        light._kinematics = self._kinematics
 
         def columns(rows: Tensor) -> Tensor:
             return rows.view(len(rows), 3, -1)[..., index].flatten(1)
@@ -211,7 +242,6 @@ class Body(torch.nn.Module):
             ("joint_template", self.joint_template),
             ("joint_shapedirs", self.joint_shapedirs),
             ("extra_regressor", None),
-            ("parents_index", self.parents_index),
         ):
             light.register_buffer(name, tensor, persistent=False)
         return light

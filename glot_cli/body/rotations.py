@@ -1,4 +1,4 @@
-"""Rotations: axis-angle, matrices, 6-D, quaternions; angles between them, means and interpolation.
+"""Rotations: axis-angle, matrices, 6-D, quaternions; angles between them and interpolation.
 
 Quaternions are (w,x,y,z). All functions take any number of leading dimensions, keep dtype and device, and have finite
 gradients everywhere, the identity and half turns included.
@@ -22,11 +22,17 @@ def axis_angle_to_rotmat(axis_angle: Tensor) -> Tensor:
     angle = squared.clamp_min(torch.finfo(axis_angle.dtype).tiny).sqrt()
     first = _sinc(angle)[..., None, None]
     second = (0.5 * _sinc(angle / 2) ** 2)[..., None, None]
-    x, y, z = axis_angle.unbind(-1)
-    zero = torch.zeros_like(x)
-    k = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
+    k = cross_matrix(axis_angle)
     identity = torch.eye(3, dtype=axis_angle.dtype, device=axis_angle.device)
-    return identity + first * k + second * (k @ k)
+    rotmat: Tensor = identity + first * k + second * (k @ k)
+    return rotmat
+
+
+def cross_matrix(vector: Tensor) -> Tensor:
+    """(...,3) -> (...,3,3): the matrix K with K @ v = vector x v."""
+    x, y, z = vector.unbind(-1)
+    zero = torch.zeros_like(x)
+    return torch.unflatten(torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1), -1, (3, 3))
 
 
 def about_axis(axis: int, angle: Tensor) -> Tensor:
@@ -62,17 +68,6 @@ def rotmat_to_quaternion(rotmat: Tensor) -> Tensor:
     return torch.where(quaternion[..., :1] < 0, -quaternion, quaternion)
 
 
-def quaternion_to_rotmat(quaternion: Tensor) -> Tensor:
-    """(...,4) quaternions of any length but zero -> (...,3,3)."""
-    w, x, y, z = torch.nn.functional.normalize(quaternion, dim=-1).unbind(-1)
-    flat = [
-        1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-        2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-        2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
-    ]  # fmt: skip
-    return torch.stack(flat, -1).unflatten(-1, (3, 3))
-
-
 def quaternion_to_axis_angle(quaternion: Tensor) -> Tensor:
     """(...,4) unit quaternions -> rotation vectors (...,3) in radians, at most pi long."""
     quaternion = torch.where(quaternion[..., :1] < 0, -quaternion, quaternion)
@@ -95,7 +90,7 @@ def pose6d_to_rotmat(pose6d: Tensor) -> Tensor:
 
     The six numbers viewed as (3,2) are the first two *columns* of the matrix, made orthonormal by Gram-Schmidt.
     """
-    columns = pose6d.unflatten(-1, (3, 2))
+    columns = torch.unflatten(pose6d, -1, (3, 2))
     normalize = torch.nn.functional.normalize
     first = normalize(columns[..., 0], dim=-1)
     second = columns[..., 1] - (first * columns[..., 1]).sum(-1, keepdim=True) * first
@@ -108,35 +103,24 @@ def rotmat_to_pose6d(rotmat: Tensor) -> Tensor:
     return rotmat[..., :, :2].flatten(-2)
 
 
-def geodesic_angle(a: Tensor, b: Tensor) -> Tensor:
-    """(...,) angle in radians, 0 to pi, between rotations a and b (...,3,3).
+def least_rotation(start: Tensor, end: Tensor) -> Tensor:
+    """The rotation of least angle that turns one direction into another.
 
-    2 asin(|a-b|_F / (2 sqrt 2)) is precise for small angles, where the arc cosine of the trace is not; it loses
-    precision only within about 1e-3 of pi.
+    R = I + K + K^2 / (1 + cos a), K the cross product with start x end; kept finite where the two are opposed.
+
+    Args:
+        start: (..., 3) unit vectors, or (3,) for all.
+        end: (..., 3) unit vectors.
+
+    Returns:
+        (..., 3, 3) with R @ start = end.
     """
-    difference = a - b
-    squared = (difference * difference).sum((-2, -1)) / 8  # sin^2 of half the angle
-    sine = squared.clamp_min(torch.finfo(a.dtype).tiny).sqrt()
-    cosine = (1 - squared).clamp_min(torch.finfo(a.dtype).tiny).sqrt()
-    return 2 * torch.atan2(sine, cosine)
-
-
-def project_to_rotmat(matrix: Tensor) -> Tensor:
-    """(...,3,3) any matrix -> the nearest rotation in the Frobenius norm (SVD, determinant +1)."""
-    u, _, vh = torch.linalg.svd(matrix)
-    sign = torch.ones_like(matrix[..., 0])
-    sign = torch.cat([sign[..., :2], torch.det(u @ vh)[..., None].sign()], -1)
-    return u @ (sign[..., :, None] * vh)
-
-
-def mean_rotmat(rotmat: Tensor, weight: Tensor | None = None, dim: int = 0) -> Tensor:
-    """Chordal mean of rotations (...,3,3) along the leading dimension `dim` (counted from the front).
-
-    weight: broadcastable to rotmat.shape[:-2], non-negative, or None for equal weights.
-    """
-    if weight is not None:
-        rotmat = rotmat * weight[..., None, None]
-    return project_to_rotmat(rotmat.sum(dim))
+    axis = torch.linalg.cross(start.expand_as(end), end)
+    cos = (start * end).sum(-1)[..., None, None]
+    cross = cross_matrix(axis)
+    identity = torch.eye(3, dtype=end.dtype, device=end.device)
+    rotmat: Tensor = identity + cross + cross @ cross / (1 + cos).clamp_min(0.05)
+    return rotmat
 
 
 def slerp(a: Tensor, b: Tensor, fraction: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from glot_cli import weights
-from glot_cli.body.joints import COMMON_SLICE, H36M_TO_COMMON, SPIN_JOINTS, extra_joints, spin_joints
+from glot_cli.body.joints import COMMON_HIPS, COMMON_SLICE, H36M_TO_COMMON, SPIN_JOINTS, extra_joints, spin_joints
 from glot_cli.body.model import Body, BodyOutput
 from glot_cli.body.rotations import axis_angle_to_rotmat, pose6d_to_rotmat
 from glot_cli.datasets.dataset import Dataset
@@ -55,7 +55,7 @@ class Joints:
 
 COMMON = Joints(
     "14 common joints, predicted ones regressed from the surface by J_regressor_h36m",
-    tuple(range(*COMMON_SLICE.indices(len(SPIN_JOINTS)))), (2, 3), "middle of the two hips", regressed=True,
+    tuple(range(*COMMON_SLICE.indices(len(SPIN_JOINTS)))), COMMON_HIPS, "middle of the two hips", regressed=True,
 )  # fmt: skip
 MPII3D = Joints(
     "17 joints of MPI-INF-3DHP's test set, predicted ones SPIN's (J_regressor_extra)",

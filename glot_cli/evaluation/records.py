@@ -16,19 +16,19 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from glot_cli.body.joints import SMPL_JOINTS, common_joints
+from glot_cli.body.joints import COMMON_HIPS, common_joints
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat
 from glot_cli.errors import GlotError
 from glot_cli.metrics import acceleration, acceleration_error, auc, mpjpe, pa_mpjpe, pck
 from glot_cli.results import Result
+from glot_cli.smpl import SMPL_JOINTS
 
 Floats = NDArray[np.floating]
 
 GATE = 0.35  # of the true person's size in the picture; further off it is somebody else
 VISIBLE = 0.3  # share of a person that others leave to be seen
 CHUNK = 128  # rows whose surfaces are made at once
-HIPS = (2, 3)  # of the 14 common joints
 LIMBS = tuple(
     SMPL_JOINTS.index(f"{side}_{name}")
     for name in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
@@ -232,7 +232,7 @@ def _surfaces(pose: Floats, betas: Floats, body: Body) -> tuple[Floats, Floats]:
     output = body(axis_angle_to_rotmat(torch.from_numpy(pose)), torch.from_numpy(betas))
     assert output.vertices is not None
     joints = common_joints(body, output)
-    joints = joints - joints[:, HIPS].mean(1, keepdim=True)
+    joints = joints - joints[:, COMMON_HIPS].mean(1, keepdim=True)
     return joints.double().numpy(), (output.vertices - output.joints[:, :1]).numpy()
 
 

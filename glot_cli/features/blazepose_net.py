@@ -7,6 +7,8 @@ every activation is ReLU6, and the stride-2 convolutions of the head pad only be
 (TensorFlow's SAME), while those of the backbone pad all four sides.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,21 +17,29 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from glot_cli.errors import GlotError
+from glot_cli.body.landmarks import LANDMARK_NAMES
+from glot_cli.errors import WeightsError
 
 INPUT_SIZE = 256  # pixels, side of the square crop
-BODY_LANDMARKS = 33  # of the 39; the other six are MediaPipe's own crop alignment points
+BODY_LANDMARKS = len(LANDMARK_NAMES)  # of the 39; the other six are MediaPipe's own crop alignment points
 HEATMAP_SIZE = 64  # cells, side of a heatmap: each covers 4 x 4 pixels of the crop
 _ALL_LANDMARKS = 39
 
 
 class BlazePoseOutput(NamedTuple):
-    """What the network says about B crops."""
+    """What the network says about B crops.
 
-    landmarks: Tensor  # (B,33,5) x, y, z in crop pixels (pixel i covers [i, i+1]), visibility logit, presence logit
-    world: Tensor  # (B,33,3) metres, hips at the origin, x right, y down, z away from the camera
-    presence: Tensor  # (B,) probability in [0,1] that the crop shows a person
-    heatmaps: Tensor  # (B,33,64,64) logits that a landmark lies in a cell, rows down, columns to the right
+    Attributes:
+        landmarks: (B, 33, 5) x, y, z in crop pixels (pixel i covers [i, i+1]), visibility logit, presence logit.
+        world: (B, 33, 3) metres, hips at the origin, x right, y down, z away from the camera.
+        presence: (B,) probability in [0, 1] that the crop shows a person.
+        heatmaps: (B, 33, 64, 64) logits that a landmark lies in a cell, rows down, columns to the right.
+    """
+
+    landmarks: Tensor
+    world: Tensor
+    presence: Tensor
+    heatmaps: Tensor
 
 
 class Conv(nn.Conv2d):
@@ -73,7 +83,8 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.project(self.depthwise(self.expand(x)))
-        return y.add_(x) if self.residual else y
+        out: Tensor = y.add_(x) if self.residual else y
+        return out
 
 
 class BlazeBlock(nn.Module):
@@ -170,23 +181,29 @@ class BlazePose(nn.Module):
         total = coarsest
         for lateral in reversed(finer):
             total = lateral + F.interpolate(total, scale_factor=2.0, mode="bilinear", align_corners=False)
-        return self.heatmaps(total)
+        heatmaps: Tensor = self.heatmaps(total)
+        return heatmaps
 
     @classmethod
-    def load(cls, path: Path | str, device: torch.device | str = "cpu") -> "BlazePose":
+    def load(cls, path: Path | str, device: torch.device | str = "cpu") -> BlazePose:
         """The network with the weights of a safetensors file (stored in half precision, used in single).
 
-        Raises GlotError when the file is missing, damaged or holds another network.
+        Raises:
+            WeightsError: the file is missing, damaged or holds another network.
         """
         try:
             state = {name: value.float() for name, value in load_file(path).items()}
         except Exception as error:  # safetensors and the file system raise many kinds; all mean the same to the user
-            raise GlotError(f"{path}: not a readable BlazePose weight file ({error}); install glot again") from error
+            raise WeightsError(
+                f"not a readable BlazePose weight file ({error})", path=path, remedy="install glot again"
+            ) from error
         network = cls()
         try:
             network.load_state_dict(state)
         except RuntimeError as error:
-            raise GlotError(
-                f"{path}: these are not BlazePose full weights; make them with weights/recipes/make_blazepose.py"
+            raise WeightsError(
+                "these are not BlazePose full weights",
+                path=path,
+                remedy="make them with weights/recipes/make_blazepose.py",
             ) from error
         return network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)

@@ -1,4 +1,4 @@
-"""Square crops around people and the way back from crop pixels to image pixels.
+"""Square crops around people.
 
 One convention for every coordinate in pixels, in the image and in the crop: the picture spans [0, width] x
 [0, height], pixel i covers [i, i + 1] and its centre is at i + 0.5. Detection boxes, landmarks and projected joints
@@ -16,8 +16,12 @@ ByteArray = NDArray[np.uint8]
 def crop_affine(boxes: FloatArray, size: int) -> FloatArray:
     """Maps from image pixels to crop pixels.
 
-    boxes: (N,3) centre x, centre y and side of each square, image pixels. size: side of the crop, pixels.
-    Returns (N,2,3) float64 matrices A with crop = A[:, :2] @ image + A[:, 2].
+    Args:
+        boxes: (N, 3) centre x, centre y and side of each square, image pixels.
+        size: side of the crop, pixels.
+
+    Returns:
+        (N, 2, 3) float64 matrices A with crop = A[:, :2] @ image + A[:, 2].
     """
     boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 3)
     scale = size / boxes[:, 2]
@@ -27,23 +31,16 @@ def crop_affine(boxes: FloatArray, size: int) -> FloatArray:
     return matrices
 
 
-def crop_to_image(points: FloatArray, boxes: FloatArray, size: int = 256) -> FloatArray:
-    """Points (N,K,2) in crop pixels to image pixels, the inverse of `crop_affine`; boxes (N,3) as there."""
-    boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 3)
-    return (np.asarray(points, dtype=np.float64) / size - 0.5) * boxes[:, None, 2:] + boxes[:, None, :2]
-
-
-def square_boxes(boxes: FloatArray, scale: float) -> FloatArray:
-    """Rectangles (N,>=4) x1, y1, x2, y2 to squares (N,3) centre x, centre y, `scale` x the longer side; pixels."""
-    boxes = np.asarray(boxes, dtype=np.float64)
-    low, high = boxes[:, :2], boxes[:, 2:4]
-    return np.concatenate([(low + high) / 2, scale * (high - low).max(axis=1, keepdims=True)], axis=1)
-
-
 def extract_crops(frame: ByteArray, boxes: FloatArray, size: int = 256) -> ByteArray:
     """Cut squares out of a frame, bilinear, black beyond its edges, averaged first where they shrink.
 
-    frame: (H,W,3) uint8. boxes: (N,3) centre x, centre y and side, image pixels. Returns (N,size,size,3) uint8.
+    Args:
+        frame: (H, W, 3).
+        boxes: (N, 3) centre x, centre y and side, image pixels.
+        size: side of the crops, pixels.
+
+    Returns:
+        (N, size, size, 3).
     """
     boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 3)
     crops = np.zeros((len(boxes), size, size, 3), dtype=np.uint8)

@@ -10,8 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from glot_cli.body.landmarks import LANDMARK_NAMES
+from glot_cli.body.rotations import least_rotation
 from glot_cli.camera import fit_weak_perspective
-from glot_cli.features.blazepose import FEATURE_DIM, LANDMARK_NAMES, reliability, unpack
+from glot_cli.features.landmark_vector import FEATURE_DIM, reliability, unpack
 
 _AT = {name: index for index, name in enumerate(LANDMARK_NAMES)}
 _LENGTHS = (
@@ -33,12 +35,18 @@ SKELETON_DIM = FEATURE_DIM + 33 * 3 + 3 + 2 * POSE_DIM + 2 * len(BONES)
 
 
 def network_input(features: Tensor) -> Tensor:
-    """BlazePose features (..., 264) -> the network's input (..., SKELETON_DIM).
+    """What the temporal network is told, of BlazePose's features.
 
     To the features themselves are added: the skeleton whose depth is that of the world landmarks and whose width and
     height are those of the picture, in metres; the weak-perspective camera between the two; for the world landmarks and
     for that skeleton, rotations of pelvis, chest and head and the directions of limbs, each as seen from its parent;
     lengths of bones in space and in the picture.
+
+    Args:
+        features: (..., 264).
+
+    Returns:
+        (..., SKELETON_DIM).
     """
     parts = unpack(features)
     weights = reliability(parts) + 1e-3
@@ -64,7 +72,8 @@ def network_input(features: Tensor) -> Tensor:
 def _lengths(points: Tensor) -> Tensor:
     """Lengths of BONES between points (..., 33, D): (..., 14)."""
     first, last = (list(ends) for ends in zip(*BONES, strict=True))
-    return (points[..., first, :] - points[..., last, :]).norm(dim=-1)
+    lengths: Tensor = (points[..., first, :] - points[..., last, :]).norm(dim=-1)
+    return lengths
 
 
 def _pose(points: Tensor) -> Tensor:
@@ -116,20 +125,9 @@ def _limb(frame: Tensor, rest: tuple[float, float, float], bones: list[Tensor], 
     for bone in bones:
         seen = _inside(frame, bone)
         rows.append(seen)
-        frame = frame @ _swing(axis, seen)
+        frame = frame @ least_rotation(axis, seen)
     return [*rows, _inside(frame, last)]
 
 
 def _inside(frame: Tensor, vector: Tensor) -> Tensor:
     return F.normalize((frame.mT @ vector.unsqueeze(-1)).squeeze(-1), dim=-1)
-
-
-def _swing(start: Tensor, end: Tensor) -> Tensor:
-    """The rotation of least angle from one unit vector to another, (..., 3, 3); kept finite where they are opposed."""
-    axis = torch.linalg.cross(start.expand_as(end), end)
-    cos = (start * end).sum(-1)[..., None, None]
-    x, y, z = axis.unbind(-1)
-    zero = torch.zeros_like(x)
-    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
-    identity = torch.eye(3, dtype=end.dtype, device=end.device)
-    return identity + cross + cross @ cross / (1 + cos).clamp_min(0.05)

@@ -15,8 +15,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import resnet50
 from torchvision.models.resnet import Bottleneck
 
-from glot_cli.errors import GlotError
-from glot_cli.models.glot_config import GLoTConfig
+from glot_cli.errors import WeightsError
+from glot_cli.models.glot_config import STATE_DIM, GLoTConfig
 from glot_cli.models.official import SPIN_COUNTER
 from glot_cli.models.regressors import IterativeRegressor, State
 
@@ -35,29 +35,38 @@ class SpinNetwork(nn.Module):
         self.regressor = IterativeRegressor(REGRESSOR, second_layer=True)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        return self.backbone(pictures.contiguous(memory_format=torch.channels_last))
+        features: Tensor = self.backbone(pictures.contiguous(memory_format=torch.channels_last))
+        return features
 
     def estimate(self, features: Tensor) -> State:
         """SPIN's own answer for single frames: features (B, 2048) -> states (B, .)."""
-        return self.regressor(features)
+        state: State = self.regressor(features)
+        return state
 
     @classmethod
-    def load(cls, path: Path, mean_state: Tensor) -> SpinNetwork:
+    def load(cls, path: Path, mean_state: Tensor | None = None) -> SpinNetwork:
         """The network in evaluation mode, on the CPU, each batch norm folded into its convolution.
 
-        path: what `glot weights add` made of SPIN's checkpoint; mean_state (157,). Raises GlotError when the file is
-        missing, damaged or of another network.
+        Args:
+            path: what `glot weights add` made of SPIN's checkpoint.
+            mean_state: (157,) mean parameters that `estimate` starts from; features do without.
+
+        Raises:
+            WeightsError: the file is missing, damaged or of another network.
         """
         with torch.device("meta"):  # no time is spent on random weights
             network = cls()
         try:
             state = load_file(path)
             counters = [name for name in network.state_dict() if name.endswith(SPIN_COUNTER)]
-            state |= {MEAN_STATE: mean_state} | {name: torch.zeros((), dtype=torch.long) for name in counters}
+            state[MEAN_STATE] = torch.zeros(STATE_DIM) if mean_state is None else mean_state
+            state |= {name: torch.zeros((), dtype=torch.long) for name in counters}
             network.load_state_dict(state, assign=True)
         except (OSError, SafetensorError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise GlotError(f"{path}: not SPIN's weights ({reason}); add them again with 'glot weights add'") from error
+            raise WeightsError(
+                f"not SPIN's weights ({reason})", path=path, remedy="add them again with 'glot weights add'"
+            ) from error
         return network.eval().fold().to(memory_format=torch.channels_last)
 
     def fold(self) -> SpinNetwork:

@@ -13,11 +13,13 @@ import torch
 from numpy.typing import NDArray
 
 from glot_cli.camera import from_crop
-from glot_cli.features.blazepose import unpack
-from glot_cli.tracking.boxes import Array, box_overlap
+from glot_cli.features.extractor import PictureLandmarks
+from glot_cli.tracking.boxes import box_overlap
 from glot_cli.tracking.tracks import Track
 
+Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]
+Rows = NDArray[np.integer]
 
 NEAR_IOU = 0.02  # of two boxes; people further apart are never compared
 # Mean distance of the landmarks of two people, of the smaller one's size. Below the first they are one person's; the
@@ -29,16 +31,15 @@ MARGIN_FRAMES = 1  # on both sides of what is found
 MAX_REPAIR_S = 1.5  # longer stretches stay as they are: what was seen before says little about them
 
 
-class _View:
+class _Person:
     """What the comparisons need to know of one person, a row for each of n frames."""
 
-    def __init__(self, track: Track, feature: NDArray[np.float32]) -> None:
-        parts = unpack(torch.from_numpy(feature))
+    def __init__(self, track: Track, landmarks: PictureLandmarks) -> None:
         self.frames = track.frames
         self.boxes = track.boxes.astype(float)  # (n,4) pixels
-        self.relative = parts.landmarks2d.numpy()  # (n,33,2) in units of half the crop
-        self.pixels = from_crop(parts.landmarks2d, torch.from_numpy(track.crops)).numpy()  # (n,33,2)
-        self.seen = (parts.visibility * parts.presence).numpy()  # (n,33)
+        self.relative = landmarks.points.numpy()  # (n,33,2) in units of half the crop
+        self.pixels = from_crop(landmarks.points, torch.from_numpy(track.crops)).numpy()  # (n,33,2)
+        self.seen = (landmarks.visibility * landmarks.presence).numpy()  # (n,33)
         self.size = (self.boxes[:, 2:] - self.boxes[:, :2]).max(axis=1)  # (n,) pixels
         self.extent = np.concatenate([self.pixels.min(axis=1), self.pixels.max(axis=1)], axis=1).astype(float)  # (n,4)
         self.fit = box_overlap(self.extent, self.boxes)[0]  # (n,)
@@ -46,14 +47,23 @@ class _View:
 
 
 def replace_mistaken(
-    tracks: Sequence[Track], features: Sequence[NDArray[np.float32]], fps: float
+    tracks: Sequence[Track],
+    features: Sequence[NDArray[np.float32]],
+    landmarks: Sequence[PictureLandmarks],
+    fps: float,
 ) -> tuple[list[NDArray[np.float32]], int]:
     """Replace the landmarks that belong to somebody else.
 
-    tracks and features (n,264) of BlazePose, one for each person. Returns the features, those of people nobody came
-    near to untouched, and how many of their rows were replaced.
+    Args:
+        tracks: of everybody.
+        features: (n, F) of each track.
+        landmarks: (n, 33, .) that are in those features.
+        fps: frames per second.
+
+    Returns:
+        The features, those of people nobody came near to untouched, and how many of their rows were replaced.
     """
-    mistaken = find_mistaken(tracks, features)
+    mistaken = find_mistaken(tracks, landmarks)
     repaired, count = [], 0
     for track, feature, wrong in zip(tracks, features, mistaken, strict=True):
         rows = _within_reach(track, wrong, fps)
@@ -62,7 +72,7 @@ def replace_mistaken(
     return repaired, count
 
 
-def find_mistaken(tracks: Sequence[Track], features: Sequence[NDArray[np.float32]]) -> list[Mask]:
+def find_mistaken(tracks: Sequence[Track], landmarks: Sequence[PictureLandmarks]) -> list[Mask]:
     """For each person the rows (n,) whose landmarks are not their own.
 
     Two signs are looked for, only while the boxes of two people overlap: the landmarks of both coincide, then they
@@ -71,27 +81,25 @@ def find_mistaken(tracks: Sequence[Track], features: Sequence[NDArray[np.float32
     """
     if len(tracks) < 2:
         return [np.zeros(len(track.frames), bool) for track in tracks]
-    views = [_View(track, feature) for track, feature in zip(tracks, features, strict=True)]
+    people = [_Person(track, seen) for track, seen in zip(tracks, landmarks, strict=True)]
     pairs = []
-    for i, a in enumerate(views):
-        for j in range(i + 1, len(views)):
-            rows_a, rows_b = np.intersect1d(a.frames, views[j].frames, assume_unique=True, return_indices=True)[1:]
-            near = box_overlap(a.boxes[rows_a], views[j].boxes[rows_b])[0] > NEAR_IOU
+    for i, a in enumerate(people):
+        for j in range(i + 1, len(people)):
+            rows_a, rows_b = np.intersect1d(a.frames, people[j].frames, assume_unique=True, return_indices=True)[1:]
+            near = box_overlap(a.boxes[rows_a], people[j].boxes[rows_b])[0] > NEAR_IOU
             a.alone[rows_a[near]] = False
-            views[j].alone[rows_b[near]] = False
+            people[j].alone[rows_b[near]] = False
             if near.any():
                 pairs.append((i, j, rows_a, rows_b, near))
-    mistaken = [np.zeros(len(view.frames), bool) for view in views]
+    mistaken = [np.zeros(len(person.frames), bool) for person in people]
     for i, j, rows_a, rows_b, near in pairs:
-        wrong_a, wrong_b = _compare(views[i], views[j], rows_a, rows_b, near)
+        wrong_a, wrong_b = _compare(people[i], people[j], rows_a, rows_b, near)
         mistaken[i][rows_a[wrong_a]] = True
         mistaken[j][rows_b[wrong_b]] = True
     return [_widened(wrong) for wrong in mistaken]
 
 
-def _compare(
-    a: _View, b: _View, rows_a: NDArray[np.integer], rows_b: NDArray[np.integer], near: Mask
-) -> tuple[Mask, Mask]:
+def _compare(a: _Person, b: _Person, rows_a: Rows, rows_b: Rows, near: Mask) -> tuple[Mask, Mask]:
     """Which landmarks of a and of b are mistaken, at the frames (m,) that both rows (m,) stand for."""
     pixels, seen = (a.pixels[rows_a], b.pixels[rows_b]), np.sqrt(a.seen[rows_a] * b.seen[rows_b])
     apart = np.sum(np.linalg.norm(pixels[0] - pixels[1], axis=-1) * seen, axis=1) / np.maximum(seen.sum(axis=1), 1e-6)
@@ -114,10 +122,10 @@ def _compare(
     return wrong_a, wrong_b
 
 
-def _suits_the_other(view: _View, rows: NDArray[np.integer], other: Array, near: Mask) -> Mask:
+def _suits_the_other(person: _Person, rows: Rows, other: Array, near: Mask) -> Mask:
     """Which landmarks lie better on the other person, who fits them by `other` (m,), and the odd ones around: (m,)."""
-    own = view.fit[rows]
-    usual = float(np.median(view.fit[view.alone])) if view.alone.any() else float(np.quantile(view.fit, 0.75))
+    own = person.fit[rows]
+    usual = float(np.median(person.fit[person.alone])) if person.alone.any() else float(np.quantile(person.fit, 0.75))
     odd = near & (own < ODD_FIT * usual)
     lost = odd & ((other > own + 0.05) | ((other > 0.7 * own) & (own < POOR_FIT * usual)))
     wrong = np.zeros_like(lost)
@@ -126,25 +134,26 @@ def _suits_the_other(view: _View, rows: NDArray[np.integer], other: Array, near:
     return wrong
 
 
-def _strangeness(view: _View, rows: NDArray[np.integer], run: NDArray[np.integer], core: NDArray[np.integer]) -> float:
+def _strangeness(person: _Person, rows: Rows, run: Rows, core: Rows) -> float:
     """How far landmarks lie from where a person had them before and has them after: mean share of the crop side."""
-    known = np.array([row for row in (rows[run[0]] - 1, rows[run[-1]] + 1) if 0 <= row < len(view.frames)], int)
+    known = np.array([row for row in (rows[run[0]] - 1, rows[run[-1]] + 1) if 0 <= row < len(person.frames)], int)
     if not len(known):
         return 0.0
-    expected = _between(view.frames[rows[core]], view.frames[known], view.relative[known])
-    return float(np.linalg.norm(view.relative[rows[core]] - expected, axis=-1).mean()) / 2
+    expected = _between(person.frames[rows[core]], person.frames[known], person.relative[known])
+    return float(np.linalg.norm(person.relative[rows[core]] - expected, axis=-1).mean()) / 2
 
 
-def _between(frames: NDArray[np.integer], known: NDArray[np.integer], values: Array) -> Array:
+def _between(frames: Rows, known: Rows, values: Array) -> Array:
     """Values (m,...) at `frames` (m,) on the straight lines between `values` (k,...) at ascending `known` (k,)."""
     after = np.clip(np.searchsorted(known, frames), 0, len(known) - 1)
     before = np.clip(np.searchsorted(known, frames, side="right") - 1, 0, len(known) - 1)
     span = np.maximum(known[after] - known[before], 1)
     share = np.clip((frames - known[before]) / span, 0, 1).reshape(-1, *[1] * (values.ndim - 1))
-    return (1 - share) * values[before] + share * values[after]
+    mixed: Array = (1 - share) * values[before] + share * values[after]
+    return mixed
 
 
-def _runs(mask: Mask) -> list[NDArray[np.integer]]:
+def _runs(mask: Mask) -> list[Rows]:
     """Indices of each stretch in which `mask` (n,) holds."""
     rows = np.flatnonzero(mask)
     return np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1) if len(rows) else []
@@ -167,7 +176,7 @@ def _within_reach(track: Track, wrong: Mask, fps: float) -> Mask:
 
 
 def _interpolate(track: Track, feature: NDArray[np.float32], wrong: Mask, rows: Mask) -> NDArray[np.float32]:
-    """`feature` (n,264) with `rows` (n,) taken from the nearest rows of the segment that are not wrong.
+    """`feature` (n,F) with `rows` (n,) taken from the nearest rows of the segment that are not wrong.
 
     Landmarks are in units of the crop, which goes with the person's own box: so do the ones put in.
     """

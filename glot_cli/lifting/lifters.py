@@ -1,4 +1,4 @@
-"""From the features of a track to bodies before the camera: the two ways of the two kinds of presets."""
+"""From the features of a track to bodies before the camera: one way with landmarks to lay them on, one without."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
+from glot_cli.features.extractor import FeatureExtractor, LandmarkExtractor
 from glot_cli.lifting import Edges
 from glot_cli.lifting.crosstalk import replace_mistaken
 from glot_cli.lifting.placing import Lifted, place, place_by_camera
-from glot_cli.lifting.windows import estimate, estimate_twice
+from glot_cli.lifting.windows import estimate
 from glot_cli.models.fold import FoldedGLoT
 from glot_cli.tracking.tracks import Track
 
@@ -23,8 +24,14 @@ Features = list[NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class View:
-    """What lifting must know of the video: frames per second, focal length in pixels, principal point (2,) pixels."""
+class VideoCamera:
+    """What lifting must know of the video.
+
+    Attributes:
+        fps: frames per second.
+        focal: focal length, pixels.
+        centre: (2,) principal point, pixels.
+    """
 
     fps: float
     focal: float
@@ -37,67 +44,104 @@ class Lifter(Protocol):
     def clean(self, tracks: Sequence[Track], features: Features, fps: float) -> tuple[Features, dict[str, int]]:
         """Features (n, F) of all tracks with faults mended, and counts of what was mended, by name."""
 
-    def lift(self, track: Track, features: torch.Tensor, view: View, *, step: int, edges: Edges) -> Lifted:
-        """One person's body in every frame, from features (n, F)."""
+    def lift(self, track: Track, features: torch.Tensor, camera: VideoCamera, *, step: int, edges: Edges) -> Lifted:
+        """One person's body in every frame.
+
+        Args:
+            track: the person.
+            features: (n, F) of the track's frames.
+            camera: that filmed them.
+            step: how many frames of the video lie between two of a window.
+            edges: what stands beyond the ends of a track.
+        """
+
+
+def make_lifter(
+    extractor: FeatureExtractor, glot: FoldedGLoT, body: Body, *, own_shape: bool, refine: bool = True
+) -> Lifter:
+    """The lifter for what an extractor's features allow.
+
+    Args:
+        extractor: that made the features.
+        glot: the temporal network, made for them.
+        body: that is posed.
+        own_shape: whether the network speaks in the shape components of `body`.
+        refine: whether pose and shape give way to landmarks, where there are any, and not the place alone.
+    """
+    if isinstance(extractor, LandmarkExtractor):
+        return LandmarkLifter(extractor, glot, body, LandmarkModel(), own_shape, refine)
+    return CameraLifter(extractor, glot, body, own_shape)
 
 
 @dataclass(frozen=True)
 class LandmarkLifter:
-    """Preset `open`: GLoT on landmarks, seen twice; then every body is laid on its landmarks, and smoothed.
+    """GLoT, seen twice; then every body is laid on its landmarks, and smoothed. Fields as for `make_lifter`."""
 
-    own_shape: whether the network speaks in the shape components of `body`. refine: whether pose and shape give way to
-    the landmarks, and not the place alone.
-    """
-
+    extractor: LandmarkExtractor
     glot: FoldedGLoT
     body: Body
     landmarks: LandmarkModel
     own_shape: bool
-    refine: bool = True
+    refine: bool
 
     def clean(self, tracks: Sequence[Track], features: Features, fps: float) -> tuple[Features, dict[str, int]]:
-        mended, count = replace_mistaken(tracks, features, fps)
+        """Features with the landmarks that are somebody else's replaced."""
+        seen = [self.extractor.landmarks(torch.from_numpy(feature)) for feature in features]
+        mended, count = replace_mistaken(tracks, features, seen, fps)
         return mended, {"landmarks_replaced": count}
 
-    def lift(self, track: Track, features: torch.Tensor, view: View, *, step: int, edges: Edges) -> Lifted:
+    def lift(self, track: Track, features: torch.Tensor, camera: VideoCamera, *, step: int, edges: Edges) -> Lifted:
+        """See `Lifter`."""
         segment = torch.from_numpy(track.segment)
-        state = estimate_twice(self.glot, features, segment, step=step, edges=edges)
+        extractor = self.extractor
+        state = estimate(
+            self.glot,
+            features,
+            segment,
+            step=step,
+            edges=edges,
+            prepare=extractor.network_input,
+            mirror=extractor.mirror,
+        )
         return place(
             state,
-            features,
+            extractor.landmarks(features),
             torch.from_numpy(track.crops),
             segment,
             self.body,
             self.landmarks,
-            focal=view.focal,
-            centre=view.centre,
-            fps=view.fps,
+            focal=camera.focal,
+            centre=camera.centre,
+            fps=camera.fps,
             own_shape=self.own_shape,
             refined=self.refine,
         )
 
 
 @dataclass(frozen=True)
-class ImageLifter:
-    """Preset `paper`: GLoT on image features; joints keep the network's rotations, its camera gives the place."""
+class CameraLifter:
+    """GLoT alone: joints keep the network's rotations, its camera gives the place. Fields as for `make_lifter`."""
 
+    extractor: FeatureExtractor
     glot: FoldedGLoT
     body: Body
     own_shape: bool
 
     def clean(self, tracks: Sequence[Track], features: Features, fps: float) -> tuple[Features, dict[str, int]]:
+        """The features as they are."""
         return features, {}
 
-    def lift(self, track: Track, features: torch.Tensor, view: View, *, step: int, edges: Edges) -> Lifted:
+    def lift(self, track: Track, features: torch.Tensor, camera: VideoCamera, *, step: int, edges: Edges) -> Lifted:
+        """See `Lifter`."""
         segment = torch.from_numpy(track.segment)
-        state = estimate(self.glot, features, segment, step=step, edges=edges)
+        state = estimate(self.glot, features, segment, step=step, edges=edges, prepare=self.extractor.network_input)
         return place_by_camera(
             state,
             torch.from_numpy(track.crops),
             segment,
             self.body,
-            focal=view.focal,
-            centre=view.centre,
-            fps=view.fps,
+            focal=camera.focal,
+            centre=camera.centre,
+            fps=camera.fps,
             own_shape=self.own_shape,
         )

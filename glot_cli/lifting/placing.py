@@ -22,9 +22,9 @@ from glot_cli.camera import (
     ray_rotation,
     translation_from_camera,
 )
-from glot_cli.features.blazepose import reliability, unpack
+from glot_cli.features.extractor import PictureLandmarks
 from glot_cli.lifting.pose_smoothing import steady_pose, steady_position, trust
-from glot_cli.lifting.refine import NEAREST, Figure, Sight, refine
+from glot_cli.lifting.refine import NEAREST, Figure, Observation, refine
 from glot_cli.lifting.windows import robust_mean
 from glot_cli.models.regressors import State
 
@@ -36,22 +36,33 @@ OUTLIER = 0.06  # landmarks further off than this share of the crop side count l
 
 @dataclass(frozen=True)
 class Lifted:
-    """Body parameters of one person, in the camera's frame. Tensors on the CPU."""
+    """Body parameters of one person, in the camera's frame. Tensors on the CPU.
 
-    rotmat: Tensor  # (N, 24, 3, 3)
-    betas: Tensor  # (10,)
-    betas_frame: Tensor  # (N, 10)
-    camera: Tensor  # (N, 3)
-    camera_network: Tensor  # (N, 3)
-    root_network: Tensor  # (N, 3, 3) the network's rotation of the pelvis, in the frame of the crop
-    transl: Tensor  # (N, 3)
-    joints: Tensor  # (N, 24, 3) metres, without the translation
+    Attributes:
+        rotmat: (N, 24, 3, 3) local rotations.
+        betas: (10,) one shape.
+        betas_frame: (N, 10) what the network said of it in each frame.
+        camera: (N, 3) weak-perspective cameras that agree with `transl`.
+        camera_network: (N, 3) the network's own.
+        root_network: (N, 3, 3) the network's rotation of the pelvis, in the frame of the crop.
+        transl: (N, 3) metres.
+        joints: (N, 24, 3) metres, without the translation.
+    """
+
+    rotmat: Tensor
+    betas: Tensor
+    betas_frame: Tensor
+    camera: Tensor
+    camera_network: Tensor
+    root_network: Tensor
+    transl: Tensor
+    joints: Tensor
 
 
 @torch.inference_mode()
 def place(
     state: State,
-    features: Tensor,
+    seen: PictureLandmarks,
     crops: Tensor,
     segment: Tensor,
     body: Body,
@@ -63,27 +74,34 @@ def place(
     own_shape: bool = True,
     refined: bool = True,
 ) -> Lifted:
-    """Turn crop-frame states (N, .) into a body in the camera's frame, laid on its 2D landmarks and steady over time.
+    """Turn crop-frame states into a body in the camera's frame, laid on its 2D landmarks and steady over time.
 
-    features (N, 264) of BlazePose; crops (N, 3) pixels; focal in pixels; centre (2,) principal point. own_shape:
-    whether the states speak in the shape components of `body`; if not, its average shape is taken. refined: whether
-    pose and shape too are fitted to the landmarks, and not the place alone.
+    Args:
+        state: (N, .) of the track's frames.
+        seen: (N, 33, .) landmarks in the crops.
+        crops: (N, 3) centre x, y and side, pixels.
+        segment: (N,) number of the gap-free stretch a frame lies in.
+        body: that is posed.
+        landmarks: where they sit on it.
+        focal: focal length, pixels.
+        centre: (2,) principal point, pixels.
+        fps: frames per second.
+        own_shape: whether the states speak in the shape components of `body`; if not, its average shape is taken.
+        refined: whether pose and shape too are fitted to the landmarks, and not the place alone.
     """
-    parts = unpack(features)
-    reliable = reliability(parts)  # (N, 33)
+    reliable = seen.reliability  # (N, 33)
     betas = _one_shape(state, reliable.mean(-1), own_shape)
-    pixels = from_crop(parts.landmarks2d, crops)
-    sight = Sight(pixels, reliable, crops[:, 2], focal, centre)
+    observed = Observation(from_crop(seen.points, crops), reliable, crops[:, 2], focal, centre)
     chunks = []
-    for rows in torch.arange(len(features)).split(CHUNK):  # the body's joints take kilobytes a frame on the way
-        chunks.append(_lay(State(*(x[rows] for x in state)), sight.rows(rows), crops[rows], betas, body, landmarks))
+    for rows in torch.split(torch.arange(len(crops)), CHUNK):  # the body's joints take kilobytes a frame on the way
+        chunks.append(_lay(State(*(x[rows] for x in state)), observed.rows(rows), crops[rows], betas, body, landmarks))
     rotmat, transl, safe = (torch.cat(x) for x in zip(*chunks, strict=True))
     if refined:
         figure = Figure(rotmat, transl, betas)
-        figure = refine(figure, sight, segment, fps, body, landmarks, reshape=own_shape)
+        figure = refine(figure, observed, segment, fps, body, landmarks, reshape=own_shape)
         rotmat, transl, betas = figure.rotmat, figure.transl, figure.betas
         transl = torch.where((transl + body.rest_joints(betas[None])[:, 0])[:, 2:] < NEAREST, safe, transl)
-    rotmat = steady_pose(rotmat, segment, fps, trust(parts.presence))
+    rotmat = steady_pose(rotmat, segment, fps, trust(seen.presence))
     joints = _joints(rotmat, betas, body)
     pelvis = joints[:, 0]
     transl = steady_position(transl + pelvis, segment, fps) - pelvis
@@ -103,14 +121,14 @@ def place_by_camera(
     fps: float,
     own_shape: bool = True,
 ) -> Lifted:
-    """Put crop-frame states (N, .) where their weak-perspective cameras say. No rotation is fitted or smoothed.
+    """Put crop-frame states where their weak-perspective cameras say. No rotation is fitted or smoothed.
 
     The pelvis alone is turned from the frame of the crop, which looks along the crop's own ray, into the camera's.
     Position is steadied over time. Arguments as for `place`.
     """
     betas = _one_shape(state, torch.ones(len(crops)), own_shape)
     turn = ray_rotation(crops[:, :2], focal, centre)
-    rotmat = pose6d_to_rotmat(state.pose6d.unflatten(-1, (24, 6)))
+    rotmat = pose6d_to_rotmat(torch.unflatten(state.pose6d, -1, (24, 6)))
     rotmat = torch.cat([(turn @ rotmat[:, 0])[:, None], rotmat[:, 1:]], 1)
     joints = _joints(rotmat, betas, body)
     pelvis = joints[:, 0]
@@ -132,27 +150,30 @@ def _root(state: State) -> Tensor:
 
 def _joints(rotmat: Tensor, betas: Tensor, body: Body) -> Tensor:
     """Joints (N, 24, 3) of a body of one shape, without its translation."""
-    return torch.cat([body(part, betas.expand(len(part), -1), vertices=False).joints for part in rotmat.split(CHUNK)])
+    return torch.cat(
+        [body(part, betas.expand(len(part), -1), vertices=False).joints for part in torch.split(rotmat, CHUNK)]
+    )
 
 
 def _lay(
-    state: State, sight: Sight, crops: Tensor, betas: Tensor, body: Body, landmarks: LandmarkModel
+    state: State, observed: Observation, crops: Tensor, betas: Tensor, body: Body, landmarks: LandmarkModel
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Rotations (N, 24, 3, 3) in the camera's frame, translations (N, 3) by the landmarks, and by the network's camera.
 
     A body never stands behind or inside the camera, whatever the landmarks say.
     """
-    focal, centre = sight.focal, sight.centre
-    rotmat = pose6d_to_rotmat(state.pose6d.unflatten(-1, (24, 6)))
+    focal, centre = observed.focal, observed.centre
+    rotmat = pose6d_to_rotmat(torch.unflatten(state.pose6d, -1, (24, 6)))
     # The network saw the crop, so it speaks of the frame that looks along the crop's own ray.
     turn = ray_rotation(crops[:, :2], focal, centre)
     rotmat = torch.cat([(turn @ rotmat[:, 0])[:, None], rotmat[:, 1:]], 1)
-    joints = body(rotmat, betas.expand(len(rotmat), -1), vertices=False).joints
+    posed = body(rotmat, betas.expand(len(rotmat), -1), vertices=False)
+    joints = posed.joints
     expected = from_crop(project_weak(joints, state.camera), crops)
     transl = _fit_robust(
-        torch.cat([landmarks(joints, rotmat), joints], 1),
-        torch.cat([sight.pixels, expected], 1),
-        sight.reliability,
+        torch.cat([landmarks(posed), joints], 1),
+        torch.cat([observed.pixels, expected], 1),
+        observed.reliability,
         torch.full_like(joints[..., 0], PRIOR_WEIGHT),
         crops[:, 2],
         focal,

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from glot_cli.body.joints import SMPL_JOINTS
+from glot_cli.body.landmarks import LANDMARK_NAMES
 from glot_cli.body.rotations import pose6d_to_rotmat, rotmat_to_pose6d
-from glot_cli.features.blazepose import LANDMARK_NAMES
 from glot_cli.smoothing import whittaker
+from glot_cli.smpl import SMPL_JOINTS
 
 POSE_CUTOFF_HZ = 3.0  # of joint rotations: lower values make motion smoother still, and blunt blows and kicks
 POSITION_CUTOFF_HZ = 5.0  # of the person in the picture: landmarks tremble above it, people hardly move so fast
@@ -44,7 +44,7 @@ def _shown_by(joint: str) -> list[int]:
 
 
 def trust(presence: Tensor) -> Tensor:
-    """How far the rotation of each joint in each frame can be relied on, (N, 24), from landmarks' presence (N, 33).
+    """How far the rotation of each joint in each frame can be relied on: (N, 24), from landmarks' presence (N, 33).
 
     Where landmarks are unsure their errors last for frames, too: the sixth power did better than the fourth, which
     their variances alone would ask for (`reliability`), and as well as the eighth.
@@ -54,8 +54,18 @@ def trust(presence: Tensor) -> Tensor:
 
 
 def steady_pose(rotmat: Tensor, segment: Tensor, fps: float, trusted: Tensor) -> Tensor:
-    """Remove jitter from rotations (N, 24, 3, 3) of which so much (N, 24) can be relied on, in place."""
-    for number in segment.unique():
+    """Remove jitter from rotations.
+
+    Args:
+        rotmat: (N, 24, 3, 3), changed in place.
+        segment: (N,).
+        fps: frames per second.
+        trusted: (N, 24) how far each can be relied on, see `trust`.
+
+    Returns:
+        `rotmat`.
+    """
+    for number in torch.unique(segment):
         rows = (segment == number).nonzero()[:, 0]
         for joint in range(rotmat.shape[1]):  # one at a time: double precision of all takes room
             turns = rotmat_to_pose6d(rotmat[rows, joint]).numpy()
@@ -65,11 +75,11 @@ def steady_pose(rotmat: Tensor, segment: Tensor, fps: float, trusted: Tensor) ->
 
 
 def steady_position(position: Tensor, segment: Tensor, fps: float) -> Tensor:
-    """Remove jitter from positions (N, 3): from their direction lightly, from their depth more."""
+    """Remove jitter from positions (N, 3) in metres: from their direction lightly, from their depth more."""
     direction = position[:, :2] / position[:, 2:]
     depth = position[:, 2:].clamp_min(0.1).log()
     out = torch.empty_like(position)
-    for number in segment.unique():
+    for number in torch.unique(segment):
         rows = segment == number
         xy = whittaker(direction[rows].double().numpy(), POSITION_CUTOFF_HZ / fps)
         z = np.exp(whittaker(depth[rows].double().numpy(), DEPTH_CUTOFF_HZ / fps))

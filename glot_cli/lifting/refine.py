@@ -16,12 +16,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from glot_cli.body.joints import SMPL_PARENTS
-from glot_cli.body.landmarks import LandmarkModel, global_rotations
+from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat, rotmat_to_axis_angle
 from glot_cli.camera import project_pinhole
 from glot_cli.smoothing import THIRD_DIFFERENCE, stiffness
+from glot_cli.smpl import SMPL_PARENTS
 
 # How far off the network's rotation of each joint may be, radians; joints that are left out stay as they are.
 PRIOR = {
@@ -47,11 +47,15 @@ FREE = list(PRIOR)
 
 
 @dataclass(frozen=True)
-class Sight:
-    """The landmarks of N frames: pixels (N, 33, 2), reliability (N, 33), side (N,) of the crops in pixels.
+class Observation:
+    """Where landmarks are seen in N frames.
 
-    reliability: inverse variances, 1 for a landmark that is certain. focal: pixels; centre (2,): principal point,
-    pixels.
+    Attributes:
+        pixels: (N, 33, 2).
+        reliability: (N, 33) inverse variances, 1 for a landmark that is certain.
+        side: (N,) of the crops, pixels.
+        focal: focal length, pixels.
+        centre: (2,) principal point, pixels.
     """
 
     pixels: Tensor
@@ -60,14 +64,20 @@ class Sight:
     focal: float
     centre: Tensor
 
-    def rows(self, index: slice | Tensor) -> Sight:
+    def rows(self, index: slice | Tensor) -> Observation:
         """Some frames of it."""
-        return Sight(self.pixels[index], self.reliability[index], self.side[index], self.focal, self.centre)
+        return Observation(self.pixels[index], self.reliability[index], self.side[index], self.focal, self.centre)
 
 
 @dataclass(frozen=True)
 class Figure:
-    """Bodies in N frames: rotmat (N, 24, 3, 3), transl (N, 3) metres, the camera's frame; betas (10,) of all."""
+    """Bodies in N frames, in the camera's frame.
+
+    Attributes:
+        rotmat: (N, 24, 3, 3) local rotations.
+        transl: (N, 3) metres.
+        betas: (10,) shape of all.
+    """
 
     rotmat: Tensor
     transl: Tensor
@@ -80,7 +90,7 @@ class Figure:
 
 def refine(
     figure: Figure,
-    sight: Sight,
+    observed: Observation,
     segment: Tensor,
     fps: float,
     body: Body,
@@ -90,27 +100,39 @@ def refine(
 ) -> Figure:
     """Turn joints, shift and reshape a body so that its landmarks come to lie where the picture shows them.
 
-    segment (N,): gap-free stretches; nothing is smooth from one to the next. reshape: whether the shape may change.
     The most probable body under independent Gaussian errors of the network (PRIOR), robust ones of the landmarks, and
     motion whose third difference is small.
+
+    Args:
+        figure: what the network says, the centre of the prior.
+        observed: what the picture shows.
+        segment: (N,) number of the gap-free stretch a frame lies in; nothing is smooth from one to the next.
+        fps: frames per second.
+        body: that is posed.
+        landmarks: where they sit on it.
+        reshape: whether the shape may change.
     """
     if reshape:
-        figure = _reshape(figure, sight, body, landmarks)
+        figure = _reshape(figure, observed, body, landmarks)
     count = len(segment)
     parts = []
     for start in range(0, count, CHUNK):
         first, last = max(0, start - OVERLAP), min(count, start + CHUNK + OVERLAP)
         wide = slice(first, last)
-        solved = _solve(figure.rows(wide), sight.rows(wide), segment[wide], fps, body, landmarks)
+        solved = _solve(figure.rows(wide), observed.rows(wide), segment[wide], fps, body, landmarks)
         parts.append(solved.rows(slice(start - first, min(count, start + CHUNK) - first)))
     return Figure(torch.cat([p.rotmat for p in parts]), torch.cat([p.transl for p in parts]), figure.betas)
 
 
 class Slopes(NamedTuple):
-    """The landmarks' errors, weighted (N, 66), and their derivatives by a frame's unknowns (N, 66, D).
+    """The landmarks' errors and their derivatives.
 
-    Unknowns: turns of the joints FREE about axes of their parents' frames, radians; translation, metres. view
-    (N, 33, 2, 3): the derivatives by the landmarks' own places, of which others can be made; weighted likewise.
+    Unknowns of a frame: turns of the joints FREE about axes of their parents' frames, radians; translation, metres.
+
+    Attributes:
+        error: (N, 66) weighted.
+        by_pose: (N, 66, D) its derivatives by the frame's unknowns.
+        view: (N, 33, 2, 3) those by the landmarks' own places, of which others can be made; weighted likewise.
     """
 
     error: Tensor
@@ -118,38 +140,39 @@ class Slopes(NamedTuple):
     view: Tensor
 
 
-def _slopes(figure: Figure, sight: Sight, body: Body, landmarks: LandmarkModel) -> Slopes:
+def _slopes(figure: Figure, observed: Observation, body: Body, landmarks: LandmarkModel) -> Slopes:
     count = len(figure.rotmat)
-    half = sight.side[:, None, None] / 2
-    joints = body(figure.rotmat, figure.betas.expand(count, -1), vertices=False).joints
-    points = landmarks(joints, figure.rotmat)
+    half = observed.side[:, None, None] / 2
+    posed = body(figure.rotmat, figure.betas.expand(count, -1), vertices=False)
+    joints, points = posed.joints, landmarks(posed)
     seen = points + figure.transl[:, None]
-    error = (project_pinhole(seen, sight.focal, sight.centre) - sight.pixels) / half  # (N, 33, 2)
+    error = (project_pinhole(seen, observed.focal, observed.centre) - observed.pixels) / half  # (N, 33, 2)
     far = error.square().sum(-1) / OUTLIER**2
-    weight = sight.reliability.sqrt() / (1 + far) / LANDMARK
-    view = _projection_slope(seen, sight.focal) / half[..., None] * weight[..., None, None]  # (N, 33, 2, 3)
+    weight = observed.reliability.sqrt() / (1 + far) / LANDMARK
+    view = _projection_slope(seen, observed.focal) / half[..., None] * weight[..., None, None]  # (N, 33, 2, 3)
     # A small turn w of joint j moves a point below it by w x (point - joint).
     arm = (points[:, :, None] - joints[:, None, FREE]) * _descends(landmarks.joint)[..., None]  # (N, 33, J, 3)
     turns = torch.linalg.cross(arm.unsqueeze(2), view.unsqueeze(3))  # (N, 33, 2, J, 3): v . (w x a) = w . (a x v)
-    turns = (turns.unsqueeze(-2) @ _parents(figure.rotmat)[:, None, None]).squeeze(-2)
+    turns = (turns.unsqueeze(-2) @ _parents(posed.bones)[:, None, None]).squeeze(-2)
     by_pose = torch.cat([turns.flatten(-2), view], -1).flatten(1, 2)
     return Slopes((error * weight[..., None]).flatten(1), by_pose, view)
 
 
-def _reshape(figure: Figure, sight: Sight, body: Body, landmarks: LandmarkModel) -> Figure:
+def _reshape(figure: Figure, observed: Observation, body: Body, landmarks: LandmarkModel) -> Figure:
     """The shape that fits best once every frame's pose has given way to it; poses stay as they are.
 
     The poses are unknowns that the Schur complement takes out of the normal equations.
     """
     pick = torch.linspace(0, len(figure.rotmat) - 1, min(len(figure.rotmat), SHAPE_FRAMES)).round().long()
     trust = min(1.0, SHAPE_EVIDENCE / len(pick))
-    some, seen = figure.rows(pick), sight.rows(pick)
+    some, seen = figure.rows(pick), observed.rows(pick)
     shapes = torch.eye(len(figure.betas))
     prior = torch.full((len(figure.betas),), PRIOR_SHAPE**-2, dtype=torch.float64)
     betas = figure.betas
 
     def joints(betas: Tensor) -> Tensor:
-        return body(some.rotmat, betas.expand(len(pick), -1), vertices=False).joints[:, landmarks.joint]
+        posed = body(some.rotmat, betas.expand(len(pick), -1), vertices=False)
+        return posed.joints[:, landmarks.joint]
 
     # Joints move in proportion to the shape; what a landmark stands off its joint does not change.
     base = joints(betas)
@@ -171,14 +194,16 @@ def _reshape(figure: Figure, sight: Sight, body: Body, landmarks: LandmarkModel)
     return Figure(figure.rotmat, figure.transl, betas)
 
 
-def _solve(figure: Figure, sight: Sight, segment: Tensor, fps: float, body: Body, landmarks: LandmarkModel) -> Figure:
+def _solve(
+    figure: Figure, observed: Observation, segment: Tensor, fps: float, body: Body, landmarks: LandmarkModel
+) -> Figure:
     """Pose and place of N frames, all at once."""
     certainty, count = _certainty(), len(segment)
     whole = (segment[3:] == segment[:-3]).float().unsqueeze(-1)  # third differences within one stretch
     stiff = stiffness(SMOOTH_HZ / fps) * torch.cat([certainty[:-3], torch.zeros(3)])  # position is steadied elsewhere
     gone = torch.zeros(count, len(certainty))  # how far the steps so far have led away from the prior
     for _ in range(STEPS):
-        slopes = _slopes(figure, sight, body, landmarks)
+        slopes = _slopes(figure, observed, body, landmarks)
         own = slopes.by_pose.mT @ slopes.by_pose + torch.diag(certainty)
         right = -(slopes.by_pose.mT @ slopes.error.unsqueeze(-1)).squeeze(-1) - certainty * gone
         right -= stiff * _third_transposed(_jerk(figure.rotmat) * whole, count)
@@ -197,7 +222,7 @@ def _solve(figure: Figure, sight: Sight, segment: Tensor, fps: float, body: Body
         step = _conjugate_gradients(normal, right, precondition)
         gone = gone + step
         rotmat = figure.rotmat.clone()
-        rotmat[:, FREE] = axis_angle_to_rotmat(step[:, :-3].unflatten(-1, (-1, 3))) @ rotmat[:, FREE]
+        rotmat[:, FREE] = axis_angle_to_rotmat(torch.unflatten(step[:, :-3], -1, (-1, 3))) @ rotmat[:, FREE]
         figure = Figure(rotmat, figure.transl + step[:, -3:], figure.betas)
     return figure
 
@@ -264,9 +289,8 @@ def _descends(carriers: Tensor) -> Tensor:
     return torch.tensor(rows)
 
 
-def _parents(rotmat: Tensor) -> Tensor:
-    """Rotations (N, J, 3, 3) of the parents of the joints FREE, in the camera's frame; the pelvis has none."""
-    bones = global_rotations(rotmat)
+def _parents(bones: Tensor) -> Tensor:
+    """Rotations (N, J, 3, 3) of the parents of the joints FREE, of bones (N, 24, 3, 3); the pelvis has none."""
     none = torch.eye(3).expand_as(bones[:, 0])
     return torch.stack([bones[:, SMPL_PARENTS[joint]] if joint else none for joint in FREE], 1)
 
@@ -276,4 +300,5 @@ def _projection_slope(points: Tensor, focal: float) -> Tensor:
     x, y, z = points.unbind(-1)
     z = z.clamp_min(NEAREST)
     scale, zero = focal / z, torch.zeros_like(z)
-    return torch.stack([scale, zero, -scale * x / z, zero, scale, -scale * y / z], -1).unflatten(-1, (2, 3))
+    rows = [scale, zero, -scale * x / z, zero, scale, -scale * y / z]
+    return torch.unflatten(torch.stack(rows, -1), -1, (2, 3))

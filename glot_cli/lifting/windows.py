@@ -11,8 +11,6 @@ import torch
 from torch import Tensor
 
 from glot_cli.body.joints import mirror_rotmat
-from glot_cli.features.blazepose import mirror_features
-from glot_cli.features.skeleton import network_input
 from glot_cli.lifting import Edges
 from glot_cli.models.fold import FoldedGLoT
 from glot_cli.models.glot_config import GLoTConfig
@@ -20,11 +18,17 @@ from glot_cli.models.regressors import State
 
 
 def window_indices(segment: Tensor, config: GLoTConfig, step: int = 1, edges: Edges = "replicate") -> Tensor:
-    """Which frames of a track make up the window of each: (N, T).
+    """Which frames of a track make up the window of each.
 
-    segment (N,): number of the gap-free stretch a frame lies in; windows never reach beyond their own. Where a window
-    would, `replicate` repeats the stretch's first or last frame; `official` takes T copies of the middle frame, as the
-    released demo does. step: distance of a window's frames.
+    Args:
+        segment: (N,) number of the gap-free stretch a frame lies in; windows never reach beyond their own.
+        config: of the network, which says how many frames T a window has.
+        step: distance of a window's frames.
+        edges: what stands where a window would reach beyond its stretch: `replicate` repeats the stretch's first or
+            last frame; `official` takes T copies of the middle frame, as the released demo does.
+
+    Returns:
+        (N, T) indices of frames.
     """
     count = len(segment)
     at = torch.arange(count)
@@ -48,37 +52,45 @@ def estimate(
     edges: Edges = "replicate",
     batch_size: int = 128,
     prepare: Callable[[Tensor], Tensor] | None = None,
+    mirror: Callable[[Tensor], Tensor] | None = None,
 ) -> State:
-    """GLoT's states of every frame, (N, .) on the CPU, from features (N, F) and segments (N,).
+    """GLoT's states of every frame of a track.
 
-    prepare: makes the network's input of features; None where they are its input.
+    Args:
+        network: in evaluation mode.
+        features: (N, F) of the frames.
+        segment: (N,) number of the gap-free stretch each lies in.
+        step: distance of a window's frames.
+        edges: as for `window_indices`.
+        batch_size: windows that are computed at once.
+        prepare: makes the network's input of features, frame by frame; None where they are its input.
+        mirror: makes of features those of the crops in a mirror. Then two answers are averaged, the second being that
+            for the mirrored crop, mirrored back: the same person seen by a network that errs in other ways.
+
+    Returns:
+        (N, .) on the CPU.
     """
     windows = window_indices(segment, network.config, step, edges)
-    final = network.lift_track(features, windows, batch_size, prepare).final
-    return State(*(x[:, 0].float().cpu() for x in final))
 
+    def answer(prepare: Callable[[Tensor], Tensor] | None) -> State:
+        final = network.lift_track(features, windows, batch_size, prepare).final
+        return State(*(x[:, 0].float().cpu() for x in final))
 
-@torch.inference_mode()
-def estimate_twice(
-    network: FoldedGLoT, features: Tensor, segment: Tensor, *, step: int = 1, edges: Edges = "replicate"
-) -> State:
-    """GLoT's states of every frame, (N, .), from BlazePose features (N, 264): two answers averaged.
+    if mirror is None:
+        return answer(prepare)
+    turned = mirror
 
-    The second answer is that for the crop in a mirror, mirrored back: the same person seen by a network that errs in
-    other ways. segment (N,): gap-free stretches.
-    """
+    def mirrored(features: Tensor) -> Tensor:
+        seen = turned(features)
+        return prepare(seen) if prepare else seen
 
-    def mirrored_input(features: Tensor) -> Tensor:
-        return network_input(mirror_features(features))
-
-    as_seen = estimate(network, features, segment, step=step, edges=edges, prepare=network_input)
-    mirrored = estimate(network, features, segment, step=step, edges=edges, prepare=mirrored_input)
-    return State(*((a + b) / 2 for a, b in zip(as_seen, mirror_state(mirrored), strict=True)))
+    both = zip(answer(prepare), mirror_state(answer(mirrored)), strict=True)
+    return State(*((a + b) / 2 for a, b in both))
 
 
 def mirror_state(state: State) -> State:
     """The states (N, .) of the same people in a mirror. Shapes have no left and right."""
-    columns = state.pose6d.unflatten(-1, (24, 3, 2))  # the first two of each rotation's three
+    columns = torch.unflatten(state.pose6d, -1, (24, 3, 2))  # the first two of each rotation's three
     flip = torch.tensor([1.0, -1.0, 1.0], dtype=columns.dtype, device=columns.device)
     return State(mirror_rotmat(columns).flatten(-3), state.shape, state.camera * flip)
 

@@ -36,7 +36,7 @@ def attend_single(
     q = query.view(-1, heads, width).transpose(0, 1) * width**-0.5  # (H, B, d)
     looked_for = (q @ key_weight.view(heads, width, -1)).transpose(0, 1)  # (B, H, E)
     mixed = (looked_for @ x.mT).softmax(-1) @ x  # (B, H, E)
-    out = (mixed.transpose(0, 1) @ value_weight.view(heads, width, -1).mT).transpose(0, 1).flatten(1)  # (B, D)
+    out: Tensor = (mixed.transpose(0, 1) @ value_weight.view(heads, width, -1).mT).transpose(0, 1).flatten(1)  # (B, D)
     return out if value_bias is None else out + value_bias
 
 
@@ -73,8 +73,9 @@ class SelfAttention(nn.Module):
         weight, bias = self.qkv.weight, self.qkv.bias
         q = F.linear(x[:, queries], weight[:dim], bias[:dim])  # the other tokens' queries are never used
         if q.shape[1] == 1 and not self.training:
-            out = attend_single(q[:, 0], x, weight[dim : 2 * dim], weight[2 * dim :], bias[2 * dim :], self.heads)
-            return self.proj(out).unsqueeze(1)
+            mixed = attend_single(q[:, 0], x, weight[dim : 2 * dim], weight[2 * dim :], bias[2 * dim :], self.heads)
+            out: Tensor = self.proj(mixed).unsqueeze(1)
+            return out
         k, v = F.linear(x, weight[dim:], bias[dim:]).chunk(2, dim=-1)
         return self._attend(q, k, v)
 
@@ -83,13 +84,14 @@ class SelfAttention(nn.Module):
         return self._attend(*qkv.chunk(3, dim=-1))
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        out = F.scaled_dot_product_attention(
+        mixed = F.scaled_dot_product_attention(
             split_heads(q, self.heads),
             split_heads(k, self.heads),
             split_heads(v, self.heads),
             dropout_p=self.dropout if self.training else 0.0,
         )
-        return self.proj_drop(self.proj(merge_heads(out)))
+        out: Tensor = self.proj_drop(self.proj(merge_heads(mixed)))
+        return out
 
 
 class CrossAttention(nn.Module):
@@ -107,13 +109,14 @@ class CrossAttention(nn.Module):
     def forward(self, x: Tensor, memory: Tensor) -> Tensor:
         """x (B, Q, D), memory (B, T, D) -> (B, Q, D)."""
         k, v = self.key_value(memory).chunk(2, dim=-1)
-        out = F.scaled_dot_product_attention(
+        mixed = F.scaled_dot_product_attention(
             split_heads(self.query(x), self.heads),
             split_heads(k, self.heads),
             split_heads(v, self.heads),
             dropout_p=self.dropout if self.training else 0.0,
         )
-        return self.proj_drop(self.proj(merge_heads(out)))
+        out: Tensor = self.proj_drop(self.proj(merge_heads(mixed)))
+        return out
 
 
 class Mlp(nn.Module):
@@ -126,7 +129,8 @@ class Mlp(nn.Module):
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.drop(self.fc2(self.drop(F.gelu(self.fc1(x)))))
+        out: Tensor = self.drop(self.fc2(self.drop(F.gelu(self.fc1(x)))))
+        return out
 
 
 class Block(nn.Module):
@@ -146,7 +150,8 @@ class Block(nn.Module):
 
     def feed_forward(self, x: Tensor) -> Tensor:
         """The second half of the block: (B, Q, D) -> (B, Q, D)."""
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        out: Tensor = x + self.drop_path(self.mlp(self.norm2(x)))
+        return out
 
 
 class Encoder(nn.Module):
@@ -172,4 +177,5 @@ class Encoder(nn.Module):
         *first, last = self.blocks
         for block in first:
             x = block(x)
-        return self.norm(last(x, queries))
+        out: Tensor = self.norm(last(x, queries))
+        return out

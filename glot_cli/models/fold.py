@@ -60,7 +60,8 @@ class FoldedGLoT(nn.Module):
         self.global_encoder = FramewiseEncoder(model.global_motion.encoder)
 
         def initial(tokens: Tensor) -> Tensor:
-            return model.global_motion.regressor(model.global_motion.out_proj(tokens)).cat()
+            start: Tensor = model.global_motion.regressor(model.global_motion.out_proj(tokens)).cat()
+            return start
 
         self.initial = fold_affine(initial, self.config.decoder_dim)
 
@@ -70,11 +71,13 @@ class FoldedGLoT(nn.Module):
         self.local_encoder = FramewiseEncoder(local.encoder)
 
         def final(tokens_and_state: Tensor) -> Tensor:
-            tokens, state = tokens_and_state.split([local_dim, STATE_DIM], dim=-1)
-            return local.regressor(tokens, State.split(state)).cat()
+            tokens, state = torch.split(tokens_and_state, [local_dim, STATE_DIM], dim=-1)
+            final: Tensor = local.regressor(tokens, State.split(state)).cat()
+            return final
 
         def key_value(memory: Tensor) -> Tensor:
-            return local.cross_attention.key_value(local.memory_embed(memory))
+            projected: Tensor = local.cross_attention.key_value(local.memory_embed(memory))
+            return projected
 
         self.final = fold_affine(final, local_dim + STATE_DIM)
         if self.has_global:
@@ -111,7 +114,8 @@ class FoldedGLoT(nn.Module):
         key, value = self.key_value.weight.chunk(2)
         bias = self.key_value.bias.chunk(2)[1]
         query = attention.query(token)[:, 0]
-        return attention.proj(attend_single(query, memory, key, value, bias, attention.heads)).unsqueeze(1)
+        seen: Tensor = attention.proj(attend_single(query, memory, key, value, bias, attention.heads)).unsqueeze(1)
+        return seen
 
     def forward(self, features: Tensor) -> Estimate:
         """features (B, T, F) of whole windows -> states of the middle frames (B, 1, .), as GLoT itself."""
@@ -133,7 +137,8 @@ class FoldedGLoT(nn.Module):
         """
         device = next(self.buffers()).device
         parts = []
-        for index in windows.split(batch_size):  # embedded a stretch at a time: memory must not grow with the track
+        # Embedded a stretch at a time: memory must not grow with the track.
+        for index in torch.split(windows, batch_size):
             first = int(index.min())
             stretch = features[first : int(index.max()) + 1].to(device)
             global_frames, local_frames = self.embed(prepare(stretch) if prepare else stretch)

@@ -72,7 +72,9 @@ class FramewiseEncoder(nn.Module):
         x = frames.embedded[index] + self.encoder.pos_embed
         x = first.feed_forward(x + first.attn.mix(qkv))
         if not rest:
-            return self.encoder.norm(x[:, queries])
+            only: Tensor = self.encoder.norm(x[:, queries])
+            return only
         for block in rest[:-1]:
             x = block(x)
-        return self.encoder.norm(rest[-1](x, queries))
+        tokens: Tensor = self.encoder.norm(rest[-1](x, queries))
+        return tokens

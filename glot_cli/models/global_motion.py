@@ -71,12 +71,14 @@ class GlobalMotion(nn.Module):
         *first, last = self.decoder_blocks
         for block in first:
             x = block(x)
-        return self.decoder_norm(last(x, queries))
+        decoded: Tensor = self.decoder_norm(last(x, queries))
+        return decoded
 
     def _token(self, like: Tensor) -> Tensor:
         """What stands for a dropped frame: (decoder_dim,)."""
         if self.config.mask_token == "template":
-            return self.mask_token(self.regressor.mean_state)
+            template: Tensor = self.mask_token(self.regressor.mean_state)
+            return template
         if self.config.mask_token == "learned":
             return self.learned_token
         return like.new_zeros(like.shape[-1])

@@ -31,7 +31,8 @@ class LocalCorrection(nn.Module):
     def tokens(self, embedded: Tensor, memory: Tensor | None, queries: slice) -> Tensor:
         """embedded nearby frames (B, 2n+1, D), memory (B, K, global_dim) -> (B, Q, D). No residual, as published."""
         tokens = self.encoder(embedded, queries=queries)
-        return tokens if memory is None else self.cross_attention(tokens, self.memory_embed(memory))
+        seen: Tensor = tokens if memory is None else self.cross_attention(tokens, self.memory_embed(memory))
+        return seen
 
     def forward(self, nearby: Tensor, memory: Tensor | None, start: State, queries: slice) -> State:
         """nearby features (B, 2n+1, F), start: global states of the queried frames (B, Q, .) -> State (B, Q, .).
@@ -39,4 +40,5 @@ class LocalCorrection(nn.Module):
         memory: None for a network without a global branch. The global estimate is detached: the local losses train the
         local branch alone.
         """
-        return self.regressor(self.tokens(self.embed(nearby), memory, queries), start.detach())
+        corrected: State = self.regressor(self.tokens(self.embed(nearby), memory, queries), start.detach())
+        return corrected

@@ -12,9 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from glot_cli.models.glot_config import CAMERA_DIM, POSE6D_DIM, SHAPE_DIM, STATE_DIM, GLoTConfig
-
-NUM_JOINTS = 24
-PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
+from glot_cli.smpl import NUM_JOINTS, SMPL_PARENTS
 
 
 class State(NamedTuple):
@@ -31,7 +29,7 @@ class State(NamedTuple):
     @staticmethod
     def split(x: Tensor) -> State:
         """(..., 157) -> State."""
-        return State(*x.split([POSE6D_DIM, SHAPE_DIM, CAMERA_DIM], dim=-1))
+        return State(*torch.split(x, [POSE6D_DIM, SHAPE_DIM, CAMERA_DIM], dim=-1))
 
     def detach(self) -> State:
         return State(*(x.detach() for x in self))
@@ -44,7 +42,7 @@ class State(NamedTuple):
 def ancestors(joint: int) -> list[int]:
     """Joints above `joint` in the SMPL tree, root first."""
     chain: list[int] = []
-    while (joint := PARENTS[joint]) >= 0:
+    while (joint := SMPL_PARENTS[joint]) >= 0:
         chain.insert(0, joint)
     return chain
 

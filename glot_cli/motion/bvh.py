@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from glot_cli.body.joints import SMPL_JOINTS, SMPL_PARENTS
 from glot_cli.errors import GlotError
+from glot_cli.smpl import SMPL_JOINTS, SMPL_PARENTS
 
 Floats = NDArray[np.floating]
 

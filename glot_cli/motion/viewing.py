@@ -94,9 +94,8 @@ def place(rotmat: Tensor, body: Body, landmarks: LandmarkModel, viewing: Viewing
     rotmat = rotmat.clone()
     rotmat[:, :, 0] = towards @ world_to_camera(batch, frames, viewing, generator) @ rotmat[:, :, 0]
 
-    joints = body(rotmat.flatten(0, 1), betas.repeat_interleave(frames, 0), vertices=False).joints
-    points = landmarks(joints, rotmat.flatten(0, 1))
-    both = torch.cat([joints, points], 1).unflatten(0, (batch, frames))
+    posed = body(rotmat.flatten(0, 1), betas.repeat_interleave(frames, 0), vertices=False)
+    both = torch.cat([posed.joints, landmarks(posed)], 1).unflatten(0, (batch, frames))
     moved = both + (pelvis - both[:, :, 0]).unsqueeze(2)
     return Placed(rotmat, betas, pelvis, crop_boxes(project_pinhole(moved, 1.0, CENTRE), viewing, generator))
 
@@ -110,7 +109,7 @@ def measure(placed: Placed, body: Body, landmarks: LandmarkModel) -> tuple[Seen,
     output = body(rotmat.flatten(0, 1), placed.betas.repeat_interleave(frames, 0))
     assert output.vertices is not None
     joints = output.joints.unflatten(0, (batch, frames))
-    points = landmarks(output.joints, rotmat.flatten(0, 1)).unflatten(0, (batch, frames))
+    points = landmarks(output).unflatten(0, (batch, frames))
 
     def crop(x: Tensor) -> tuple[Tensor, Tensor]:
         """Points (B, T, K, 3) of the body -> where the camera sees them in the crop, and how deep."""

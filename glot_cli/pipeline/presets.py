@@ -1,13 +1,17 @@
-"""What a preset is: which weights, and how a feature and a body are made of them."""
+"""What a preset is: which weights, and how a feature and a body are made of them.
+
+Nothing heavy is imported here: what a preset lacks is said before PyTorch is loaded.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 from glot_cli import weights
 from glot_cli.errors import UsageError
+from glot_cli.features import extractor
 from glot_cli.weights.known_weights import OFFICIAL
 
 OFFICIAL_GLOT = "glot"  # stands for whichever official checkpoint was added
@@ -21,16 +25,21 @@ GENDERS = ("neutral", "male", "female")
 class Preset:
     """Names of weight files (see `weights`), and what the pipeline must know of them.
 
-    kind: what features are and how they are lifted: `landmarks` of BlazePose, bodies laid on the picture afterwards, or
-    `image` features of SPIN, GLoT's numbers kept as they are.
-    window_fps: frames per second that the temporal model was trained at; windows take every n-th frame of a faster
-    video.
-    shape_space: the body whose shape components the network speaks in.
-    helpers: further files that must be there.
+    Attributes:
+        name: of the preset.
+        extractor: name of the feature extractor; see `features.extractor`.
+        detector: finds people.
+        features: weights of the extractor.
+        glot: the temporal network.
+        body: that is posed.
+        shape_space: the body whose shape components the network speaks in.
+        window_fps: frames per second that the temporal network was trained at; windows take every n-th frame of a
+            faster video.
+        helpers: further files that must be there.
     """
 
     name: str
-    kind: Literal["landmarks", "image"]
+    extractor: str
     detector: str
     features: str
     glot: str
@@ -38,6 +47,11 @@ class Preset:
     shape_space: str
     window_fps: float
     helpers: tuple[str, ...] = ()
+
+    @property
+    def refines(self) -> bool:
+        """Whether poses can be fitted to what the features show: to landmarks. Imports the extractor, loads nothing."""
+        return issubclass(extractor.find(self.extractor), extractor.LandmarkExtractor)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -53,7 +67,7 @@ class Preset:
 PRESETS = {
     "open": Preset(
         name="open",
-        kind="landmarks",
+        extractor="blazepose",
         detector="person-detector",
         features="blazepose-full",
         glot="glot-open",
@@ -63,7 +77,7 @@ PRESETS = {
     ),
     "paper": Preset(
         name="paper",
-        kind="image",
+        extractor="spin",
         detector="person-detector",
         features="spin",
         glot=OFFICIAL_GLOT,
@@ -85,25 +99,34 @@ def choose(
 ) -> Preset:
     """A preset with parts exchanged, once all that it names is there.
 
-    body: `open`, `smpl` or a file; gender of SMPL; glot: a checkpoint that was added, or a file; pictures: False where
-    features are there already and nothing that looks at pictures is needed. Raises UsageError when they do not fit or a
-    file is missing.
+    Args:
+        name: of the preset.
+        body: `open`, `smpl` or a file; the preset's own when None.
+        gender: of SMPL.
+        glot: a checkpoint that was added, or a file; the preset's own when None.
+        pictures: False where features are there already and nothing that looks at pictures is needed.
+
+    Raises:
+        UsageError: they do not fit, or a file or a package that they need is missing.
     """
     if name not in PRESETS:
-        raise UsageError(f"--preset {name}: unknown; there is {', '.join(PRESETS)}")
+        raise UsageError(f"'{name}' is unknown", option="preset", remedy=f"there is {', '.join(PRESETS)}")
     preset = PRESETS[name]
     if body is not None:
         preset = replace(preset, body=BODIES.get(body, body))
     if gender is not None and gender not in GENDERS:
-        raise UsageError(f"--gender {gender}: unknown; there is {', '.join(GENDERS)}")
+        raise UsageError(f"'{gender}' is unknown", option="gender", remedy=f"there is {', '.join(GENDERS)}")
     if preset.body in ("smpl", "smpl-neutral"):
         preset = replace(preset, body=f"smpl-{gender or 'neutral'}")
     elif gender is not None:
-        raise UsageError(f"--gender {gender}: only SMPL has genders; use it with --body smpl")
+        raise UsageError("only SMPL has genders", option="gender", remedy="choose SMPL's body or leave it out")
     if glot is not None:
         named = f"{OFFICIAL_GLOT}-{glot}"
         preset = replace(preset, glot=named if named in checkpoints() else glot)
-    _require(preset, name, preset.files if pictures else preset.lifting_files)
+    _require(preset, preset.files if pictures else preset.lifting_files)
+    if preset.body.startswith("smpl-") and not _installed("smplx"):
+        option = "body" if body is not None else "preset"
+        raise UsageError("SMPL's body needs smplx, which is not installed", option=option, remedy="pip install smplx")
     return replace(preset, glot=official_checkpoint()) if preset.glot == OFFICIAL_GLOT else preset
 
 
@@ -113,14 +136,18 @@ def checkpoints() -> list[str]:
 
 
 def official_checkpoint() -> str:
-    """The official checkpoint that is used where none is named. Raises UsageError where that is not clear."""
+    """The official checkpoint that is used where none is named.
+
+    Raises:
+        UsageError: several were added, and none of them is the paper's first.
+    """
     there = checkpoints()
     if DEFAULT_CHECKPOINT in there:
         return DEFAULT_CHECKPOINT
     if len(there) == 1:
         return there[0]
     names = " or ".join(map(short_name, there))
-    raise UsageError(f"several GLoT checkpoints were added; choose one with --glot {names}")
+    raise UsageError("several GLoT checkpoints were added", option="glot", remedy=f"choose {names}")
 
 
 def short_name(checkpoint: str) -> str:
@@ -141,18 +168,27 @@ def still_wanted(preset: str) -> str:
     return ", ".join(OFFICIAL[name].originals[0] for name in absent(PRESETS[preset].files))
 
 
-def _require(preset: Preset, name: str, files: tuple[str, ...]) -> None:
+def _require(preset: Preset, files: tuple[str, ...]) -> None:
+    """Raise UsageError, which names them, where files of a preset are missing."""
     missing = []
     for file in absent(files):
         if file in OFFICIAL:
             missing.append(f"{OFFICIAL[file].originals[0]} ({OFFICIAL[file].role})")
         elif not Path(file).expanduser().is_file():
-            option = "--body" if file == preset.body else "--glot"
-            known = "open, smpl" if option == "--body" else ", ".join(map(short_name, checkpoints())) or "none yet"
-            raise UsageError(f"{option} {file}: no such file, and no such name; there is {known}")
+            option = "body" if file == preset.body else "glot"
+            known = "open, smpl" if option == "body" else ", ".join(map(short_name, checkpoints())) or "none yet"
+            raise UsageError(f"'{file}': no such file, and no such name", option=option, remedy=f"there is {known}")
     if missing:
-        other = "" if name == "open" else "; without them, --preset open works at once"
+        other = "" if preset.name == "open" else "; without them, preset open works at once"
         raise UsageError(
-            f"--preset {name}: needs files that glot may not bring along: {', '.join(missing)}; 'glot weights list' "
-            f"says where to get them, 'glot weights add FILE...' takes them in{other}"
+            f"'{preset.name}' needs files that glot may not bring along: {', '.join(missing)}",
+            option="preset",
+            remedy=f"'glot weights list' says where to get them, 'glot weights add FILE...' takes them in{other}",
         )
+
+
+def _installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except (ImportError, ValueError):
+        return False

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from glot_cli._version import __version__
 from glot_cli.body.rotations import rotmat_to_axis_angle
 from glot_cli.camera import project_pinhole
-from glot_cli.lifting.lifters import Features, View
+from glot_cli.lifting.lifters import Features, VideoCamera
 from glot_cli.lifting.placing import Lifted
 from glot_cli.metrics import mean_accelerations
 from glot_cli.pipeline.folder import Source
@@ -45,12 +45,12 @@ def make_record(
         options: focal length and window edges.
     """
     focal = options.focal or float(np.hypot(info.width, info.height))
-    view = View(float(info.fps), focal, torch.tensor([info.width / 2, info.height / 2]))
-    step = max(1, round(view.fps / models.preset.window_fps))
+    camera = VideoCamera(float(info.fps), focal, torch.tensor([info.width / 2, info.height / 2]))
+    step = max(1, round(camera.fps / models.preset.window_fps))
     parts = []
     for track, feature in zip(tracks, features, strict=True):
-        lifted = models.lifter.lift(track, torch.from_numpy(feature), view, step=step, edges=options.edges)
-        parts.append(_rows(track, lifted, seen, view))
+        lifted = models.lifter.lift(track, torch.from_numpy(feature), camera, step=step, edges=options.edges)
+        parts.append(_rows(track, lifted, seen, camera))
     arrays = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]} if parts else empty_arrays()
     meta = Meta(
         video=source.name,
@@ -77,7 +77,7 @@ def smoothness(result: Result) -> dict[int, float]:
     return {person: 1000 * value for person, value in moving.items()}
 
 
-def _rows(track: Track, lifted: Lifted, seen: Timeline, view: View) -> dict[str, NDArray[Any]]:
+def _rows(track: Track, lifted: Lifted, seen: Timeline, camera: VideoCamera) -> dict[str, NDArray[Any]]:
     """One person's rows of the record."""
     count = len(track.frames)
     moved = lifted.joints + lifted.transl[:, None]
@@ -94,7 +94,7 @@ def _rows(track: Track, lifted: Lifted, seen: Timeline, view: View) -> dict[str,
         "box": track.crops.astype(np.float32),
         "transl": lifted.transl.numpy().astype(np.float32),
         "joints3d": (lifted.joints - lifted.joints[:, :1]).numpy().astype(np.float32),
-        "joints2d": project_pinhole(moved, view.focal, view.centre).numpy().astype(np.float32),
+        "joints2d": project_pinhole(moved, camera.focal, camera.centre).numpy().astype(np.float32),
         "score": track.score.astype(np.float32),
         "interpolated": track.interpolated,
     }

@@ -43,7 +43,7 @@ class Runner:
 
     def __init__(self, options: Options, alert: Callable[[str], None] = log.error, inputs: Sequence[Path] = ()) -> None:
         self.preset = choose(options.preset, body=options.body, gender=options.gender, glot=options.glot)
-        refines = self.preset.kind == "landmarks"  # unless it is told not to
+        refines = self.preset.refines  # unless it is told not to
         if options.refine and not refines:
             reason = f"preset {options.preset} sees no landmarks to draw poses onto"
             raise UsageError(reason, option="refine", remedy="leave it out")

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
-from glot_cli.features.blazepose import Landmarks, join, unpack
+from glot_cli.features.landmark_vector import Landmarks, join, unpack
 from glot_cli.features.skeleton import network_input
 from glot_cli.motion.motions import Motions
 from glot_cli.motion.sampling import sample_windows

@@ -12,10 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from glot_cli.body.joints import COMMON_SLICE
+from glot_cli.body.joints import COMMON_HIPS, COMMON_SLICE
 from glot_cli.training.losses import LossConfig
-
-HIPS = slice(2, 4)  # of the 14 common joints
 
 
 @dataclass(frozen=True)
@@ -100,4 +98,4 @@ def _where_moving(values: Tensor, order: int) -> Tensor:
 
 def _centred(joints: Tensor) -> Tensor:
     """Common joints (B, T, 14, 3) from the middle of the hips."""
-    return joints - joints[:, :, HIPS].mean(2, keepdim=True)
+    return joints - joints[:, :, COMMON_HIPS].mean(2, keepdim=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat
-from glot_cli.features.blazepose import SWAP, Landmarks, join, unpack
+from glot_cli.features.landmark_vector import SWAP, Landmarks, join, unpack
 from glot_cli.motion.viewing import Seen, Truth, Viewing, correlated_noise, observe
 
 

@@ -15,7 +15,7 @@ from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import about_axis, pose6d_to_rotmat, rotmat_to_pose6d
 from glot_cli.errors import GlotError
-from glot_cli.features.blazepose import Landmarks, join, mirror_features, turn_features, unpack
+from glot_cli.features.landmark_vector import Landmarks, join, mirror_features, turn_features, unpack
 from glot_cli.motion.sampling import vary
 from glot_cli.motion.viewing import Placed, Seen, Truth, correlated_noise, measure
 

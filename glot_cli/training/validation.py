@@ -8,12 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from glot_cli.body.joints import common_joints
+from glot_cli.body.joints import COMMON_HIPS, common_joints
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import pose6d_to_rotmat
+from glot_cli.features.landmark_vector import mirror_features, picture_landmarks
+from glot_cli.features.skeleton import network_input
 from glot_cli.lifting.placing import place
-from glot_cli.lifting.windows import estimate_twice
+from glot_cli.lifting.windows import estimate
 from glot_cli.metrics import acceleration_error, mpjpe, pa_mpjpe
 from glot_cli.models.fold import FoldedGLoT
 from glot_cli.motion.motions import FPS, Motions
@@ -21,8 +23,6 @@ from glot_cli.motion.viewing import CENTRE, Placed, Viewing, measure
 from glot_cli.training import simulate
 from glot_cli.training.simulate import Noise, corrupt
 from glot_cli.training.training_crops import Crops
-
-HIPS = (2, 3)  # of the 14 common joints
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def clip_errors(predicted: tuple[Tensor, Tensor], truth: tuple[Tensor, Tensor], 
         output = body(rotmat, betas)
         assert output.vertices is not None
         common = common_joints(body, output)
-        root = common[:, HIPS].mean(1, keepdim=True)
+        root = common[:, COMMON_HIPS].mean(1, keepdim=True)
         joints.append((common - root).numpy())
         vertices.append((output.vertices - output.joints[:, :1]).numpy())
     return {
@@ -107,8 +107,10 @@ def _errors(
     """Errors per frame of one track's features (N, 264) lifted, against where its body was placed."""
     count = len(features)
     segment = torch.zeros(count, dtype=torch.long)
-    state = estimate_twice(network, features, segment)
-    lifted = place(state, features, placed.box[0], segment, body, landmarks, focal=1.0, centre=CENTRE, fps=FPS)
+    state = estimate(network, features, segment, prepare=network_input, mirror=mirror_features)
+    lifted = place(
+        state, picture_landmarks(features), placed.box[0], segment, body, landmarks, focal=1.0, centre=CENTRE, fps=FPS
+    )
     return clip_errors(
         (lifted.rotmat, lifted.betas.expand(count, -1)), (placed.rotmat[0], placed.betas.expand(count, -1)), body
     )

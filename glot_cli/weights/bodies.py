@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from glot_cli.body.model import BODY_ARRAYS, Body, read_body_arrays
-from glot_cli.body.smpl import SMPL_VERTICES
 from glot_cli.errors import WeightsError
 from glot_cli.files.contents import contents
 from glot_cli.files.faults import FileFault
 from glot_cli.files.opening import read_bytes
+from glot_cli.smpl import SMPL_VERTICES
 from glot_cli.weights import store
 from glot_cli.weights.recognise import to_array
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glot_cli.body.smpl import SMPL_FACES, SMPL_VERTICES
 from glot_cli.errors import UsageError
 from glot_cli.files.faults import Damaged
+from glot_cli.smpl import SMPL_FACES, SMPL_VERTICES
 from glot_cli.weights.known_weights import OFFICIAL, OfficialFile
 
 if TYPE_CHECKING:

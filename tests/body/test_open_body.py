@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from glot_cli.body.joints import COMMON_JOINTS, SMPL_JOINTS, SMPL_MIRROR, SMPL_PARENTS, common_joints
+from glot_cli.body.joints import COMMON_JOINTS, common_joints
 from glot_cli.body.model import Body, read_body_arrays
 from glot_cli.body.rotations import axis_angle_to_rotmat
+from glot_cli.smpl import SMPL_JOINTS, SMPL_MIRROR, SMPL_PARENTS
+from tests.body.oracles import rest_vertices
 
 FILE = Path(__file__).parents[2] / "weights" / "open_body.npz"
 J = {name: i for i, name in enumerate(SMPL_JOINTS)}
@@ -28,7 +30,7 @@ def body(arrays) -> Body:
 def shapes(body) -> tuple[np.ndarray, np.ndarray]:
     """Rest vertices and joints of 200 random people."""
     betas = torch.randn(200, 10, generator=torch.Generator().manual_seed(0))
-    return body.rest_vertices(betas).numpy(), body.rest_joints(betas).numpy()
+    return rest_vertices(body, betas).numpy(), body.rest_joints(betas).numpy()
 
 
 def test_size_and_types(arrays, body):

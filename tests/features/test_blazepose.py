@@ -6,25 +6,23 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from glot_cli.body.landmarks import LANDMARK_NAMES
 from glot_cli.errors import GlotError
 from glot_cli.features import blazepose
-from glot_cli.features.blazepose import (
-    LANDMARK_NAMES,
+from glot_cli.features.blazepose import BlazePoseFeatures, pack, turn_pictures
+from glot_cli.features.blazepose_net import BlazePose, BlazePoseOutput
+from glot_cli.features.crops import extract_crops
+from glot_cli.features.heatmaps import lay_on_heatmaps
+from glot_cli.features.landmark_vector import (
     SWAP,
-    BlazePoseFeatures,
     Landmarks,
     join,
     merge_features,
     mirror_features,
-    pack,
     tilt,
     turn_features,
-    turn_pictures,
     unpack,
 )
-from glot_cli.features.blazepose_net import BlazePose, BlazePoseOutput
-from glot_cli.features.crops import extract_crops
-from glot_cli.features.heatmaps import lay_on_heatmaps
 from glot_cli.video import read_frames
 from tests.features.pictures import draw_pictures
 

@@ -1,8 +1,10 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 
-from glot_cli.features.crops import crop_affine, crop_to_image, extract_crops, square_boxes
+from glot_cli.camera import from_crop
+from glot_cli.features.crops import crop_affine, extract_crops
 
 
 def smooth_frame():
@@ -19,13 +21,18 @@ def test_affine_sends_box_edges_to_crop_edges():
         np.testing.assert_allclose(sent, [[0, 0], [256, 256], [128, 128]], atol=1e-9)
 
 
-def test_crop_to_image_inverts_the_affine():
+def to_image(points, boxes, size):
+    """Points (N,K,2) in crop pixels to image pixels."""
+    return from_crop(torch.from_numpy(2 * points / size - 1), torch.from_numpy(boxes)).numpy()
+
+
+def test_from_crop_inverts_the_affine():
     random = np.random.default_rng(1)
     boxes = np.column_stack([random.uniform(-50, 900, (6, 2)), random.uniform(20, 2000, 6)])
     points = random.uniform(-100, 2000, (6, 9, 2))
     matrices = crop_affine(boxes, 224)
     inside = np.einsum("nij,nkj->nki", matrices[:, :, :2], points) + matrices[:, None, :, 2]
-    np.testing.assert_allclose(crop_to_image(inside, boxes, 224), points, atol=1e-8)
+    np.testing.assert_allclose(to_image(inside, boxes, 224), points, atol=1e-8)
 
 
 @pytest.mark.parametrize("side", [30.0, 64.0, 96.3, 110.0])
@@ -36,7 +43,7 @@ def test_crop_pixels_show_the_place_they_map_to(side, size):
     boxes = np.column_stack([np.random.default_rng(4).uniform(61, 65, (40, 2)), np.full(40, side)])
     crops = extract_crops(smooth_frame(), boxes, size).astype(float)
     centres = np.stack(np.meshgrid(np.arange(size) + 0.5, np.arange(size) + 0.5), axis=-1).reshape(1, -1, 2)
-    expected = crop_to_image(np.repeat(centres, 40, axis=0), boxes, size).reshape(40, size, size, 2)
+    expected = to_image(np.repeat(centres, 40, axis=0), boxes, size).reshape(40, size, size, 2)
     error = (crops[..., :2] / 2 - expected)[:, 2:-2, 2:-2]  # pixels of the image
     assert np.abs(error).max() < 0.6
     assert np.abs(error.mean(axis=(0, 1, 2))).max() < 0.08  # OpenCV 4 rounds more coarsely than 5
@@ -77,8 +84,3 @@ def test_beyond_the_frame_is_black():
 
 def test_no_boxes_no_crops():
     assert extract_crops(np.zeros((10, 10, 3), np.uint8), np.zeros((0, 3))).shape == (0, 256, 256, 3)
-
-
-def test_square_boxes():
-    squares = square_boxes(np.array([[10.0, 20.0, 30.0, 120.0, 0.9], [0.0, 0.0, 40.0, 10.0, 0.5]]), 1.25)
-    np.testing.assert_allclose(squares, [[20, 70, 125], [20, 5, 50]])

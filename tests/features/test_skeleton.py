@@ -9,10 +9,11 @@ from torch import Tensor
 from glot_cli import weights
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
-from glot_cli.body.rotations import axis_angle_to_rotmat, geodesic_angle
+from glot_cli.body.rotations import axis_angle_to_rotmat
 from glot_cli.camera import project_weak
-from glot_cli.features.blazepose import Landmarks, join, mirror_features
+from glot_cli.features.landmark_vector import Landmarks, join, mirror_features
 from glot_cli.features.skeleton import BONES, POSE_DIM, SKELETON_DIM, network_input
+from tests.body.oracles import geodesic_angle
 
 LAID = slice(264, 264 + 99)
 CAMERA = slice(LAID.stop, LAID.stop + 3)
@@ -27,8 +28,7 @@ def body() -> Body:
 
 def exact(body: Body, rotmat: Tensor, camera: Tensor) -> Tensor:
     """Features (N, 264) of posed bodies seen by weak-perspective cameras (N, 3), without any error."""
-    joints = body(rotmat, torch.zeros(len(rotmat), 10), vertices=False).joints
-    points = LandmarkModel()(joints, rotmat)
+    points = LandmarkModel()(body(rotmat, torch.zeros(len(rotmat), 10), vertices=False))
     world = points - points[:, 23:25].mean(1, keepdim=True)
     ones = torch.ones(len(rotmat), 33)
     return join(Landmarks(project_weak(world, camera), world[..., 2] * camera[:, :1], ones, ones, world))

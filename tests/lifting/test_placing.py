@@ -8,12 +8,13 @@ import torch
 from glot_cli import weights
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
-from glot_cli.body.rotations import axis_angle_to_rotmat, geodesic_angle, rotmat_to_pose6d
+from glot_cli.body.rotations import axis_angle_to_rotmat, rotmat_to_pose6d
 from glot_cli.camera import camera_from_translation
-from glot_cli.features.blazepose import Landmarks, join, unpack
+from glot_cli.features.landmark_vector import Landmarks, join, picture_landmarks, unpack
 from glot_cli.lifting.placing import Lifted, place, place_by_camera
 from glot_cli.models.regressors import State
 from glot_cli.motion.viewing import Placed, measure
+from tests.body.oracles import geodesic_angle
 
 FOCAL, CENTRE = 1000.0, torch.tensor([640.0, 360.0])
 
@@ -53,7 +54,9 @@ def lay(body: Body, placed: Placed, feature: torch.Tensor, state: State) -> Lift
     box = placed.box[0] * FOCAL
     box[:, :2] += CENTRE
     segment = torch.zeros(len(box), dtype=torch.long)
-    return place(state, feature, box, segment, body, LandmarkModel(), focal=FOCAL, centre=CENTRE, fps=30.0)
+    return place(
+        state, picture_landmarks(feature), box, segment, body, LandmarkModel(), focal=FOCAL, centre=CENTRE, fps=30.0
+    )
 
 
 @pytest.mark.parametrize("direction", [(0.0, 0.0), (0.5, 0.1), (-0.4, -0.25)])

@@ -1,9 +1,9 @@
 import torch
 
-from glot_cli.body.joints import SMPL_JOINTS
+from glot_cli.body.landmarks import LANDMARK_NAMES
 from glot_cli.body.rotations import axis_angle_to_rotmat, rotmat_to_axis_angle
-from glot_cli.features.blazepose import LANDMARK_NAMES
 from glot_cli.lifting.pose_smoothing import steady_pose, trust
+from glot_cli.smpl import SMPL_JOINTS
 
 
 def test_jitter_goes_and_slow_motion_stays() -> None:

@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from glot_cli import weights
-from glot_cli.body.joints import SMPL_MIRROR
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import pose6d_to_rotmat
-from glot_cli.features.blazepose import mirror_features
-from glot_cli.features.skeleton import SKELETON_DIM
-from glot_cli.lifting.windows import estimate_twice, mirror_state, robust_mean, window_indices
+from glot_cli.features.landmark_vector import mirror_features
+from glot_cli.features.skeleton import SKELETON_DIM, network_input
+from glot_cli.lifting.windows import estimate, mirror_state, robust_mean, window_indices
 from glot_cli.models.fold import FoldedGLoT
 from glot_cli.models.glot import GLoT
 from glot_cli.models.glot_config import GLoTConfig
+from glot_cli.smpl import SMPL_MIRROR
 
 CONFIG = GLoTConfig()
 
@@ -88,8 +88,9 @@ def some_features(count: int, seed: int = 0) -> torch.Tensor:
 def test_a_mirrored_person_moves_in_the_mirror(network: FoldedGLoT, body: Body) -> None:
     """Whatever the network has learnt, left and right are treated alike."""
     features, segment = some_features(40), torch.tensor([0] * 25 + [1] * 15)
-    seen = estimate_twice(network, features, segment)
-    mirrored = estimate_twice(network, mirror_features(features), segment)
+    both = {"prepare": network_input, "mirror": mirror_features}
+    seen = estimate(network, features, segment, **both)
+    mirrored = estimate(network, mirror_features(features), segment, **both)
     for a, b in zip(mirror_state(seen), mirrored, strict=True):
         assert torch.allclose(a, b, atol=1e-5)
     posed = [

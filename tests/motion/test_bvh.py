@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from glot_cli.body.joints import SMPL_JOINTS, SMPL_PARENTS
 from glot_cli.errors import GlotError
 from glot_cli.motion.bvh import read_bvh
 from glot_cli.motion.motions import load_motions
+from glot_cli.smpl import SMPL_JOINTS, SMPL_PARENTS
 
 # A person in T-pose: where each joint lies from its parent, metres, x left, y up, z forward.
 T_POSE = {

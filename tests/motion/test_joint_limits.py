@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from glot_cli.body.rotations import geodesic_angle, rotmat_to_axis_angle
+from glot_cli.body.rotations import rotmat_to_axis_angle
 from glot_cli.motion.joint_limits import KEY_SPACING, RANGES, RIGHT_OF, limits, wander
+from tests.body.oracles import geodesic_angle
 
 STILL = (0, 22, 23)  # pelvis and hands
 

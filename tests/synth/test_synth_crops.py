@@ -12,7 +12,7 @@ import torch
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.rotations import pose6d_to_rotmat
 from glot_cli.errors import InputError
-from glot_cli.features.blazepose import unpack
+from glot_cli.features.landmark_vector import unpack
 from glot_cli.synth import rendered_crops
 from glot_cli.synth.contact_sheet import TILE, contact_sheet
 from glot_cli.synth.rendered_crops import REACH, VIEWING, synthesise

@@ -125,4 +125,6 @@ def test_someone_never_seen_whole_keeps_the_visible_box() -> None:
 
 
 def test_square_crop() -> None:
+    squares = square_crops(np.array([[10.0, 20.0, 30.0, 120.0], [0.0, 0.0, 40.0, 10.0]]), 1.25)
+    np.testing.assert_allclose(squares, [[20, 70, 125], [20, 5, 50]])
     np.testing.assert_allclose(square_crops(np.array([[10.0, 20.0, 50.0, 120.0]]), 1.25), [[30, 70, 125]])

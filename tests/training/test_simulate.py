@@ -5,11 +5,11 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from glot_cli.body.landmarks import LandmarkModel, attachments
+from glot_cli.body.landmarks import LANDMARK_NAMES, LandmarkModel, attachments
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import rotmat_to_pose6d
 from glot_cli.camera import fit_weak_perspective
-from glot_cli.features.blazepose import LANDMARK_NAMES, SWAP, Landmarks, join, unpack
+from glot_cli.features.landmark_vector import SWAP, Landmarks, join, unpack
 from glot_cli.motion.viewing import Placed, Seen, Viewing, measure, place
 from glot_cli.training.landmark_batches import ResidualBank
 from glot_cli.training.simulate import Noise, corrupt
@@ -40,8 +40,8 @@ def test_measured_landmarks_are_what_a_pinhole_camera_sees(body, placed):
     landmarks = LandmarkModel()
     seen, truth = measure(placed, body, landmarks)
     rotmat = placed.rotmat.flatten(0, 1)
-    joints = body(rotmat, placed.betas.repeat_interleave(16, 0), vertices=False).joints
-    points = landmarks(joints, rotmat) + (placed.pelvis.flatten(0, 1) - joints[:, 0])[:, None]
+    posed = body(rotmat, placed.betas.repeat_interleave(16, 0), vertices=False)
+    points = landmarks(posed) + (placed.pelvis.flatten(0, 1) - posed.joints[:, 0])[:, None]
     pixels = points[..., :2] / points[..., 2:]
     box = placed.box.flatten(0, 1)
     expected = (pixels - box[:, None, :2]) / (box[:, None, 2:] / 2)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from glot_cli import weights
-from glot_cli.body.smpl import SMPL_VERTICES
 from glot_cli.errors import GlotError, WeightsError
+from glot_cli.smpl import SMPL_VERTICES
 from glot_cli.weights.add_weights import add
 from glot_cli.weights.bodies import load_body, recorded_body
 from tests.parity import official_files, standins

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 
-from glot_cli.body.landmarks import LEFT, LandmarkModel, global_rotations
+from glot_cli.body.landmarks import LANDMARK_NAMES, LEFT, LandmarkModel
 from glot_cli.body.model import Body
-from glot_cli.features.blazepose import LANDMARK_NAMES, unpack
+from glot_cli.features.landmark_vector import unpack
 from glot_cli.training.training_crops import Crops
 from glot_cli.weights import shipped_folder
 
@@ -33,7 +33,7 @@ def main() -> None:
     crops = Crops.load(arguments.crops, body, model)
     got = unpack(crops.features)
     metres = crops.pelvis[:, 2] * crops.box[:, 2] / 2  # in half a crop side, at the pelvis' depth
-    turned = global_rotations(crops.rotmat)
+    turned = body(crops.rotmat, crops.betas, vertices=False).bones
 
     def fit(names: tuple[str, ...]) -> tuple[torch.Tensor, float]:
         """Offset (3,) on the left side that suits the landmarks `names`, one or a left and a right one."""

@@ -26,8 +26,9 @@ from glot_cli.body.rotations import axis_angle_to_rotmat
 from glot_cli.camera import from_crop, project_pinhole, ray_rotation
 from glot_cli.evaluation.pairing import load_pairs
 from glot_cli.evaluation.records import VISIBLE, match_rows, picture_size, stretches
-from glot_cli.features.blazepose import BlazePoseFeatures, Landmarks, unpack
+from glot_cli.features.blazepose import BlazePoseFeatures
 from glot_cli.features.crops import extract_crops
+from glot_cli.features.landmark_vector import Landmarks, unpack
 from glot_cli.metrics import acceleration_error, pa_mpjpe
 from glot_cli.results import Result
 from glot_cli.video import read_frames
@@ -41,7 +42,7 @@ def limbs_of(record: Result, body: Body) -> tuple[Tensor, Tensor]:
     """Limb landmarks of a record's bodies: (N, 12, 3) metres from the mid hip, and (N, 12, 2) pixels."""
     rotmat, betas, transl = (torch.from_numpy(x) for x in (record.pose, record.betas, record.transl))
     rotmat = axis_angle_to_rotmat(rotmat)
-    points = LandmarkModel()(body(rotmat, betas, vertices=False).joints, rotmat)[:, LIMBS]
+    points = LandmarkModel()(body(rotmat, betas, vertices=False))[:, LIMBS]
     centre = torch.tensor([record.meta.width, record.meta.height]) / 2
     pixels = project_pinhole(points + transl[:, None], record.meta.focal_length, centre)
     return points - points[:, HIPS].mean(1, keepdim=True), pixels
