@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glot_cli import weights
-from glot_cli.body.joints import SPIN_MAP
+from glot_cli.body.joints import SMPL_PARENTS, SPIN_MAP
 from glot_cli.body.rotations import pose6d_to_rotmat, rotmat_to_axis_angle
 from glot_cli.camera import project_official
 from glot_cli.features.blazepose import BlazePoseFeatures
@@ -31,7 +31,6 @@ from glot_cli.models.fold import FoldedGLoT
 from glot_cli.models.glot import GLoT, initialise
 from glot_cli.models.glot_config import STATE_DIM, GLoTConfig
 from glot_cli.models.regressors import State
-from glot_cli.smpl import SMPL_PARENTS
 
 OFFICIAL_BATCH = 64  # windows, as the released demo takes them
 TRACK = 512  # frames

@@ -18,7 +18,12 @@ OFFICIAL_CROP = 224
 def project_official(points: Tensor, camera: Tensor) -> Tensor:
     """Project as the official network does in training: pinhole, focal length 5000, over a crop of 224 pixels.
 
-    points (..., K, 3) metres, camera (..., 3) -> (..., K, 2) crop coordinates.
+    Args:
+        points: (..., K, 3) metres.
+        camera: (..., 3) weak-perspective.
+
+    Returns:
+        (..., K, 2) crop coordinates.
     """
     s, tx, ty = camera.unbind(-1)
     depth = 2 * OFFICIAL_FOCAL / (OFFICIAL_CROP * s + 1e-9)
@@ -27,12 +32,29 @@ def project_official(points: Tensor, camera: Tensor) -> Tensor:
 
 
 def project_weak(points: Tensor, camera: Tensor) -> Tensor:
-    """Weak-perspective projection: points (..., K, 3) metres, camera (..., 3) -> (..., K, 2) crop coordinates."""
+    """Weak-perspective projection.
+
+    Args:
+        points: (..., K, 3) metres.
+        camera: (..., 3).
+
+    Returns:
+        (..., K, 2) crop coordinates.
+    """
     return camera[..., None, :1] * (points[..., :2] + camera[..., None, 1:])
 
 
 def project_pinhole(points: Tensor, focal: float | Tensor, centre: Tensor) -> Tensor:
-    """points (..., 3) in the camera frame, focal in pixels, centre (2,) principal point -> (..., 2) pixels."""
+    """Pinhole projection.
+
+    Args:
+        points: (..., 3) in the camera's frame, any unit.
+        focal: focal length, pixels.
+        centre: (2,) principal point, pixels.
+
+    Returns:
+        (..., 2) pixels.
+    """
     return points[..., :2] / points[..., 2:] * focal + centre
 
 
@@ -40,7 +62,15 @@ def ray_rotation(pixels: Tensor, focal: float | Tensor, centre: Tensor) -> Tenso
     """Rotation of least angle that turns the optical axis onto the ray through a pixel.
 
     A crop around a person off the image centre looks at that person along this ray, so what a network says of the crop
-    holds in the frame turned by this rotation. pixels (..., 2) -> (..., 3, 3).
+    holds in the frame turned by this rotation.
+
+    Args:
+        pixels: (..., 2).
+        focal: focal length, pixels.
+        centre: (2,) principal point, pixels.
+
+    Returns:
+        (..., 3, 3).
     """
     ray = torch.nn.functional.normalize(
         torch.cat([(pixels - centre) / focal, torch.ones_like(pixels[..., :1])], dim=-1), dim=-1
@@ -52,15 +82,30 @@ def ray_rotation(pixels: Tensor, focal: float | Tensor, centre: Tensor) -> Tenso
 
 
 def from_crop(points: Tensor, crops: Tensor) -> Tensor:
-    """Points (N, K, 2), -1 to 1 across a crop, to pixels; crops (N, 3): centre x, y and side, pixels."""
+    """Crop coordinates to pixels of the image.
+
+    Args:
+        points: (N, K, 2), -1 to 1 across the crop.
+        crops: (N, 3) centre x, centre y and side, pixels.
+
+    Returns:
+        (N, K, 2) pixels.
+    """
     return crops[:, None, :2] + crops[:, None, 2:] / 2 * points
 
 
 def translation_from_camera(camera: Tensor, box: Tensor, pelvis: Tensor, focal: float, centre: Tensor) -> Tensor:
     """Translation that puts the body where its weak-perspective camera draws it; exact at the pelvis.
 
-    camera (..., 3), box (..., 3), pelvis (..., 3) position of the pelvis joint in the body's own frame, in metres
-    -> (..., 3) metres, to be added to the body's points.
+    Args:
+        camera: (..., 3) weak-perspective.
+        box: (..., 3) the crop, pixels.
+        pelvis: (..., 3) the pelvis joint in the body's own frame, metres.
+        focal: focal length, pixels.
+        centre: (2,) principal point, pixels.
+
+    Returns:
+        (..., 3) metres, to be added to the body's points.
     """
     scale = box[..., 2:] / 2 * camera[..., :1]  # pixels per metre
     pixel = box[..., :2] + scale * (pelvis[..., :2] + camera[..., 1:])
@@ -69,7 +114,15 @@ def translation_from_camera(camera: Tensor, box: Tensor, pelvis: Tensor, focal: 
 
 
 def camera_from_translation(translation: Tensor, box: Tensor, pelvis: Tensor, focal: float, centre: Tensor) -> Tensor:
-    """Inverse of `translation_from_camera`: the weak-perspective camera (..., 3) that agrees at the pelvis."""
+    """Inverse of `translation_from_camera`: the weak-perspective camera (..., 3) that agrees at the pelvis.
+
+    Args:
+        translation: (..., 3) metres.
+        box: (..., 3) the crop, pixels.
+        pelvis: (..., 3) the pelvis joint in the body's own frame, metres.
+        focal: focal length, pixels.
+        centre: (2,) principal point, pixels.
+    """
     position = translation + pelvis
     pixel = project_pinhole(position, focal, centre)
     scale = focal / position[..., 2:]
@@ -81,7 +134,17 @@ def fit_translation(points: Tensor, pixels: Tensor, weights: Tensor, focal: floa
     """Translation that lays a body's points on their pixels, by weighted linear least squares.
 
     For u = (pixel - centre) / focal the equation X + tx - u (Z + tz) = 0 is linear in t: three unknowns, two equations
-    a point. points (..., K, 3) metres, pixels (..., K, 2), weights (..., K) >= 0 -> (..., 3) metres.
+    a point.
+
+    Args:
+        points: (..., K, 3) metres.
+        pixels: (..., K, 2).
+        weights: (..., K), 0 or more.
+        focal: focal length, pixels.
+        centre: (2,) principal point, pixels.
+
+    Returns:
+        (..., 3) metres.
     """
     u = (pixels - centre) / focal
     w = weights.unsqueeze(-1)
@@ -98,10 +161,17 @@ def fit_translation(points: Tensor, pixels: Tensor, weights: Tensor, focal: floa
 
 
 def fit_weak_perspective(points: Tensor, image: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Weak-perspective cameras (..., 3) that lay points best on crop coordinates, by weighted least squares.
+    """Weak-perspective cameras that lay points best on crop coordinates, by weighted least squares.
 
-    points (..., K, 2 or 3) metres, image (..., K, 2), weights (..., K) >= 0, all alike when None. Scales are kept above
-    0.01, a crop of 200 metres: points that all fall together or lie mirrored have no camera.
+    Scales are kept above 0.01, a crop of 200 metres: points that all fall together or lie mirrored have no camera.
+
+    Args:
+        points: (..., K, 2 or 3) metres.
+        image: (..., K, 2) crop coordinates.
+        weights: (..., K), 0 or more; all alike when None.
+
+    Returns:
+        (..., 3).
     """
     flat = points[..., :2]
     w = torch.ones_like(flat[..., :1]) if weights is None else weights.unsqueeze(-1)

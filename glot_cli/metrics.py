@@ -9,13 +9,29 @@ Array = NDArray[np.floating]
 
 
 def mpjpe(predicted: Array, truth: Array) -> Array:
-    """Mean distance of joints (N, K, 3), per frame: (N,). Centre both on the same root first."""
+    """Mean distance of joints, per frame (MPJPE).
+
+    Args:
+        predicted: (N, K, 3) metres; centre both on the same root first.
+        truth: (N, K, 3) metres.
+
+    Returns:
+        (N,) metres.
+    """
     distances: Array = np.linalg.norm(predicted - truth, axis=-1).mean(-1)
     return distances
 
 
 def similarity_align(predicted: Array, truth: Array) -> Array:
-    """Predicted joints (N, K, 3) moved, turned and scaled onto the truth by least squares (Umeyama 1991), per frame."""
+    """Predicted joints moved, turned and scaled onto the truth by least squares (Umeyama 1991), per frame.
+
+    Args:
+        predicted: (N, K, 3).
+        truth: (N, K, 3).
+
+    Returns:
+        (N, K, 3) in the truth's frame and unit.
+    """
     mean_p, mean_t = predicted.mean(1, keepdims=True), truth.mean(1, keepdims=True)
     p, t = predicted - mean_p, truth - mean_t
     u, s, vt = np.linalg.svd(np.einsum("nki,nkj->nij", t, p))
@@ -28,7 +44,7 @@ def similarity_align(predicted: Array, truth: Array) -> Array:
 
 
 def pa_mpjpe(predicted: Array, truth: Array) -> Array:
-    """MPJPE after `similarity_align`, per frame: (N,)."""
+    """MPJPE after `similarity_align`, per frame (PA-MPJPE): (N, K, 3) and (N, K, 3) -> (N,)."""
     return mpjpe(similarity_align(predicted, truth), truth)
 
 
@@ -58,10 +74,15 @@ def acceleration_error(predicted: Array, truth: Array) -> Array:
 
 
 def mean_accelerations(joints: Array, person: NDArray[np.integer], frame: NDArray[np.integer]) -> dict[int, float]:
-    """Mean acceleration by person, over three frames in a row each: {person: metres per frame squared}.
+    """Mean acceleration by person, over three frames in a row each.
 
-    joints (M, K, 3) relative to the pelvis, with person (M,) and frame (M,) of every row, sorted by person, then frame.
-    People without three frames in a row are left out.
+    Args:
+        joints: (M, K, 3) metres, relative to the pelvis; rows sorted by person, then frame.
+        person: (M,) of every row.
+        frame: (M,) of every row.
+
+    Returns:
+        Metres per frame squared by person; people without three frames in a row are left out.
     """
     if len(joints) < 3:
         return {}

@@ -1,0 +1,1 @@
+"""Bodies in the format of SMPL: joints, surface, landmarks, and the rotations that pose them."""

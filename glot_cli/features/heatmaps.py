@@ -18,9 +18,16 @@ LEAST = 0.1  # probability; where nothing rises higher, a landmark stays where i
 def lay_on_heatmaps(points: Tensor, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     """Move points to the middle of what their heatmaps show near them, and say how sure the heatmaps are.
 
-    points (B,K,2): x, y in cells; heatmaps (B,K,H,W): logits. Cell i stands for the coordinate i, not for i + 0.5: so
-    BlazePose's heatmaps and coordinates agree, as MediaPipe reads them. Returns points (B,K,2) and the highest
-    probability (B,K) near each: 0 for a point outside its heatmap, which stays there.
+    Cell i stands for the coordinate i, not for i + 0.5: so BlazePose's heatmaps and coordinates agree, as MediaPipe
+    reads them.
+
+    Args:
+        points: (B, K, 2) x and y in cells.
+        heatmaps: (B, K, H, W) logits.
+
+    Returns:
+        Points (B, K, 2) and the highest probability (B, K) near each: 0 for a point outside its heatmap, which stays
+        there.
     """
     height, width = heatmaps.shape[-2:]
     size = torch.tensor([width, height], device=points.device)

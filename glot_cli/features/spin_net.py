@@ -18,7 +18,7 @@ from torchvision.models.resnet import Bottleneck
 from glot_cli.errors import WeightsError
 from glot_cli.models.glot_config import STATE_DIM, GLoTConfig
 from glot_cli.models.official import SPIN_COUNTER
-from glot_cli.models.regressors import IterativeRegressor, State
+from glot_cli.models.regressors import IterativeRegressor
 
 FEATURE_DIM = 2048
 REGRESSOR = GLoTConfig(feature_dim=FEATURE_DIM, regressor_dropout=0.5)
@@ -38,18 +38,12 @@ class SpinNetwork(nn.Module):
         features: Tensor = self.backbone(pictures.contiguous(memory_format=torch.channels_last))
         return features
 
-    def estimate(self, features: Tensor) -> State:
-        """SPIN's own answer for single frames: features (B, 2048) -> states (B, .)."""
-        state: State = self.regressor(features)
-        return state
-
     @classmethod
-    def load(cls, path: Path, mean_state: Tensor | None = None) -> SpinNetwork:
+    def load(cls, path: Path) -> SpinNetwork:
         """The network in evaluation mode, on the CPU, each batch norm folded into its convolution.
 
         Args:
             path: what `glot weights add` made of SPIN's checkpoint.
-            mean_state: (157,) mean parameters that `estimate` starts from; features do without.
 
         Raises:
             WeightsError: the file is missing, damaged or of another network.
@@ -59,7 +53,7 @@ class SpinNetwork(nn.Module):
         try:
             state = load_file(path)
             counters = [name for name in network.state_dict() if name.endswith(SPIN_COUNTER)]
-            state[MEAN_STATE] = torch.zeros(STATE_DIM) if mean_state is None else mean_state
+            state[MEAN_STATE] = torch.zeros(STATE_DIM)  # features do without it
             state |= {name: torch.zeros((), dtype=torch.long) for name in counters}
             network.load_state_dict(state, assign=True)
         except (OSError, SafetensorError, RuntimeError) as error:

@@ -1,4 +1,4 @@
-"""From features to bodies before the camera."""
+"""From features of a track to a body in every frame: windows, placing, refinement, steadiness."""
 
 from typing import Literal
 

@@ -28,9 +28,19 @@ def attend_single(
 ) -> Tensor:
     """Attention of one query to tokens whose keys and values are linear in them, without making keys or values.
 
-    query (B, D); x (B, T, E); key_weight, value_weight (D, E); value_bias (D,) -> (B, D). By turning the sums round:
-    q . (W x) = (W^T q) . x, and sum a (W x) = W (sum a x). A bias of the keys adds the same to every score, and softmax
-    does not see it. Costs 3 D E + 2 H T E instead of 2 T D E multiplications.
+    By turning the sums round: q . (W x) = (W^T q) . x, and sum a (W x) = W (sum a x). A bias of the keys adds the same
+    to every score, and softmax does not see it. Costs 3 D E + 2 H T E instead of 2 T D E multiplications.
+
+    Args:
+        query: (B, D).
+        x: (B, T, E) tokens.
+        key_weight: (D, E).
+        value_weight: (D, E).
+        value_bias: (D,).
+        heads: number of heads H.
+
+    Returns:
+        (B, D).
     """
     width = query.shape[-1] // heads
     q = query.view(-1, heads, width).transpose(0, 1) * width**-0.5  # (H, B, d)
@@ -66,7 +76,7 @@ class SelfAttention(nn.Module):
         self.proj_drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, queries: slice) -> Tensor:
-        """x (B, T, D) -> (B, Q, D) for the tokens that `queries` picks; all T are attended to."""
+        """What tokens x (B, T, D) make of those that `queries` picks, (B, Q, D); all T are attended to."""
         dim = x.shape[-1]
         if queries == slice(None):
             return self.mix(self.qkv(x))
@@ -166,10 +176,15 @@ class Encoder(nn.Module):
         self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
 
     def forward(self, x: Tensor, keep: Tensor | None = None, queries: slice = slice(None)) -> Tensor:
-        """x (B, T, D) embedded frames -> (B, Q, D).
+        """Encode windows.
 
-        keep: (B, K) indices of the tokens that enter the blocks, for masked training; all when None.
-        queries: the tokens wanted at the end; the last block computes no others.
+        Args:
+            x: (B, T, D) embedded frames.
+            keep: (B, K) indices of the tokens that enter the blocks, for masked training; all when None.
+            queries: the tokens wanted at the end; the last block computes no others.
+
+        Returns:
+            (B, Q, D).
         """
         x = self.pos_drop(x + self.pos_embed)
         if keep is not None:

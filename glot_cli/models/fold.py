@@ -20,9 +20,11 @@ from glot_cli.models.regressors import State
 
 
 def fold_affine(function: Callable[[Tensor], Tensor], inputs: int) -> nn.Linear:
-    """The affine map `function`: (N, inputs) -> (N, outputs) as one linear layer, found by probing with unit vectors.
+    """An affine map as one linear layer, found by probing it with unit vectors.
 
-    Probing runs in the precision of `function`; use double and round once at the end.
+    Args:
+        function: (N, inputs) -> (N, outputs), in double precision; the result is rounded to single once.
+        inputs: numbers that it takes.
     """
     offset = function(torch.zeros(1, inputs, dtype=torch.float64))[0]
     matrix = function(torch.eye(inputs, dtype=torch.float64)) - offset  # (inputs, outputs)
@@ -130,10 +132,16 @@ class FoldedGLoT(nn.Module):
         batch_size: int,
         prepare: Callable[[Tensor], Tensor] | None = None,
     ) -> Estimate:
-        """States of W windows laid over a track's frames; neighbouring windows share their embedded frames.
+        """States of windows laid over a track's frames; neighbouring windows share their embedded frames.
 
-        features (N, F) and windows (W, T), the frame indices of each window in order of time, on any device -> states
-        (W, 1, .) on the network's. prepare: makes the network's input of features, frame by frame.
+        Args:
+            features: (N, F), on any device.
+            windows: (W, T) the frame indices of each window, windows in order of time.
+            batch_size: windows that are computed at once.
+            prepare: makes the network's input of features, frame by frame; None where they are its input.
+
+        Returns:
+            States (W, 1, .) on the network's device.
         """
         device = next(self.buffers()).device
         parts = []

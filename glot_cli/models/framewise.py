@@ -18,12 +18,19 @@ from glot_cli.models.attention import Block, Encoder
 
 
 class Frames(NamedTuple):
-    """N frames of a track, ready to stand in windows of T."""
+    """N frames of a track, ready to stand in windows of T.
 
-    embedded: Tensor  # (N, D)
-    projected: Tensor  # (N, 3 D) W e'
-    square: Tensor  # (N,) mean square of e'
-    product: Tensor  # (N, T) twice the mean product of e' and each position's p'
+    Attributes:
+        embedded: (N, D) e.
+        projected: (N, 3 D) W e'.
+        square: (N,) mean square of e'.
+        product: (N, T) twice the mean product of e' and each position's p'.
+    """
+
+    embedded: Tensor
+    projected: Tensor
+    square: Tensor
+    product: Tensor
 
 
 class FramewiseEncoder(nn.Module):
@@ -64,7 +71,16 @@ class FramewiseEncoder(nn.Module):
         return Frames(embedded, F.linear(centred, self.weight), centred.square().mean(1), product)
 
     def forward(self, frames: Frames, index: Tensor, queries: slice = slice(None)) -> Tensor:
-        """Windows (B, T) of indices into the frames -> tokens (B, Q, D) of the positions that `queries` picks."""
+        """Encode windows.
+
+        Args:
+            frames: as `project` gives them.
+            index: (B, T) which of them make up each window.
+            queries: the positions whose tokens are wanted.
+
+        Returns:
+            (B, Q, D).
+        """
         at = torch.arange(index.shape[1], device=index.device)
         square = frames.square[index] + frames.product[index, at] + self.position_square
         qkv = frames.projected[index].add_(self.position_projected).mul_(square.rsqrt().unsqueeze(-1)).add_(self.offset)

@@ -13,17 +13,27 @@ from glot_cli.models.regressors import IterativeRegressor, State
 
 
 class Masking(NamedTuple):
-    """Which frames of each window are dropped before the encoder."""
+    """Which frames of each window are dropped before the encoder.
 
-    keep: Tensor  # (B, K) indices of the frames that stay, in the order of the noise
-    restore: Tensor  # (B, T) where each frame stands in [kept frames, dropped frames]
-    dropped: Tensor  # (B, T) 1 where a frame is dropped
+    Attributes:
+        keep: (B, K) indices of the frames that stay, in the order of the noise.
+        restore: (B, T) where each frame stands in [kept frames, dropped frames].
+        dropped: (B, T) 1 where a frame is dropped.
+    """
+
+    keep: Tensor
+    restore: Tensor
+    dropped: Tensor
 
 
 def random_masking(noise: Tensor, ratio: float) -> Masking:
-    """Drop the `ratio` of the frames with the largest noise.
+    """Drop the frames with the largest noise.
 
-    noise: (B, T) uniform. Every window keeps the same number of frames, so that the batch stays one array.
+    Every window keeps the same number of frames, so that the batch stays one array.
+
+    Args:
+        noise: (B, T) uniform.
+        ratio: share of the frames to drop.
     """
     kept = int(noise.shape[1] * (1 - ratio))
     order = noise.argsort(dim=1)
@@ -58,9 +68,15 @@ class GlobalMotion(nn.Module):
         self.regressor = IterativeRegressor(config)
 
     def decode(self, memory: Tensor, restore: Tensor | None = None, queries: slice = slice(None)) -> Tensor:
-        """memory (B, K, D) -> decoder tokens (B, Q, decoder_dim) before `out_proj`.
+        """Decode what the encoder made of the frames.
 
-        restore: (B, T) as in `Masking`; dropped frames are filled with the mask token. K = T when None.
+        Args:
+            memory: (B, K, D).
+            restore: (B, T) as in `Masking`; dropped frames are filled with the mask token. K = T when None.
+            queries: the tokens wanted.
+
+        Returns:
+            (B, Q, decoder_dim), before `out_proj`.
         """
         x = self.decoder_embed(memory)
         if restore is not None:
@@ -84,7 +100,7 @@ class GlobalMotion(nn.Module):
         return like.new_zeros(like.shape[-1])
 
     def forward(self, features: Tensor, masking: Masking | None, queries: slice) -> tuple[Tensor, State]:
-        """features (B, T, F) -> memory (B, K, global_dim), states of the queried frames (B, Q, .)."""
+        """Features (B, T, F) to memory (B, K, global_dim) and states of the frames that `queries` picks (B, Q, .)."""
         memory = self.encoder(self.embed(features), masking.keep if masking else None)
         tokens = self.decode(memory, masking.restore if masking else None, queries)
         return memory, self.regressor(self.out_proj(tokens))

@@ -15,10 +15,15 @@ from glot_cli.models.regressors import IterativeRegressor, SpatialRegressor, Sta
 
 
 class Estimate(NamedTuple):
-    """What both branches say of the frames they answer for."""
+    """What both branches say of the frames they answer for.
 
-    final: State  # (B, 1, .) in evaluation; (B, 3, .) in training: the middle frame and its two neighbours
-    initial: State | None  # the global branch: (B, 1, .) in evaluation, (B, T, .) in training; None without one
+    Attributes:
+        final: (B, 1, .) in evaluation; (B, 3, .) in training: the middle frame and its two neighbours.
+        initial: the global branch's: (B, 1, .) in evaluation, (B, T, .) in training; None without one.
+    """
+
+    final: State
+    initial: State | None
 
 
 class GLoT(nn.Module):
@@ -50,8 +55,7 @@ class GLoT(nn.Module):
         return self._estimate(features, masking, slice(None), 1)
 
     def _estimate(self, features: Tensor, masking: Masking | None, regressed: slice, around: int) -> Estimate:
-        """regressed: the frames that the global branch answers for; around: how many on each side of the middle one the
-        local branch does."""
+        """`regressed` picks the frames that the global branch answers for; the local one, `around` on each side."""
         config = self.config
         wanted = slice(config.middle - around, config.middle + around + 1)
         memory = states = None
@@ -69,7 +73,14 @@ class GLoT(nn.Module):
 def initialise(model: GLoT, mean_state: Tensor) -> None:
     """Initial weights for training: Xavier for the transformers, near-zero output layers for the regressors (HMR).
 
-    mean_state: (157,) pose6d, shape, camera. Draws from torch's global generator.
+    Draws from torch's global generator.
+
+    Args:
+        model: changed in place.
+        mean_state: (157,) pose6d, shape and camera that regression starts from.
+
+    Raises:
+        ValueError: `mean_state` has another shape.
     """
     if mean_state.shape != (STATE_DIM,):
         raise ValueError(f"mean_state must have {STATE_DIM} entries, not {tuple(mean_state.shape)}")

@@ -22,19 +22,34 @@ _CHOICES = {
 class GLoTConfig:
     """Configuration of GLoT; the defaults are the published model (16.74 M learned parameters).
 
-    feature_dim: numbers a frame; frames: of a window; heads: of every attention.
-    global_dim, global_layers: width and blocks of the global encoder; decoder_dim, decoder_layers: of its decoder.
-    local_dim, local_layers: of the local encoder; nearby: frames on each side of the middle one that it sees.
-    regressor_dim: hidden width of both regressors; iterations: corrections that the global one adds up.
-    hscr_columns: which columns of the global pose joint j of the spatial regressor reads. `joint` takes its own six,
-        6j..6j+6; `official` takes j..j+6, as the released code does and as its checkpoints were trained.
-    dropout, drop_path, regressor_dropout: probabilities, used in training alone.
-    What the paper takes away to see what it is worth, each published as the default:
-    branches: `both`; `global` answers with the global branch's estimate; `local` has no memory to look back to and
-        corrects the mean parameters.
-    mask_token: what stands for a frame that training hides: `template` is made of the mean body parameters, `learned`
-        is a vector of its own, `none` is nothing but the frame's position.
-    correction: `hierarchical` lets a joint see what was corrected above it in the kinematic tree (HSCR), `plain` not.
+    Attributes:
+        feature_dim: numbers a frame.
+        frames: of a window.
+        global_dim: width of the global encoder.
+        global_layers: its blocks.
+        decoder_dim: width of its decoder.
+        decoder_layers: blocks of that.
+        local_dim: width of the local encoder.
+        local_layers: its blocks.
+        nearby: frames on each side of the middle one that the local encoder sees.
+        heads: of every attention.
+        regressor_dim: hidden width of both regressors.
+        iterations: corrections that the global regressor adds up.
+        hscr_columns: which columns of the global pose joint j of the spatial regressor reads. `joint` takes its own
+            six, 6j..6j+6; `official` takes j..j+6, as the released code does and as its checkpoints were trained.
+        dropout: probability, used in training alone, as are the next two.
+        drop_path: of dropping a whole residual branch.
+        regressor_dropout: in the regressors.
+        branches: `both`; `global` answers with the global branch's estimate; `local` has no memory to look back to and
+            corrects the mean parameters. This and the next two are what the paper takes away to see what it is worth;
+            the defaults are as published.
+        mask_token: what stands for a frame that training hides: `template` is made of the mean body parameters,
+            `learned` is a vector of its own, `none` is nothing but the frame's position.
+        correction: `hierarchical` lets a joint see what was corrected above it in the kinematic tree (HSCR), `plain`
+            not.
+
+    Raises:
+        ValueError: a value cannot be.
     """
 
     feature_dim: int = 2048

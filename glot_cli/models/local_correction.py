@@ -29,16 +29,22 @@ class LocalCorrection(nn.Module):
         self.regressor = SpatialRegressor(config)
 
     def tokens(self, embedded: Tensor, memory: Tensor | None, queries: slice) -> Tensor:
-        """embedded nearby frames (B, 2n+1, D), memory (B, K, global_dim) -> (B, Q, D). No residual, as published."""
+        """Embedded nearby frames (B, 2n+1, D) and memory (B, K, global_dim) to (B, Q, D); no residual, as published."""
         tokens = self.encoder(embedded, queries=queries)
         seen: Tensor = tokens if memory is None else self.cross_attention(tokens, self.memory_embed(memory))
         return seen
 
     def forward(self, nearby: Tensor, memory: Tensor | None, start: State, queries: slice) -> State:
-        """nearby features (B, 2n+1, F), start: global states of the queried frames (B, Q, .) -> State (B, Q, .).
+        """Correct the global estimate, which is detached: the local losses train the local branch alone.
 
-        memory: None for a network without a global branch. The global estimate is detached: the local losses train the
-        local branch alone.
+        Args:
+            nearby: (B, 2n+1, F) features.
+            memory: (B, K, global_dim); None for a network without a global branch.
+            start: (B, Q, .) global states of the frames that are answered for.
+            queries: which those are.
+
+        Returns:
+            (B, Q, .).
         """
         corrected: State = self.regressor(self.tokens(self.embed(nearby), memory, queries), start.detach())
         return corrected

@@ -57,7 +57,8 @@ def is_spin(held: object) -> bool:
 def rename_glot(official: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """State dict of `GLoT`, but for the mean parameters, from an official `gen_state_dict`; learned tensors alone.
 
-    Raises KeyError on a tensor that no rule knows.
+    Raises:
+        KeyError: there is a tensor that no rule knows.
     """
     renamed = {}
     by_length = sorted(GLOT_PREFIXES, key=len, reverse=True)

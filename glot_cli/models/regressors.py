@@ -16,7 +16,13 @@ from glot_cli.smpl import NUM_JOINTS, SMPL_PARENTS
 
 
 class State(NamedTuple):
-    """Body parameters per token: pose6d (..., 144), shape (..., 10), camera (..., 3) = s, tx, ty."""
+    """Body parameters per token.
+
+    Attributes:
+        pose6d: (..., 144) 6-D rotations of 24 joints.
+        shape: (..., 10).
+        camera: (..., 3) weak-perspective: s, tx, ty.
+    """
 
     pose6d: Tensor
     shape: Tensor
@@ -80,10 +86,11 @@ class IterativeRegressor(nn.Module):
 
 
 class SpatialRegressor(nn.Module):
-    """Hierarchical spatial correlation regressor (paper section 3.3): joints in kinematic order, each correction seeing
-    those of its ancestors.
+    """Hierarchical spatial correlation regressor (paper section 3.3).
 
-    With `correction = "plain"` no joint sees another's."""
+    Joints in kinematic order, each correction seeing those of its ancestors; with `correction = "plain"` no joint sees
+    another's.
+    """
 
     def __init__(self, config: GLoTConfig) -> None:
         super().__init__()
@@ -99,7 +106,7 @@ class SpatialRegressor(nn.Module):
         self.deccam = nn.Linear(2 * hidden + CAMERA_DIM, CAMERA_DIM)
 
     def forward(self, x: Tensor, start: State) -> State:
-        """x (..., local_dim), start: the global estimate of the same frames -> corrected State (...)."""
+        """Correct the global estimate `start` (...) of frames by their tokens x (..., local_dim)."""
         h_shape = self.shape_drop(self.shape_fc(torch.cat([x, start.shape], dim=-1)))
         h_pose = self.pose_drop(self.pose_fc(torch.cat([x, start.pose6d], dim=-1)))
         deltas: list[Tensor] = []

@@ -177,7 +177,7 @@ def _require(preset: Preset, files: tuple[str, ...]) -> None:
         elif not Path(file).expanduser().is_file():
             option = "body" if file == preset.body else "glot"
             known = "open, smpl" if option == "body" else ", ".join(map(short_name, checkpoints())) or "none yet"
-            raise UsageError(f"'{file}': no such file, and no such name", option=option, remedy=f"there is {known}")
+            raise UsageError(f"'{file}' is no file and no known name", option=option, remedy=f"there is {known}")
     if missing:
         other = "" if preset.name == "open" else "; without them, preset open works at once"
         raise UsageError(

@@ -256,6 +256,6 @@ def test_without_the_files_it_says_at_once_what_to_do(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     for name in ("spin_model_checkpoint.pth.tar", "table1_3dpw_weights.pth.tar", "smpl_mean_params.npz",
-                 "SMPL_NEUTRAL.pkl", "glot weights list", "glot weights add", "--preset open"):  # fmt: skip
+                 "SMPL_NEUTRAL.pkl", "glot weights list", "glot weights add", "preset open"):  # fmt: skip
         assert name in done.stderr
     assert done.stdout == "False\n", "nothing heavy is imported first, so it takes a tenth of a second"

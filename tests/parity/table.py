@@ -81,7 +81,9 @@ def spin_network(folder: Path) -> SpinNetwork:
     state = {name: numbers(value) for name, value in standins.state("spin").items()}
     path = folder / "spin.safetensors"
     save_file(rename_spin(state), path)
-    return SpinNetwork.load(path, numbers(standins.mean_state()))
+    network = SpinNetwork.load(path)
+    network.regressor.mean_state.copy_(numbers(standins.mean_state()))
+    return network
 
 
 def body() -> Body:
@@ -151,7 +153,7 @@ def metrics() -> dict[str, np.ndarray]:
 def spin(folder: Path, smpl: Body, device: str) -> dict[str, Tensor]:
     network = spin_network(folder).to(device)
     features = network(numbers(standins.crops(), device))
-    state = network.estimate(features)
+    state = network.regressor(features)
     return {"spin.features": features, "spin.theta": outputs(State(*(x[:, None] for x in state)), smpl).theta[:, 0]}
 
 
