@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glot_cli import weights
-from glot_cli.body.joints import SMPL_PARENTS, SPIN_MAP
+from glot_cli.body.joints import SPIN_MAP
 from glot_cli.body.rotations import pose6d_to_rotmat, rotmat_to_axis_angle
 from glot_cli.camera import project_official
 from glot_cli.features.blazepose import BlazePoseFeatures
@@ -31,6 +31,7 @@ from glot_cli.models.fold import FoldedGLoT
 from glot_cli.models.glot import GLoT, initialise
 from glot_cli.models.glot_config import STATE_DIM, GLoTConfig
 from glot_cli.models.regressors import State
+from glot_cli.smpl import SMPL_FACES, SMPL_PARENTS, SMPL_VERTICES
 
 OFFICIAL_BATCH = 64  # windows, as the released demo takes them
 TRACK = 512  # frames
@@ -178,7 +179,7 @@ def parameters(state: State) -> tuple[Tensor, Tensor, Tensor]:
 def random_smpl(seed: int = 0) -> dict[str, NDArray[Any]]:
     """Arrays of a body of SMPL's size and random shape, by the names of SMPL's files."""
     generator = np.random.default_rng(seed)
-    count = 6890
+    count = SMPL_VERTICES
 
     def rows(*shape: int) -> NDArray[np.float64]:
         values = generator.random(shape) ** 20
@@ -191,7 +192,7 @@ def random_smpl(seed: int = 0) -> dict[str, NDArray[Any]]:
         "J_regressor": rows(24, count),
         "weights": rows(count, 24),
         "kintree_table": np.stack([SMPL_PARENTS, np.arange(24)]),
-        "f": generator.integers(0, count, (13776, 3)),
+        "f": generator.integers(0, count, (SMPL_FACES, 3)),
         "J_regressor_extra": rows(9, count),
     }
 
