@@ -19,7 +19,7 @@ from glot_cli.tracking.tracks import Track
 
 Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]
-Rows = NDArray[np.integer]
+Indices = NDArray[np.integer]
 
 NEAR_IOU = 0.02  # of two boxes; people further apart are never compared
 # Mean distance of the landmarks of two people, of the smaller one's size. Below the first they are one person's; the
@@ -99,7 +99,7 @@ def find_mistaken(tracks: Sequence[Track], landmarks: Sequence[PictureLandmarks]
     return [_widened(wrong) for wrong in mistaken]
 
 
-def _compare(a: _Person, b: _Person, rows_a: Rows, rows_b: Rows, near: Mask) -> tuple[Mask, Mask]:
+def _compare(a: _Person, b: _Person, rows_a: Indices, rows_b: Indices, near: Mask) -> tuple[Mask, Mask]:
     """Which landmarks of a and of b are mistaken, at the frames (m,) that both rows (m,) stand for."""
     pixels, seen = (a.pixels[rows_a], b.pixels[rows_b]), np.sqrt(a.seen[rows_a] * b.seen[rows_b])
     apart = np.sum(np.linalg.norm(pixels[0] - pixels[1], axis=-1) * seen, axis=1) / np.maximum(seen.sum(axis=1), 1e-6)
@@ -122,7 +122,7 @@ def _compare(a: _Person, b: _Person, rows_a: Rows, rows_b: Rows, near: Mask) -> 
     return wrong_a, wrong_b
 
 
-def _suits_the_other(person: _Person, rows: Rows, other: Array, near: Mask) -> Mask:
+def _suits_the_other(person: _Person, rows: Indices, other: Array, near: Mask) -> Mask:
     """Which landmarks lie better on the other person, who fits them by `other` (m,), and the odd ones around: (m,)."""
     own = person.fit[rows]
     usual = float(np.median(person.fit[person.alone])) if person.alone.any() else float(np.quantile(person.fit, 0.75))
@@ -134,7 +134,7 @@ def _suits_the_other(person: _Person, rows: Rows, other: Array, near: Mask) -> M
     return wrong
 
 
-def _strangeness(person: _Person, rows: Rows, run: Rows, core: Rows) -> float:
+def _strangeness(person: _Person, rows: Indices, run: Indices, core: Indices) -> float:
     """How far landmarks lie from where a person had them before and has them after: mean share of the crop side."""
     known = np.array([row for row in (rows[run[0]] - 1, rows[run[-1]] + 1) if 0 <= row < len(person.frames)], int)
     if not len(known):
@@ -143,7 +143,7 @@ def _strangeness(person: _Person, rows: Rows, run: Rows, core: Rows) -> float:
     return float(np.linalg.norm(person.relative[rows[core]] - expected, axis=-1).mean()) / 2
 
 
-def _between(frames: Rows, known: Rows, values: Array) -> Array:
+def _between(frames: Indices, known: Indices, values: Array) -> Array:
     """Values (m,...) at `frames` (m,) on the straight lines between `values` (k,...) at ascending `known` (k,)."""
     after = np.clip(np.searchsorted(known, frames), 0, len(known) - 1)
     before = np.clip(np.searchsorted(known, frames, side="right") - 1, 0, len(known) - 1)
@@ -153,7 +153,7 @@ def _between(frames: Rows, known: Rows, values: Array) -> Array:
     return mixed
 
 
-def _runs(mask: Mask) -> list[Rows]:
+def _runs(mask: Mask) -> list[Indices]:
     """Indices of each stretch in which `mask` (n,) holds."""
     rows = np.flatnonzero(mask)
     return np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1) if len(rows) else []

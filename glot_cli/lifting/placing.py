@@ -24,7 +24,7 @@ from glot_cli.camera import (
 )
 from glot_cli.features.extractor import PictureLandmarks
 from glot_cli.lifting.pose_smoothing import steady_pose, steady_position, trust
-from glot_cli.lifting.refine import NEAREST, Figure, Observation, refine
+from glot_cli.lifting.refine import NEAREST, Evidence, Figure, refine
 from glot_cli.lifting.windows import robust_mean
 from glot_cli.models.regressors import State
 
@@ -91,7 +91,7 @@ def place(
     """
     reliable = seen.reliability  # (N, 33)
     betas = _one_shape(state, reliable.mean(-1), own_shape)
-    observed = Observation(from_crop(seen.points, crops), reliable, crops[:, 2], focal, centre)
+    observed = Evidence(from_crop(seen.points, crops), reliable, crops[:, 2], focal, centre)
     chunks = []
     for rows in torch.split(torch.arange(len(crops)), CHUNK):  # the body's joints take kilobytes a frame on the way
         chunks.append(_lay(State(*(x[rows] for x in state)), observed.rows(rows), crops[rows], betas, body, landmarks))
@@ -156,7 +156,7 @@ def _joints(rotmat: Tensor, betas: Tensor, body: Body) -> Tensor:
 
 
 def _lay(
-    state: State, observed: Observation, crops: Tensor, betas: Tensor, body: Body, landmarks: LandmarkModel
+    state: State, observed: Evidence, crops: Tensor, betas: Tensor, body: Body, landmarks: LandmarkModel
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Rotations (N, 24, 3, 3) in the camera's frame, translations (N, 3) by the landmarks, and by the network's camera.
 

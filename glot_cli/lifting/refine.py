@@ -47,7 +47,7 @@ FREE = list(PRIOR)
 
 
 @dataclass(frozen=True)
-class Observation:
+class Evidence:
     """Where landmarks are seen in N frames.
 
     Attributes:
@@ -64,9 +64,9 @@ class Observation:
     focal: float
     centre: Tensor
 
-    def rows(self, index: slice | Tensor) -> Observation:
+    def rows(self, index: slice | Tensor) -> Evidence:
         """Some frames of it."""
-        return Observation(self.pixels[index], self.reliability[index], self.side[index], self.focal, self.centre)
+        return Evidence(self.pixels[index], self.reliability[index], self.side[index], self.focal, self.centre)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Figure:
 
 def refine(
     figure: Figure,
-    observed: Observation,
+    observed: Evidence,
     segment: Tensor,
     fps: float,
     body: Body,
@@ -140,7 +140,7 @@ class Slopes(NamedTuple):
     view: Tensor
 
 
-def _slopes(figure: Figure, observed: Observation, body: Body, landmarks: LandmarkModel) -> Slopes:
+def _slopes(figure: Figure, observed: Evidence, body: Body, landmarks: LandmarkModel) -> Slopes:
     count = len(figure.rotmat)
     half = observed.side[:, None, None] / 2
     posed = body(figure.rotmat, figure.betas.expand(count, -1), vertices=False)
@@ -158,7 +158,7 @@ def _slopes(figure: Figure, observed: Observation, body: Body, landmarks: Landma
     return Slopes((error * weight[..., None]).flatten(1), by_pose, view)
 
 
-def _reshape(figure: Figure, observed: Observation, body: Body, landmarks: LandmarkModel) -> Figure:
+def _reshape(figure: Figure, observed: Evidence, body: Body, landmarks: LandmarkModel) -> Figure:
     """The shape that fits best once every frame's pose has given way to it; poses stay as they are.
 
     The poses are unknowns that the Schur complement takes out of the normal equations.
@@ -195,7 +195,7 @@ def _reshape(figure: Figure, observed: Observation, body: Body, landmarks: Landm
 
 
 def _solve(
-    figure: Figure, observed: Observation, segment: Tensor, fps: float, body: Body, landmarks: LandmarkModel
+    figure: Figure, observed: Evidence, segment: Tensor, fps: float, body: Body, landmarks: LandmarkModel
 ) -> Figure:
     """Pose and place of N frames, all at once."""
     certainty, count = _certainty(), len(segment)

@@ -12,7 +12,7 @@ from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat, rotmat_to_axis_angle
 from glot_cli.camera import project_pinhole
 from glot_cli.lifting import refine as module
-from glot_cli.lifting.refine import PRIOR, Figure, Observation, refine
+from glot_cli.lifting.refine import PRIOR, Evidence, Figure, refine
 from glot_cli.metrics import acceleration, pa_mpjpe
 from tests.body.oracles import geodesic_angle
 
@@ -45,7 +45,7 @@ class Scene:
 
     def refined(self, body: Body, pixels: Tensor | None = None, reliability: Tensor | None = None):
         reliability = torch.ones(COUNT, 33) if reliability is None else reliability
-        sight = Observation(self.pixels if pixels is None else pixels, reliability, self.side, FOCAL, CENTRE)
+        sight = Evidence(self.pixels if pixels is None else pixels, reliability, self.side, FOCAL, CENTRE)
         figure = Figure(self.guess, self.transl, BETAS)
         # Frames that have nothing to do with each other.
         found = refine(figure, sight, torch.arange(COUNT), 30.0, body, LandmarkModel(), reshape=False)
@@ -116,7 +116,7 @@ def test_rotations_stay_rotations(body: Body, scene: Scene) -> None:
 
 def test_a_body_at_the_lens_breaks_nothing(body: Body, scene: Scene) -> None:
     near = Figure(scene.guess, scene.transl * torch.tensor([1.0, 1.0, 0.05]), BETAS)
-    sight = Observation(scene.pixels, torch.ones(COUNT, 33), scene.side, FOCAL, CENTRE)
+    sight = Evidence(scene.pixels, torch.ones(COUNT, 33), scene.side, FOCAL, CENTRE)
     for segment in (torch.arange(COUNT), torch.zeros(COUNT, dtype=torch.long)):
         found = refine(near, sight, segment, 30.0, body, LandmarkModel())
         assert all(torch.isfinite(x).all() for x in (found.rotmat, found.transl, found.betas))
@@ -143,7 +143,7 @@ class Motion:
         pixels = drawn(body, self.rotmat, self.transl)
         self.side = 2.3 * FOCAL / self.transl[:, 2]
         noise = tremble * self.side[0] * torch.randn(pixels.shape, generator=generator)
-        self.sight = Observation(pixels + noise, torch.ones(count, 33), self.side, FOCAL, CENTRE)
+        self.sight = Evidence(pixels + noise, torch.ones(count, 33), self.side, FOCAL, CENTRE)
 
     def refined(self, body: Body, segment: Tensor | None = None, **options: bool) -> Figure:
         segment = torch.zeros(len(self.guess), dtype=torch.long) if segment is None else segment
@@ -225,5 +225,5 @@ def test_the_shape_comes_nearer_to_the_true_proportions(body: Body) -> None:
     near = body.rest_joints(found.betas[None])
     # Of the size the picture says nothing.
     assert pa_mpjpe(near.numpy(), true.numpy()) < 0.6 * pa_mpjpe(far.numpy(), true.numpy())
-    motion.sight = Observation(motion.sight.pixels, torch.zeros(60, 33), motion.side, FOCAL, CENTRE)
+    motion.sight = Evidence(motion.sight.pixels, torch.zeros(60, 33), motion.side, FOCAL, CENTRE)
     assert torch.allclose(motion.refined(body).betas, BETAS, atol=1e-5), "what is not seen says nothing"
