@@ -8,21 +8,22 @@ Protocol: 14 common joints, centred on the middle of the hips (MPVPE: on the pel
 """
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
 
 from glot_cli import weights
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
+from glot_cli.evaluation.body_errors import MeanErrors
 from glot_cli.models.fold import FoldedGLoT
 from glot_cli.motion.motions import load_motions
 from glot_cli.training.training_crops import Crops
-from glot_cli.training.validation import Errors, evaluate_crops, evaluate_simulated
+from glot_cli.training.validation import FIGURES, evaluate_crops, evaluate_simulated
 
 
-def show(title: str, errors: Errors) -> None:
+def show(title: str, errors: MeanErrors) -> None:
     print(title)
-    for name, value in asdict(errors).items():
+    for name in FIGURES:
+        value = getattr(errors, name)
         print(f"  {name:20s} {value:8.1f}" if isinstance(value, float) else f"  {name:20s} {value:8d}")
 
 
