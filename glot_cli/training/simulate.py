@@ -98,9 +98,8 @@ def corrupt(exact: ExactLandmarks, noise: Noise, generator: torch.Generator) -> 
     flat = 0.75 + 0.4 * torch.rand(batch, 1, 1, 1, generator=generator)
     world = world * gain * torch.cat([torch.ones(batch, 1, 1, 2), flat], -1)
     # The image depth is the world depth seen through the same network: it errs alike, and coarser.
-    half = exact.depth.unsqueeze(-1).norm(dim=2, keepdim=True) / exact.world[..., 2:].norm(
-        dim=2, keepdim=True
-    ).clamp_min(1e-3)
+    far = exact.world[..., 2:].norm(dim=2, keepdim=True).clamp_min(1e-3)
+    half = exact.depth.unsqueeze(-1).norm(dim=2, keepdim=True) / far
     depth = world[..., 2:] * half * (1 + 0.1 * torch.randn(batch, 1, 1, 1, generator=generator))
     depth = depth + 0.05 * level * correlated_noise((batch, frames, 33, 1), 0.9, generator)
 
