@@ -21,22 +21,28 @@ from glot_cli.training.validation import FIGURES, evaluate_crops, evaluate_simul
 
 
 def show(title: str, errors: MeanErrors) -> None:
+    """Print what `glot train` tells of a validation."""
     print(title)
     for name in FIGURES:
         value = getattr(errors, name)
         print(f"  {name:20s} {value:8.1f}" if isinstance(value, float) else f"  {name:20s} {value:8d}")
 
 
-parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("--motions", type=Path, nargs="*", default=[])
-parser.add_argument("--crops", type=Path, help="folder of what glot synth crops made")
-parser.add_argument("--weights", type=Path)
-parser.add_argument("--views", type=int, default=4, help="cameras for each simulated clip")
-arguments = parser.parse_args()
-network = FoldedGLoT(weights.load_glot(arguments.weights or weights.locate("glot-open")))
-body = Body.load(weights.locate("open-body"))
-if arguments.motions:
-    show("simulated", evaluate_simulated(network, load_motions(arguments.motions), body, views=arguments.views))
-if arguments.crops:
-    crops = Crops.load(sorted(arguments.crops.glob("*.npz")), body.subset([0]), LandmarkModel())
-    show("crops of drawn people", evaluate_crops(network, crops, body))
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--motions", type=Path, nargs="*", default=[])
+    parser.add_argument("--crops", type=Path, help="folder of what glot synth crops made")
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--views", type=int, default=4, help="cameras for each simulated clip")
+    arguments = parser.parse_args()
+    network = FoldedGLoT(weights.load_glot(arguments.weights or weights.locate("glot-open")))
+    body = Body.load(weights.locate("open-body"))
+    if arguments.motions:
+        show("simulated", evaluate_simulated(network, load_motions(arguments.motions), body, views=arguments.views))
+    if arguments.crops:
+        crops = Crops.load(sorted(arguments.crops.glob("*.npz")), body.subset([0]), LandmarkModel())
+        show("crops of drawn people", evaluate_crops(network, crops, body))
+
+
+if __name__ == "__main__":
+    main()
