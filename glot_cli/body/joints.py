@@ -63,7 +63,7 @@ SPIN_MAP = tuple(_spin_source(name) for name in SPIN_JOINTS)
 # The 14 joints that evaluations share are SPIN's 25 to 38, in this order.
 COMMON_SLICE = slice(25, 39)
 COMMON_JOINTS = SPIN_JOINTS[COMMON_SLICE]
-COMMON_HIPS = slice(2, 4)
+COMMON_HIPS = (2, 3)  # of the 14
 
 # Sources of the 14 among [24 SMPL joints, extra joints].
 _COMMON_SOURCE = tuple(

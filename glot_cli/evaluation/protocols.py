@@ -59,8 +59,7 @@ class JointSet:
 
 COMMON = JointSet(
     "14 common joints, predicted ones regressed from the surface by J_regressor_h36m",
-    tuple(range(len(SPIN_JOINTS))[COMMON_SLICE]), tuple(range(14)[COMMON_HIPS]), "middle of the two hips",
-    regressed=True,
+    tuple(range(*COMMON_SLICE.indices(len(SPIN_JOINTS)))), COMMON_HIPS, "middle of the two hips", regressed=True,
 )  # fmt: skip
 MPII3D = JointSet(
     "17 joints of MPI-INF-3DHP's test set, predicted ones SPIN's (J_regressor_extra)",
@@ -234,11 +233,11 @@ class _Evaluator:
         order = torch.arange(len(rows))
         if self.rules == "published":
             order[-TAIL:] = order[-TAIL:].flip(0)
-        rotmat = pose6d_to_rotmat(state.pose6d[order].unflatten(-1, (24, 6)))
+        rotmat = pose6d_to_rotmat(torch.unflatten(state.pose6d[order], -1, (24, 6)))
         betas = state.shape[order]
         joints, surface = [], []
         with torch.inference_mode():
-            for part in torch.arange(len(rows)).split(CHUNK):
+            for part in torch.split(torch.arange(len(rows)), CHUNK):
                 output = self.body(rotmat[part].to(self.device), betas[part].to(self.device))
                 joints.append(self._joints(output).cpu().double().numpy())
                 if self.dataset.has_smpl:
@@ -257,7 +256,7 @@ class _Evaluator:
         assert self.dataset.pose is not None and self.dataset.betas is not None
         pose = torch.from_numpy(np.array(self.dataset.pose[rows], np.float32)).to(self.device)
         betas = torch.from_numpy(np.array(self.dataset.betas[rows], np.float32)).to(self.device)
-        truth = self.body(axis_angle_to_rotmat(pose.unflatten(-1, (24, 3))), betas)
+        truth = self.body(axis_angle_to_rotmat(torch.unflatten(pose, -1, (24, 3))), betas)
         mine, true = output.vertices, truth.vertices
         assert mine is not None and true is not None
         if self.rules == "corrected":

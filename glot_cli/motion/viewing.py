@@ -111,7 +111,7 @@ def place(rotmat: Tensor, body: Body, landmarks: LandmarkModel, viewing: Viewing
 
     joints = body(rotmat.flatten(0, 1), betas.repeat_interleave(frames, 0), vertices=False).joints
     points = landmarks(joints, rotmat.flatten(0, 1))
-    both = torch.cat([joints, points], 1).unflatten(0, (batch, frames))
+    both = torch.unflatten(torch.cat([joints, points], 1), 0, (batch, frames))
     moved = both + (pelvis - both[:, :, 0]).unsqueeze(2)
     return Placed(rotmat, betas, pelvis, crop_boxes(project_pinhole(moved, 1.0, CENTRE), viewing, generator))
 
@@ -130,8 +130,8 @@ def measure(placed: Placed, body: Body, landmarks: LandmarkModel) -> tuple[Exact
     rotmat[:, :, 0] = turn @ rotmat[:, :, 0]
     output = body(rotmat.flatten(0, 1), placed.betas.repeat_interleave(frames, 0))
     assert output.vertices is not None
-    joints = output.joints.unflatten(0, (batch, frames))
-    points = landmarks(output.joints, rotmat.flatten(0, 1)).unflatten(0, (batch, frames))
+    joints = torch.unflatten(output.joints, 0, (batch, frames))
+    points = torch.unflatten(landmarks(output.joints, rotmat.flatten(0, 1)), 0, (batch, frames))
 
     def crop(x: Tensor) -> tuple[Tensor, Tensor]:
         """Points (B, T, K, 3) of the body -> where the camera sees them in the crop, and how deep."""
@@ -145,7 +145,8 @@ def measure(placed: Placed, body: Body, landmarks: LandmarkModel) -> tuple[Exact
     hip_depth = z[..., (23, 24)].mean(-1, keepdim=True)
     depth = world[..., 2] / (hip_depth * placed.box[..., 2:] / 2)
     camera = fit_weak_perspective(joints, crop(joints)[0])
-    targets = Targets(rotmat, placed.betas, joints, output.vertices.unflatten(0, (batch, frames)), camera)
+    vertices = torch.unflatten(output.vertices, 0, (batch, frames))
+    targets = Targets(rotmat, placed.betas, joints, vertices, camera)
     return ExactLandmarks(image, depth, world), targets
 
 

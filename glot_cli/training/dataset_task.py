@@ -166,7 +166,7 @@ class DatasetTask:
         labels = (
             some(dataset.joints2d) * torch.stack([torch.ones_like(valid), torch.ones_like(valid), valid], -1)[:, None],
             some(dataset.joints3d if with_3d else None, 49, 3),
-            axis_angle_to_rotmat(pose.unflatten(-1, (24, 3))),
+            axis_angle_to_rotmat(torch.unflatten(pose, -1, (24, 3))),
             some(dataset.betas if has_smpl else None, 10),
             valid * float(with_3d),
             valid * float(has_smpl),
@@ -223,7 +223,7 @@ def branch_terms(
 
 def _output(state: State, joints: SpinJoints) -> BranchOutput:
     """What states (B, T, .) look like: SPIN's joints, and where the official camera sees them."""
-    rotmat = pose6d_to_rotmat(state.pose6d.float().unflatten(-1, (24, 6)))
+    rotmat = pose6d_to_rotmat(torch.unflatten(state.pose6d.float(), -1, (24, 6)))
     betas, camera = state.shape.float(), state.camera.float()
-    at = joints(rotmat.flatten(0, 1), betas.flatten(0, 1)).unflatten(0, rotmat.shape[:2])
+    at = torch.unflatten(joints(rotmat.flatten(0, 1), betas.flatten(0, 1)), 0, rotmat.shape[:2])
     return BranchOutput(rotmat, betas, at, project_official(at, camera))

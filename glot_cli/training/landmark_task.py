@@ -105,13 +105,13 @@ class LandmarkTask:
     def _predict(self, state: State) -> Prediction:
         """Posed bodies of states (B, T, .), pelvis at the origin."""
         batch, frames = state.camera.shape[:2]
-        rotmat = pose6d_to_rotmat(state.pose6d.float().unflatten(-1, (24, 6)))
+        rotmat = pose6d_to_rotmat(torch.unflatten(state.pose6d.float(), -1, (24, 6)))
         betas, camera = state.shape.float(), state.camera.float()
         output = self.body(rotmat.flatten(0, 1), betas.flatten(0, 1))
-        joints = output.joints.unflatten(0, (batch, frames))
+        joints = torch.unflatten(output.joints, 0, (batch, frames))
         pelvis = joints[:, :, :1]
         assert output.vertices is not None
-        vertices = output.vertices.unflatten(0, (batch, frames)) - pelvis
+        vertices = torch.unflatten(output.vertices, 0, (batch, frames)) - pelvis
         return Prediction(rotmat, betas, joints - pelvis, project_weak(joints, camera), vertices)
 
     def _target(self, labels: Targets) -> Prediction:

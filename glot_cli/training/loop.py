@@ -161,7 +161,7 @@ class Trainer:
                 estimate = self.forward(features, masking)
             terms = self.task.terms(estimate, labels, masking.dropped if masking else None)
             loss = total(terms) / shared_by
-            loss.backward()
+            torch.autograd.backward(loss)
         return {"loss": loss.item()} | {name: value.item() / shared_by for name, value in terms.items()}
 
     def _masking(self, part: int, features: Tensor) -> Masking | None:

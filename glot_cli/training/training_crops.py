@@ -50,7 +50,7 @@ class Crops:
         self.pelvis = arrays["pelvis"].float()
         self.box = arrays["box"].float()
         exact: list[ExactLandmarks] = []
-        for part in torch.arange(len(self.clip)).split(4096):
+        for part in torch.split(torch.arange(len(self.clip)), 4096):
             placed = Placed(self.rotmat[part, None], self.betas[part], self.pelvis[part, None], self.box[part, None])
             exact.append(ExactLandmarks(*(x[:, 0] for x in measure(placed, body, landmarks)[0])))
         self.exact = ExactLandmarks(*(torch.cat(x) for x in zip(*exact, strict=True)))
@@ -175,12 +175,13 @@ def rolled(features: Tensor, placed: Placed, generator: torch.Generator) -> tupl
     """
     count, frames = features.shape[:2]
     angle = math.radians(ROLL) * torch.randn(count, generator=generator)
-    seen = turn_features(features.flatten(0, 1), angle.repeat_interleave(frames)).unflatten(0, (count, frames))
+    turned = turn_features(features.flatten(0, 1), angle.repeat_interleave(frames))
     turn = about_axis(2, angle)[:, None]  # (B, 1, 3, 3)
     rotmat = torch.cat([(turn @ placed.rotmat[:, :, 0])[:, :, None], placed.rotmat[:, :, 1:]], 2)
     pelvis = (turn @ placed.pelvis.unsqueeze(-1)).squeeze(-1)
     centre = (turn[..., :2, :2] @ placed.box[..., :2].unsqueeze(-1)).squeeze(-1)
-    return seen, placed._replace(rotmat=rotmat, pelvis=pelvis, box=torch.cat([centre, placed.box[..., 2:]], -1))
+    box = torch.cat([centre, placed.box[..., 2:]], -1)
+    return torch.unflatten(turned, 0, (count, frames)), placed._replace(rotmat=rotmat, pelvis=pelvis, box=box)
 
 
 def recropped(features: Tensor, placed: Placed, generator: torch.Generator) -> tuple[Tensor, Placed]:

@@ -82,7 +82,7 @@ def evaluate_simulated(
 def evaluate_crops(network: FoldedGLoT, crops: Crops, body: Body) -> MeanErrors:
     """The same for crops of drawn people, clip by clip: the errors are the real landmark network's."""
     rows = []
-    for clip in crops.clip.unique():
+    for clip in torch.unique(crops.clip):
         index = (crops.clip == clip).nonzero()[:, 0]
         placed = Placed(
             crops.rotmat[None, index], crops.betas[index[:1]], crops.pelvis[None, index], crops.box[None, index]

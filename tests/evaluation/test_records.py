@@ -99,7 +99,7 @@ def test_a_turn_of_the_whole_body_is_undone_by_alignment_alone(truth, body):
     # A turn about the vertical moves each joint by 2 sin(angle / 2) times its distance from the axis.
     output = body(axis_angle_to_rotmat(torch.from_numpy(truth.pose)), torch.from_numpy(truth.betas))
     joints = common_joints(body, output)
-    joints = joints - joints[:, COMMON_HIPS].mean(1, keepdim=True)
+    joints = joints - joints[:, list(COMMON_HIPS)].mean(1, keepdim=True)
     expected = 2000 * np.sin(angle / 2) * joints[..., [0, 2]].norm(dim=-1).mean().item()
     assert errors.mpjpe == pytest.approx(expected, rel=1e-3)
     assert errors.pa_mpjpe == pytest.approx(0, abs=1e-2)
