@@ -137,6 +137,8 @@ def _dataset(
         from glot_cli.pipeline.models import load_network
         from glot_cli.weights.bodies import load_body
 
+    if plot is not None:
+        plots.require()
     dataset = Dataset.open(name)
     network = load_network(chosen, dataset.feature_dim, pick_device(device))
     rules = cast("Rules", protocol)

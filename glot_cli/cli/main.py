@@ -39,7 +39,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        return getattr(importlib.import_module(COMMANDS[cmd_name]), "command")  # noqa: B009
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
+        return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

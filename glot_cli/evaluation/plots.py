@@ -5,21 +5,42 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from glot_cli.datasets.dataset import Dataset
-from glot_cli.errors import GlotError
+from glot_cli.errors import OutputError, UsageError
 from glot_cli.evaluation.protocols import Evaluation
 
 WORST = 6  # frames shown
 WIDEST = 4000  # points drawn of a curve
 
 
-def plot(evaluation: Evaluation, dataset: Dataset, path: Path, images: Path | None = None) -> None:
-    """Write a picture (.png, .svg, .pdf): PA-MPJPE and MPJPE of every frame, videos one after another, and the worst.
+def require() -> None:
+    """Check that plots can be drawn at all, for those who would rather know before an evaluation than after it.
 
-    images: folder in which the data set's image names are found; the worst frames are shown where they are. Raises
-    GlotError when the picture cannot be written.
+    Raises:
+        UsageError: matplotlib is not installed.
     """
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise UsageError("plots need matplotlib", remedy="pip install 'glot-cli[eval]'") from error
+
+
+def plot(evaluation: Evaluation, dataset: Dataset, path: Path, images: Path | None = None) -> None:
+    """Draw PA-MPJPE and MPJPE of every frame, videos one after another, and the worst frames.
+
+    Args:
+        evaluation: of the data set.
+        dataset: whose pictures are shown.
+        path: the picture to write: .png, .svg or .pdf.
+        images: folder in which the data set's image names are found; the worst frames are shown where they are.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+        OutputError: the picture cannot be written.
+    """
+    require()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -56,10 +77,10 @@ def plot(evaluation: Evaluation, dataset: Dataset, path: Path, images: Path | No
     try:
         figure.savefig(path)
     except (OSError, ValueError) as error:
-        raise GlotError(f"{path}: the plot cannot be written ({' '.join(str(error).split())})") from error
+        raise OutputError(f"the plot cannot be written ({' '.join(str(error).split())})", path=path) from error
 
 
-def _picture(dataset: Dataset, row: int, images: Path | None) -> np.ndarray | None:
+def _picture(dataset: Dataset, row: int, images: Path | None) -> NDArray[np.uint8] | None:
     """The image of a row, cut down to the person, (h, w, 3) RGB; None where it is not there."""
     if dataset.image is None or dataset.bbox is None:
         return None

@@ -1,13 +1,14 @@
 """A network's errors on a whole data set of video features, by the rules that published figures follow.
 
 Two sets of rules. `published` is what the released evaluation of GLoT does, with all that it does; `corrected` is the
-same without its faults. Both are written out with every result (`Protocol`), for figures without them mean little.
+same without its faults. They are written out with every result (`Evaluation.protocol`), for figures without them mean
+little.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -20,17 +21,15 @@ from glot_cli.body.model import Body, BodyOutput
 from glot_cli.body.rotations import axis_angle_to_rotmat, pose6d_to_rotmat
 from glot_cli.datasets.dataset import Dataset
 from glot_cli.datasets.layouts import LAYOUTS
-from glot_cli.errors import GlotError
+from glot_cli.errors import InputError, WeightsError
+from glot_cli.evaluation.body_errors import Floats, MeanErrors, joint_errors, mean_errors, motion_errors
 from glot_cli.lifting.windows import estimate
-from glot_cli.metrics import acceleration, acceleration_error, auc, mpjpe, pa_mpjpe, pck
 from glot_cli.models.fold import FoldedGLoT
 
-Floats = NDArray[np.floating]
 Rules = Literal["published", "corrected"]
 
 CHUNK = 256  # frames whose surfaces are held at once
 TAIL = 7  # frames at a sequence's end whose windows the released evaluation lays in reverse
-
 
 # Human3.6M's actions 2 to 16, in the order of their numbers.
 H36M_ACTIONS = (
@@ -40,10 +39,15 @@ H36M_ACTIONS = (
 
 
 @dataclass(frozen=True)
-class Joints:
-    """Which joints are compared. columns: their places among SPIN's 49; root: those whose middle is the origin.
+class JointSet:
+    """Which joints are compared.
 
-    regressed: predicted joints come of the surface by J_regressor_h36m; else they are SPIN's.
+    Attributes:
+        title: what they are, in words.
+        columns: their places among SPIN's 49.
+        root: those of them whose middle is the origin.
+        root_title: what the origin is, in words.
+        regressed: predicted joints come of the surface by J_regressor_h36m; else they are SPIN's.
     """
 
     title: str
@@ -53,41 +57,25 @@ class Joints:
     regressed: bool
 
 
-COMMON = Joints(
+COMMON = JointSet(
     "14 common joints, predicted ones regressed from the surface by J_regressor_h36m",
     tuple(range(*COMMON_SLICE.indices(len(SPIN_JOINTS)))), COMMON_HIPS, "middle of the two hips", regressed=True,
 )  # fmt: skip
-MPII3D = Joints(
+MPII3D = JointSet(
     "17 joints of MPI-INF-3DHP's test set, predicted ones SPIN's (J_regressor_extra)",
     tuple(SPIN_JOINTS.index(name) for name in LAYOUTS["mpii3d_test"]), (14,), "pelvis joint", regressed=False,
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Row:
-    """Means over the frames of a sequence, an action or a data set; NaN where a figure has no frames.
-
-    Millimetres, and millimetres per frame squared; pck and auc in %.
-    """
-
-    name: str
-    frames: int
-    pa_mpjpe: float
-    mpjpe: float
-    mpvpe: float
-    acceleration: float
-    acceleration_error: float
-    pck: float
-    auc: float
-
-
-FIGURES = tuple(f.name for f in fields(Row) if f.name not in ("name", "frames"))
-UNITS = dict.fromkeys(FIGURES, 1000.0) | {"pck": 100.0, "auc": 100.0}
-
-
-@dataclass(frozen=True)
 class VideoErrors:
-    """One video's errors, frame by frame, in metres and shares; `rows` (n,) of the data set are those compared."""
+    """One video's errors, frame by frame.
+
+    Attributes:
+        name: of the video.
+        rows: (n,) those of the data set that are compared.
+        errors: by the fields of `BodyErrors`, metres and shares: (n,), accelerations fewer, () where there are none.
+    """
 
     name: str
     rows: NDArray[np.int64]
@@ -96,16 +84,24 @@ class VideoErrors:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """protocol: what each figure means; sequences hold the errors of every frame."""
+    """A network's errors on a data set.
+
+    Attributes:
+        protocol: what each figure means, in words.
+        overall: means over all frames.
+        by_action: means over those of each action.
+        by_sequence: means over those of each video.
+        sequences: the errors of every frame.
+    """
 
     protocol: dict[str, str]
-    overall: Row
-    by_action: list[Row]
-    by_sequence: list[Row]
+    overall: MeanErrors
+    by_action: list[MeanErrors]
+    by_sequence: list[MeanErrors]
     sequences: list[VideoErrors] = field(repr=False)
 
 
-def joints_of(dataset: Dataset) -> Joints:
+def joints_of(dataset: Dataset) -> JointSet:
     """The joints that figures on a data set are published for, by its name."""
     return MPII3D if dataset.name.startswith("mpii3d") else COMMON
 
@@ -116,33 +112,44 @@ def evaluate_dataset(
     body: Body,
     *,
     rules: Rules = "corrected",
-    joints: Joints | None = None,
+    joints: JointSet | None = None,
     batch_size: int = 128,
 ) -> Evaluation:
     """Lift every video of a data set and compare it with its labels.
 
-    body: SMPL with the shape space of the data set's labels (neutral, in published figures). Raises GlotError for data
-    without 3-D joints or with features of another size.
+    Args:
+        network: what lifts; its device is used.
+        dataset: features and labels.
+        body: SMPL with the shape space of the data set's labels (neutral, in published figures).
+        rules: `published` repeats the released evaluation with its faults.
+        joints: those compared; None: those that figures on the data set are published for.
+        batch_size: windows lifted at once.
+
+    Raises:
+        InputError: the data set has no 3-D joints, or no frames that count.
+        WeightsError: the network takes features of another size.
     """
     if dataset.joints3d is None:
-        raise GlotError(f"{dataset.name}: has no 3-D joints to compare with; name another data set")
+        raise InputError(f"{dataset.name}: has no 3-D joints to compare with", remedy="name another data set")
     if dataset.feature_dim != network.config.feature_dim:
-        raise GlotError(
+        raise WeightsError(
             f"{dataset.name}: {dataset.feature_dim} numbers a frame, but the network takes "
-            f"{network.config.feature_dim}; name the weights that fit with --glot"
+            f"{network.config.feature_dim}",
+            remedy="name weights that fit",
         )
-    judge = _Judge(network, dataset, body, joints or joints_of(dataset), rules, batch_size)
-    sequences = [s for number in range(len(dataset.videos)) if (s := judge.sequence(number)) is not None]
+    evaluator = _Evaluator(network, dataset, body, joints or joints_of(dataset), rules, batch_size)
+    sequences = [s for number in range(len(dataset.videos)) if (s := evaluator.sequence(number)) is not None]
     if not sequences:
-        raise GlotError(f"{dataset.name}: no video is long enough, or none has frames that count; see 'glot data list'")
+        reason = f"{dataset.name}: no video is long enough, or none has frames that count"
+        raise InputError(reason, remedy="see 'glot data list'")
     actions: dict[str, list[VideoErrors]] = {}
     for sequence in sequences:
         actions.setdefault(action_of(sequence.name), []).append(sequence)
     return Evaluation(
-        judge.protocol(),
-        pooled("all", sequences),
-        [pooled(name, actions[name]) for name in sorted(actions)],
-        [pooled(sequence.name, [sequence]) for sequence in sequences],
+        evaluator.protocol(),
+        _means("all", sequences),
+        [_means(name, actions[name]) for name in sorted(actions)],
+        [_means(sequence.name, [sequence]) for sequence in sequences],
         sequences,
     )
 
@@ -155,18 +162,15 @@ def action_of(video: str) -> str:
     return re.sub(r"([_ ]\d+)*(\.\d+)?(_\d+)*$", "", name) or name
 
 
-def pooled(name: str, sequences: list[VideoErrors]) -> Row:
-    """Means in the units of `Row`; every frame weighs alike."""
-    means = {}
-    for figure in FIGURES:
-        values = np.concatenate([s.errors[figure] for s in sequences])
-        means[figure] = UNITS[figure] * float(values.mean()) if len(values) else float("nan")
-    return Row(name, sum(len(s.rows) for s in sequences), **means)
+def _means(name: str, sequences: list[VideoErrors]) -> MeanErrors:
+    return mean_errors(name, [sequence.errors for sequence in sequences])
 
 
-class _Judge:
+class _Evaluator:
+    """A network, a data set and the rules: what makes the errors of one video after another."""
+
     def __init__(
-        self, network: FoldedGLoT, dataset: Dataset, body: Body, joints: Joints, rules: Rules, batch_size: int
+        self, network: FoldedGLoT, dataset: Dataset, body: Body, joints: JointSet, rules: Rules, batch_size: int
     ) -> None:
         self.network, self.dataset, self.joints, self.rules = network, dataset, joints, rules
         self.batch_size = batch_size
@@ -184,7 +188,7 @@ class _Judge:
             "rules": self.rules,
             "joints": self.joints.title,
             "root": self.joints.root_title,
-            "body": "the body of --body, neutral SMPL if none is named, for predictions and for labels",
+            "body": "the body that was named, neutral SMPL if none was, for predictions and for labels",
             "windows": f"{self.network.config.frames} frames, the middle one is answered for; {edges}",
             "frames": (
                 "marked invalid: left out, as if never filmed; sequences shorter than a window: left out"
@@ -215,17 +219,11 @@ class _Judge:
         counted = np.ones(len(rows), bool) if dataset.scored is None else np.asarray(dataset.scored[rows])
         if not counted.any():
             return None
-        errors: dict[str, Floats] = {
-            "mpjpe": mpjpe(mine, true)[counted],
-            "pa_mpjpe": pa_mpjpe(mine, true)[counted],
-            "pck": pck(mine, true)[counted],
-            "auc": auc(mine, true)[counted],
-            "mpvpe": my_surface,
-        }
+        errors = {name: values[counted] for name, values in joint_errors(mine, true).items()}
         # A second difference stands at the middle of its three frames.
-        moving = counted[1:-1] & (segment[:-2] == segment[2:]) if len(rows) > 2 else np.zeros(0, bool)
-        errors["acceleration"] = acceleration(mine)[moving] if len(moving) else np.zeros(0)
-        errors["acceleration_error"] = acceleration_error(mine, true)[moving] if len(moving) else np.zeros(0)
+        moving = counted[1:-1] & (segment[:-2] == segment[2:])
+        errors |= {name: values[moving] for name, values in motion_errors(mine, true).items()}
+        errors["mpvpe"] = my_surface
         return VideoErrors(str(dataset.videos[number]), rows[counted], errors)
 
     def _predict(self, rows: NDArray[np.int64], segment: NDArray[np.int64]) -> tuple[Floats, Floats]:
@@ -235,11 +233,11 @@ class _Judge:
         order = torch.arange(len(rows))
         if self.rules == "published":
             order[-TAIL:] = order[-TAIL:].flip(0)
-        rotmat = pose6d_to_rotmat(state.pose6d[order].unflatten(-1, (24, 6)))
+        rotmat = pose6d_to_rotmat(torch.unflatten(state.pose6d[order], -1, (24, 6)))
         betas = state.shape[order]
         joints, surface = [], []
         with torch.inference_mode():
-            for part in torch.arange(len(rows)).split(CHUNK):
+            for part in torch.split(torch.arange(len(rows)), CHUNK):
                 output = self.body(rotmat[part].to(self.device), betas[part].to(self.device))
                 joints.append(self._joints(output).cpu().double().numpy())
                 if self.dataset.has_smpl:
@@ -247,23 +245,27 @@ class _Judge:
         return np.concatenate(joints), np.concatenate(surface) if surface else np.zeros(0)
 
     def _joints(self, output: BodyOutput) -> torch.Tensor:
+        """Predicted joints (n, K, 3), metres."""
         assert output.vertices is not None
         if self.regressor is not None:
             return extra_joints(self.body, output.vertices, self.regressor)[:, list(H36M_TO_COMMON)]
         return spin_joints(self.body, output)[:, list(self.joints.columns)]
 
     def _surface_error(self, output: BodyOutput, rows: NDArray[np.int64]) -> Floats:
+        """Mean vertex error (n,), metres, of rows that have SMPL parameters."""
         assert self.dataset.pose is not None and self.dataset.betas is not None
         pose = torch.from_numpy(np.array(self.dataset.pose[rows], np.float32)).to(self.device)
         betas = torch.from_numpy(np.array(self.dataset.betas[rows], np.float32)).to(self.device)
-        truth = self.body(axis_angle_to_rotmat(pose.unflatten(-1, (24, 3))), betas)
+        truth = self.body(axis_angle_to_rotmat(torch.unflatten(pose, -1, (24, 3))), betas)
         mine, true = output.vertices, truth.vertices
         assert mine is not None and true is not None
         if self.rules == "corrected":
             mine, true = mine - output.joints[:, :1], true - truth.joints[:, :1]
-        return (mine - true).norm(dim=-1).mean(-1).cpu().double().numpy()
+        errors: Floats = (mine - true).norm(dim=-1).mean(-1).cpu().double().numpy()
+        return errors
 
     def _true_joints(self, rows: NDArray[np.int64]) -> Floats:
+        """(n, K, 3) metres."""
         assert self.dataset.joints3d is not None
         return np.array(self.dataset.joints3d[rows], np.float64)[:, list(self.joints.columns)]
 

@@ -1,4 +1,4 @@
-"""Compare a record with the truth: who was followed, and how far the bodies are off. Joint errors follow `metrics`.
+"""Compare a record with the truth: who was followed, and how far the bodies are off.
 
 People are matched frame by frame: true and estimated SMPL joints in the picture, at most `GATE` apart on average,
 matched so that the sum of distances is least. A true row whose `score` is below `VISIBLE` is of somebody hidden and is
@@ -16,11 +16,12 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from glot_cli.body.joints import COMMON_HIPS, common_joints
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat
-from glot_cli.errors import GlotError
-from glot_cli.metrics import acceleration, acceleration_error, auc, mpjpe, pa_mpjpe, pck
+from glot_cli.errors import InputError
+from glot_cli.evaluation import body_errors
+from glot_cli.evaluation.body_errors import BodyErrors, centred, joint_errors, means, motion_errors
+from glot_cli.metrics import mpjpe
 from glot_cli.results import Result
 from glot_cli.smpl import SMPL_JOINTS
 
@@ -49,28 +50,42 @@ PROTOCOL = {
 }
 
 
-@dataclass(frozen=True)
-class PersonErrors:
-    """How one true person came out, or all of them together.
+# What metres and shares are multiplied by to become the units of `PersonErrors`.
+UNITS = body_errors.UNITS | {
+    "limb_error_2d": 100.0,
+    "position_error": 1000.0,
+    "depth_error": 100.0,
+    "depth_bias": 100.0,
+}
 
-    visible: frames in which the person can be seen; found: share of those with a matched row; one_id: share under the
-    most frequent id; switches: how often the id changed. Errors are means over matched frames, NaN where there are
-    none: millimetres; accelerations in millimetres per frame squared; pck, auc, limb_error_2d, depth_error and
-    depth_bias in %.
-    """
+
+@dataclass(frozen=True)
+class _Following:
+    """How one true person was followed."""
 
     person: str
     visible: int
     found: float
     one_id: float
     switches: int
-    mpjpe: float
-    pa_mpjpe: float
-    mpvpe: float
-    acceleration: float
-    acceleration_error: float
-    pck: float
-    auc: float
+
+
+@dataclass(frozen=True)
+class PersonErrors(BodyErrors, _Following):  # in this order the person is the first field
+    """How one true person came out, or all of them together; errors are means over matched frames.
+
+    Attributes:
+        person: number in the truth, or "all".
+        visible: frames in which the person can be seen.
+        found: share of those with a matched row.
+        one_id: share of those under the most frequent id.
+        switches: how often the id changed.
+        limb_error_2d: of the limbs in the picture, % of the true person's longer side there.
+        position_error: of the pelvis in the camera's frame, millimetres.
+        depth_error: of its depth, %.
+        depth_bias: of its depth, nearer being negative, %.
+    """
+
     limb_error_2d: float
     position_error: float
     depth_error: float
@@ -79,7 +94,13 @@ class PersonErrors:
 
 @dataclass(frozen=True)
 class Comparison:
-    """people: one entry a true person; overall: frames weigh alike; extra_rows: estimates that match nobody visible."""
+    """A record, or several, beside the truth.
+
+    Attributes:
+        people: one entry a true person.
+        overall: of all of them, frames weighing alike.
+        extra_rows: estimates that match nobody visible.
+    """
 
     people: list[PersonErrors]
     overall: PersonErrors
@@ -99,13 +120,23 @@ class _Followed:
 def compare(predicted: Result, truth: Result, body: Body) -> Comparison:
     """Compare a record with the truth of the same video, over the frames that the record looked at.
 
-    body: the body model of both. Raises GlotError when the two cannot be of the same video.
+    Args:
+        predicted: the record.
+        truth: the truth, as a record whose `score` is the share of each person that can be seen.
+        body: the body model of both.
+
+    Raises:
+        InputError: the two cannot be of the same video or body, or nobody is visible.
     """
     return _comparison(*_follow(predicted, truth, body))
 
 
 def pooled(pairs: Sequence[tuple[Result, Result]], body: Body) -> Comparison:
-    """The comparison of several (predicted, truth) as if they were one; people are named video/number."""
+    """The comparison of several (predicted, truth) as if they were one; people are named video/number.
+
+    Raises:
+        InputError: see `compare`.
+    """
     named: list[tuple[str, _Followed]] = []
     extra = 0
     for predicted, truth in pairs:
@@ -127,7 +158,7 @@ def _follow(predicted: Result, truth: Result, body: Body) -> tuple[list[tuple[st
     looked_at = (truth.frame >= first) & (truth.frame < first + predicted.meta.frame_count)
     asked = truth.select(looked_at & (truth.score >= VISIBLE))
     if not len(asked):
-        raise GlotError(f"{truth.meta.video}: nobody is visible in the {predicted.meta.frame_count} frames compared")
+        raise InputError(f"{truth.meta.video}: nobody is visible in the {predicted.meta.frame_count} frames compared")
     match = match_rows(predicted, asked)
     # An estimate of somebody hidden is no surplus.
     hidden = truth.select(looked_at & (truth.score < VISIBLE))
@@ -137,16 +168,18 @@ def _follow(predicted: Result, truth: Result, body: Body) -> tuple[list[tuple[st
 
 
 def _check_same_video(predicted: Result, truth: Result) -> None:
+    """Raises InputError unless size, frame rate and body agree."""
     mine, other = predicted.meta, truth.meta
     if (mine.width, mine.height, mine.frame_rate) != (other.width, other.height, other.frame_rate):
-        raise GlotError(
+        raise InputError(
             f"{mine.video}: {mine.width}x{mine.height} at {mine.fps} frames/s, but the truth is of "
-            f"{other.width}x{other.height} at {other.fps}; compare records of the same video"
+            f"{other.width}x{other.height} at {other.fps}",
+            remedy="compare records of the same video",
         )
     if mine.body_model != other.body_model:
-        raise GlotError(
-            f"{mine.video}: made with the body '{mine.body_model}', the truth with '{other.body_model}'; "
-            "run 'glot run' with a preset of the same body"
+        raise InputError(
+            f"{mine.video}: made with the body '{mine.body_model}', the truth with '{other.body_model}'",
+            remedy="run 'glot run' with a preset of the same body",
         )
 
 
@@ -181,12 +214,14 @@ def stretches(predicted: Result, truth: Result) -> list[slice]:
 
 def picture_size(joints2d: Floats) -> Floats:
     """Longer side, in pixels, of the upright boxes around joints (N, K, 2): (N,)."""
-    return np.maximum(np.ptp(joints2d, axis=1).max(-1), 1.0)
+    size: Floats = np.maximum(np.ptp(joints2d, axis=1).max(-1), 1.0)
+    return size
 
 
 def _person(
     predicted: Result, truth: Result, match: NDArray[np.intp], mine: NDArray[np.bool_], body: Body
 ) -> _Followed:
+    """Raw material of the true person whose rows `mine` (rows of truth,) picks."""
     found = mine & (match >= 0)
     p, t = predicted.select(match[found]), truth.select(found)
     ids = p.person
@@ -204,18 +239,15 @@ def _errors(p: Result, t: Result, body: Body) -> dict[str, Floats]:
         mine[part], surface = _surfaces(p.pose[part], p.betas[part], body)
         true[part], true_surface = _surfaces(t.pose[part], t.betas[part], body)
         vertices[part] = mpjpe(surface, true_surface)
-    moving = [(mine[rows], true[rows]) for rows in stretches(p, t)]
+    moving = [motion_errors(mine[rows], true[rows]) for rows in stretches(p, t)]
     limbs = np.linalg.norm(p.joints2d[:, LIMBS] - t.joints2d[:, LIMBS], axis=-1).mean(-1)
     at, true_at = _pelvis(p, body), _pelvis(t, body)
     depth = (at[:, 2] - true_at[:, 2]) / true_at[:, 2]
     return {
-        "mpjpe": mpjpe(mine, true),
-        "pa_mpjpe": pa_mpjpe(mine, true) if len(t) else np.zeros(0),
+        **joint_errors(mine, true),
         "mpvpe": vertices,
-        "acceleration": np.concatenate([acceleration(a) for a, _ in moving] or [np.zeros(0)]),
-        "acceleration_error": np.concatenate([acceleration_error(a, b) for a, b in moving] or [np.zeros(0)]),
-        "pck": pck(mine, true),
-        "auc": auc(mine, true),
+        "acceleration": np.concatenate([np.zeros(0), *(m["acceleration"] for m in moving)]),
+        "acceleration_error": np.concatenate([np.zeros(0), *(m["acceleration_error"] for m in moving)]),
         "limb_error_2d": limbs / picture_size(t.joints2d),
         "position_error": np.linalg.norm(at - true_at, axis=-1),
         "depth_error": np.abs(depth),
@@ -230,25 +262,19 @@ def _surfaces(pose: Floats, betas: Floats, body: Body) -> tuple[Floats, Floats]:
     pose (N, 24, 3) axis-angle, betas (N, 10).
     """
     output = body(axis_angle_to_rotmat(torch.from_numpy(pose)), torch.from_numpy(betas))
-    assert output.vertices is not None
-    joints = common_joints(body, output)
-    joints = joints - joints[:, COMMON_HIPS].mean(1, keepdim=True)
-    return joints.double().numpy(), (output.vertices - output.joints[:, :1]).numpy()
+    joints, vertices = centred(body, output)
+    return joints.double().numpy(), vertices.numpy()
 
 
 @torch.inference_mode()
 def _pelvis(rows: Result, body: Body) -> Floats:
     """Pelvis joint (N, 3) in the camera's frame, metres; no pose moves it."""
-    return (body.rest_joints(torch.from_numpy(rows.betas))[:, 0].numpy() + rows.transl).astype(np.float64)
+    at: Floats = body.rest_joints(torch.from_numpy(rows.betas))[:, 0].numpy() + rows.transl
+    return at.astype(np.float64)
 
 
 def _figures(name: str, parts: list[_Followed]) -> PersonErrors:
     """Means over the frames of all parts, in the units of `PersonErrors`."""
-
-    def mean(key: str, unit: float) -> float:
-        values = np.concatenate([part.errors[key] for part in parts])
-        return unit * float(values.mean()) if len(values) else float("nan")
-
     visible = sum(part.visible for part in parts)
     return PersonErrors(
         person=name,
@@ -256,15 +282,5 @@ def _figures(name: str, parts: list[_Followed]) -> PersonErrors:
         found=sum(len(part.errors["mpjpe"]) for part in parts) / visible,
         one_id=sum(part.most_frequent for part in parts) / visible,
         switches=sum(part.switches for part in parts),
-        mpjpe=mean("mpjpe", 1000),
-        pa_mpjpe=mean("pa_mpjpe", 1000),
-        mpvpe=mean("mpvpe", 1000),
-        acceleration=mean("acceleration", 1000),
-        acceleration_error=mean("acceleration_error", 1000),
-        pck=mean("pck", 100),
-        auc=mean("auc", 100),
-        limb_error_2d=mean("limb_error_2d", 100),
-        position_error=mean("position_error", 1000),
-        depth_error=mean("depth_error", 100),
-        depth_bias=mean("depth_bias", 100),
+        **means([part.errors for part in parts], UNITS),
     )

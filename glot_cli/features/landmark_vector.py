@@ -80,16 +80,19 @@ def picture_landmarks(feature: Tensor) -> PictureLandmarks:
 
 def mirror_features(feature: Tensor) -> Tensor:
     """Features (...,264) as the mirrored crop would give them: left and right exchanged everywhere."""
-    parts = unpack(feature)
+    parts = swap_sides(unpack(feature))
     flip = torch.tensor([-1.0, 1.0, 1.0], dtype=feature.dtype, device=feature.device)
-    return join(
-        Landmarks(
-            parts.landmarks2d[..., SWAP, :] * flip[:2],
-            parts.z[..., SWAP],
-            parts.visibility[..., SWAP],
-            parts.presence[..., SWAP],
-            parts.world[..., SWAP, :] * flip,
-        )
+    return join(parts._replace(landmarks2d=parts.landmarks2d * flip[:2], world=parts.world * flip))
+
+
+def swap_sides(parts: Landmarks) -> Landmarks:
+    """Each left landmark under the name of the right one, and the other way round; nothing moves."""
+    return Landmarks(
+        parts.landmarks2d[..., SWAP, :],
+        parts.z[..., SWAP],
+        parts.visibility[..., SWAP],
+        parts.presence[..., SWAP],
+        parts.world[..., SWAP, :],
     )
 
 

@@ -8,13 +8,17 @@ an A, face any way, and have y or z up.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from glot_cli.errors import GlotError
+from glot_cli.body.rotations import least_rotation
+from glot_cli.errors import InputError
 from glot_cli.smpl import SMPL_JOINTS, SMPL_PARENTS
 
 Floats = NDArray[np.floating]
@@ -48,16 +52,19 @@ _STEEPEST = 75.0  # degrees between a bone of the rest pose and the T-pose's tha
 
 
 def read_bvh(path: Path) -> tuple[Floats, float]:
-    """Poses (n, 24, 3) axis-angle of SMPL's joints in a world with y up, and frames a second.
+    """Read a BVH file as motion of SMPL's joints.
 
-    Raises GlotError for a file that is none, or whose skeleton or rest pose cannot be made out.
+    Returns:
+        Poses (n, 24, 3), axis-angle in radians, float32, in a world with y up; and frames per second.
+
+    Raises:
+        InputError: the file is no BVH, or its skeleton or rest pose cannot be made out; or upc-pymotion is missing.
     """
-    data = _load(path)
-    index = _matched(path, [str(name) for name in data["names"]])
-    parents, offsets = data["parents"], np.asarray(data["offsets"], float)
-    rest = _positions(parents, offsets)
+    clip = _load(path)
+    index = _matched(path, clip.names)
+    rest = _positions(clip.parents, clip.offsets)
     frame = _body_frame(rest, index)
-    turned = _global_rotations(data)  # joint -> Rotation over the frames
+    turned = _global_rotations(clip)
     corrections = _corrections(path, rest, index, frame)
     whole: dict[int, Rotation] = {}
     for joint, name in enumerate(SMPL_JOINTS):
@@ -66,20 +73,34 @@ def read_bvh(path: Path) -> tuple[Floats, float]:
         else:  # moves with its parent
             whole[joint] = whole[SMPL_PARENTS[joint]]
     up = _upright(rest, index, whole[0], frame)
-    poses = np.zeros((len(data["rotations"]), len(SMPL_JOINTS), 3), np.float32)
+    poses = np.zeros((len(clip.rotations), len(SMPL_JOINTS), 3), np.float32)
     for joint, parent in enumerate(SMPL_PARENTS):
         local = up * whole[joint] if parent < 0 else whole[parent].inv() * whole[joint]
         poses[:, joint] = local.as_rotvec()
-    if data["frame_time"] <= 0:
-        raise GlotError(f"{path}: says that a frame lasts {data['frame_time']} s; export it again")
-    return poses, 1 / float(data["frame_time"])
+    if clip.frame_time <= 0:
+        raise InputError(f"says that a frame lasts {clip.frame_time} s", path=path, remedy="export it again")
+    return poses, 1 / clip.frame_time
 
 
-def _load(path: Path) -> dict:
+@dataclass(frozen=True)
+class _Clip:
+    """What a BVH file with J joints holds."""
+
+    names: list[str]
+    parents: Sequence[int]  # (J,) the root's own is not asked for
+    offsets: Floats  # (J, 3) from the parent, in the file's unit
+    orders: list[str]  # of the Euler angles: "ZXY"
+    rotations: Floats  # (n, J, 3) degrees
+    frame_time: float  # seconds
+
+
+def _load(path: Path) -> _Clip:
+    """What the file says, checked to be motion."""
     try:
         from pymotion.io.bvh import BVH
     except ImportError as error:
-        raise GlotError(f"{path}: reading BVH needs upc-pymotion; pip install 'glot-cli[train]'") from error
+        reason = "reading BVH needs upc-pymotion"
+        raise InputError(reason, path=path, remedy="pip install 'glot-cli[train]'") from error
     file = BVH()
     try:
         file.load(str(path))
@@ -88,15 +109,22 @@ def _load(path: Path) -> dict:
         if not whole or not np.isfinite(data["rotations"]).all():
             raise ValueError("no motion in it")
     except OSError as error:
-        raise GlotError(f"{path}: cannot be read ({error.strerror}); check the name") from error
+        raise InputError(f"cannot be read ({error.strerror})", path=path, remedy="check the name") from error
     except Exception as error:  # whatever text that is no BVH does to a parser
-        reason = " ".join(str(error).split())[:80]
-        raise GlotError(f"{path}: not a BVH file that can be read ({reason}); export it again") from error
-    return data
+        reason = f"not a BVH file that can be read ({' '.join(str(error).split())[:80]})"
+        raise InputError(reason, path=path, remedy="export it again") from error
+    return _Clip(
+        [str(name) for name in data["names"]],
+        data["parents"],
+        np.asarray(data["offsets"], float),
+        ["".join(order).upper() for order in data["rot_order"]],
+        data["rotations"],
+        float(data["frame_time"]),
+    )
 
 
 def _matched(path: Path, names: list[str]) -> dict[str, int]:
-    """SMPL's name -> place in the file, of every joint that is there. Raises GlotError when limbs are missing."""
+    """SMPL's name -> place in the file, of every joint that is there. Raises InputError when limbs are missing."""
     plain: dict[str, int] = {}
     for place, name in enumerate(names):
         short = re.sub(r"[\s_\-.]", "", re.split(r"[:|]", name)[-1]).lower()
@@ -115,14 +143,15 @@ def _matched(path: Path, names: list[str]) -> dict[str, int]:
     needed = ["pelvis", *(f"{s}_{b}" for s in ("left", "right") for b in ("hip", "knee", "ankle", "shoulder", "elbow"))]
     missing = [name for name in needed if name not in found]
     if missing:
-        raise GlotError(
-            f"{path}: no joint that could be the {missing[0].replace('_', ' ')} (has {', '.join(names[:12])}); rename "
-            "its joints, for instance to Hips, LeftUpLeg, LeftLeg, LeftFoot, LeftArm, LeftForeArm"
+        raise InputError(
+            f"no joint that could be the {missing[0].replace('_', ' ')} (has {', '.join(names[:12])})",
+            path=path,
+            remedy="rename its joints, for instance to Hips, LeftUpLeg, LeftLeg, LeftFoot, LeftArm, LeftForeArm",
         )
     return found
 
 
-def _positions(parents: NDArray[np.integer], offsets: Floats) -> Floats:
+def _positions(parents: Sequence[int], offsets: Floats) -> Floats:
     """(J, 3) of the rest pose."""
     at = np.zeros_like(offsets)
     for joint in range(1, len(offsets)):
@@ -130,11 +159,11 @@ def _positions(parents: NDArray[np.integer], offsets: Floats) -> Floats:
     return at
 
 
-def _global_rotations(data: dict) -> list[Rotation]:
+def _global_rotations(clip: _Clip) -> list[Rotation]:
+    """Of every joint, over the frames, in the file's world."""
     whole: list[Rotation] = []
-    for joint, parent in enumerate(data["parents"]):
-        order = "".join(data["rot_order"][joint]).upper()
-        local = Rotation.from_euler(order, data["rotations"][:, joint], degrees=True)
+    for joint, parent in enumerate(clip.parents):
+        local = Rotation.from_euler(clip.orders[joint], clip.rotations[:, joint], degrees=True)
         whole.append(local if joint == 0 else whole[parent] * local)
     return whole
 
@@ -178,15 +207,13 @@ def _swing(path: Path, name: str, start: Floats, end: Floats) -> Floats:
     length = np.linalg.norm(end)
     if length < 1e-9:
         return np.eye(3)
-    axis, cos = np.cross(start, end / length), float(start @ end / length)
-    angle = float(np.degrees(np.arctan2(np.linalg.norm(axis), cos)))
+    end = end / length
+    angle = float(np.degrees(np.arctan2(np.linalg.norm(np.cross(start, end)), start @ end)))
     if angle > _STEEPEST:
-        raise GlotError(
-            f"{path}: its rest pose is no T and no A (the bone of the {name.replace('_', ' ')} is {angle:.0f} degrees "
-            "off); export it with a T-pose"
-        )
-    sine = np.linalg.norm(axis)
-    return np.eye(3) if sine < 1e-9 else Rotation.from_rotvec(axis / sine * np.radians(angle)).as_matrix()
+        bone = f"the bone of the {name.replace('_', ' ')} is {angle:.0f} degrees off"
+        raise InputError(f"its rest pose is no T and no A ({bone})", path=path, remedy="export it with a T-pose")
+    turn: Floats = least_rotation(torch.from_numpy(start), torch.from_numpy(end)).numpy()
+    return turn
 
 
 def _upright(rest: Floats, index: dict[str, int], pelvis: Rotation, frame: Floats) -> Rotation:

@@ -49,10 +49,13 @@ def limits() -> Tensor:
 
 
 def wander(count: int, frames: int, generator: torch.Generator) -> Tensor:
-    """Smooth random motions within the limits: local rotations (count, frames, 24, 3, 3), identity for the pelvis.
+    """Smooth random motions within the limits.
 
     Between random poses at random times it turns with a soft start and end; components lie nearer to the middle of
     their range than to its ends (the mean of two uniform draws).
+
+    Returns:
+        Local rotations (count, frames, 24, 3, 3) at 30 frames a second, identity for the pelvis.
     """
     low, high = limits()
     keys = math.ceil(frames / KEY_SPACING[0]) + 2

@@ -12,19 +12,23 @@ from scipy.spatial.transform import Rotation, Slerp
 from torch import Tensor
 
 from glot_cli.body.rotations import axis_angle_to_rotmat, rotmat_to_pose6d
-from glot_cli.errors import GlotError
+from glot_cli.errors import InputError
 from glot_cli.motion.bvh import read_bvh
 
 FPS = 30.0
 _NO_MOTIONS = ("shape.npz", "neutral_stagei.npz", "male_stagei.npz", "female_stagei.npz")  # in AMASS's folders
+_FORMATS = "give motions in glot's format or AMASS's"
 
 
 @dataclass(frozen=True)
 class Motions:
-    """Clips laid end to end, 30 frames a second; y up, rest pose facing +z.
+    """C clips of N frames in all, laid end to end, 30 frames a second; y up, rest pose facing +z.
 
-    pose6d (N, 24, 6); start, length (C,) first frame and number of frames of each clip; weight (C,) how often a clip
-    is drawn.
+    Attributes:
+        pose6d: (N, 24, 6) local rotations, the first two columns of their matrices.
+        start: (C,) first frame of each clip.
+        length: (C,) number of frames of each clip.
+        weight: (C,) probability that a clip is drawn.
     """
 
     pose6d: Tensor
@@ -34,7 +38,15 @@ class Motions:
 
 
 def load_motions(paths: Sequence[Path], min_frames: int = 17) -> Motions:
-    """Read motion files, and those in folders at any depth, and join them. Raises GlotError where a file is not one."""
+    """Read motion files, and those in folders at any depth, and join them.
+
+    Args:
+        paths: .npz files in glot's format or AMASS's, .bvh files, or folders of them.
+        min_frames: shorter clips are left out.
+
+    Raises:
+        InputError: a file is no motion, a folder holds none, or no clip is long enough.
+    """
     poses: list[np.ndarray] = []
     labels: list[str] = []
     for path in _files(paths):
@@ -43,7 +55,8 @@ def load_motions(paths: Sequence[Path], min_frames: int = 17) -> Motions:
                 poses.append(pose)
                 labels.append(label)
     if not poses:
-        raise GlotError(f"{', '.join(map(str, paths))}: no clip of at least {min_frames} frames; give longer motions")
+        reason = f"{', '.join(map(str, paths))}: no clip of at least {min_frames} frames"
+        raise InputError(reason, remedy="give longer motions")
     lengths = np.array([len(p) for p in poses])
     # By the square root of what each action lasts: standing fills hours and must not fill the training.
     seconds: dict[str, float] = {}
@@ -60,6 +73,7 @@ def load_motions(paths: Sequence[Path], min_frames: int = 17) -> Motions:
 
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:
+    """The files, and those in the folders."""
     for path in paths:
         if not path.is_dir():
             yield path
@@ -67,7 +81,7 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
         found = (p for p in path.rglob("*") if p.suffix.lower() in (".npz", ".bvh"))
         inside = sorted(p for p in found if p.name not in _NO_MOTIONS)
         if not inside:
-            raise GlotError(f"{path}: no .npz or .bvh files there; give a folder of motions")
+            raise InputError("no .npz or .bvh files there", path=path, remedy="give a folder of motions")
         yield from inside
 
 
@@ -79,9 +93,9 @@ def _read(path: Path) -> list[tuple[np.ndarray, str]]:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files if file[key].dtype.kind in "fiuUSb"}
     except (OSError, ValueError) as error:
-        raise GlotError(f"{path}: not a readable motion file ({error}); give .npz motions") from error
+        raise InputError(f"not a readable motion file ({error})", path=path, remedy="give .npz motions") from error
     if "poses" not in arrays:
-        raise GlotError(f"{path}: has no array 'poses'; give motions in glot's format or AMASS's")
+        raise InputError("has no array 'poses'", path=path, remedy=_FORMATS)
     poses = arrays["poses"].astype(np.float32)
     if "clip_index" in arrays:
         index = arrays["clip_index"]
@@ -91,7 +105,7 @@ def _read(path: Path) -> list[tuple[np.ndarray, str]]:
         return [(piece, str(names[index[s]])) for piece, s in zip(pieces, [0, *cuts], strict=True)]
     rate = arrays.get("mocap_framerate", arrays.get("mocap_frame_rate"))
     if rate is None:
-        raise GlotError(f"{path}: has neither clip_index nor mocap_framerate; give motions in glot's format or AMASS's")
+        raise InputError("has neither clip_index nor mocap_framerate", path=path, remedy=_FORMATS)
     return [(_from_amass(poses, float(rate)), path.stem)]
 
 

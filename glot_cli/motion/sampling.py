@@ -32,10 +32,16 @@ VARIATION = (
 class Augmentation:
     """How often and how far windows are varied; probabilities, but for ranges.
 
-    speed: least and most, as multiples of the clip's own (60 frames/s video: 0.5). mirror: left and right exchanged.
-    swap_arms, swap_one_arm, swap_legs, swap_upper: limbs taken from another window. vary: every joint turned a little,
-    by `vary_scale` (least and most) times the angles of VARIATION.
-    wander: share of windows in which random limbs move as no capture does, anywhere within human joint limits.
+    Attributes:
+        speed: least and most, as multiples of the clip's own (60 frames/s video: 0.5).
+        mirror: left and right exchanged.
+        swap_arms: both arms taken from another window.
+        swap_one_arm: the left arm taken from another window, and likewise the right one.
+        swap_legs: both legs taken from another window.
+        swap_upper: all above the hips taken from another window.
+        wander: random limbs move as no capture does, anywhere within human joint limits.
+        vary: every joint turned a little.
+        vary_scale: by how much: least and most, times the angles of VARIATION.
     """
 
     speed: tuple[float, float] = (0.45, 1.8)
@@ -52,7 +58,18 @@ class Augmentation:
 def sample_windows(
     motions: Motions, count: int, frames: int, augmentation: Augmentation, generator: torch.Generator
 ) -> Tensor:
-    """Draw windows of local joint rotations: (count, frames, 24, 3, 3)."""
+    """Draw windows of motion and vary them.
+
+    Args:
+        motions: what they are cut from.
+        count: windows to draw.
+        frames: of each window.
+        augmentation: how they are varied.
+        generator: of everything random.
+
+    Returns:
+        Local joint rotations (count, frames, 24, 3, 3) in a y-up world.
+    """
     pose6d = cut_windows(motions, count, frames, augmentation.speed, generator)
     rotmat = pose6d_to_rotmat(pose6d)
     rotmat = _where(augmentation.mirror, mirror_rotmat(rotmat), rotmat, generator)
@@ -85,7 +102,18 @@ def _wandering(rotmat: Tensor, generator: torch.Generator) -> Tensor:
 def cut_windows(
     motions: Motions, count: int, frames: int, speed: tuple[float, float], generator: torch.Generator
 ) -> Tensor:
-    """Windows of 6-D rotations at random speeds: (count, frames, 24, 6). Between frames: linear in 6-D."""
+    """Windows at random speeds, between frames interpolated linearly in 6-D.
+
+    Args:
+        motions: what they are cut from.
+        count: windows to draw.
+        frames: of each window.
+        speed: least and most, as multiples of the clip's own; less where a clip is too short for it.
+        generator: of everything random.
+
+    Returns:
+        6-D rotations (count, frames, 24, 6).
+    """
     clip = torch.multinomial(motions.weight, count, replacement=True, generator=generator)
     rate = _uniform(count, *speed, generator)
     room = (motions.length[clip] - 1).float()  # in frames
@@ -99,7 +127,16 @@ def cut_windows(
 
 
 def vary(rotmat: Tensor, scale: tuple[float, float], generator: torch.Generator) -> Tensor:
-    """Turn every joint by a random angle that drifts slowly over the window: (count, frames, 24, 3, 3)."""
+    """Turn every joint by a random angle that drifts slowly over the window.
+
+    Args:
+        rotmat: (count, frames, 24, 3, 3) local rotations.
+        scale: least and most that VARIATION is multiplied by, one number a window.
+        generator: of everything random.
+
+    Returns:
+        (count, frames, 24, 3, 3).
+    """
     count, frames = rotmat.shape[:2]
     sigma = torch.tensor(VARIATION)[:, None] * _uniform(count, *scale, generator)[:, None, None]
     first, last = torch.randn(2, count, 24, 3, generator=generator) * sigma

@@ -23,13 +23,20 @@ CENTRE = torch.zeros(2)  # principal point; pixels count from it, and the focal 
 
 @dataclass(frozen=True)
 class Viewing:
-    """Ranges of the random cameras (degrees, metres) and of the crops (shares of the box side).
+    """Ranges of the random cameras and of the crops.
 
-    pitch_mean, pitch_std, roll_std: how the camera is held; off_axis: furthest that people stand from its axis, across
-    and down; distance: least and most, drawn evenly by its logarithm. turn_std: a frame, camera and person turning
-    against each other. tumble: share of windows whose body is turned any way at all: lying, upside down.
-    crop_scale, crop_scale_std: side of a crop over the longer side of the person's box; crop_shift_std: how far off its
-    middle lies. truncated: share of windows that a border of the picture cuts.
+    Attributes:
+        pitch_mean: how far the camera looks down, degrees.
+        pitch_std: standard deviation of that.
+        roll_std: standard deviation of its turn about its axis, degrees.
+        tumble: share of windows whose body is turned any way at all: lying, upside down.
+        off_axis: furthest that people stand from its axis, across and down, degrees.
+        distance: least and most, metres, drawn evenly by its logarithm.
+        turn_std: standard deviation of a frame's turn, camera and person turning against each other, degrees.
+        crop_scale: side of a crop over the longer side of the person's box.
+        crop_scale_std: standard deviation of that, a share.
+        crop_shift_std: standard deviation of how far off the middle of a crop lies, a share of its side.
+        truncated: share of windows that a border of the picture cuts.
     """
 
     pitch_mean: float = 8.0
@@ -45,7 +52,7 @@ class Viewing:
     truncated: float = 0.12
 
 
-class Truth(NamedTuple):
+class Targets(NamedTuple):
     """What the network should answer, per frame of each window."""
 
     rotmat: Tensor  # (B, T, 24, 3, 3), joint 0 in the crop's frame
@@ -55,32 +62,40 @@ class Truth(NamedTuple):
     camera: Tensor  # (B, T, 3) weak perspective that fits best
 
 
-class Seen(NamedTuple):
-    """Exact landmarks of each frame: image x, y and depth z in half crop sides, world metres from the mid hip."""
+class ExactLandmarks(NamedTuple):
+    """Where the 33 landmarks of each frame truly are."""
 
-    image: Tensor  # (..., 33, 2)
-    depth: Tensor  # (..., 33)
-    world: Tensor  # (..., 33, 3), crop's frame
+    image: Tensor  # (..., 33, 2) x, y in half crop sides
+    depth: Tensor  # (..., 33) z in half crop sides
+    world: Tensor  # (..., 33, 3) metres from the mid hip, crop's frame
 
 
 class Placed(NamedTuple):
-    """Bodies in front of a camera. Image coordinates count from the principal point in units of the focal length."""
+    """Bodies in front of a camera."""
 
     rotmat: Tensor  # (B, T, 24, 3, 3), joint 0 in the camera's frame
     betas: Tensor  # (B, 10)
     pelvis: Tensor  # (B, T, 3) metres, camera's frame
-    box: Tensor  # (B, T, 3) crops
+    box: Tensor  # (B, T, 3) crops: centre x, y from the principal point, and side, in focal lengths
 
 
 def observe(
     rotmat: Tensor, body: Body, landmarks: LandmarkModel, viewing: Viewing, generator: torch.Generator
-) -> tuple[Seen, Truth]:
-    """Put bodies in front of random cameras: exact landmarks in their crops, and the truth in the crops' frames."""
+) -> tuple[ExactLandmarks, Targets]:
+    """`place`, then `measure`."""
     return measure(place(rotmat, body, landmarks, viewing, generator), body, landmarks)
 
 
 def place(rotmat: Tensor, body: Body, landmarks: LandmarkModel, viewing: Viewing, generator: torch.Generator) -> Placed:
-    """Give windows of local rotations (B, T, 24, 3, 3) in a y-up world random shapes, cameras and crops."""
+    """Put bodies of random shapes in front of random cameras, and lay crops around them.
+
+    Args:
+        rotmat: (B, T, 24, 3, 3) local rotations in a y-up world.
+        body: the whole body or part of its surface.
+        landmarks: what the crops are laid around, together with the joints.
+        viewing: ranges of cameras and crops.
+        generator: of everything random.
+    """
     batch, frames = rotmat.shape[:2]
     low, high = (torch.tensor(viewing.distance).log()).tolist()
     distance = torch.exp(low + (high - low) * torch.rand(batch, generator=generator))
@@ -95,21 +110,27 @@ def place(rotmat: Tensor, body: Body, landmarks: LandmarkModel, viewing: Viewing
     rotmat[:, :, 0] = towards @ world_to_camera(batch, frames, viewing, generator) @ rotmat[:, :, 0]
 
     posed = body(rotmat.flatten(0, 1), betas.repeat_interleave(frames, 0), vertices=False)
-    both = torch.cat([posed.joints, landmarks(posed)], 1).unflatten(0, (batch, frames))
+    both = torch.unflatten(torch.cat([posed.joints, landmarks(posed)], 1), 0, (batch, frames))
     moved = both + (pelvis - both[:, :, 0]).unsqueeze(2)
     return Placed(rotmat, betas, pelvis, crop_boxes(project_pinhole(moved, 1.0, CENTRE), viewing, generator))
 
 
-def measure(placed: Placed, body: Body, landmarks: LandmarkModel) -> tuple[Seen, Truth]:
-    """Exact landmarks of placed bodies in their crops, and the truth in the crops' frames."""
+def measure(placed: Placed, body: Body, landmarks: LandmarkModel) -> tuple[ExactLandmarks, Targets]:
+    """Exact landmarks of placed bodies in their crops, and the truth in the crops' frames.
+
+    Args:
+        placed: where they are.
+        body: what they are; the targets hold its vertices, so give the part of the surface that is wanted.
+        landmarks: where its landmarks sit.
+    """
     batch, frames = placed.rotmat.shape[:2]
     turn = ray_rotation(placed.box[..., :2], 1.0, CENTRE).transpose(-1, -2)  # (B, T, 3, 3) camera's -> crop's frame
     rotmat = placed.rotmat.clone()
     rotmat[:, :, 0] = turn @ rotmat[:, :, 0]
     output = body(rotmat.flatten(0, 1), placed.betas.repeat_interleave(frames, 0))
     assert output.vertices is not None
-    joints = output.joints.unflatten(0, (batch, frames))
-    points = landmarks(output).unflatten(0, (batch, frames))
+    joints = torch.unflatten(output.joints, 0, (batch, frames))
+    points = torch.unflatten(landmarks(output), 0, (batch, frames))
 
     def crop(x: Tensor) -> tuple[Tensor, Tensor]:
         """Points (B, T, K, 3) of the body -> where the camera sees them in the crop, and how deep."""
@@ -123,8 +144,9 @@ def measure(placed: Placed, body: Body, landmarks: LandmarkModel) -> tuple[Seen,
     hip_depth = z[..., (23, 24)].mean(-1, keepdim=True)
     depth = world[..., 2] / (hip_depth * placed.box[..., 2:] / 2)
     camera = fit_weak_perspective(joints, crop(joints)[0])
-    truth = Truth(rotmat, placed.betas, joints, output.vertices.unflatten(0, (batch, frames)), camera)
-    return Seen(image, depth, world), truth
+    vertices = torch.unflatten(output.vertices, 0, (batch, frames))
+    targets = Targets(rotmat, placed.betas, joints, vertices, camera)
+    return ExactLandmarks(image, depth, world), targets
 
 
 def world_to_camera(batch: int, frames: int, viewing: Viewing, generator: torch.Generator) -> Tensor:
@@ -149,7 +171,16 @@ def world_to_camera(batch: int, frames: int, viewing: Viewing, generator: torch.
 
 
 def crop_boxes(points: Tensor, viewing: Viewing, generator: torch.Generator) -> Tensor:
-    """Square crops (B, T, 3) around points (B, T, K, 2), as a detector and a box smoother would lay them."""
+    """Square crops around points, as a detector and a box smoother would lay them.
+
+    Args:
+        points: (B, T, K, 2) joints and landmarks in the image, in any unit.
+        viewing: how large the crops are, how far off, and how often a border of the picture cuts them.
+        generator: of everything random.
+
+    Returns:
+        (B, T, 3) centre x, y and side, in the unit of the points.
+    """
     batch, frames = points.shape[:2]
     low, high = points.amin(2), points.amax(2)
     # The head's top and the soles reach beyond the landmarks by some 6 % of the body's height.
@@ -175,7 +206,7 @@ def crop_boxes(points: Tensor, viewing: Viewing, generator: torch.Generator) -> 
 
 
 def correlated_noise(shape: tuple[int, ...], rho: float, generator: torch.Generator) -> Tensor:
-    """Unit-variance noise along axis 1 whose neighbours correlate by `rho`."""
+    """Noise (B, T, ...) of unit variance whose neighbours along T correlate by `rho`."""
     white = torch.randn(shape, generator=generator)
     steps = torch.arange(shape[1])
     # Cholesky factor of the correlation rho^|i-j|: one matrix product instead of a loop over time.

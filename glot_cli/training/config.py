@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from glot_cli.errors import GlotError, UsageError
+from glot_cli.errors import InputError, UsageError
 from glot_cli.models.glot_config import GLoTConfig
 from glot_cli.motion.sampling import Augmentation
 from glot_cli.motion.viewing import Viewing
@@ -30,10 +30,19 @@ CONFIGS = Path(__file__).parent / "configs"
 class LandmarkData:
     """Training on landmarks, simulated and of drawn people: the `open` preset's.
 
-    motions: files or folders of motions to train on (see `motions`); crops: files, or folders, that `glot synth crops`
-    made; val_motions, val_crops: those that validation uses; paths are relative to the configuration.
-    rendered_share: share of a batch drawn from the crops. residual_share: share of the simulated windows whose noise is
-    what the landmark network did on a similar crop. vertices: points of the surface in the loss.
+    Paths are relative to the configuration.
+
+    Attributes:
+        motions: files or folders of motions to train on (see `motion.motions`).
+        crops: files, or folders of them, that `glot synth crops` made.
+        val_motions: motions that validation uses.
+        val_crops: crops that validation uses.
+        rendered_share: share of a batch drawn from the crops.
+        residual_share: share of the simulated windows whose noise is what the landmark network did on a similar crop.
+        vertices: points of the surface in the loss.
+        augmentation: how motions are varied.
+        viewing: the random cameras and crops.
+        noise: errors of the imitated landmark network.
     """
 
     motions: tuple[Path, ...] = ()
@@ -52,11 +61,15 @@ class LandmarkData:
 class DatasetData:
     """Training on features of videos: the paper's. Data sets are names of what `glot data add` took in.
 
-    with_2d: data sets of which the 2-D joints alone are used (paper: InstaVariety); with_3d: those with 3-D joints and
-    SMPL parameters where they have them (paper, table 1: 3DPW, MPI-INF-3DHP, Human3.6M). share_2d: of a batch drawn
-    from the former (paper: 0.6). overlap: share of a window that the next one of the same video repeats (paper: 0).
-    without_smpl: data sets whose SMPL parameters are left aside. validation: data set that `best` is chosen by, ""
-    for none. body: SMPL of `glot weights add` (paper: neutral).
+    Attributes:
+        with_2d: data sets of which the 2-D joints alone are used (paper: InstaVariety).
+        with_3d: those with 3-D joints, and SMPL parameters where they have them (paper, table 1: 3DPW, MPI-INF-3DHP,
+            Human3.6M).
+        share_2d: share of a batch drawn from `with_2d` (paper: 0.6).
+        overlap: share of a window that the next one of the same video repeats (paper: 0).
+        without_smpl: data sets whose SMPL parameters are left aside.
+        validation: data set that the best weights are chosen by, "" for none.
+        body: SMPL of `glot weights add` (paper: neutral).
     """
 
     with_2d: tuple[str, ...] = ()
@@ -74,21 +87,35 @@ class DatasetData:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A training run. Exactly one of `landmarks` and `datasets` says on what.
+    """A training run. The paper's values are those of table 1 on 3DPW.
 
-    epochs, iterations: of training, updates in each (paper, table 1 on 3DPW: 50 of 1000). batch_size: windows in an
-    update (64). parts: a batch is drawn and computed in so many parts, whose gradients are added up; with several
-    processes each takes its share of them; 0: one a process. The same parts give the same training however many
-    processes share them.
-    learning_rate: of the largest step (1e-4), reached after `warmup` epochs (5) from a tenth of it, falling back to
-    that tenth by cosine. optimizer: `adam` (the paper's) or `muon`, which makes the matrices' updates orthogonal (see
-    `optim`). weight_decay: 0 (table 1 on 3DPW) or 1e-5. clip: largest norm of the gradient, 0 for any (the paper's).
-    mask_ratio: share of frames hidden from the global branch (0.5); mask_probability: share of parts that hide any (1).
-    regressor: where the global regressor starts: `spin`, SPIN's own as added with `glot weights add` (the paper's), or
-    `random`. initial: GLoT weights to start from instead.
-    validate_from: first epoch (counted from 1) after which the validation data are looked at.
-    ema: decay of the running mean of the weights that is kept, per update; 0 keeps the weights themselves (the
-    paper's). bfloat16: mixed precision. seed: of everything random.
+    Attributes:
+        epochs: of training (paper: 50).
+        iterations: updates in an epoch (paper: 1000).
+        batch_size: windows in an update (paper: 64).
+        parts: a batch is drawn and computed in so many parts, whose gradients are added up; with several processes each
+            takes its share of them; 0: one a process. The same parts give the same training however many processes
+            share them.
+        learning_rate: the largest, reached after `warmup` epochs from a tenth of it, falling back to that tenth by
+            cosine (paper: 1e-4).
+        optimizer: `adam` (the paper's) or `muon`, which makes the matrices' updates orthogonal (see `optim`).
+        warmup: epochs (paper: 5).
+        weight_decay: of the optimizer (paper: 0; 1e-5 in other tables).
+        clip: largest norm of the gradient, 0 for any (the paper's).
+        mask_ratio: share of frames hidden from the global branch (paper: 0.5).
+        mask_probability: share of parts that hide any (paper: 1).
+        regressor: where the global regressor starts: `spin`, SPIN's own as added with `glot weights add` (the paper's),
+            or `random`.
+        initial: GLoT weights to start from instead.
+        validate_from: first epoch, counted from 1, after which the validation data are looked at.
+        ema: decay, per update, of the running mean of the weights that is kept; 0 keeps the weights themselves (the
+            paper's).
+        bfloat16: mixed precision.
+        seed: of everything random.
+        model: sizes of the network.
+        loss: weights of the loss terms.
+        landmarks: training on landmarks; this or `datasets`, not both.
+        datasets: training on data sets.
     """
 
     epochs: int = 50
@@ -132,34 +159,47 @@ class TrainConfig:
 
 
 def find_config(name: str) -> Path:
-    """The file of a configuration given by path, or by the name of one that comes with glot. Raises UsageError."""
+    """The file of a configuration given by path, or by the name of one that comes with glot.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
     shipped = {path.stem: path for path in sorted(CONFIGS.glob("*.toml"))}
     path = Path(name)
     if path.is_file() or path.suffix == ".toml":
         return path
     if name not in shipped:
-        raise UsageError(f"{name}: no such configuration; give a TOML file, or {', '.join(shipped)}")
+        raise UsageError(f"{name}: no such configuration", remedy=f"give a TOML file, or {', '.join(shipped)}")
     return shipped[name]
 
 
 def load_config(path: Path, changes: tuple[str, ...] = ()) -> TrainConfig:
-    """Read a TOML configuration. changes: lines `key = value` that overrule it, e.g. `model.nearby = 2`.
+    """Read a TOML configuration.
 
-    Raises GlotError naming the key that is unknown or of the wrong type.
+    Args:
+        path: the file.
+        changes: lines `key = value` that overrule it, e.g. `model.nearby = 2`.
+
+    Raises:
+        InputError: the file cannot be read, or a key is unknown or its value cannot be.
+        UsageError: a change is no line of TOML.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise GlotError(f"{path}: cannot read the configuration ({error}); give a TOML file") from error
+        reason = f"cannot read the configuration ({error})"
+        raise InputError(reason, path=path, remedy="give a TOML file") from error
     for change in changes:
         try:
             _merge(table, tomllib.loads(change))
         except (tomllib.TOMLDecodeError, ValueError) as error:
-            raise UsageError(f"--set {change}: not a line of TOML ({error}); write key = value") from error
-    return _build(TrainConfig, table, str(path), path.parent)
+            reason = f"{change}: not a line of TOML ({error})"
+            raise UsageError(reason, option="changes", remedy="write key = value") from error
+    return _build(TrainConfig, table, path)
 
 
 def _merge(table: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """Put the changes into the table, into its tables where both have one."""
     for key, value in changes.items():
         if isinstance(value, dict) and isinstance(table.get(key), dict):
             _merge(table[key], value)
@@ -167,26 +207,30 @@ def _merge(table: dict[str, Any], changes: Mapping[str, Any]) -> None:
             table[key] = value
 
 
-def _build(cls: type[T], table: Mapping[str, Any], where: str, folder: Path) -> T:
+def _build(cls: type[T], table: Mapping[str, Any], path: Path, section: str = "") -> T:
+    """An instance of a dataclass from a table of the file at `path`; section: "model: ", for what is wrong there."""
     assert is_dataclass(cls)
     hints = get_type_hints(cls)
     known = {f.name for f in fields(cls)}
     values: dict[str, Any] = {}
     for key, value in table.items():
         if key not in known:
-            raise GlotError(f"{where}: unknown key '{key}'; known are {', '.join(sorted(known))}")
-        values[key] = _convert(hints[key], value, f"{where}: {key}", folder)
+            remedy = f"known are {', '.join(sorted(known))}"
+            raise InputError(f"{section}unknown key '{key}'", path=path, remedy=remedy)
+        values[key] = _convert(hints[key], value, path, f"{section}{key}")
     try:
         return cls(**values)
     except ValueError as error:
-        raise GlotError(f"{where}: {error}") from error
+        raise InputError(f"{section}{error}", path=path) from error
 
 
-def _convert(hint: Any, value: Any, where: str, folder: Path) -> Any:
+def _convert(hint: Any, value: Any, path: Path, key: str) -> Any:
+    """The value of a key as its type hint wants it; paths are made relative to the file."""
+    folder = path.parent
     if get_origin(hint) in (Union, types.UnionType):  # X | None: a file says X or says nothing
         (hint,) = (choice for choice in get_args(hint) if choice is not type(None))
     if is_dataclass(hint) and isinstance(value, dict):
-        return _build(hint, value, where, folder)  # type: ignore[arg-type]
+        return _build(hint, value, path, f"{key}: ")  # type: ignore[arg-type]
     if hint == tuple[Path, ...] and _all_of(value, str):
         return tuple(folder / Path(v).expanduser() for v in value)
     if hint == tuple[str, ...] and _all_of(value, str):
@@ -201,7 +245,8 @@ def _convert(hint: Any, value: Any, where: str, folder: Path) -> Any:
         return value
     if get_origin(hint) is Literal and isinstance(value, str):  # the dataclass itself checks which
         return value
-    raise GlotError(f"{where} = {value!r} has the wrong type; expected {getattr(hint, '__name__', hint)}")
+    expected = getattr(hint, "__name__", hint)
+    raise InputError(f"{key} = {value!r} has the wrong type; expected {expected}", path=path)
 
 
 def _all_of(value: Any, kind: type) -> bool:

@@ -13,12 +13,12 @@ from glot_cli.body.joints import SpinJoints
 from glot_cli.body.rotations import axis_angle_to_rotmat, pose6d_to_rotmat
 from glot_cli.camera import project_official
 from glot_cli.datasets.dataset import Dataset
-from glot_cli.errors import GlotError
+from glot_cli.errors import InputError
 from glot_cli.evaluation.protocols import evaluate_dataset
 from glot_cli.models.fold import FoldedGLoT
 from glot_cli.models.glot import Estimate, GLoT
 from glot_cli.models.regressors import State
-from glot_cli.training import seeds as chance
+from glot_cli.training import seeds
 from glot_cli.training.config import DatasetData, TrainConfig
 from glot_cli.training.losses import LossConfig
 from glot_cli.training.published_losses import BranchOutput, Labels, published_terms
@@ -27,10 +27,13 @@ from glot_cli.weights.bodies import load_body, mean_parameters
 
 
 @dataclass(frozen=True)
-class Windows:
-    """Windows of `frames` frames over several data sets laid end to end.
+class DatasetWindows:
+    """W windows of as many frames each, over several data sets laid end to end.
 
-    dataset, start (W,): which data set a window is of, and the row of its first frame there.
+    Attributes:
+        datasets: what they are windows of.
+        dataset: (W,) which of them a window is of.
+        start: (W,) the row of its first frame there.
     """
 
     datasets: list[Dataset]
@@ -38,10 +41,16 @@ class Windows:
     start: NDArray[np.int64]
 
     @staticmethod
-    def over(datasets: list[Dataset], frames: int, overlap: float) -> Windows:
+    def over(datasets: list[Dataset], frames: int, overlap: float) -> DatasetWindows:
         """Every window whose frames all lie in one video, one after another in each video.
 
-        Raises GlotError for a data set that has none.
+        Args:
+            datasets: the data sets.
+            frames: of each window.
+            overlap: share of a window that the next one of the same video repeats, less than 1.
+
+        Raises:
+            InputError: a data set has no window.
         """
         step = max(1, round(frames * (1 - overlap)))
         which, starts = [], []
@@ -53,17 +62,23 @@ class Windows:
             ]
             rows = np.concatenate(found or [np.zeros(0, np.int64)])
             if not len(rows):
-                raise GlotError(f"{dataset.name}: no video of {frames} frames; leave the data set out")
+                raise InputError(f"{dataset.name}: no video of {frames} frames", remedy="leave the data set out")
             which.append(np.full(len(rows), number))
             starts.append(rows)
-        return Windows(datasets, np.concatenate(which), np.concatenate(starts))
+        return DatasetWindows(datasets, np.concatenate(which), np.concatenate(starts))
 
     def __len__(self) -> int:
         return len(self.start)
 
 
 class Deck:
-    """Windows drawn without putting back until all are used, then again in another order."""
+    """Windows drawn without putting back until all are used, then again in another order.
+
+    Args:
+        count: windows in the deck.
+        seed: of the run.
+        name: number of the deck, for it to have an order of its own.
+    """
 
     def __init__(self, count: int, seed: int, name: int) -> None:
         self.count, self.seed, self.name = count, seed, name
@@ -75,31 +90,44 @@ class Deck:
         return np.array([self._at(int(n // self.count), int(n % self.count)) for n in numbers], np.int64)
 
     def _at(self, round_: int, place: int) -> int:
+        """The window at a place of a round's order."""
         if round_ != self._round:
             self._round = round_
-            seed = chance.seed_of(self.seed, chance.ORDER, self.name, round_)
+            seed = seeds.seed_of(self.seed, seeds.ORDER, self.name, round_)
             self._order = np.random.default_rng(seed).permutation(self.count)
         return int(self._order[place])
 
 
 class DatasetTask:
-    """The paper's training. Raises GlotError for data sets or bodies that are not there."""
+    """The paper's training; see `Task`.
+
+    Args:
+        config: the run.
+        data: its data.
+        device: what losses are computed on.
+
+    Raises:
+        InputError: the data sets do not do for it.
+        UsageError: a data set is not there.
+        WeightsError: the body is not there.
+    """
 
     def __init__(self, config: TrainConfig, data: DatasetData, device: torch.device) -> None:
         if not data.with_3d:
-            raise GlotError("no data sets to train on; name some in the configuration ([datasets] with_3d = [...])")
+            remedy = "name some in the configuration ([datasets] with_3d = [...])"
+            raise InputError("no data sets to train on", remedy=remedy)
         self.config, self.data, self.device = config, data, device
         with_2d, with_3d = ([Dataset.open(name) for name in names] for names in (data.with_2d, data.with_3d))
         for dataset in with_3d:
             if dataset.joints3d is None:
-                raise GlotError(f"{dataset.name}: has no 3-D joints; name it under with_2d")
+                raise InputError(f"{dataset.name}: has no 3-D joints", remedy="name it under with_2d")
         dims = {dataset.feature_dim for dataset in (*with_2d, *with_3d)}
         if len(dims) > 1:
-            raise GlotError(f"{', '.join(data.with_2d + data.with_3d)}: features of different sizes ({sorted(dims)})")
+            raise InputError(f"{', '.join(data.with_2d + data.with_3d)}: features of different sizes ({sorted(dims)})")
         self.feature_dim = dims.pop()
         frames = config.model.frames
-        self.windows_3d = Windows.over(with_3d, frames, data.overlap)
-        self.windows_2d = Windows.over(with_2d, frames, data.overlap) if with_2d else None
+        self.windows_3d = DatasetWindows.over(with_3d, frames, data.overlap)
+        self.windows_2d = DatasetWindows.over(with_2d, frames, data.overlap) if with_2d else None
         self.count_2d = int(config.batch_size * data.share_2d) if with_2d else 0  # rounded down, as the authors do
         self.decks = [Deck(len(w), config.seed, i) for i, w in enumerate((self.windows_3d, self.windows_2d)) if w]
         self.body = load_body(data.body)
@@ -118,7 +146,7 @@ class DatasetTask:
         features, labels = zip(*rows, strict=True)
         return torch.stack(features), Labels(*(torch.stack(values) for values in zip(*labels, strict=True)))
 
-    def _read(self, windows: Windows, index: int, with_3d: bool) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def _read(self, windows: DatasetWindows, index: int, with_3d: bool) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Features (T, F) of one window, and its labels in the order of `Labels`.
 
         Frames that are not valid keep their places, and nothing is believed of what is said about them.
@@ -138,7 +166,7 @@ class DatasetTask:
         labels = (
             some(dataset.joints2d) * torch.stack([torch.ones_like(valid), torch.ones_like(valid), valid], -1)[:, None],
             some(dataset.joints3d if with_3d else None, 49, 3),
-            axis_angle_to_rotmat(pose.unflatten(-1, (24, 3))),
+            axis_angle_to_rotmat(torch.unflatten(pose, -1, (24, 3))),
             some(dataset.betas if has_smpl else None, 10),
             valid * float(with_3d),
             valid * float(has_smpl),
@@ -170,8 +198,18 @@ def branch_terms(
     dropped: Tensor | None,
     has_local: bool = True,
 ) -> dict[str, Tensor]:
-    """Weighted loss terms of both branches, named branch.term. The global branch counts the frames that were hidden
-    from it, the local one the middle frame and its neighbours."""
+    """Weighted loss terms of both branches, named branch.term.
+
+    The global branch counts the frames that were hidden from it, the local one the middle frame and its neighbours.
+
+    Args:
+        estimate: the network's states of B windows of T frames.
+        labels: what is known of them.
+        joints: SPIN's joints of the body.
+        loss: weights of the terms.
+        dropped: (B, T) 1 in frames that were hidden; None: all count.
+        has_local: whether there is a local branch.
+    """
     rows: dict[str, Tensor] = {}
     if estimate.initial is not None:
         everywhere = published_terms(_output(estimate.initial, joints), labels, loss, dropped)
@@ -185,7 +223,7 @@ def branch_terms(
 
 def _output(state: State, joints: SpinJoints) -> BranchOutput:
     """What states (B, T, .) look like: SPIN's joints, and where the official camera sees them."""
-    rotmat = pose6d_to_rotmat(state.pose6d.float().unflatten(-1, (24, 6)))
+    rotmat = pose6d_to_rotmat(torch.unflatten(state.pose6d.float(), -1, (24, 6)))
     betas, camera = state.shape.float(), state.camera.float()
-    at = joints(rotmat.flatten(0, 1), betas.flatten(0, 1)).unflatten(0, rotmat.shape[:2])
+    at = torch.unflatten(joints(rotmat.flatten(0, 1), betas.flatten(0, 1)), 0, rotmat.shape[:2])
     return BranchOutput(rotmat, betas, at, project_official(at, camera))

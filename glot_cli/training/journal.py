@@ -18,7 +18,9 @@ LOG = "log.jsonl"
 class Journal:
     """Figures by update. Lines that a killed run wrote after its last checkpoint are dropped when it goes on.
 
-    out: None writes nothing (the other processes of a run). update: where the run stands.
+    Args:
+        out: folder to write to; None writes nothing (the other processes of a run).
+        update: where the run stands.
     """
 
     def __init__(self, out: Path | None, update: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,30 +15,41 @@ from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import pose6d_to_rotmat, rotmat_to_pose6d
 from glot_cli.camera import project_weak
-from glot_cli.errors import GlotError
+from glot_cli.errors import InputError
 from glot_cli.features.skeleton import SKELETON_DIM
 from glot_cli.models.fold import FoldedGLoT
 from glot_cli.models.glot import Estimate, GLoT
 from glot_cli.models.regressors import State
 from glot_cli.motion.motions import load_motions
-from glot_cli.motion.viewing import Truth
-from glot_cli.training import seeds as chance
+from glot_cli.motion.viewing import Targets
+from glot_cli.training import seeds
 from glot_cli.training.config import LandmarkData, TrainConfig
-from glot_cli.training.landmark_batches import Batches
+from glot_cli.training.landmark_batches import LandmarkBatches
 from glot_cli.training.losses import Prediction, loss_terms
 from glot_cli.training.task import near_middle, share
 from glot_cli.training.training_crops import Crops
-from glot_cli.training.validation import evaluate_crops, evaluate_simulated
+from glot_cli.training.validation import FIGURES, evaluate_crops, evaluate_simulated
 
 
 class LandmarkTask:
-    """The open preset's training. Raises GlotError for files that are missing or wrong."""
+    """The open preset's training; see `Task`.
+
+    Args:
+        config: the run.
+        data: its data.
+        device: what losses are computed on.
+
+    Raises:
+        InputError: files are missing or wrong.
+        WeightsError: the open body is not there.
+    """
 
     feature_dim = SKELETON_DIM
 
     def __init__(self, config: TrainConfig, data: LandmarkData, device: torch.device) -> None:
         if not data.motions:
-            raise GlotError("no motions to train on; name files in the configuration ([landmarks]) or with --motions")
+            remedy = "name files in the configuration ([landmarks] motions = [...]) or give them to 'glot train'"
+            raise InputError("no motions to train on", remedy=remedy)
         self.config, self.data, self.device = config, data, device
         self.whole_body = Body.load(weights.locate("open-body"))
         points = np.random.default_rng(config.seed).choice(self.whole_body.num_vertices, data.vertices, replace=False)
@@ -48,18 +58,18 @@ class LandmarkTask:
         files = files_of(data.crops)
         crops = Crops.load(files, body, landmarks) if files else None
         motions = load_motions(data.motions, config.model.frames + 1)
-        self.batches = Batches(data, config.model.frames, motions, body, landmarks, crops)
+        self.batches = LandmarkBatches(data, config.model.frames, motions, body, landmarks, crops)
         self.body = self.whole_body.subset(np.sort(points)).to(device)
         self.val_motions = load_motions(data.val_motions) if data.val_motions else None
         files = files_of(data.val_crops)
         self.val_crops = Crops.load(files, body, landmarks, mirrored=False) if files else None
 
-    def draw(self, update: int, part: int, parts: int) -> tuple[Tensor, Truth]:
+    def draw(self, update: int, part: int, parts: int) -> tuple[Tensor, Targets]:
         count = len(share(self.config.batch_size, part, parts))
-        return self.batches.draw(count, chance.generator(self.config.seed, chance.DATA, update, part))
+        return self.batches.draw(count, seeds.generator(self.config.seed, seeds.DATA, update, part))
 
-    def terms(self, estimate: Estimate, labels: Truth, dropped: Tensor | None) -> dict[str, Tensor]:
-        target = self._truth(labels)
+    def terms(self, estimate: Estimate, labels: Targets, dropped: Tensor | None) -> dict[str, Tensor]:
+        target = self._target(labels)
         loss = self.config.loss
         near = target.frames(near_middle(self.config.model.frames))
         rows: dict[str, Tensor] = {}
@@ -85,47 +95,48 @@ class LandmarkTask:
         network = FoldedGLoT(model.cpu())
         rows: dict[str, float] = {}
         if self.val_crops is not None:
-            found = asdict(evaluate_crops(network, self.val_crops, self.whole_body))
-            rows |= {f"crops.{name}": value for name, value in sorted(found.items(), key=_by_importance)}
+            found = evaluate_crops(network, self.val_crops, self.whole_body)
+            rows |= {f"crops.{name}": getattr(found, name) for name in FIGURES}
         if self.val_motions is not None:
-            found = asdict(evaluate_simulated(network, self.val_motions, self.whole_body, views=1))
-            rows |= {f"simulated.{name}": value for name, value in sorted(found.items(), key=_by_importance)}
+            found = evaluate_simulated(network, self.val_motions, self.whole_body, views=1)
+            rows |= {f"simulated.{name}": getattr(found, name) for name in FIGURES}
         return rows
 
     def _predict(self, state: State) -> Prediction:
         """Posed bodies of states (B, T, .), pelvis at the origin."""
         batch, frames = state.camera.shape[:2]
-        rotmat = pose6d_to_rotmat(state.pose6d.float().unflatten(-1, (24, 6)))
+        rotmat = pose6d_to_rotmat(torch.unflatten(state.pose6d.float(), -1, (24, 6)))
         betas, camera = state.shape.float(), state.camera.float()
         output = self.body(rotmat.flatten(0, 1), betas.flatten(0, 1))
-        joints = output.joints.unflatten(0, (batch, frames))
+        joints = torch.unflatten(output.joints, 0, (batch, frames))
         pelvis = joints[:, :, :1]
         assert output.vertices is not None
-        vertices = output.vertices.unflatten(0, (batch, frames)) - pelvis
+        vertices = torch.unflatten(output.vertices, 0, (batch, frames)) - pelvis
         return Prediction(rotmat, betas, joints - pelvis, project_weak(joints, camera), vertices)
 
-    def _truth(self, truth: Truth) -> Prediction:
-        truth = Truth(*(x.to(self.device) for x in truth))
-        pelvis = truth.joints[:, :, :1]
+    def _target(self, labels: Targets) -> Prediction:
+        """What `_predict` should give."""
+        labels = Targets(*(x.to(self.device) for x in labels))
+        pelvis = labels.joints[:, :, :1]
         return Prediction(
-            truth.rotmat,
-            truth.betas.unsqueeze(1).expand(-1, truth.rotmat.shape[1], -1),
-            truth.joints - pelvis,
-            project_weak(truth.joints, truth.camera),
-            truth.vertices - pelvis,
+            labels.rotmat,
+            labels.betas.unsqueeze(1).expand(-1, labels.rotmat.shape[1], -1),
+            labels.joints - pelvis,
+            project_weak(labels.joints, labels.camera),
+            labels.vertices - pelvis,
         )
 
 
-def _by_importance(item: tuple[str, float]) -> int:
-    return ("pa_mpjpe", "mpjpe", "mpvpe", "acceleration_error", "frames").index(item[0])
-
-
 def files_of(paths: Sequence[Path]) -> tuple[Path, ...]:
-    """Files as they are, and the .npz files of folders, sorted. Raises GlotError for a folder without any."""
+    """Files as they are, and the .npz files of folders, sorted.
+
+    Raises:
+        InputError: a folder holds none.
+    """
     files: list[Path] = []
     for path in paths:
         inside = sorted(path.glob("*.npz")) if path.is_dir() else [path]
         if not inside:
-            raise GlotError(f"{path}: no .npz files there; make them with 'glot synth crops'")
+            raise InputError("no .npz files there", path=path, remedy="make them with 'glot synth crops'")
         files += inside
     return tuple(files)

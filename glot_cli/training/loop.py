@@ -1,6 +1,6 @@
 """The training loop: updates, schedule, checkpoints; one process or several; resumes where it stopped.
 
-Everything random depends on the run's seed and the update alone (see `chance`), so what a checkpoint has to hold is
+Everything random depends on the run's seed and the update alone (see `seeds`), so what a checkpoint has to hold is
 weights, their optimizers, and counters.
 """
 
@@ -20,11 +20,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from glot_cli.errors import GlotError
+from glot_cli.errors import OutputError
 from glot_cli.files.atomic import abandoned, whole
 from glot_cli.models.global_motion import Masking, random_masking
 from glot_cli.models.glot import Estimate, GLoT
-from glot_cli.training import seeds as chance
+from glot_cli.training import seeds
 from glot_cli.training.config import TrainConfig
 from glot_cli.training.journal import Journal
 from glot_cli.training.losses import total
@@ -42,10 +42,23 @@ LOG_EVERY = 50  # updates
 def train(
     config: TrainConfig, task: Task, model: GLoT, out: Path, processes: Processes | None = None, quiet: bool = False
 ) -> Path:
-    """Train `model` to the end of `config`, continuing from `out/state.pt` where it exists; the path of the weights.
+    """Train to the end of `config`, continuing from `out/state.pt` where it exists.
 
-    Writes to `out`: last.safetensors and best.safetensors (the running mean of the weights when config.ema), state.pt,
-    log.jsonl, TensorBoard files. Raises GlotError when `out` holds a training of another kind.
+    Args:
+        config: the run.
+        task: its data and losses.
+        model: the network before the first update.
+        out: folder for last.safetensors and best.safetensors (the running mean of the weights when config.ema),
+            state.pt, log.jsonl, TensorBoard files.
+        processes: those that share the work; None: this one alone.
+        quiet: show no progress bar.
+
+    Returns:
+        The path of the best weights, of the last where nothing is validated.
+
+    Raises:
+        OutputError: `out` holds a training with other settings.
+        UsageError: the processes cannot share a batch evenly.
     """
     processes = processes or Processes()
     if processes.first:
@@ -77,6 +90,7 @@ def train(
 
 
 def _line(epoch: int, figures: dict[str, float]) -> str:
+    """What is shown of a validation."""
     return f"epoch {epoch}: " + ", ".join(f"{name.removeprefix('val.')} {value:.1f}" for name, value in figures.items())
 
 
@@ -136,7 +150,7 @@ class Trainer:
         features, labels = self.task.draw(self.update, part, self.parts)
         features = features.to(self.device, non_blocking=True)
         masking = self._masking(part, features)
-        torch.manual_seed(chance.seed_of(self.config.seed, chance.DROPOUT, self.update, part))
+        torch.manual_seed(seeds.seed_of(self.config.seed, seeds.DROPOUT, self.update, part))
         # On a CPU the fused attention's backward pass takes many times longer than plain products do for 16 tokens.
         plain = sdpa_kernel(SDPBackend.MATH) if self.device.type == "cpu" else nullcontext()
         wait: AbstractContextManager[Any] = nullcontext()
@@ -147,11 +161,12 @@ class Trainer:
                 estimate = self.forward(features, masking)
             terms = self.task.terms(estimate, labels, masking.dropped if masking else None)
             loss = total(terms) / shared_by
-            loss.backward()
+            torch.autograd.backward(loss)
         return {"loss": loss.item()} | {name: value.item() / shared_by for name, value in terms.items()}
 
     def _masking(self, part: int, features: Tensor) -> Masking | None:
-        generator = chance.generator(self.config.seed, chance.MASKING, self.update, part)
+        """Which frames of a part are hidden; None: none."""
+        generator = seeds.generator(self.config.seed, seeds.MASKING, self.update, part)
         noise = torch.rand(features.shape[:2], generator=generator)
         hides = torch.rand((), generator=generator) < self.config.mask_probability and self.config.mask_ratio > 0
         return random_masking(noise.to(self.device), self.config.mask_ratio) if hides else None
@@ -203,7 +218,11 @@ class Trainer:
         self.processes.wait()
 
     def load(self, out: Path) -> None:
-        """Go on from a checkpoint. Raises GlotError when it belongs to a training with other settings."""
+        """Go on from a checkpoint.
+
+        Raises:
+            OutputError: it belongs to a training with other settings.
+        """
         try:
             state = torch.load(out / STATE, map_location=self.device, weights_only=True)
             differing = [k for k, v in _fingerprint(self.config).items() if state["config"].get(k) != v]
@@ -215,8 +234,8 @@ class Trainer:
             for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(saved)
         except (OSError, KeyError, ValueError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:120]
-            raise GlotError(f"{out}: holds a training with other settings ({reason}); choose another --out") from error
+            reason = f"holds a training with other settings ({' '.join(str(error).split())[:120]})"
+            raise OutputError(reason, path=out, remedy="choose another output folder") from error
         self.average = copy.deepcopy(state["average"])
         self.update, self.best = state["update"], state["best"]
         self.sums, self.summed = state["sums"], state["summed"]

@@ -16,12 +16,17 @@ from torch import Tensor
 class LossConfig:
     """Weights of the terms; the defaults are the paper's for table 1 on 3DPW.
 
-    keypoints2d, keypoints3d: of joints in the crop (half its side) and in space (metres; 300 and 300). pose: of
-    rotation matrices (60); shape: of betas (0.06).
-    motion2d, motion3d: of velocities (10 and 100), or of accelerations when `acceleration` (the released runs: False).
-    released_mean: take the 3D motion term of masked frames as the released code does (see `published_losses`).
-    Training on landmarks alone knows `vertices`, which uses part of the surface, and `robust`, which takes distances
-    instead of their squares; neither is in the paper.
+    Attributes:
+        keypoints2d: of joints in the crop, in half its side.
+        keypoints3d: of joints in space, in metres.
+        pose: of rotation matrices.
+        shape: of betas.
+        motion2d: of velocities in the crop.
+        motion3d: of velocities in space.
+        acceleration: take accelerations in place of the velocities (the released runs: False).
+        released_mean: take the 3D motion term of masked frames as the released code does (see `published_losses`).
+        vertices: of part of the surface, in metres; not in the paper, and known to training on landmarks alone.
+        robust: take distances instead of their squares; likewise.
     """
 
     keypoints2d: float = 300.0
@@ -59,7 +64,12 @@ class Prediction:
 
 
 def masked_mean(error: Tensor, mask: Tensor | None) -> Tensor:
-    """Mean of error (B, T, ...) over the frames where mask (B, T) is 1; plain mean when None."""
+    """Mean of an error over frames.
+
+    Args:
+        error: (B, T, ...).
+        mask: (B, T) 1 in frames that count; None: all do.
+    """
     per_frame = error.flatten(2).mean(-1) if error.dim() > 2 else error
     if mask is None:
         return per_frame.mean()
@@ -77,9 +87,13 @@ def distance(a: Tensor, b: Tensor, robust: bool) -> Tensor:
 def loss_terms(
     prediction: Prediction, truth: Prediction, config: LossConfig, mask: Tensor | None = None
 ) -> dict[str, Tensor]:
-    """Weighted loss terms by name; their sum is what training minimises. mask (B, T) picks the frames that count.
+    """Weighted loss terms by name; their sum is what training minimises (paper, section 3.4).
 
-    A difference counts when all frames that it is taken of do.
+    Args:
+        prediction: of B windows of T frames.
+        truth: likewise.
+        config: weights of the terms.
+        mask: (B, T) 1 in frames that count; None: all do. A difference counts when all frames that it is taken of do.
     """
 
     def error(name: str, order: int = 0) -> Tensor:
@@ -101,4 +115,5 @@ def loss_terms(
 
 
 def total(terms: dict[str, Tensor]) -> Tensor:
+    """Their sum."""
     return torch.stack(list(terms.values())).sum()

@@ -16,7 +16,13 @@ from glot_cli.training.config import TrainConfig
 
 
 class Processes:
-    """rank: which of `count` processes this is; device: the one it works on."""
+    """The processes that share a training, seen from one of them.
+
+    Args:
+        device: the one that this process works on.
+        rank: which of them this is.
+        count: of all.
+    """
 
     def __init__(self, device: str = "cpu", rank: int = 0, count: int = 1) -> None:
         self.device = torch.device(device)
@@ -28,12 +34,18 @@ class Processes:
         return self.rank == 0
 
     def parts(self, config: TrainConfig) -> int:
-        """How many parts a batch has. Raises UsageError when the processes cannot share them evenly."""
+        """How many parts a batch has.
+
+        Raises:
+            UsageError: the processes cannot share them evenly, or a batch has fewer windows.
+        """
         parts = config.parts or self.count
         if parts % self.count:
-            raise UsageError(f"parts = {parts} cannot be shared by {self.count} processes; set parts to a multiple")
+            reason = f"parts = {parts} cannot be shared by {self.count} processes"
+            raise UsageError(reason, remedy="set parts to a multiple")
         if parts > config.batch_size:
-            raise UsageError(f"a batch of {config.batch_size} windows has no {parts} parts; raise batch_size")
+            reason = f"a batch of {config.batch_size} windows has no {parts} parts"
+            raise UsageError(reason, remedy="raise batch_size")
         return parts
 
     def mine(self, parts: int) -> range:
@@ -63,7 +75,11 @@ class Processes:
 
 @contextmanager
 def joined(device: str) -> Iterator[Processes]:
-    """This process among those that torchrun started, alone without it. device: cpu, cuda (then each takes its own)."""
+    """This process among those that torchrun started, alone without it.
+
+    Args:
+        device: cpu, cuda (then each takes its own) or any other that torch knows.
+    """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         yield Processes(device)

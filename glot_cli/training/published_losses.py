@@ -47,9 +47,12 @@ def published_terms(
 ) -> dict[str, Tensor]:
     """Weighted loss terms of one branch by name; their sum over both branches is what training minimises.
 
-    mask (B, T): 1 in frames that count, all when None. With `config.released_mean` the 3D motion term is the released
-    code's, whose mean over all frames is multiplied by the mean of the mask; without, it is masked frame by frame, as
-    the paper means it.
+    Args:
+        output: of B windows of T frames.
+        labels: what is known of them.
+        config: weights of the terms. With `released_mean` the 3D motion term is the released code's, whose mean over
+            all frames is multiplied by the mean of the mask; without, it is masked frame by frame, as the paper means.
+        mask: (B, T) 1 in frames that count; None: all do.
     """
     weight = torch.ones_like(labels.has_joints) if mask is None else mask
     confidence, order = labels.image[..., 2:], config.order

@@ -8,23 +8,28 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from glot_cli.body.landmarks import LandmarkModel
-from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat
-from glot_cli.features.landmark_vector import SWAP, Landmarks, join, unpack
-from glot_cli.motion.viewing import Seen, Truth, Viewing, correlated_noise, observe
+from glot_cli.features.landmark_vector import Landmarks, join, swap_sides, unpack
+from glot_cli.motion.viewing import ExactLandmarks, correlated_noise
 
 
 @dataclass(frozen=True)
 class Noise:
     """Errors of the imitated landmark network. Image errors are shares of half the crop side, world errors metres.
 
-    slow2d, fast2d, slow3d, fast3d: standard deviations of what drifts through a window and of what changes from frame
-    to frame, in the image and in space; depth_gain: errors along the view are this much larger. tilt_std: degrees that
-    the whole world skeleton is turned; scale_std: of its size, a share. level_std: of the logarithm of a window's
-    overall level of noise. wrong_joint: share of windows in which limbs are badly wrong for a while; swapped: in which
-    left and right change places; lost_frames: in which nothing is known of a few frames; doubted: in which the network
-    is unsure for a while of what it marks no worse.
+    Attributes:
+        slow2d: standard deviation of image errors that drift through a window.
+        fast2d: standard deviation of image errors that change from frame to frame.
+        slow3d: standard deviation of world errors that drift through a window.
+        fast3d: standard deviation of world errors that change from frame to frame.
+        depth_gain: world errors along the view are this much larger.
+        tilt_std: standard deviation of the angle that the whole world skeleton is turned by, degrees.
+        scale_std: standard deviation of its size, a share.
+        level_std: standard deviation of the logarithm of a window's overall level of noise.
+        wrong_joint: share of windows in which limbs are badly wrong for a while.
+        swapped: share of windows in which left and right change places for a while.
+        lost_frames: share of windows in which nothing is known of a few frames.
+        doubted: share of windows in which the network is unsure for a while of what it marks no worse.
     """
 
     slow2d: float = 0.025
@@ -39,19 +44,6 @@ class Noise:
     swapped: float = 0.03
     lost_frames: float = 0.05
     doubted: float = 0.05
-
-
-def simulate(
-    rotmat: Tensor,
-    body: Body,
-    landmarks: LandmarkModel,
-    viewing: Viewing,
-    noise: Noise,
-    generator: torch.Generator,
-) -> tuple[Tensor, Truth]:
-    """Landmark features (B, T, 264) and truth of windows of local rotations (B, T, 24, 3, 3) in a y-up world."""
-    seen, truth = observe(rotmat, body, landmarks, viewing, generator)
-    return corrupt(seen, noise, generator), truth
 
 
 # How far each of the 33 landmarks strays, relative to the average: face, hands and feet as measured on renders.
@@ -71,23 +63,32 @@ LIMBS = (
 )
 
 
-def corrupt(seen: Seen, noise: Noise, generator: torch.Generator) -> Tensor:
-    """Features (B, T, 264) as the landmark network might give them for exact landmarks."""
-    batch, frames = seen.depth.shape[:2]
+def corrupt(exact: ExactLandmarks, noise: Noise, generator: torch.Generator) -> Tensor:
+    """Features as the landmark network might give them.
+
+    Args:
+        exact: (B, T, 33, ...) where the landmarks are.
+        noise: how far the network errs.
+        generator: of everything random.
+
+    Returns:
+        (B, T, 264) features, see `features.blazepose`.
+    """
+    batch, frames = exact.depth.shape[:2]
     level = torch.exp(noise.level_std * torch.randn(batch, 1, 1, 1, generator=generator))
     # What lies behind the body's middle is often hidden by it, and what is outside the crop is guessed.
-    behind = seen.world[..., 2:].clamp(0, 0.4) / 0.4
-    across = (seen.world[..., :2].norm(dim=-1, keepdim=True) < 0.22).float()
-    outside = (seen.image.abs() - 1).amax(-1, keepdim=True).clamp(0, 0.3) / 0.3
+    behind = exact.world[..., 2:].clamp(0, 0.4) / 0.4
+    across = (exact.world[..., :2].norm(dim=-1, keepdim=True) < 0.22).float()
+    outside = (exact.image.abs() - 1).amax(-1, keepdim=True).clamp(0, 0.3) / 0.3
     hidden = (behind * (0.35 + 0.65 * across) + outside).clamp_max(1.3)  # (B, T, 33, 1)
     amount = level * STRAY[:, None] * (1 + 1.5 * hidden + 2.5 * outside)
 
-    image = seen.image + amount * (
+    image = exact.image + amount * (
         noise.slow2d * correlated_noise((batch, frames, 33, 2), 0.93, generator)
         + noise.fast2d * torch.randn(batch, frames, 33, 2, generator=generator)
     )
     axes = torch.tensor([1.0, 1.0, noise.depth_gain])
-    world = seen.world + amount * axes * (
+    world = exact.world + amount * axes * (
         noise.slow3d * correlated_noise((batch, frames, 33, 3), 0.93, generator)
         + noise.fast3d * torch.randn(batch, frames, 33, 3, generator=generator)
     )
@@ -97,16 +98,15 @@ def corrupt(seen: Seen, noise: Noise, generator: torch.Generator) -> Tensor:
     flat = 0.75 + 0.4 * torch.rand(batch, 1, 1, 1, generator=generator)
     world = world * gain * torch.cat([torch.ones(batch, 1, 1, 2), flat], -1)
     # The image depth is the world depth seen through the same network: it errs alike, and coarser.
-    half = seen.depth.unsqueeze(-1).norm(dim=2, keepdim=True) / seen.world[..., 2:].norm(dim=2, keepdim=True).clamp_min(
-        1e-3
-    )
+    far = exact.world[..., 2:].norm(dim=2, keepdim=True).clamp_min(1e-3)
+    half = exact.depth.unsqueeze(-1).norm(dim=2, keepdim=True) / far
     depth = world[..., 2:] * half * (1 + 0.1 * torch.randn(batch, 1, 1, 1, generator=generator))
     depth = depth + 0.05 * level * correlated_noise((batch, frames, 33, 1), 0.9, generator)
 
     image, world, wrong = _wrong_limbs(image, world, noise.wrong_joint, generator)
     doubt = 2.2 * hidden + 25 * (amount * noise.slow2d - noise.slow2d).clamp_min(0) + 1.5 * wrong
     visibility = torch.sigmoid(5.0 - 2.0 * doubt + 1.2 * correlated_noise((batch, frames, 33, 1), 0.9, generator))
-    presence = _presence(image, seen.image, noise.doubted, generator)
+    presence = _presence(image, exact.image, noise.doubted, generator)
     feature = join(Landmarks(image, depth[..., 0], visibility[..., 0], presence, world))
     feature = _swap_sides(feature, noise.swapped, generator)
     return _lose_frames(feature, noise.lost_frames, generator)
@@ -150,16 +150,7 @@ def _wrong_limbs(
 def _swap_sides(feature: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """Exchange left and right for a stretch of frames, as landmark networks do with backs and profiles."""
     batch, frames = feature.shape[:2]
-    parts = unpack(feature)
-    swapped = join(
-        Landmarks(
-            parts.landmarks2d[..., SWAP, :],
-            parts.z[..., SWAP],
-            parts.visibility[..., SWAP],
-            parts.presence[..., SWAP],
-            parts.world[..., SWAP, :],
-        )
-    )
+    swapped = join(swap_sides(unpack(feature)))
     hit = (torch.rand(batch, 1, generator=generator) < share) & (_stretch(batch, frames, generator) > 0)
     return torch.where(hit[..., None], swapped, feature)
 

@@ -15,13 +15,25 @@ class Task(Protocol):
     feature_dim: int
 
     def draw(self, update: int, part: int, parts: int) -> tuple[Tensor, Any]:
-        """Features (B, T, F), and labels, of one of the parts of an update's batch, on the CPU.
+        """One of the parts of an update's batch; depends on its arguments alone, not on what was drawn before.
 
-        Depends on its arguments alone, not on what was drawn before.
+        Args:
+            update: counted from 0.
+            part: counted from 0.
+            parts: that the batch has.
+
+        Returns:
+            Features (B, T, F) and labels, on the CPU.
         """
 
     def terms(self, estimate: Estimate, labels: Any, dropped: Tensor | None) -> dict[str, Tensor]:
-        """Weighted loss terms of both branches, named branch.term. dropped (B, T): 1 in frames that were hidden."""
+        """Weighted loss terms of both branches, named branch.term.
+
+        Args:
+            estimate: the network's answer to the features that `draw` gave.
+            labels: what it gave with them.
+            dropped: (B, T) 1 in frames that were hidden; None: none were.
+        """
 
     def mean_state(self) -> Tensor:
         """(157,) pose6d, shape, camera from which the first regressor starts."""

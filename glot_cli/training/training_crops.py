@@ -14,25 +14,32 @@ from glot_cli.body.joints import mirror_rotmat
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import about_axis, pose6d_to_rotmat, rotmat_to_pose6d
-from glot_cli.errors import GlotError
+from glot_cli.errors import InputError
 from glot_cli.features.landmark_vector import Landmarks, join, mirror_features, turn_features, unpack
 from glot_cli.motion.sampling import vary
-from glot_cli.motion.viewing import Placed, Seen, Truth, correlated_noise, measure
+from glot_cli.motion.viewing import ExactLandmarks, Placed, Targets, correlated_noise, measure
 
 # Arrays of a file of crops, N frames: how the bodies were placed (see `Placed`), and the features seen.
 ARRAYS = ("pose6d", "betas", "pelvis", "box", "features", "clip")
 ROLL = 20.0  # standard deviation of a camera's turn about its axis, degrees
 RECROP = 0.02, 0.05  # standard deviations of a crop's shift, in its sides, and of the logarithm of its size
 VARIED = 0.5  # share of windows whose people get another shape and pose
-VARY_SCALE = 0.3, 1.0  # least and most of their joints' turns, times windows.VARIATION
+VARY_SCALE = 0.3, 1.0  # least and most of their joints' turns, times sampling.VARIATION
 VARY_SHAPE = 0.7  # standard deviation of the change of their betas
 SHAKEN = 0.008, 0.012  # of the noise that is added to landmarks: half crop sides, metres
 
 
 class Crops:
-    """Frames of drawn people, those of a clip consecutive.
+    """N frames of drawn people, those of a clip consecutive.
 
-    features (N, 264); placed and seen hold (N, ...) arrays; clip (N,).
+    Attributes:
+        features: (N, 264) what the landmark network saw.
+        clip: (N,) number of the clip that each frame belongs to.
+        rotmat: (N, 24, 3, 3) local rotations, the pelvis' own in the camera's frame.
+        betas: (N, 10) shapes.
+        pelvis: (N, 3) metres, camera's frame.
+        box: (N, 3) crops, see `Placed`.
+        exact: (N, 33, ...) where the landmarks are.
     """
 
     def __init__(self, arrays: dict[str, Tensor], body: Body, landmarks: LandmarkModel) -> None:
@@ -42,16 +49,26 @@ class Crops:
         self.betas = arrays["betas"].float()
         self.pelvis = arrays["pelvis"].float()
         self.box = arrays["box"].float()
-        seen: list[Seen] = []
-        for part in torch.arange(len(self.clip)).split(4096):
+        exact: list[ExactLandmarks] = []
+        for part in torch.split(torch.arange(len(self.clip)), 4096):
             placed = Placed(self.rotmat[part, None], self.betas[part], self.pelvis[part, None], self.box[part, None])
-            seen.append(Seen(*(x[:, 0] for x in measure(placed, body, landmarks)[0])))
-        self.seen = Seen(*(torch.cat(x) for x in zip(*seen, strict=True)))
+            exact.append(ExactLandmarks(*(x[:, 0] for x in measure(placed, body, landmarks)[0])))
+        self.exact = ExactLandmarks(*(torch.cat(x) for x in zip(*exact, strict=True)))
         self.landmarks = landmarks
 
     @staticmethod
     def load(paths: Sequence[Path], body: Body, landmarks: LandmarkModel, mirrored: bool = True) -> Crops:
-        """Read and join files of crops, each also as seen in a mirror. Raises GlotError where one is none."""
+        """Read and join files of crops.
+
+        Args:
+            paths: what `glot synth crops` made.
+            body: the body that was drawn, or part of its surface.
+            landmarks: where its landmarks sit.
+            mirrored: take each file also as seen in a mirror.
+
+        Raises:
+            InputError: a file holds no crops.
+        """
         parts: list[dict[str, Tensor]] = []
         clips = 0
         for path in paths:
@@ -59,7 +76,8 @@ class Crops:
                 with np.load(path, allow_pickle=False) as file:
                     part = {name: torch.from_numpy(file[name]) for name in ARRAYS}
             except (OSError, KeyError, ValueError) as error:
-                raise GlotError(f"{path}: no crops with truth ({error}); make them with 'glot synth crops'") from error
+                reason = f"no crops with truth ({error})"
+                raise InputError(reason, path=path, remedy="make them with 'glot synth crops'") from error
             for side in (part, mirror(part)) if mirrored else (part,):
                 parts.append({**side, "clip": side["clip"] + clips})
                 clips += int(part["clip"].max()) + 1
@@ -71,18 +89,27 @@ class Crops:
         whole = self.clip[start] == self.clip[start + frames - 1]
         return start[whole][::stride]
 
-    def draw(self, count: int, frames: int, body: Body, generator: torch.Generator) -> tuple[Tensor, Truth]:
-        """Random windows: features (count, frames, 264) and their truth, varied so that few are learnt by heart.
+    def draw(self, count: int, frames: int, body: Body, generator: torch.Generator) -> tuple[Tensor, Targets]:
+        """Random windows and their truth, varied so that few are learnt by heart.
 
         Half of them run backwards, and VARIED of them show other people in other poses; all are seen by a camera that
         rolls, in crops laid a little otherwise, with a little more noise.
+
+        Args:
+            count: windows to draw.
+            frames: of each window.
+            body: the body that was drawn, or the part of its surface that the targets hold.
+            generator: of everything random.
+
+        Returns:
+            Features (count, frames, 264), and targets.
         """
         starts = self.window_starts(frames)
         pick = starts[torch.randint(len(starts), (count,), generator=generator)]
         index = pick[:, None] + torch.arange(frames)
         index = half_backwards(index, generator)
         placed = Placed(self.rotmat[index], self.betas[pick], self.pelvis[index], self.box[index])
-        exact = Seen(*(x[index] for x in self.seen))
+        exact = ExactLandmarks(*(x[index] for x in self.exact))
         features, placed = varied(self.features[index], placed, exact, body, self.landmarks, generator)
         features, placed = rolled(features, placed, generator)
         features, placed = recropped(features, placed, generator)
@@ -96,11 +123,27 @@ def half_backwards(index: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def varied(
-    features: Tensor, placed: Placed, exact: Seen, body: Body, landmarks: LandmarkModel, generator: torch.Generator
+    features: Tensor,
+    placed: Placed,
+    exact: ExactLandmarks,
+    body: Body,
+    landmarks: LandmarkModel,
+    generator: torch.Generator,
 ) -> tuple[Tensor, Placed]:
-    """Windows (B, T, 264), some of them as if people of other shapes had moved a little otherwise.
+    """Windows, some of them as if people of other shapes had moved a little otherwise.
 
-    exact: where the landmarks of `placed` are, (B, T, ...). The landmark network is taken to err by as much as it did.
+    The landmark network is taken to err by as much as it did.
+
+    Args:
+        features: (B, T, 264) what it saw.
+        placed: the bodies that were drawn.
+        exact: (B, T, 33, ...) where their landmarks are.
+        body: what was drawn, or part of its surface.
+        landmarks: where its landmarks sit.
+        generator: of everything random.
+
+    Returns:
+        Features (B, T, 264), and where the bodies are then.
     """
     other = placed._replace(
         rotmat=vary(placed.rotmat, VARY_SCALE, generator),
@@ -132,12 +175,13 @@ def rolled(features: Tensor, placed: Placed, generator: torch.Generator) -> tupl
     """
     count, frames = features.shape[:2]
     angle = math.radians(ROLL) * torch.randn(count, generator=generator)
-    seen = turn_features(features.flatten(0, 1), angle.repeat_interleave(frames)).unflatten(0, (count, frames))
+    turned = turn_features(features.flatten(0, 1), angle.repeat_interleave(frames))
     turn = about_axis(2, angle)[:, None]  # (B, 1, 3, 3)
     rotmat = torch.cat([(turn @ placed.rotmat[:, :, 0])[:, :, None], placed.rotmat[:, :, 1:]], 2)
     pelvis = (turn @ placed.pelvis.unsqueeze(-1)).squeeze(-1)
     centre = (turn[..., :2, :2] @ placed.box[..., :2].unsqueeze(-1)).squeeze(-1)
-    return seen, placed._replace(rotmat=rotmat, pelvis=pelvis, box=torch.cat([centre, placed.box[..., 2:]], -1))
+    box = torch.cat([centre, placed.box[..., 2:]], -1)
+    return torch.unflatten(turned, 0, (count, frames)), placed._replace(rotmat=rotmat, pelvis=pelvis, box=box)
 
 
 def recropped(features: Tensor, placed: Placed, generator: torch.Generator) -> tuple[Tensor, Placed]:

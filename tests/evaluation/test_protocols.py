@@ -1,5 +1,6 @@
 """Errors on data sets against the released evaluation's rules, followed here window by window."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from glot_cli.body.joints import H36M_TO_COMMON
 from glot_cli.body.rotations import axis_angle_to_rotmat, pose6d_to_rotmat
 from glot_cli.cli import main
 from glot_cli.datasets.dataset import Dataset
+from glot_cli.errors import UsageError
+from glot_cli.evaluation import plots, protocols
 from glot_cli.evaluation.plots import plot
 from glot_cli.evaluation.protocols import MPII3D, action_of, evaluate_dataset, joints_of
 from glot_cli.models.fold import FoldedGLoT
@@ -152,6 +155,17 @@ def test_plot_shows_curves_and_the_worst_frames(model, tmp_path):
     plot(found, dataset, tmp_path / "pictures.png", images=tmp_path)
     plain, pictures = (cv2.imread(str(tmp_path / f"{n}.png")) for n in ("plain", "pictures"))
     assert plain.shape[0] < pictures.shape[0] and plain.std() > 5
+
+
+def test_a_plot_without_matplotlib_is_refused_before_anything_is_evaluated(monkeypatch, capsys, tmp_path):
+    for name in ("matplotlib", "matplotlib.figure"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(UsageError, match=r"plots need matplotlib; pip install 'glot-cli\[eval\]'"):
+        plots.require()
+    monkeypatch.setattr(protocols, "evaluate_dataset", lambda *_, **__: pytest.fail("evaluated"))
+    with pytest.raises(SystemExit) as ended:
+        main(["eval", "--dataset", "3dpw-test", "--plot", str(tmp_path / "x.png")])
+    assert ended.value.code == 2 and "glot-cli[eval]" in capsys.readouterr().err
 
 
 def test_command_prints_table_and_protocol(model, capsys, tmp_path):

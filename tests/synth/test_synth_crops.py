@@ -60,9 +60,9 @@ def test_files_hold_whole_clips_that_training_can_read(made: list[Path], crops: 
 
 def test_pose_place_and_crop_fit_what_the_network_sees(crops: Crops) -> None:
     found = unpack(crops.features).landmarks2d
-    off = (found - crops.seen.image).norm(dim=-1).median(-1).values  # of a frame, in half crop sides
+    off = (found - crops.exact.image).norm(dim=-1).median(-1).values  # of a frame, in half crop sides
     assert float(off.median()) < 0.1
-    reach = crops.seen.image.abs().amax((1, 2))
+    reach = crops.exact.image.abs().amax((1, 2))
     assert 0.5 < float(reach.median()) < 1.1, "the crop lies around the person"
 
 

@@ -13,7 +13,7 @@ from glot_cli.cli import main
 from glot_cli.datasets.dataset import Dataset
 from glot_cli.errors import GlotError
 from glot_cli.training.config import find_config, load_config
-from glot_cli.training.dataset_task import DatasetTask, Deck, Windows
+from glot_cli.training.dataset_task import DatasetTask, DatasetWindows, Deck
 from glot_cli.training.start import first_model, make_task
 from glot_cli.weights import load_glot
 from glot_cli.weights.bodies import load_body
@@ -120,13 +120,13 @@ def test_decks_deal_every_window_once_a_round():
 
 def test_windows_stay_in_one_video():
     dataset = Dataset.open("3dpw-train")
-    windows = Windows.over([dataset], 8, 0.5)
+    windows = DatasetWindows.over([dataset], 8, 0.5)
     for start in windows.start:
         rows = slice(start, start + 8)
         assert len(set(dataset.video[rows].tolist())) == 1
     assert len(windows) == sum((length - 8) // 4 + 1 for length in dataset.lengths)
     with pytest.raises(GlotError, match="3dpw-train"):
-        Windows.over([dataset], 300, 0.0)
+        DatasetWindows.over([dataset], 300, 0.0)
 
 
 def test_reduced_body_gives_spins_joints():

@@ -10,7 +10,7 @@ from glot_cli.body.model import Body
 from glot_cli.body.rotations import rotmat_to_pose6d
 from glot_cli.camera import fit_weak_perspective
 from glot_cli.features.landmark_vector import SWAP, Landmarks, join, unpack
-from glot_cli.motion.viewing import Placed, Seen, Viewing, measure, place
+from glot_cli.motion.viewing import ExactLandmarks, Placed, Viewing, measure, place
 from glot_cli.training.landmark_batches import ResidualBank
 from glot_cli.training.simulate import Noise, corrupt
 from glot_cli.training.training_crops import Crops, mirror, recropped, rolled, varied
@@ -122,8 +122,8 @@ def test_mirrored_crops_agree_with_their_own_truth(body, placed):
     """Exact landmarks stay exact in the mirror: features and truth are mirrored alike."""
     crops = Crops(mirror(crops_of(placed, body, 0.0)), body, LandmarkModel())
     got = unpack(crops.features)
-    assert (got.landmarks2d - crops.seen.image).abs().max() < 1e-4
-    assert (got.world - crops.seen.world).abs().max() < 1e-4
+    assert (got.landmarks2d - crops.exact.image).abs().max() < 1e-4
+    assert (got.world - crops.exact.world).abs().max() < 1e-4
 
 
 def test_crops_file_round_trip_and_windows(tmp_path, body, placed):
@@ -164,7 +164,7 @@ def test_people_of_another_shape_and_pose_agree_with_their_own_truth(body, place
     exact = measure(placed, body, model)[0]
     features = crops_of(placed, body, 0.1)["features"].unflatten(0, (4, 16)).repeat(8, 1, 1)
     many = Placed(*(x.repeat(8, *[1] * (x.dim() - 1)) for x in placed))
-    exact = Seen(*(x.repeat(8, *[1] * (x.dim() - 1)) for x in exact))
+    exact = ExactLandmarks(*(x.repeat(8, *[1] * (x.dim() - 1)) for x in exact))
     moved, other = varied(features, many, exact, body, model, torch.Generator().manual_seed(0))
     seen, _ = measure(other, body, model)
     got = unpack(moved)

@@ -13,11 +13,12 @@ from glot_cli import weights
 from glot_cli.body.joints import COMMON_JOINTS, common_joints
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat
+from glot_cli.evaluation.body_errors import mean_errors
 from glot_cli.models.fold import FoldedGLoT
 from glot_cli.motion.motions import Motions, load_motions
 from glot_cli.motion.viewing import Viewing
 from glot_cli.training.simulate import Noise
-from glot_cli.training.validation import clip_errors, evaluate_simulated, summary
+from glot_cli.training.validation import clip_errors, evaluate_simulated
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def test_a_turned_body_costs_the_way_of_its_joints(body: Body) -> None:
     np.testing.assert_allclose(errors["mpjpe"], 2 * np.sin(angle / 2) * across, rtol=1e-4)
     np.testing.assert_allclose(errors["pa_mpjpe"], 0, atol=1e-5)
     np.testing.assert_allclose(errors["acceleration_error"], 0, atol=1e-5)
-    total = summary([errors, errors])
+    total = mean_errors("twice", [errors, errors])
     assert total.frames == 2 * frames and total.mpjpe == pytest.approx(1000 * errors["mpjpe"][0], rel=1e-4)
 
 

@@ -42,8 +42,8 @@ def main() -> None:
             index = LANDMARK_NAMES.index(name)
             side = MIRROR if name.startswith("right") or name.endswith("right") else torch.ones(3)
             bone = turned[:, model.joint[index], :2]  # (N, 2, 3)
-            residual = got.landmarks2d[:, index] - crops.seen.image[:, index]  # half crop sides
-            seen = (got.presence[:, index] > 0.6) & (crops.seen.image[:, index].abs().amax(-1) < 1)
+            residual = got.landmarks2d[:, index] - crops.exact.image[:, index]  # half crop sides
+            seen = (got.presence[:, index] > 0.6) & (crops.exact.image[:, index].abs().amax(-1) < 1)
             bones.append((bone * side / metres[:, None, None])[seen])
             targets.append((residual + bone @ model.offset[index] / metres[:, None])[seen])
         a, b = torch.cat(bones), torch.cat(targets)

@@ -49,7 +49,7 @@ def limbs_of(record: Result, body: Body) -> tuple[Tensor, Tensor]:
 
 
 def look(record: Result, network: BlazePoseFeatures) -> Landmarks:
-    """What BlazePose marks in every crop of a record."""
+    """What BlazePose marks in every crop of a record: (N, 33, ...)."""
     rows_of = dict(record.by_frame())
     features = torch.zeros(len(record), network.feature_dim)
     for frame in read_frames(Path(record.meta.source)):

@@ -8,34 +8,41 @@ Protocol: 14 common joints, centred on the middle of the hips (MPVPE: on the pel
 """
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
 
 from glot_cli import weights
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
+from glot_cli.evaluation.body_errors import MeanErrors
 from glot_cli.models.fold import FoldedGLoT
 from glot_cli.motion.motions import load_motions
 from glot_cli.training.training_crops import Crops
-from glot_cli.training.validation import Errors, evaluate_crops, evaluate_simulated
+from glot_cli.training.validation import FIGURES, evaluate_crops, evaluate_simulated
 
 
-def show(title: str, errors: Errors) -> None:
+def show(title: str, errors: MeanErrors) -> None:
+    """Print what `glot train` tells of a validation."""
     print(title)
-    for name, value in asdict(errors).items():
+    for name in FIGURES:
+        value = getattr(errors, name)
         print(f"  {name:20s} {value:8.1f}" if isinstance(value, float) else f"  {name:20s} {value:8d}")
 
 
-parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("--motions", type=Path, nargs="*", default=[])
-parser.add_argument("--crops", type=Path, help="folder of what glot synth crops made")
-parser.add_argument("--weights", type=Path)
-parser.add_argument("--views", type=int, default=4, help="cameras for each simulated clip")
-arguments = parser.parse_args()
-network = FoldedGLoT(weights.load_glot(arguments.weights or weights.locate("glot-open")))
-body = Body.load(weights.locate("open-body"))
-if arguments.motions:
-    show("simulated", evaluate_simulated(network, load_motions(arguments.motions), body, views=arguments.views))
-if arguments.crops:
-    crops = Crops.load(sorted(arguments.crops.glob("*.npz")), body.subset([0]), LandmarkModel())
-    show("crops of drawn people", evaluate_crops(network, crops, body))
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--motions", type=Path, nargs="*", default=[])
+    parser.add_argument("--crops", type=Path, help="folder of what glot synth crops made")
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--views", type=int, default=4, help="cameras for each simulated clip")
+    arguments = parser.parse_args()
+    network = FoldedGLoT(weights.load_glot(arguments.weights or weights.locate("glot-open")))
+    body = Body.load(weights.locate("open-body"))
+    if arguments.motions:
+        show("simulated", evaluate_simulated(network, load_motions(arguments.motions), body, views=arguments.views))
+    if arguments.crops:
+        crops = Crops.load(sorted(arguments.crops.glob("*.npz")), body.subset([0]), LandmarkModel())
+        show("crops of drawn people", evaluate_crops(network, crops, body))
+
+
+if __name__ == "__main__":
+    main()
