@@ -13,8 +13,8 @@ import pytest
 
 import glot_cli
 from glot_cli import weights
-from glot_cli.body.joints import SMPL_JOINTS, SMPL_PARENTS
 from glot_cli.results import FIELDS, FORMAT_VERSION, Meta
+from glot_cli.smpl import SMPL_JOINTS, SMPL_PARENTS
 from glot_cli.training.config import CONFIGS, find_config, load_config
 from tests.documents import PAGES, ROOT, anchors, code_spans, fenced, links, section, tables
 

@@ -81,13 +81,12 @@ def _rows(track: Track, lifted: Lifted, seen: Timeline, camera: VideoCamera) -> 
     """One person's rows of the record."""
     count = len(track.frames)
     moved = lifted.joints + lifted.transl[:, None]
+    pose = torch.cat([rotmat_to_axis_angle(part) for part in torch.split(lifted.rotmat, 256)])
     return {
         "frame": (track.frames + seen.first).astype(np.int32),
         "person": np.full(count, track.person, np.int32),
         "time": np.asarray(seen.times)[track.frames],
-        "pose": torch.cat([rotmat_to_axis_angle(part) for part in torch.split(lifted.rotmat, 256)])
-        .numpy()
-        .astype(np.float32),
+        "pose": pose.numpy().astype(np.float32),
         "betas": lifted.betas.expand(count, -1).numpy().astype(np.float32),
         "betas_frame": lifted.betas_frame.numpy().astype(np.float32),
         "camera": lifted.camera.numpy().astype(np.float32),

@@ -17,7 +17,7 @@ from torchvision.models import resnet50
 
 from glot_cli import load_result
 from glot_cli.cli import main
-from glot_cli.pipeline import run as pipeline_run
+from glot_cli.pipeline import passes
 from glot_cli.results import Result
 from glot_cli.video import read_frames
 from tests.cli.fixtures import Glot
@@ -186,7 +186,7 @@ def test_features_of_long_tracks_lie_on_the_disk(
     added: dict[str, Path], tmp_path: Path, result: Result, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """2048 numbers a frame would fill the memory with a long video; the result is the same and nothing is left over."""
-    monkeypatch.setattr(pipeline_run, "IN_MEMORY", 0)
+    monkeypatch.setattr(passes, "IN_MEMORY", 0)
     made = []
 
     original = np.memmap
@@ -232,7 +232,8 @@ def test_smpl_drawn_again_from_a_file(added: dict[str, Path], tmp_path: Path, gl
     body.rename(tmp_path / "moved.pkl")
     ended = glot("render", out / "clip", "--style", "plain")
     assert ended.status == 1 and ended.err == [
-        f"glot: {out / 'clip'}: needs the body '{body}', which is not there; say where it is with --body"
+        f"glot: {out / 'clip/params.npz'}: needs the body '{body}', which is not there; "
+        "say where the body's file is now (--body)"
     ]
     assert glot("render", out / "clip", "--style", "plain", "--body", tmp_path / "moved.pkl").status == 0
 
