@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from glot_cli.pipeline.report import Outcome
+    from glot_cli.rendering import BackendSearch
 
-__all__ = ["Options", "RunKeywords", "render", "run"]
+__all__ = ["Options", "RunKeywords", "begin_search", "render", "run"]
 
 
 class RunKeywords(TypedDict, total=False):
@@ -70,11 +71,27 @@ def run(
     paths = [Path(videos)] if isinstance(videos, str | Path) else [Path(v) for v in videos]
 
     from glot_cli.pipeline.folder import output_folders
+
+    folders = output_folders(paths, Path(out))
+    search = begin_search(chosen, folders)
     from glot_cli.pipeline.run import Runner
 
-    runner = Runner(chosen, inputs=paths)
-    folders = output_folders(paths, Path(out))
+    runner = Runner(chosen, inputs=paths, search=search)
     return [runner.run(video, folder) for video, folder in zip(paths, folders, strict=True)]
+
+
+def begin_search(options: Options, folders: Sequence[Path]) -> BackendSearch | None:
+    """Look for a way to draw while torch is still being imported, which takes as long.
+
+    None where nothing is to be drawn, or where a first look says that all may be finished.
+    """
+    from glot_cli.pipeline.folder import REPORT
+
+    if not options.render or all((folder / REPORT).exists() for folder in folders):
+        return None
+    from glot_cli.rendering import BackendSearch
+
+    return BackendSearch()
 
 
 def _chosen(options: Options | None, keywords: RunKeywords) -> Options:

@@ -113,12 +113,16 @@ def command(videos: tuple[Path, ...], out: Path, no_render: bool, no_frames: boo
     wanted = Options(render=not no_render, frames=not no_frames, **settings)
     choose(wanted.preset, body=wanted.body, gender=wanted.gender, glot=wanted.glot)
     with loading():
+        from glot_cli.api import begin_search
         from glot_cli.pipeline.folder import output_folders
+
+        folders = output_folders(videos, out)
+        search = begin_search(wanted, folders)
         from glot_cli.pipeline.run import Runner
 
-    runner = Runner(wanted, alert=lambda line: click.echo(f"glot: {line}", err=True), inputs=videos)
+    runner = Runner(wanted, lambda line: click.echo(f"glot: {line}", err=True), inputs=videos, search=search)
     failed = False
-    for video, folder in zip(videos, output_folders(videos, out), strict=True):
+    for video, folder in zip(videos, folders, strict=True):
         try:
             outcome = runner.run(video, folder)
         except UsageError:

@@ -21,7 +21,7 @@ from glot_cli.pipeline.presets import choose
 from glot_cli.pipeline.record import make_record, smoothness
 from glot_cli.pipeline.report import Outcome, Report, Warnings, earlier_run, finish_report, new_report
 from glot_cli.progress import Progress
-from glot_cli.rendering import probe_backend
+from glot_cli.rendering import BackendSearch
 from glot_cli.results import Result, load_result
 from glot_cli.video import VideoInfo, probe
 from glot_cli.weights.bodies import recorded_body
@@ -36,12 +36,19 @@ class Runner:
         options: what to run.
         alert: receives the line that has to be read before a run is over: there will be no pictures.
         inputs: all files and folders of the call, none of which is ever touched.
+        search: for a way to draw, where it has begun already.
 
     Raises:
         UsageError: options that do not go together, or weights that nobody has brought yet.
     """
 
-    def __init__(self, options: Options, alert: Callable[[str], None] = log.error, inputs: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        options: Options,
+        alert: Callable[[str], None] = log.error,
+        inputs: Sequence[Path] = (),
+        search: BackendSearch | None = None,
+    ) -> None:
         self.preset = choose(options.preset, body=options.body, gender=options.gender, glot=options.glot)
         refines = self.preset.refines  # unless it is told not to
         if options.refine and not refines:
@@ -53,6 +60,7 @@ class Runner:
         self._alert = alert
         named = (options.detector, options.glot, options.body)
         self._inputs = [*inputs, *(Path(name).expanduser() for name in named if name)]
+        self._search = search
         self._backend: str | None = None
         self._no_backend: str | None = None
 
@@ -87,11 +95,11 @@ class Runner:
                 return earlier
             progress = Progress(video.name, self.options.quiet)
             if self.options.render:
-                self._find_backend(progress)
+                self._search = self._search or BackendSearch()  # goes on while models are loaded
             if earlier is None:
                 result, body, report = self._compute(video, info, place, progress)
             else:
-                result, body, report = self._read(place, earlier)
+                result, body, report = self._read(place, earlier, progress)
             return self._finish(video, place, result, body, report, progress, begin)
 
     def _compute(
@@ -101,6 +109,7 @@ class Runner:
         options, warn = self.options, Warnings()
         with progress.stage("load"):
             models = self.models
+        self._find_backend(progress)
         tracks, seen, counts = follow_people(video, info, models, options, progress, warn)
         features = compute_features(video, place.path, tracks, seen, models, options, progress)
         features, mended = models.lifter.clean(tracks, features, float(info.fps))
@@ -117,8 +126,9 @@ class Runner:
         place.write_report(report)  # from here on, a run that is stopped has only to draw
         return result, models.body, report
 
-    def _read(self, place: ResultFolder, report: Report) -> tuple[Result, Body, Report]:
+    def _read(self, place: ResultFolder, report: Report, progress: Progress) -> tuple[Result, Body, Report]:
         """The record of an earlier run that was not drawn, its body and its report. No network is loaded."""
+        self._find_backend(progress)
         result = load_result(place.path / PARAMS)
         if self.options.frames and not place.has(FRAMES):
             place.save_frames(result)
@@ -159,15 +169,14 @@ class Runner:
 
     def _find_backend(self, progress: Progress) -> None:
         """See that meshes can be drawn before the networks run for minutes; if not, say so and go on without."""
-        if self._backend or self._no_backend:
+        if self._search is None or self._backend or self._no_backend:
             return
         with progress.stage("try drawing"):
             try:
-                self._backend = probe_backend()
+                self._backend = self._search.result()
             except GlotError as error:
                 self._no_backend = str(error)
-        if self._no_backend:
-            self._alert(f"{self._no_backend}; parameters are computed all the same")
+                self._alert(f"{error}; parameters are computed all the same")
 
     def _earlier(self, video: Path, place: ResultFolder) -> Outcome | Report | None:
         return None if self.options.overwrite else earlier_run(video, place, self.options, self.weights)

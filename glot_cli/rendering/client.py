@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 from collections import deque
+from concurrent.futures import Future
 from types import TracebackType
 from typing import IO, Any, BinaryIO, cast
 
@@ -49,6 +50,31 @@ def probe_backend(timeout: float = START_TIMEOUT) -> str:
     faces = np.array([[0, 1, 2]])
     with Renderer(faces, 64, 64, 64.0, timeout=timeout) as renderer:
         return renderer.backend
+
+
+class BackendSearch:
+    """`probe_backend` under way: the process that it waits for needs a second to start, in which others can work.
+
+    Nobody waits for the thread: what it starts ends with this process.
+    """
+
+    def __init__(self) -> None:
+        self._found: Future[str] = Future()
+        threading.Thread(target=self._search, name="backend search", daemon=True).start()
+
+    def _search(self) -> None:
+        try:
+            self._found.set_result(probe_backend())
+        except BaseException as error:  # it is raised where the result is asked for
+            self._found.set_exception(error)
+
+    def result(self) -> str:
+        """The backend, once it is known.
+
+        Raises:
+            RenderError: nothing can be drawn.
+        """
+        return self._found.result()
 
 
 class Renderer:

@@ -13,7 +13,7 @@ import pytest
 from glot_cli.cli import main
 from glot_cli.errors import GlotError
 from glot_cli.pipeline import run
-from glot_cli.rendering import probe_backend
+from glot_cli.rendering import client, probe_backend
 from tests.cli.clips import HEIGHT, WIDTH, background, people_frames, write_clip
 
 COUNT = 12  # frames of the clip with a person
@@ -65,7 +65,7 @@ def load_once() -> Iterator[None]:
     """Every call of the command line makes its own Runner; the networks behind it may be the same."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "load_models", cache(run.load_models))
-        patch.setattr(run, "probe_backend", cache(run.probe_backend))
+        patch.setattr(client, "probe_backend", cache(client.probe_backend))
         yield
 
 

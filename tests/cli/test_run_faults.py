@@ -16,6 +16,7 @@ from glot_cli import load_result
 from glot_cli.errors import GlotError
 from glot_cli.pipeline import passes
 from glot_cli.pipeline import run as pipeline
+from glot_cli.rendering import client
 from tests.cli.clips import RATE, background, read_video, write_clip, write_tone
 from tests.cli.fixtures import Glot, assert_fault, leftovers
 
@@ -254,7 +255,7 @@ def test_no_renderer_is_told_first_and_the_parameters_are_kept(
         raise GlotError("meshes cannot be drawn (no driver); install one or use --no-render")
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "probe_backend", fails)
+        patch.setattr(client, "probe_backend", fails)
         patch.setattr(pipeline, "draw", lambda *_, **__: pytest.fail("drew without a renderer"))
         ended = glot("run", nobody, "--out", tmp_path, "--quiet")
     assert told == [False]  # asked once, before there was anything to save
@@ -274,7 +275,7 @@ def test_a_driver_that_does_not_start(
     """The real thing: no OpenGL device of this number exists, and OSMesa is not to be found either."""
     monkeypatch.setenv("EGL_DEVICE_ID", "99")
     monkeypatch.setattr("glot_cli.rendering.client.backends", lambda: ("egl",))
-    monkeypatch.setattr(pipeline, "probe_backend", pipeline.probe_backend.__wrapped__)
+    monkeypatch.setattr(client, "probe_backend", client.probe_backend.__wrapped__)
     ended = glot("run", nobody, "--out", tmp_path, "--quiet")
     assert (ended.status, len(ended.err)) == (1, 1) and "meshes cannot be drawn" in ended.err[0]
     assert (tmp_path / "nobody/params.npz").exists() and not (tmp_path / "nobody/overlay.mp4").exists()
