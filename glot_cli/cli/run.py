@@ -102,8 +102,9 @@ if TYPE_CHECKING:
 @options.quiet
 @options.debug
 def command(videos: tuple[Path, ...], out: Path, no_render: bool, no_frames: bool, debug: bool, **settings: Any) -> int:
-    """Find and track every person in each VIDEO (a video file, a folder of images or one image), and write SMPL
-    parameters and a video with the meshes drawn over the people.
+    """Find every person in each VIDEO; write body parameters and a video with the meshes drawn over the people.
+
+    A VIDEO is a video file, a folder of images or one image.
 
     Exit status: 0 every video came out, 1 one failed (the others still ran), 2 wrong usage.
     """

@@ -24,8 +24,11 @@ def unwind_on_signals() -> None:
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """While modules are imported, leave at once instead: nothing is being written, and an exception that is thrown
-    into the C++ start-up of torch aborts the process with a core dump."""
+    """While modules are imported, leave at once instead.
+
+    Nothing is being written, and an exception that is thrown into the C++ start-up of torch aborts the process with a
+    core dump.
+    """
     held = [number for number in _SIGNALS if signal.getsignal(number) == signal.default_int_handler]
     for number in held:
         signal.signal(number, lambda *_: leave())

@@ -63,8 +63,10 @@ def command(
     quiet: bool,
     debug: bool,
 ) -> int:
-    """Train by CONFIG: a TOML file, or the name of one that comes with glot (open, paper-table1,
-    paper-table1-h36m-mpii3d, paper-table2). Run again with the same --out, it goes on where it stopped.
+    """Train by CONFIG. Run again with the same --out, it goes on where it stopped.
+
+    CONFIG is a TOML file, or the name of one that comes with glot: open, paper-table1, paper-table1-h36m-mpii3d,
+    paper-table2.
 
     \b
     Several processes share the work:  torchrun --nproc-per-node 2 --no-python glot train CONFIG --out FOLDER

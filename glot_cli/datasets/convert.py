@@ -278,8 +278,11 @@ def _group(names: Rows) -> tuple[tuple[str, ...], NDArray[np.int32], NDArray[np.
 
 
 def _frame_numbers(ids: Rows | None, video: NDArray[np.int32]) -> NDArray[np.int64]:
-    """(N,) the frame's number in its video: what the file says, if every row has one, else its place among the rows of
-    the video. Numbers are also the last digits of a name (img_000123)."""
+    """The number of each frame in its video (N,).
+
+    What the file says, if every row has one (also as the last digits of a name, img_000123), else its place among the
+    rows of the video.
+    """
     if ids is not None and len(ids.shape) == 1:
         found = [_numbers_of(part) for _, part in parts(ids)]
         if all(part is not None for part in found):

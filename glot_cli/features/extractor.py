@@ -87,8 +87,10 @@ class FeatureExtractor(ABC):
 
     @abstractmethod
     def __call__(self, crops: Tensor | NDArray[np.uint8]) -> Tensor:
-        """Crops (N, S, S, 3) RGB to features (N, feature_dim), float32 on the device. It may return before the work is
-        done."""
+        """Crops (N, S, S, 3) RGB to features (N, feature_dim), float32 on the device.
+
+        It may return before the work is done.
+        """
 
     def network_input(self, features: Tensor) -> Tensor:
         """The temporal network's input (N, input_dim) of features (N, feature_dim), frame by frame."""

@@ -145,7 +145,9 @@ def best_links(
     """Who follows whom, so that the total cost is least.
 
     Args:
-        earlier, later, cost: of P pairs, as `join_costs` gives them.
+        earlier: (P,) the first of each pair, as `join_costs` gives them.
+        later: (P,) the second.
+        cost: (P,) of joining them.
         count: how many tracklets there are.
         limit: what it costs that nothing follows; dearer joins are refused.
 
