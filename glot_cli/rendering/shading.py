@@ -1,8 +1,8 @@
 """Light on a body, and drawn pixels put over a picture.
 
-Light is worked out at the vertices; the rasteriser interpolates between them. A software rasteriser spends some 15 times
-longer on pyrender's physically based shader, which works per pixel, and with some 7,000 vertices a triangle covers a few
-pixels at most: the pictures hardly differ.
+Light is worked out at the vertices; the rasteriser interpolates between them. A software rasteriser spends some 15
+times longer on pyrender's physically based shader, which works per pixel, and with some 7,000 vertices a triangle
+covers a few pixels at most: the pictures hardly differ.
 """
 
 from __future__ import annotations
