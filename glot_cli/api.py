@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from glot_cli.errors import InputError, UsageError
+from glot_cli.errors import GlotError, InputError, OutputError, UsageError, WeightsError
 from glot_cli.lifting import Edges
 from glot_cli.pipeline.options import Options
 from glot_cli.rendering.styles import STYLES, Style
@@ -15,9 +17,14 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from glot_cli.pipeline.report import Outcome
-    from glot_cli.rendering import BackendSearch
+    from glot_cli.pipeline.run import Runner
+    from glot_cli.results import Meta
 
-__all__ = ["Options", "RunKeywords", "begin_search", "render", "run"]
+__all__ = ["Options", "RunKeywords", "prepare", "render", "run"]
+
+log = logging.getLogger(__name__)
+
+_MENDED_BY = {InputError: "video", OutputError: "output", WeightsError: "body"}  # of `render`, by the kind of fault
 
 
 class RunKeywords(TypedDict, total=False):
@@ -67,31 +74,44 @@ def run(
         UsageError: options that cannot be; nothing was loaded yet.
         GlotError: a video that failed; those before it are finished.
     """
-    chosen = _chosen(options, keywords)
     paths = [Path(videos)] if isinstance(videos, str | Path) else [Path(v) for v in videos]
-
-    from glot_cli.pipeline.folder import output_folders
-
-    folders = output_folders(paths, Path(out))
-    search = begin_search(chosen, folders)
-    from glot_cli.pipeline.run import Runner
-
-    runner = Runner(chosen, inputs=paths, search=search)
+    runner, folders = prepare(paths, Path(out), _chosen(options, keywords))
     return [runner.run(video, folder) for video, folder in zip(paths, folders, strict=True)]
 
 
-def begin_search(options: Options, folders: Sequence[Path]) -> BackendSearch | None:
-    """Look for a way to draw while torch is still being imported, which takes as long.
+def prepare(
+    videos: Sequence[Path], out: Path, options: Options, alert: Callable[[str], None] = log.error
+) -> tuple[Runner, list[Path]]:
+    """Make ready to run videos: what is missing or cannot be is found before anything heavy is imported.
 
-    None where nothing is to be drawn, or where a first look says that all may be finished.
+    A way to draw is looked for while torch is being imported, which takes as long.
+
+    Args:
+        videos: all of the call.
+        out: the folder for results.
+        options: what to run.
+        alert: receives the line that has to be read before a run is over: there will be no pictures.
+
+    Returns:
+        What runs them one by one, and the folder of each.
+
+    Raises:
+        UsageError: options that do not go together, files of the preset that are not there, or two videos that would
+            share a folder.
     """
-    from glot_cli.pipeline.folder import REPORT
+    from glot_cli.pipeline.folder import REPORT, output_folders
+    from glot_cli.pipeline.presets import choose
 
-    if not options.render or all((folder / REPORT).exists() for folder in folders):
-        return None
-    from glot_cli.rendering import BackendSearch
+    choose(options.preset, body=options.body, gender=options.gender, glot=options.glot)
+    folders = output_folders(videos, out)
+    search = None
+    if options.render and not all((folder / REPORT).exists() for folder in folders):  # else all may be finished
+        from glot_cli.rendering import BackendSearch
 
-    return BackendSearch()
+        search = BackendSearch()
+    from glot_cli.pipeline.run import Runner
+
+    return Runner(options, alert, inputs=videos, search=search), folders
 
 
 def _chosen(options: Options | None, keywords: RunKeywords) -> Options:
@@ -141,7 +161,7 @@ def render(
         raise UsageError(f"must be one of {', '.join(STYLES)}, not {style!r}", option="style")
 
     from glot_cli.pipeline.draw import draw
-    from glot_cli.pipeline.folder import PARAMS, check_picture
+    from glot_cli.pipeline.folder import PARAMS, Source, check_picture
     from glot_cli.progress import Progress
     from glot_cli.results import load_result
     from glot_cli.weights.bodies import recorded_body
@@ -152,27 +172,27 @@ def render(
     target = Path(output) if output else params.parent
     if target.is_dir():
         target = target / f"{style}.mp4"
-    source = Path(video) if video else _find_video(result.meta.source, result.meta.video, params.parent)
-    check_picture(target, params, source)
-    meta = result.meta
-    body_model = recorded_body(meta.body_model, meta.body_model_sha256, moved=body, record=params)
-    draw(
-        result,
-        source,
-        target,
-        body_model,
-        style=style,
-        progress=Progress(source.name, quiet),
-        warn=warn or (lambda message: None),
-    )
+    meta, warn = result.meta, warn or (lambda line: None)
+    try:
+        source = Path(video) if video else _find_video(meta, params.parent)
+        check_picture(target, params, source)
+        body_model = recorded_body(meta.body_model, meta.body_model_sha256, moved=body, record=params)
+        draw(result, source, target, body_model, style=style, progress=Progress(source.name, quiet), warn=warn)
+        if meta.video_id not in ("", Source.of(source).video_id):
+            warn(f"{source}: is another file than the result was made from; drawn over all the same")
+    except GlotError as error:
+        error.option = error.option or _MENDED_BY.get(type(error))
+        raise
     return target
 
 
-def _find_video(source: str, name: str, folder: Path) -> Path:
+def _find_video(meta: Meta, folder: Path) -> Path:
     """The video of a record: where it was, or beside the record or the folder that holds it."""
-    places = [Path(source), folder / name, folder.parent / name, Path(name)]
-    for place in places:
-        if place.exists():
-            return place
-    reason = "the video of this result is not there any more"
-    raise InputError(reason, path=source, remedy="say where it is now", option="video")
+    from glot_cli.pipeline.folder import Source
+
+    for place in (Path(meta.source), folder / meta.video, folder.parent / meta.video, Path(meta.video)):
+        with suppress(InputError):
+            if place.exists() and meta.video_id in ("", Source.of(place).video_id):
+                return place
+    reason = "the video of this result is not there any more, or has changed"
+    raise InputError(reason, path=meta.source, remedy="say where it is now")

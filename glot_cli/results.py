@@ -244,13 +244,16 @@ class Result:
         Raises:
             WeightsError: the body model is not there, or is another one than the record was made with.
         """
+        import torch
+
+        from glot_cli.camera import project_pinhole
         from glot_cli.weights.bodies import recorded_body
 
         model = recorded_body(self.meta.body_model, self.meta.body_model_sha256, moved=body)
         vertices, joints = pose_bodies(model, self)
-        centre = np.array([self.meta.width, self.meta.height], np.float32) / 2
-        pixels = joints[..., :2] / joints[..., 2:] * np.float32(self.meta.focal_length) + centre
-        return Bodies(vertices, joints, np.asarray(pixels, np.float32), model.faces)
+        centre = torch.tensor([self.meta.width / 2, self.meta.height / 2])
+        pixels = project_pinhole(torch.from_numpy(joints), self.meta.focal_length, centre).numpy()
+        return Bodies(vertices, joints, pixels, model.faces)
 
     def save(self, path: Path) -> None:
         """Write the npz, complete or not at all.

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from glot_cli.cli import options
+from glot_cli.cli.main import tell_error
 from glot_cli.datasets import folders as shelf
 from glot_cli.datasets.known_datasets import OFFICIAL
 from glot_cli.errors import GlotError
@@ -61,7 +62,6 @@ def add(files: tuple[Path, ...], name: str | None, replace: bool, quiet: bool, d
     data sets (GLOT_DATA names another), which takes about as much room as the FILE. Exit status 1 when one was refused
     or unknown; the others are taken in.
     """
-    from glot_cli.cli.main import report
     from glot_cli.cli.stopping import loading
     from glot_cli.errors import UsageError
 
@@ -75,7 +75,7 @@ def add(files: tuple[Path, ...], name: str | None, replace: bool, quiet: bool, d
         try:
             added = take_in(file, name, replace, quiet)
         except GlotError as error:
-            report(error, debug)
+            tell_error(error, debug)
             status = max(status, 2 if isinstance(error, UsageError) else 1)
             continue
         remark = f"; {added.remark}" if added.remark and not quiet else ""

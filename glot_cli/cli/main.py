@@ -84,12 +84,12 @@ def main(arguments: list[str] | None = None) -> Any:
     except (click.Abort, KeyboardInterrupt):
         leave()
     except Exception as error:
-        report(error, debug)
+        tell_error(error, debug)
         sys.exit(2 if isinstance(error, UsageError) else 1)
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def report(error: Exception, debug: bool = False) -> None:
+def tell_error(error: Exception, debug: bool = False) -> None:
     """One line for an error, the user's own or ours; after its traceback if that is wanted."""
     if debug:
         traceback.print_exception(error)
@@ -101,7 +101,7 @@ def report(error: Exception, debug: bool = False) -> None:
 
 
 # What the command line calls an option, where that is not `--` and its name.
-FLAGS = {"render": "--no-render", "frames": "--no-frames"}
+FLAGS = {"render": "--no-render", "frames": "--no-frames", "changes": "--set"}
 
 
 def _worded(error: GlotError) -> str:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from glot_cli.cli import options
+from glot_cli.cli.main import tell_error
 from glot_cli.cli.stopping import loading
 from glot_cli.errors import UsageError
-from glot_cli.pipeline.options import Options
-from glot_cli.pipeline.presets import GENDERS, PRESETS, choose
+from glot_cli.lifting import Edges
+from glot_cli.pipeline.options import MOST_DETECT_EVERY, Options
+from glot_cli.pipeline.presets import GENDERS, PRESETS
 
 if TYPE_CHECKING:
     from glot_cli.pipeline.report import Outcome
@@ -53,7 +55,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--detect-every",
-    type=click.IntRange(1, 10),
+    type=click.IntRange(1, MOST_DETECT_EVERY),
     default=3,
     show_default=True,
     metavar="FRAMES",
@@ -81,7 +83,7 @@ if TYPE_CHECKING:
 @click.option("--end", type=click.FloatRange(0), metavar="SECONDS", help="Stop before this time, counted likewise.")
 @click.option(
     "--edges",
-    type=click.Choice(["replicate", "official"]),
+    type=click.Choice(get_args(Edges)),
     default="replicate",
     show_default=True,
     help="Windows at a track's ends: repeat the edge frame, or as the official demo.",
@@ -108,20 +110,11 @@ def command(videos: tuple[Path, ...], out: Path, no_render: bool, no_frames: boo
 
     Exit status: 0 every video came out, 1 one failed (the others still ran), 2 wrong usage.
     """
-    from glot_cli.cli.main import report
-
-    # Before anything heavy is imported: what cannot be and what is missing is said at once.
     wanted = Options(render=not no_render, frames=not no_frames, **settings)
-    choose(wanted.preset, body=wanted.body, gender=wanted.gender, glot=wanted.glot)
     with loading():
-        from glot_cli.api import begin_search
-        from glot_cli.pipeline.folder import output_folders
+        from glot_cli.api import prepare
 
-        folders = output_folders(videos, out)
-        search = begin_search(wanted, folders)
-        from glot_cli.pipeline.run import Runner
-
-    runner = Runner(wanted, lambda line: click.echo(f"glot: {line}", err=True), inputs=videos, search=search)
+        runner, folders = prepare(videos, out, wanted, lambda line: click.echo(f"glot: {line}", err=True))
     failed = False
     for video, folder in zip(videos, folders, strict=True):
         try:
@@ -129,7 +122,7 @@ def command(videos: tuple[Path, ...], out: Path, no_render: bool, no_frames: boo
         except UsageError:
             raise
         except Exception as error:
-            report(error, debug)
+            tell_error(error, debug)
             failed = True
             continue
         if not wanted.quiet:

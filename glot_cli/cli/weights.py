@@ -8,6 +8,7 @@ import click
 
 from glot_cli import weights
 from glot_cli.cli import options
+from glot_cli.cli.main import tell_error
 from glot_cli.pipeline import presets
 from glot_cli.weights.known_weights import OFFICIAL, OfficialFile
 
@@ -70,7 +71,6 @@ def add(files: tuple[Path, ...], gender: str | None, debug: bool) -> int:
     (GLOT_WEIGHTS names another). Nothing in a FILE is run. Exit status 1 when one was refused or unknown; the others
     are taken in.
     """
-    from glot_cli.cli.main import report
     from glot_cli.cli.stopping import loading
     from glot_cli.errors import GlotError, UsageError
 
@@ -84,7 +84,7 @@ def add(files: tuple[Path, ...], gender: str | None, debug: bool) -> int:
                 remark = f", {added.remark}" if added.remark else ""
                 click.echo(f"{added.given}: {added.entry.role}{remark} -> {added.path}")
         except GlotError as error:
-            report(error, debug)
+            tell_error(error, debug)
             status = max(status, 2 if isinstance(error, UsageError) else 1)
     wanted = presets.still_wanted("paper")
     click.echo(f"still missing for --preset paper: {wanted}" if wanted else "--preset paper has all it needs")

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+OURS = "glot-"  # before the process in names of what is kept aside, so that no file of a user's is taken for ours
+
 
 def claim(file: IO[bytes], n_bytes: int) -> None:
     """Give a file its size and claim the space on the disk at once. Raises OSError where there is none.
@@ -28,9 +30,9 @@ def aside_name(path: Path, ending: str = "part") -> Path:
         ending: `part` for what is being made, `old` for what is being replaced.
 
     Returns:
-        `.NAME.PROCESS.ENDING` in the same folder, which `abandoned` finds once the process is dead.
+        `.NAME.glot-PROCESS.ENDING` in the same folder, which `abandoned` finds once the process is dead.
     """
-    return path.with_name(f".{path.name}.{os.getpid()}.{ending}")
+    return path.with_name(f".{path.name}.{OURS}{os.getpid()}.{ending}")
 
 
 def abandoned(folder: Path, *endings: str) -> Iterator[tuple[Path, str]]:
@@ -48,10 +50,11 @@ def abandoned(folder: Path, *endings: str) -> Iterator[tuple[Path, str]]:
         return
     for path in [path for ending in endings or ("part",) for path in folder.glob(f".*.{ending}")]:
         name, _, process = path.stem.rpartition(".")
-        if not process.isdigit():
+        number = process.removeprefix(OURS)
+        if number == process or not number.isdigit():
             continue
         try:
-            os.kill(int(process), 0)
+            os.kill(int(number), 0)
         except ProcessLookupError:
             yield path, name.removeprefix(".")
         except (OSError, OverflowError):

@@ -3,7 +3,9 @@
 glot deletes and replaces what it wrote and nothing else, so it must know its own files without a ledger that can be
 lost, moved or outlive them. Every file that a run publishes therefore carries a seal: a digest of its content, kept
 where its format has room for it and other programs look past it: the comment of a zip archive (`.npz`), a box of a
-private type at the end of an MP4, a key of a JSON object. A seal guards against mistakes, not against forgers.
+private type at the end of an MP4, a key of a JSON object. A seal guards
+against mistakes, not against forgers: of large files it covers the size and the first and last MiB, where every encoder
+and archiver leaves its traces.
 """
 
 from __future__ import annotations
@@ -15,9 +17,7 @@ import stat
 from pathlib import Path
 from typing import IO, Any
 
-ENDS = (
-    1 << 20
-)  # bytes of both ends of a file that a fingerprint reads: enough to tell videos apart, whatever their size
+ENDS = 1 << 20  # bytes at both ends of a file that a fingerprint reads: enough to tell videos apart
 JSON_KEY = "seal"
 LARGEST_JSON = 16 << 20  # bytes; a report has kilobytes
 
@@ -74,7 +74,7 @@ def sealed_json(report: dict[str, Any]) -> str:
 def unsealed_json(path: Path) -> dict[str, Any] | None:
     """The object in a file of sealed JSON without its seal; None where there is none, or where it was changed."""
     try:
-        if not _is_regular(path) or path.stat().st_size > LARGEST_JSON:
+        if not is_regular(path) or path.stat().st_size > LARGEST_JSON:
             return None
         report = json.loads(path.read_text(encoding="utf-8"))
         seal = report.pop(JSON_KEY, None)
@@ -89,7 +89,7 @@ def sealed_kind(path: Path) -> str | None:
     None where it is a link, no regular file, not written by glot, or changed since.
     """
     try:
-        if not _is_regular(path):
+        if not is_regular(path):
             return None
         with path.open("rb") as file:
             start = file.read(12)
@@ -106,7 +106,8 @@ def sealed_kind(path: Path) -> str | None:
     return "json" if unsealed_json(path) is not None else None
 
 
-def _is_regular(path: Path) -> bool:
+def is_regular(path: Path) -> bool:
+    """Whether a path is a regular file and no link. Raises OSError where there is nothing."""
     return stat.S_ISREG(path.lstat().st_mode)
 
 

@@ -55,7 +55,7 @@ def draw(
     info = probe(video)
     if (info.width, info.height) != (meta.width, meta.height):
         reason = f"is {info.width}x{info.height}, but the result was made from {meta.width}x{meta.height}"
-        raise InputError(reason, path=video, remedy="give the video that the result was made from", option="video")
+        raise InputError(reason, path=video, remedy="give the video that the result was made from")
     width, height = output_size(style, info.width, info.height)
     pivots = _pivots(result)
     stamps: list[int] = []

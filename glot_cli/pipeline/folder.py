@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator, Sequence
@@ -19,12 +20,14 @@ from typing import Any
 from glot_cli.errors import GlotError, InputError, OutputError, UsageError
 from glot_cli.files.atomic import abandoned, aside_name, whole
 from glot_cli.files.locks import locked
-from glot_cli.files.seal import fingerprint, sealed_json, sealed_kind, unsealed_json
+from glot_cli.files.seal import fingerprint, is_regular, sealed_json, sealed_kind, unsealed_json
 from glot_cli.results import Result, load_result
 from glot_cli.video import image_files
 
 PARAMS, OVERLAY, FRAMES, REPORT = "params.npz", "overlay.mp4", "frames", "run.json"
 _KINDS = {PARAMS: "npz", OVERLAY: "mp4", REPORT: "json"}
+_LEFT_BY_RUNS = re.compile(r"\.(params\.npz|run\.json|frames)\.glot-\d+\.(part|old)")
+_FRAME_ASIDE = re.compile(r"\.\d+\.npz\.glot-\d+\.part")
 _REPORT_KEYS = frozenset(
     {"video", "video_id", "weights", "options", "fault", "finished", "people", "frames", "seconds"}
 )
@@ -49,16 +52,16 @@ class Source:
         """Identify a video file, an image or a folder of images that exists.
 
         Raises:
-            GlotError: the folder holds no image.
-            InputError: it cannot be read.
+            InputError: it is not there, cannot be read, or is a folder without images.
         """
         path = video.resolve()
-        name = video.name or path.name
         try:
-            return cls(name, path, _content_of(video))
+            return cls(video.name or path.name, path, _content_of(video))
+        except FileNotFoundError as error:
+            raise InputError("no such file or folder", path=video, remedy="check the name") from error
         except OSError as error:
             reason = f"cannot be read ({error.strerror})"
-            raise InputError(reason, path=video, remedy="check the name and its permissions") from error
+            raise InputError(reason, path=video, remedy="check its permissions") from error
 
 
 def _content_of(video: Path) -> str:
@@ -67,12 +70,13 @@ def _content_of(video: Path) -> str:
     Raises:
         OSError: it cannot be read.
     """
-    if not video.is_dir():
-        return fingerprint(video)
-    images = image_files(video) or []
-    sizes = "\n".join(f"{image.name} {image.stat().st_size}" for image in images)
-    ends = f"{fingerprint(images[0])} {fingerprint(images[-1])}"
-    return f"{len(images)}-{hashlib.sha256(f'{sizes} {ends}'.encode('utf-8', 'surrogateescape')).hexdigest()}"
+    if video.is_dir():
+        images = image_files(video) or []
+        listed = "\n".join(f"{image.name} {fingerprint(image)}" for image in images)
+        return f"{len(images)}-{hashlib.sha256(listed.encode('utf-8', 'surrogateescape')).hexdigest()}"
+    if not stat.S_ISREG(video.stat().st_mode):  # to read a pipe or a device may take for ever
+        raise InputError("is no regular file", path=video, remedy="give a video file, an image or a folder of images")
+    return fingerprint(video)
 
 
 def output_folders(videos: Sequence[Path], out: Path) -> list[Path]:
@@ -126,9 +130,9 @@ class ResultFolder:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(locked(self.path))
+                self.check()
                 self._clear()
                 self._try_writing()
-                self.check()
             except OSError as error:
                 raise _cannot_write(self.path, error) from error
             yield
@@ -139,6 +143,7 @@ class ResultFolder:
         Raises:
             OutputError: something is not.
         """
+        self._refuse_input(self.path)
         for name, kind in _KINDS.items():
             path = self.path / name
             if os.path.lexists(path):
@@ -160,7 +165,6 @@ class ResultFolder:
                 f"holds the result of {owner[0]}, which is another video",
                 path=self.path,
                 remedy="choose another output folder",
-                option="out",
             )
 
     def report(self) -> dict[str, Any] | None:
@@ -180,7 +184,7 @@ class ResultFolder:
             changed = owner[0] == str(self.source.path)
             what = "the result of this video as it was before it changed" if changed else f"the result of {owner[0]}"
             remedy = "overwrite it or choose another output folder" if changed else "choose another output folder"
-            raise OutputError(f"holds {what}", path=self.path, remedy=remedy, option="overwrite" if changed else "out")
+            raise OutputError(f"holds {what}", path=self.path, remedy=remedy, option="overwrite" if changed else None)
 
     def save(self, result: Result, frames: bool) -> None:
         """Put a record in the place of an older one; what else speaks of the older one goes first.
@@ -247,12 +251,7 @@ class ResultFolder:
 
     def _refuse_input(self, path: Path) -> None:
         if _identity(path) in self._inputs:
-            raise OutputError(
-                "is an input of this call and would be replaced",
-                path=path,
-                remedy="choose another output folder",
-                option="out",
-            )
+            raise OutputError("is an input of this call", path=path, remedy="choose another output folder")
 
     def _remove_frames(self) -> None:
         """Take frames/ away at once, so that never half of it is there, and delete what a run wrote into it."""
@@ -261,19 +260,20 @@ class ResultFolder:
             return
         aside = aside_name(frames, "old")
         frames.rename(aside)
-        for path in aside.iterdir():
-            if _is_frame(path):
-                path.unlink()
-        aside.rmdir()
+        foreign = [path for path in aside.iterdir() if not _is_frame(path)]
+        if foreign:  # it came in this very moment
+            aside.rename(frames)
+            raise _foreign(frames / foreign[0].name)
+        _remove_own(aside)
 
     def _clear(self) -> None:
         """Remove what dead runs left half written here. The folder is locked, so whatever a run began is dead."""
-        for pattern in (f".{PARAMS}.*.part", f".{REPORT}.*.part", f".{FRAMES}.*.part", f".{FRAMES}.*.old"):
-            for path in self.path.glob(pattern):
-                _remove(path)
+        for path in self.path.iterdir():
+            if _LEFT_BY_RUNS.fullmatch(path.name):
+                _remove_own(path)
         for path, name in abandoned(self.path):  # pictures: a `glot render` may be drawing one now
             if name.endswith(".mp4"):
-                _remove(path)
+                _remove_own(path)
 
     def _try_writing(self) -> None:
         trial = aside_name(self.path / REPORT)
@@ -295,19 +295,17 @@ def check_picture(target: Path, params: Path, video: Path) -> None:
     remedy = "choose another place for the picture"
     for path, what in ((video, "the video itself"), (params, "the record itself")):
         if _identity(target) is not None and _identity(target) == _identity(path):
-            raise OutputError(f"is {what}, which would be lost", path=target, remedy=remedy, option="output")
+            raise OutputError(f"is {what}, which would be lost", path=target, remedy=remedy)
     if os.path.lexists(target) and (target.suffix.lower() != ".mp4" or sealed_kind(target) != "mp4"):
-        what = "is no regular file" if not _is_regular(target) else "is there already, and glot did not draw it"
-        raise OutputError(what, path=target, remedy=remedy, option="output")
+        what = "is there already, and glot did not draw it" if is_regular(target) else "is no regular file"
+        raise OutputError(what, path=target, remedy=remedy)
+    if target.suffix.lower() != ".mp4":
+        raise OutputError("does not end in .mp4", path=target, remedy="give the picture such a name")
 
 
 def _is_frame(path: Path) -> bool:
     """Whether a path is a file of frames/ that glot wrote."""
     return path.suffix == ".npz" and path.stem.isdecimal() and sealed_kind(path) == "npz"
-
-
-def _is_regular(path: Path) -> bool:
-    return stat.S_ISREG(path.lstat().st_mode)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -319,9 +317,16 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _remove(path: Path) -> None:
+def _remove_own(path: Path) -> None:
+    """Delete a file that a run kept aside, or a folder of such and of files of frames; what else is in it stays."""
     with suppress(OSError):
-        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        if path.is_symlink() or not path.is_dir():
+            path.unlink()
+            return
+        for inner in path.iterdir():
+            if _is_frame(inner) or _FRAME_ASIDE.fullmatch(inner.name):
+                inner.unlink()
+        path.rmdir()
 
 
 def _foreign(path: Path) -> OutputError:
@@ -329,10 +334,9 @@ def _foreign(path: Path) -> OutputError:
         "is in the way: not written by this version of glot, or changed since",
         path=path,
         remedy="move it, or choose another output folder",
-        option="out",
     )
 
 
 def _cannot_write(path: Path, error: OSError) -> OutputError:
     reason = f"cannot be written ({error.strerror})"
-    return OutputError(reason, path=path, remedy="choose another output folder", option="out")
+    return OutputError(reason, path=path, remedy="choose another output folder")

@@ -17,7 +17,8 @@ SAME_RESULT = frozenset({"device", "batch_size", "quiet", "overwrite"})  # chang
 SAME_RECORD = frozenset({"style", "render", "frames"})  # change only what is made of the record
 
 _CHOICES = {"preset": tuple(PRESETS), "gender": GENDERS, "edges": get_args(Edges), "style": tuple(STYLES)}
-_COUNTS = ("batch_size", "detect_every", "min_frames", "max_people")
+_COUNTS = ("batch_size", "min_frames", "max_people")
+MOST_DETECT_EVERY = 10  # frames: boxes between are interpolated, and nobody walks straight for longer
 _SWITCHES = ("half", "refine", "render", "frames", "overwrite", "quiet")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
@@ -50,7 +51,8 @@ class Options:
         quiet: no progress bars.
 
     Raises:
-        UsageError: a value that cannot be, or values that do not go together. Nothing is loaded to find out.
+        UsageError: a value that cannot be. Nothing is loaded to find out. Whether a preset has what is asked of it and
+            whether its files are there is for `presets.choose` to say.
     """
 
     preset: str = "open"
@@ -96,6 +98,9 @@ def _fault(name: str, value: Any) -> str | None:
         return None if value in _CHOICES[name] else f"must be one of {', '.join(_CHOICES[name])}"
     if name in _COUNTS:
         return None if _is_number(value, int) and value >= 1 else "must be a whole number, 1 or more"
+    if name == "detect_every":
+        right = _is_number(value, int) and 1 <= value <= MOST_DETECT_EVERY
+        return None if right else f"must be a whole number from 1 to {MOST_DETECT_EVERY}"
     if name in _SWITCHES:
         return None if isinstance(value, bool) else "must be true or false"
     if name == "focal":

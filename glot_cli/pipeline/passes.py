@@ -55,7 +55,7 @@ def follow_people(
     """First pass: every person's boxes in every frame.
 
     Args:
-        video: the source, and `info` what is known of it.
+        video: the source.
         info: what `probe` says of the source.
         models: networks of the preset.
         options: which stretch, how densely, and whom to keep.
@@ -66,7 +66,7 @@ def follow_people(
         One track a person, the frames that were seen, and counts of what was mended, by name.
 
     Raises:
-        GlotError: the video cannot be read.
+        InputError: the video cannot be read.
     """
     fps = float(info.fps)
     tracker = Tracker(fps, options.detect_every)
@@ -126,10 +126,11 @@ def compute_features(
         (n, F) for each track.
 
     Raises:
-        GlotError: the video cannot be read, or the disk is full.
+        InputError: the video cannot be read.
+        OutputError: the disk is full.
     """
     network = models.features
-    features = [room((len(t.frames), network.feature_dim), folder) for t in tracks]
+    features = [allocate((len(t.frames), network.feature_dim), folder) for t in tracks]
     rows_of: dict[int, list[tuple[int, int]]] = {}
     for number, track in enumerate(tracks):
         for row, frame in enumerate(track.frames.tolist()):
@@ -183,7 +184,7 @@ def expected_frames(info: VideoInfo, options: Options) -> int | None:
     return max(0, last - math.ceil(start * fps))
 
 
-def room(shape: tuple[int, int], folder: Path) -> NDArray[np.float32]:
+def allocate(shape: tuple[int, int], folder: Path) -> NDArray[np.float32]:
     """Zeros in memory, or, where they are many, in a nameless file in the folder: memory must not grow with a video.
 
     Raises:
@@ -198,7 +199,7 @@ def room(shape: tuple[int, int], folder: Path) -> NDArray[np.float32]:
             return np.memmap(file, np.float32, "r+", shape=shape)
     except OSError as error:
         reason = f"no room to work in ({error.strerror})"
-        raise OutputError(reason, path=folder, remedy="choose another output folder", option="out") from error
+        raise OutputError(reason, path=folder, remedy="choose another output folder") from error
 
 
 def log_counts(video: Path, counts: dict[str, int]) -> None:

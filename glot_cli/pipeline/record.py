@@ -71,7 +71,7 @@ def make_record(
     return Result(arrays, meta)
 
 
-def smoothness(result: Result) -> dict[int, float]:
+def mean_acceleration(result: Result) -> dict[int, float]:
     """Mean acceleration of every person's joints, millimetres per frame squared, by person."""
     moving = mean_accelerations(result.joints3d, result.person, result.frame)
     return {person: 1000 * value for person, value in moving.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from glot_cli._version import __version__
 from glot_cli.pipeline.folder import FRAMES, OVERLAY, PARAMS, ResultFolder
 from glot_cli.pipeline.options import SAME_RECORD, SAME_RESULT, Options
-from glot_cli.pipeline.record import smoothness
+from glot_cli.pipeline.record import mean_acceleration
 from glot_cli.progress import Progress
 from glot_cli.results import Result
 
@@ -65,6 +66,7 @@ def new_report(
     result: Result,
     counts: dict[str, int],
     warnings: Warnings,
+    seconds: float,
 ) -> Report:
     """The report of a record that is saved and has still to be drawn.
 
@@ -76,8 +78,9 @@ def new_report(
         result: the record.
         counts: what was mended while people were followed, by name.
         warnings: so far.
+        seconds: that it took so far.
     """
-    moving = {str(person): round(value, 2) for person, value in smoothness(result).items()}
+    moving = {str(person): round(value, 2) for person, value in mean_acceleration(result).items()}
     return {
         "video": str(place.source.path),
         "video_id": place.source.video_id,
@@ -92,7 +95,7 @@ def new_report(
         "rows": len(result),
         "mean_acceleration": moving,
         "tracking": counts,
-        "seconds": 0.0,
+        "seconds": round(seconds, 3),
         "fps": 0.0,
         "stages": {},
         "warnings": warnings,
@@ -108,14 +111,14 @@ def finish_report(
     Args:
         report: of its record.
         options: of the run that drew it.
-        seconds: that the run took.
+        seconds: that it took, those of its record included.
         progress: of the run.
         renderer: what drew, None where nothing was to be drawn.
         fault: why nothing could be drawn, None where all is well.
     """
     return report | {
         "finished": True,
-        "options": asdict(options),
+        "options": asdict(options) | {name: report["options"][name] for name in SAME_RESULT},
         "renderer": renderer,
         "fault": fault,
         "seconds": round(seconds, 3),
@@ -124,14 +127,16 @@ def finish_report(
     }
 
 
-def earlier_run(video: Path, place: ResultFolder, options: Options, weights: dict[str, str]) -> Outcome | Report | None:
+def earlier_run(
+    video: Path, place: ResultFolder, options: Options, weights: Callable[[], dict[str, str]]
+) -> Outcome | Report | None:
     """What an earlier run of the same video left.
 
     Args:
         video: the source.
         place: the folder of its result.
         options: of the run that is to come.
-        weights: SHA-256 of every weight file of that run, by role.
+        weights: gives the SHA-256 of every weight file of that run, by role; asked only where there is a report.
 
     Returns:
         Its outcome where it is finished; its report where its record stands and only what is made of the record is
@@ -146,7 +151,7 @@ def earlier_run(video: Path, place: ResultFolder, options: Options, weights: dic
         return None
     told = asdict(Options()) | report["options"]
     other = {name for name, value in asdict(options).items() if told[name] != value}
-    other_weights = report["weights"] != weights
+    other_weights = report["weights"] != weights()
     made = {PARAMS: True, OVERLAY: told["render"], FRAMES: told["frames"]}
     if report["finished"] and not report["fault"] and all(place.has(name) for name in made if made[name]):
         return Outcome(

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from glot_cli.body.model import Body
 from glot_cli.device import pick_device
-from glot_cli.errors import GlotError, UsageError
+from glot_cli.errors import GlotError, OutputError, RenderError, UsageError
 from glot_cli.pipeline.draw import draw
 from glot_cli.pipeline.folder import FRAMES, OVERLAY, PARAMS, ResultFolder, Source
 from glot_cli.pipeline.models import Models, hashes_of, load_models, weight_files
 from glot_cli.pipeline.options import Options
 from glot_cli.pipeline.passes import compute_features, follow_people, log_counts
 from glot_cli.pipeline.presets import choose
-from glot_cli.pipeline.record import make_record, smoothness
+from glot_cli.pipeline.record import make_record, mean_acceleration
 from glot_cli.pipeline.report import Outcome, Report, Warnings, earlier_run, finish_report, new_report
 from glot_cli.progress import Progress
 from glot_cli.rendering import BackendSearch
@@ -27,6 +27,8 @@ from glot_cli.video import VideoInfo, probe
 from glot_cli.weights.bodies import recorded_body
 
 log = logging.getLogger(__name__)
+
+_MENDED_BY = {OutputError: "out", RenderError: "render"}  # the option that mends a fault which names none
 
 
 class Runner:
@@ -85,25 +87,34 @@ class Runner:
         Raises:
             GlotError: it failed; parameters that were finished before stay on the disk.
         """
-        begin = time.perf_counter()
-        info = probe(video)
         place = ResultFolder(folder, Source.of(video), self._inputs)
-        if isinstance(earlier := self._earlier(video, place), Outcome):
-            return earlier
-        with place.held():
-            if isinstance(earlier := self._earlier(video, place), Outcome):  # another run has just finished it
+        try:
+            if isinstance(earlier := self._earlier(video, place), Outcome):
                 return earlier
-            progress = Progress(video.name, self.options.quiet)
-            if self.options.render:
-                self._search = self._search or BackendSearch()  # goes on while models are loaded
-            if earlier is None:
-                result, body, report = self._compute(video, info, place, progress)
-            else:
-                result, body, report = self._read(place, earlier, progress)
-            return self._finish(video, place, result, body, report, progress, begin)
+            info = probe(video)
+            with place.held():
+                earlier = self._earlier(video, place)
+                # Another run may have finished it in between.
+                return earlier if isinstance(earlier, Outcome) else self._run(video, info, place, earlier)
+        except GlotError as error:
+            error.option = error.option or _MENDED_BY.get(type(error))
+            raise
+
+    def _run(self, video: Path, info: VideoInfo, place: ResultFolder, earlier: Report | None) -> Outcome:
+        """One video whose folder is held: all of it, or only what an earlier run has left to do."""
+        begin = time.perf_counter()
+        progress = Progress(video.name, self.options.quiet)
+        if self.options.render:
+            self._search = self._search or BackendSearch()  # goes on while models are loaded
+        if earlier is None:
+            result, body, report = self._compute(video, info, place, progress, begin)
+        else:
+            result, body, report = self._read(place, earlier, progress)
+            begin -= float(earlier["seconds"])
+        return self._finish(video, place, result, body, report, progress, begin)
 
     def _compute(
-        self, video: Path, info: VideoInfo, place: ResultFolder, progress: Progress
+        self, video: Path, info: VideoInfo, place: ResultFolder, progress: Progress, begin: float
     ) -> tuple[Result, Body, Report]:
         """Run the networks and save the record: the record, its body and its report."""
         options, warn = self.options, Warnings()
@@ -122,7 +133,8 @@ class Runner:
             warn(f"{video}: no person found in {len(seen.times)} frames; nothing is drawn over them")
         with progress.stage("save"):
             place.save(result, options.frames)
-        report = new_report(place, options, models.hashes, self.device, result, counts | mended, warn)
+        seconds = time.perf_counter() - begin
+        report = new_report(place, options, models.hashes, self.device, result, counts | mended, warn, seconds)
         place.write_report(report)  # from here on, a run that is stopped has only to draw
         return result, models.body, report
 
@@ -164,7 +176,7 @@ class Runner:
             overlay=overlay,
             fault=fault,
             warnings=list(warn),
-            mean_acceleration=smoothness(result),
+            mean_acceleration=mean_acceleration(result),
         )
 
     def _find_backend(self, progress: Progress) -> None:
@@ -179,4 +191,6 @@ class Runner:
                 self._alert(f"{error}; parameters are computed all the same")
 
     def _earlier(self, video: Path, place: ResultFolder) -> Outcome | Report | None:
-        return None if self.options.overwrite else earlier_run(video, place, self.options, self.weights)
+        if self.options.overwrite:
+            return None
+        return earlier_run(video, place, self.options, lambda: self.weights)

@@ -86,7 +86,7 @@ def recorded_body(name: str, sha256: str, moved: str | Path | None = None, recor
     name = str(moved or name)
     if not (_is_name(name) or Path(name).expanduser().is_file()):
         reason = f"needs the body '{name}', which is not there"
-        raise WeightsError(reason, path=record, remedy="say where the body's file is now", option="body")
+        raise WeightsError(reason, path=record, remedy="say where the body's file is now")
     if store.sha256(body_path(name)) != sha256:
         reason = f"was made with another version of the body '{name}'"
         raise WeightsError(reason, path=record, remedy="run 'glot run' again, or give the body that was used")

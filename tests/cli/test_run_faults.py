@@ -18,7 +18,7 @@ from glot_cli.pipeline import passes
 from glot_cli.pipeline import run as pipeline
 from glot_cli.rendering import client
 from tests.cli.clips import RATE, background, read_video, write_clip, write_tone
-from tests.cli.fixtures import Glot, assert_fault, leftovers
+from tests.cli.fixtures import COUNT, Glot, assert_fault, leftovers
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Usage
@@ -284,6 +284,11 @@ def test_a_driver_that_does_not_start(
 def test_render_refuses_what_does_not_fit(glot: Glot, finished: Path, person: Path, tmp_path: Path) -> None:
     small = write_clip(tmp_path / "small.mp4", [background(64, 48)] * 3)
     assert_fault(glot("render", finished, "--video", small, "-o", tmp_path / "o.mp4"), 1, small, "64x48", "320x240")
+    other = write_clip(tmp_path / "other.mp4", [background()] * COUNT)
+    ended = glot("render", finished, "--video", other, "-o", tmp_path / "o.mp4")  # a better copy, perhaps
+    assert ended.status == 0 and "another file than the result was made from" in ended.err[0]
+    for path in (other, tmp_path / "o.mp4"):
+        path.unlink()
     letter = tmp_path / "letter.npz"
     letter.write_text("Dear reader")
     assert_fault(glot("render", letter), 1, letter, "not a glot result")

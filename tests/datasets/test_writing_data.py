@@ -73,13 +73,13 @@ def test_what_a_killed_process_left_is_cleared(tmp_path: Path, data_folder: Path
     ended.wait()
     path = official_data.write(tmp_path, "3dpw-val")
     add(path, quiet=True)
-    (data_folder / "3dpw-val").rename(data_folder / f".3dpw-val.{ended.pid}.old")  # killed between two renamings
-    (data_folder / f".x.{ended.pid}.part").mkdir()
-    (data_folder / f".x.{os.getpid()}.part").mkdir()  # of a process that runs
+    (data_folder / "3dpw-val").rename(data_folder / f".3dpw-val.glot-{ended.pid}.old")  # killed between two renamings
+    (data_folder / f".x.glot-{ended.pid}.part").mkdir()
+    (data_folder / f".x.glot-{os.getpid()}.part").mkdir()  # of a process that runs
     (data_folder / ".mine.part").mkdir()
     add(official_data.write(tmp_path, "3dpw-test"), quiet=True)
     left = sorted(p.name for p in data_folder.iterdir())
-    assert left == sorted([f".x.{os.getpid()}.part", ".mine.part", "3dpw-test", "3dpw-val"])
+    assert left == sorted([f".x.glot-{os.getpid()}.part", ".mine.part", "3dpw-test", "3dpw-val"])
     assert len(Dataset.open("3dpw-val")) == 111
 
 

@@ -35,7 +35,7 @@ def test_what_the_dead_left_aside_is_found(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
     aside_name(tmp_path / "a.mp4").touch()  # of this process, which lives
     (tmp_path / ".notes.part").touch()
-    (tmp_path / ".x.99999999999999999999.part").touch()  # no process ever had that number
+    (tmp_path / ".x.glot-99999999999999999999.part").touch()  # no process ever had that number
     assert sorted(name for _, name in abandoned(tmp_path)) == ["a.mp4", "b.c"]
     assert [name for path, name in abandoned(tmp_path, "old") if path.is_dir()] == ["d"]
     assert len(list(abandoned(tmp_path, "part", "old"))) == 3

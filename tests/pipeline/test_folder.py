@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from glot_cli.errors import OutputError, UsageError
+from glot_cli.files.npz import write_npz
 from glot_cli.files.seal import seal_file
 from glot_cli.pipeline.folder import ResultFolder, Source, check_picture, output_folders
 from tests.pipeline.made_results import finish, record
@@ -143,8 +144,9 @@ def test_an_input_of_the_call_is_never_touched(tmp_path: Path, video: Path) -> N
     os.link(overlay, linked)
     with pytest.raises(OutputError, match=r"overlay\.mp4: is an input of this call"):
         ResultFolder(folder, Source.of(video), [linked]).check()
-    with pytest.raises(OutputError, match="is an input of this call"):
-        ResultFolder(folder, Source.of(video), [folder / "frames"]).check()
+    for touched in (folder / "frames", folder):  # a folder of images is no place for results
+        with pytest.raises(OutputError, match="is an input of this call"):
+            ResultFolder(folder, Source.of(video), [touched]).check()
     assert contents(folder) == before
 
 
@@ -171,17 +173,26 @@ def test_what_a_killed_run_left_is_removed_and_nothing_else(place: ResultFolder)
     place.path.mkdir(parents=True)
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    litter = [f".params.npz.{gone.pid}.part", f".overlay.mp4.{gone.pid}.part", f".run.json.{gone.pid}.part"]
+    litter = [
+        f".params.npz.glot-{gone.pid}.part",
+        f".overlay.mp4.glot-{gone.pid}.part",
+        f".run.json.glot-{gone.pid}.part",
+    ]
     for name in litter:
         (place.path / name).touch()
-    for name in (f".frames.{gone.pid}.part", f".frames.{gone.pid}.old"):
+    for name in (f".frames.glot-{gone.pid}.part", f".frames.glot-{gone.pid}.old"):
         (place.path / name).mkdir()
-        (place.path / name / "000000.npz").touch()
-    kept = [f".side.mp4.{os.getpid()}.part", "notes.part", ".mine.part"]  # a living process draws; a user's own
-    for name in kept:
+        write_npz(place.path / name / "000000.npz", {})
+    (place.path / f".frames.glot-{gone.pid}.part/.000001.npz.glot-{gone.pid}.part").touch()
+    kept = [f".side.mp4.glot-{os.getpid()}.part", "notes.part", ".mine.part", ".run.json.2024.part"]
+    for name in kept:  # a living process draws; a user's own
         (place.path / name).touch()
+    mine = place.path / f".frames.glot-{gone.pid}.old/mine.txt"
+    mine.touch()
+    kept.append(mine.parent.name)
     with place.held():
         assert sorted(p.name for p in place.path.iterdir()) == sorted(kept)
+        assert list(mine.parent.iterdir()) == [mine]
 
 
 def test_a_second_run_in_a_folder_stops_with_a_line(place: ResultFolder, video: Path) -> None:
@@ -253,6 +264,8 @@ def test_a_picture_replaces_only_a_picture_of_ours(tmp_path: Path, video: Path) 
     shutil.copy(video, ours)
     seal_file(ours)
     check_picture(tmp_path / "new.mp4", params, video)
+    with pytest.raises(OutputError, match=r"shot\.png: does not end in \.mp4"):
+        check_picture(tmp_path / "shot.png", params, video)
     check_picture(ours, params, video)
     theirs = tmp_path / "theirs.mp4"
     shutil.copy(video, theirs)

@@ -22,7 +22,7 @@ from tests.pipeline.made_results import WEIGHTS, finish
 
 
 def earlier(place: ResultFolder, video: Path, options: Options | None = None, **weights: str) -> Any:
-    return earlier_run(video, place, options or Options(), WEIGHTS | weights)
+    return earlier_run(video, place, options or Options(), lambda: WEIGHTS | weights)
 
 
 def test_a_finished_clip_is_skipped(place: ResultFolder, video: Path) -> None:

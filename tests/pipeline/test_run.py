@@ -44,6 +44,7 @@ from glot_cli.video import VideoInfo
         {"batch_size": True},
         {"batch_size": 2.5},
         {"detect_every": None},
+        {"detect_every": 11},
         {"half": 1},
         {"render": None},
         {"body": ""},
@@ -94,7 +95,7 @@ def test_a_disk_too_full_for_a_long_track_is_a_message_and_no_crash(
 ) -> None:
     """The space is claimed before anything is mapped: a full disk met while writing there would kill the process."""
     monkeypatch.setattr(passes, "IN_MEMORY", 0)
-    room = passes.room((3, 5), tmp_path)
+    room = passes.allocate((3, 5), tmp_path)
     room[1] = 7
     assert room.sum() == 35 and list(tmp_path.iterdir()) == []
 
@@ -103,7 +104,7 @@ def test_a_disk_too_full_for_a_long_track_is_a_message_and_no_crash(
 
     monkeypatch.setattr(passes, "claim", full)
     with pytest.raises(GlotError, match=r"No space left on device.*another output folder"):
-        passes.room((3, 5), tmp_path)
+        passes.allocate((3, 5), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

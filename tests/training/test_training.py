@@ -72,7 +72,7 @@ def test_states_that_killed_trainings_left_half_written_are_removed(tmp_path, mo
     ended.wait()
     out = tmp_path / "run"
     out.mkdir()
-    left, running = out / f".state.pt.{ended.pid}.part", out / f".state.pt.{os.getppid()}.part"
+    left, running = out / f".state.pt.glot-{ended.pid}.part", out / f".state.pt.glot-{os.getppid()}.part"
     left.write_bytes(b"half")
     running.write_bytes(b"of a process that runs")
     start(landmark_config(motions), out, quiet=True)
