@@ -10,6 +10,10 @@ from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import click
+
+from glot_cli.cli.main import flag_of, group
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "glot_cli"
 LONGEST = 400  # lines of a file
@@ -135,6 +139,32 @@ def test_only_the_command_line_speaks_of_flags() -> None:
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and flag.search(node.value):
                 found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {flag.findall(node.value)}")
     assert found == []
+
+
+def flags(command: click.Command) -> Iterator[str]:
+    """All flags of a command and of those below it."""
+    for parameter in command.params:
+        yield from (*parameter.opts, *parameter.secondary_opts)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(click.Context(command)):
+            inner = command.get_command(click.Context(command), name)
+            assert inner is not None
+            yield from flags(inner)
+
+
+def test_errors_name_options_that_there_are() -> None:
+    """The command line makes a flag of the option that an error names: it must be one."""
+    named = {
+        keyword.value.value
+        for tree in sources(PACKAGE).values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        for keyword in node.keywords
+        if keyword.arg == "option" and isinstance(keyword.value, ast.Constant) and keyword.value.value is not None
+    }
+    assert len(named) > 10
+    known = set(flags(group))
+    assert [name for name in named if flag_of(name) not in known] == []
 
 
 def test_ultralytics_has_one_door() -> None:

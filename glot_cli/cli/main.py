@@ -104,11 +104,15 @@ def tell_error(error: Exception, debug: bool = False) -> None:
 FLAGS = {"render": "--no-render", "frames": "--no-frames", "changes": "--set"}
 
 
+def flag_of(option: str) -> str:
+    """What the command line calls an option of a function."""
+    return FLAGS.get(option, f"--{option.replace('_', '-')}")
+
+
 def _worded(error: GlotError) -> str:
     """The line of an error, with the flag that its option is given by."""
     if error.option is None:
         return str(error)
-    flag = FLAGS.get(error.option, f"--{error.option.replace('_', '-')}")
     if isinstance(error, UsageError):
-        return str(error).replace(error.option, flag, 1)
-    return f"{error} ({flag})"
+        return str(error).replace(error.option, flag_of(error.option), 1)
+    return f"{error} ({flag_of(error.option)})"
