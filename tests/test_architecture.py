@@ -97,6 +97,14 @@ def test_imports_run_down() -> None:
     assert wrong == []
 
 
+def test_the_contribution_guide_lists_the_rooms_in_this_order() -> None:
+    table = re.findall(r"^\| (`glot_cli/.*?) \|", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), flags=re.M)
+    rooms = [re.findall(r"`glot_cli/(\w+)", row) for row in table]
+    heights = [HEIGHT[room] for row in rooms for room in row]
+    assert heights == sorted(heights, reverse=True)
+    assert {room for row in rooms for room in row} == HEIGHT.keys() - {"_version"}
+
+
 def test_no_modules_import_each_other_in_a_circle() -> None:
     inside = {module: {t for t in targets if t != PACKAGE} for module, targets in graph().items() if module != PACKAGE}
     # A module may ask the package around it for a name: that package does not import the module in return.

@@ -210,7 +210,10 @@ def test_lines_that_are_explained_are_lines_that_glot_says() -> None:
 def test_changelog_is_in_the_form_of_keep_a_changelog() -> None:
     text = PAGES["CHANGELOG.md"]
     versions = re.findall(r"^## \[(.+)\]", text, re.MULTILINE)
-    assert versions[0] == "Unreleased" and glot_cli.__version__ in versions
+    version = glot_cli.__version__
+    assert versions[0] == "Unreleased" and (
+        version in versions or ".dev" in version
+    )  # what is not out yet has no entry
     kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
     assert set(re.findall(r"^### (.+)$", text, re.MULTILINE)) <= kinds
 
