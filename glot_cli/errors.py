@@ -60,3 +60,8 @@ class UsageError(GlotError):
 
     def __str__(self) -> str:
         return f"{f'{self.option}: ' if self.option else ''}{super().__str__()}"
+
+
+def one_line(error: BaseException, longest: int = 100) -> str:
+    """The words of another's error on one line, `longest` letters at most, to be part of a reason."""
+    return " ".join(str(error).split())[:longest]

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from glot_cli.datasets.folders import DatasetMeta, locate, names, read_meta, user_data_folder
 from glot_cli.datasets.layouts import known
-from glot_cli.errors import InputError
-from glot_cli.files.faults import one_line
+from glot_cli.errors import InputError, one_line
 
 Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from glot_cli.datasets.convert import Column
 from glot_cli.datasets.folders import META_FILE, check_name, user_data_folder
 from glot_cli.errors import OutputError
-from glot_cli.files.atomic import abandoned, aside_name
+from glot_cli.files.atomic import abandoned, aside_name, not_written
 
 _REMEDY = "name another folder with GLOT_DATA"
 
@@ -55,7 +55,7 @@ def new_folder(name: str, replace: bool) -> Iterator[Path]:
                 old.replace(target)
             raise
     except OSError as error:
-        raise OutputError(f"cannot be written ({error.strerror or error})", path=folder, remedy=_REMEDY) from error
+        raise not_written(folder, error, _REMEDY) from error
     finally:
         _remove(aside)
         _remove(old)

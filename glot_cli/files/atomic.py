@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from glot_cli.errors import OutputError, one_line
+
 OURS = "glot-"  # before the process in names of what is kept aside, so that no file of a user's is taken for ours
 
 
@@ -74,3 +76,21 @@ def whole(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # it has its final name, or could not even be made
             aside.unlink()
+
+
+def not_written(
+    path: Path,
+    error: Exception,
+    remedy: str = "check the folder, its permissions and disk space",
+    option: str | None = None,
+) -> OutputError:
+    """What to tell of a file or folder that could not be written.
+
+    Args:
+        path: the file or folder.
+        error: what the system, or the library that wrote, raised.
+        remedy: what to do, where the caller knows better.
+        option: the option by which that is done.
+    """
+    words = getattr(error, "strerror", None) or one_line(error, 1000)
+    return OutputError(f"cannot be written ({words})", path=path, remedy=remedy, option=option)

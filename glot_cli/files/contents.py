@@ -12,8 +12,9 @@ import warnings
 import zipfile
 from typing import TYPE_CHECKING, Any
 
+from glot_cli.errors import one_line
 from glot_cli.files.archives import zip_names
-from glot_cli.files.faults import Damaged, Refused, Unsupported, check_size, one_line
+from glot_cli.files.faults import Damaged, Refused, Unsupported, check_size
 from glot_cli.files.inert import ALLOWED
 from glot_cli.files.npz import BAD_ZIP, is_npz, read_npy, read_npz
 from glot_cli.files.opening import NPY, TORCH, ZIP, check_download

@@ -50,8 +50,3 @@ def check_size(n_bytes: int, claim: str = "unpacks to") -> None:
     """Raise Refused where more than `MAX_BYTES` would have to be read; claim: what is said to be so large."""
     if n_bytes > MAX_BYTES:
         raise Refused(f"{claim} {n_bytes / 2**30:.1f} GB, more than any official file")
-
-
-def one_line(error: Exception, longest: int = 100) -> str:
-    """The words of a library's error on one line, `longest` letters at most."""
-    return " ".join(str(error).split())[:longest]

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glot_cli.files.faults import Damaged, Refused, Unsupported, one_line
+from glot_cli.errors import one_line
+from glot_cli.files.faults import Damaged, Refused, Unsupported
 from glot_cli.files.rows import Rows
 
 MAX_NAMES = 1000

@@ -69,4 +69,4 @@ def _lock_directory(folder: Path) -> int | None:
 
 def _busy(folder: Path) -> OutputError:
     remedy = "wait until it is done, or choose another output folder"
-    return OutputError("another glot is writing here", path=folder, remedy=remedy, option="out")
+    return OutputError("another glot is writing here", path=folder, remedy=remedy)

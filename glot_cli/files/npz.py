@@ -12,9 +12,9 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glot_cli.errors import OutputError
-from glot_cli.files.atomic import whole
-from glot_cli.files.faults import Damaged, Refused, check_size, one_line
+from glot_cli.errors import one_line
+from glot_cli.files.atomic import not_written, whole
+from glot_cli.files.faults import Damaged, Refused, check_size
 from glot_cli.files.seal import seal_file
 
 # What zipfile and zlib raise on an archive that is damaged, cut off or packed in a way that they do not know.
@@ -86,5 +86,4 @@ def write_npz(path: Path, arrays: dict[str, NDArray[Any]], compress: bool = True
             aside.write_bytes(buffer.getbuffer())
             seal_file(aside)
     except OSError as error:
-        reason = f"cannot be written ({error.strerror})"
-        raise OutputError(reason, path=path, remedy="choose another output folder", option="out") from error
+        raise not_written(path, error, "choose another output folder") from error

@@ -11,7 +11,7 @@ import numpy as np
 
 from glot_cli.errors import GlotError, WeightsError
 from glot_cli.files.archives import is_archive, members
-from glot_cli.files.atomic import whole
+from glot_cli.files.atomic import not_written, whole
 from glot_cli.files.contents import contents
 from glot_cli.files.faults import FileFault, Unsupported
 from glot_cli.files.opening import read_bytes
@@ -130,7 +130,7 @@ def _store(known: Recognised, source: str) -> tuple[store.WeightFile, Path]:
                 store.sha256(aside),
             )
     except OSError as error:
-        raise store.not_written(folder, error) from error
+        raise not_written(folder, error, store.NO_ROOM) from error
     store.record(entry)
     return entry, target
 

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from glot_cli.errors import OutputError, WeightsError
-from glot_cli.files.atomic import whole
-from glot_cli.files.faults import one_line
+from glot_cli.errors import WeightsError, one_line
+from glot_cli.files.atomic import not_written, whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,8 +48,7 @@ def save_tensors(tensors: dict[str, Tensor], path: Path, header: dict[str, str])
             save_file(tensors, aside, metadata=header)
             aside.chmod(0o644)  # safetensors makes files that only their owner can read
     except (OSError, SafetensorError) as error:
-        reason = f"cannot be written ({one_line(error, 1000)})"
-        raise OutputError(reason, path=path, remedy="look whether there is room") from error
+        raise not_written(path, error, "look whether there is room") from error
 
 
 def load_glot(path: Path, mean_state: Tensor | None = None) -> GLoT:

@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
-from glot_cli.errors import OutputError, WeightsError
-from glot_cli.files.atomic import whole
+from glot_cli.errors import WeightsError
+from glot_cli.files.atomic import not_written, whole
 from glot_cli.weights.known_weights import OFFICIAL
 
 MANIFEST = "manifest.json"
+NO_ROOM = "name another folder with GLOT_WEIGHTS"  # what to do where the user's folder cannot be written
 
 
 @dataclass(frozen=True)
@@ -95,14 +96,7 @@ def record(entry: WeightFile) -> None:
         with whole(path) as aside:
             aside.write_text(json.dumps(asdict(entry), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
-        raise not_written(path, error) from error
-
-
-def not_written(path: Path, error: OSError) -> OutputError:
-    """What to tell of a file of the user's folder, or of that folder, that the system refused to write."""
-    return OutputError(
-        f"cannot be written ({error.strerror})", path=path, remedy="name another folder with GLOT_WEIGHTS"
-    )
+        raise not_written(path, error, NO_ROOM) from error
 
 
 def sha256(path: Path) -> str:
