@@ -38,7 +38,7 @@ def lay_on_heatmaps(points: Tensor, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     at = cell.unsqueeze(-2) + near  # (B,K,81,2)
     exists = ((at >= 0) & (at < size)).all(-1)
     at = at.clamp(torch.zeros_like(size), size - 1)
-    chance = torch.sigmoid(heatmaps.flatten(2).gather(2, at[..., 1] * width + at[..., 0])) * exists
-    highest = chance.amax(-1) * inside
-    middle = (chance.unsqueeze(-1) * at).sum(-2) / chance.sum(-1, keepdim=True).clamp_min(1e-9)
+    probability = torch.sigmoid(heatmaps.flatten(2).gather(2, at[..., 1] * width + at[..., 0])) * exists
+    highest = probability.amax(-1) * inside
+    middle = (probability.unsqueeze(-1) * at).sum(-2) / probability.sum(-1, keepdim=True).clamp_min(1e-9)
     return torch.where((highest >= LEAST).unsqueeze(-1), middle, points), highest

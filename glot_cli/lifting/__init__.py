@@ -1,4 +1,4 @@
-"""From features of a track to a body in every frame: windows, placing, refinement, steadiness."""
+"""From features of a track to a body in every frame: windows, placing, refinement, smoothing."""
 
 from typing import Literal
 

@@ -46,7 +46,7 @@ class _Person:
         self.alone = np.ones(len(self.frames), bool)
 
 
-def replace_mistaken(
+def replace_crosstalk(
     tracks: Sequence[Track],
     features: Sequence[NDArray[np.float32]],
     landmarks: Sequence[PictureLandmarks],
@@ -63,16 +63,16 @@ def replace_mistaken(
     Returns:
         The features, those of people nobody came near to untouched, and how many of their rows were replaced.
     """
-    mistaken = find_mistaken(tracks, landmarks)
+    found = find_crosstalk(tracks, landmarks)
     repaired, count = [], 0
-    for track, feature, wrong in zip(tracks, features, mistaken, strict=True):
+    for track, feature, wrong in zip(tracks, features, found, strict=True):
         rows = _within_reach(track, wrong, fps)
         repaired.append(_interpolate(track, feature, wrong, rows) if rows.any() else feature)
         count += int(rows.sum())
     return repaired, count
 
 
-def find_mistaken(tracks: Sequence[Track], landmarks: Sequence[PictureLandmarks]) -> list[Mask]:
+def find_crosstalk(tracks: Sequence[Track], landmarks: Sequence[PictureLandmarks]) -> list[Mask]:
     """For each person the rows (n,) whose landmarks are not their own.
 
     Two signs are looked for, only while the boxes of two people overlap: the landmarks of both coincide, then they
@@ -91,16 +91,16 @@ def find_mistaken(tracks: Sequence[Track], landmarks: Sequence[PictureLandmarks]
             people[j].alone[rows_b[near]] = False
             if near.any():
                 pairs.append((i, j, rows_a, rows_b, near))
-    mistaken = [np.zeros(len(person.frames), bool) for person in people]
+    found = [np.zeros(len(person.frames), bool) for person in people]
     for i, j, rows_a, rows_b, near in pairs:
         wrong_a, wrong_b = _compare(people[i], people[j], rows_a, rows_b, near)
-        mistaken[i][rows_a[wrong_a]] = True
-        mistaken[j][rows_b[wrong_b]] = True
-    return [_widened(wrong) for wrong in mistaken]
+        found[i][rows_a[wrong_a]] = True
+        found[j][rows_b[wrong_b]] = True
+    return [_widened(wrong) for wrong in found]
 
 
 def _compare(a: _Person, b: _Person, rows_a: Indices, rows_b: Indices, near: Mask) -> tuple[Mask, Mask]:
-    """Which landmarks of a and of b are mistaken, at the frames (m,) that both rows (m,) stand for."""
+    """Which landmarks of a and of b are the other's, at the frames (m,) that both rows (m,) stand for."""
     pixels, seen = (a.pixels[rows_a], b.pixels[rows_b]), np.sqrt(a.seen[rows_a] * b.seen[rows_b])
     apart = np.sum(np.linalg.norm(pixels[0] - pixels[1], axis=-1) * seen, axis=1) / np.maximum(seen.sum(axis=1), 1e-6)
     apart /= np.minimum(a.size[rows_a], b.size[rows_b])
@@ -165,7 +165,7 @@ def _widened(mask: Mask) -> Mask:
 
 
 def _within_reach(track: Track, wrong: Mask, fps: float) -> Mask:
-    """Those of the mistaken rows (n,) in stretches that are short and have a good row of the same segment beside."""
+    """Those of the wrong rows (n,) in stretches that are short and have a good row of the same segment beside."""
     kept = np.zeros_like(wrong)
     for number in np.unique(track.segment[wrong]):
         member = track.segment == number

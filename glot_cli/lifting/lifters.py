@@ -14,7 +14,7 @@ from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.features.extractor import FeatureExtractor, LandmarkExtractor
 from glot_cli.lifting import Edges
-from glot_cli.lifting.crosstalk import replace_mistaken
+from glot_cli.lifting.crosstalk import replace_crosstalk
 from glot_cli.lifting.placing import Lifted, place, place_by_camera
 from glot_cli.lifting.windows import estimate
 from glot_cli.models.fold import FoldedGLoT
@@ -87,7 +87,7 @@ class LandmarkLifter:
     def clean(self, tracks: Sequence[Track], features: Features, fps: float) -> tuple[Features, dict[str, int]]:
         """Features with the landmarks that are somebody else's replaced."""
         seen = [self.extractor.landmarks(torch.from_numpy(feature)) for feature in features]
-        mended, count = replace_mistaken(tracks, features, seen, fps)
+        mended, count = replace_crosstalk(tracks, features, seen, fps)
         return mended, {"landmarks_replaced": count}
 
     def lift(self, track: Track, features: torch.Tensor, camera: VideoCamera, *, step: int, edges: Edges) -> Lifted:

@@ -1,4 +1,4 @@
-"""From GLoT's estimates to bodies before the camera: laid on their landmarks, in metres, steady over time.
+"""From GLoT's estimates to bodies before the camera: laid on their landmarks, in metres, smooth over time.
 
 Shapes: N frames of one person's track.
 """
@@ -23,15 +23,15 @@ from glot_cli.camera import (
     translation_from_camera,
 )
 from glot_cli.features.extractor import PictureLandmarks
-from glot_cli.lifting.pose_smoothing import steady_pose, steady_position, trust
-from glot_cli.lifting.refine import NEAREST, Evidence, Figure, refine
+from glot_cli.lifting.pose_smoothing import smooth_pose, smooth_position, trust
+from glot_cli.lifting.refine import LEAST_DEPTH, Evidence, Figure, refine
 from glot_cli.lifting.windows import robust_mean
 from glot_cli.models.regressors import State
 
 PRIOR_WEIGHT = 0.02  # of the network's own camera, per joint, against a landmark that is certain
 SMALLEST_SCALE = 0.01  # of a weak-perspective camera: a crop of 200 metres
 CHUNK = 256  # frames
-OUTLIER = 0.06  # landmarks further off than this share of the crop side count little
+PLACING_OUTLIER = 0.06  # landmarks further off than this share of the crop side count little
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def place(
     own_shape: bool = True,
     refined: bool = True,
 ) -> Lifted:
-    """Turn crop-frame states into a body in the camera's frame, laid on its 2D landmarks and steady over time.
+    """Turn crop-frame states into a body in the camera's frame, laid on its 2D landmarks and smooth over time.
 
     Args:
         state: (N, .) of the track's frames.
@@ -100,11 +100,11 @@ def place(
         figure = Figure(rotmat, transl, betas)
         figure = refine(figure, observed, segment, fps, body, landmarks, reshape=own_shape)
         rotmat, transl, betas = figure.rotmat, figure.transl, figure.betas
-        transl = torch.where((transl + body.rest_joints(betas[None])[:, 0])[:, 2:] < NEAREST, safe, transl)
-    rotmat = steady_pose(rotmat, segment, fps, trust(seen.presence))
+        transl = torch.where((transl + body.rest_joints(betas[None])[:, 0])[:, 2:] < LEAST_DEPTH, safe, transl)
+    rotmat = smooth_pose(rotmat, segment, fps, trust(seen.presence))
     joints = _joints(rotmat, betas, body)
     pelvis = joints[:, 0]
-    transl = steady_position(transl + pelvis, segment, fps) - pelvis
+    transl = smooth_position(transl + pelvis, segment, fps) - pelvis
     camera = camera_from_translation(transl, crops, pelvis, focal, centre)
     return Lifted(rotmat, betas, state.shape, camera, state.camera, _root(state), transl, joints)
 
@@ -124,7 +124,7 @@ def place_by_camera(
     """Put crop-frame states where their weak-perspective cameras say. No rotation is fitted or smoothed.
 
     The pelvis alone is turned from the frame of the crop, which looks along the crop's own ray, into the camera's.
-    Position is steadied over time. Arguments as for `place`.
+    Position is smoothed over time. Arguments as for `place`.
     """
     betas = _one_shape(state, torch.ones(len(crops)), own_shape)
     turn = ray_rotation(crops[:, :2], focal, centre)
@@ -134,7 +134,7 @@ def place_by_camera(
     pelvis = joints[:, 0]
     possible = torch.cat([state.camera[:, :1].clamp_min(SMALLEST_SCALE), state.camera[:, 1:]], -1)
     transl = translation_from_camera(possible, crops, pelvis, focal, centre)
-    transl = steady_position(transl + pelvis, segment, fps) - pelvis
+    transl = smooth_position(transl + pelvis, segment, fps) - pelvis
     camera = camera_from_translation(transl, crops, pelvis, focal, centre)
     return Lifted(rotmat, betas, state.shape, camera, state.camera, _root(state), transl, joints)
 
@@ -181,7 +181,7 @@ def _lay(
     )
     pelvis = joints[:, 0]
     safe = translation_from_camera(state.camera, crops, pelvis, focal, centre)
-    return rotmat, torch.where((transl + pelvis)[:, 2:] < NEAREST, safe, transl), safe
+    return rotmat, torch.where((transl + pelvis)[:, 2:] < LEAST_DEPTH, safe, transl), safe
 
 
 def _fit_robust(
@@ -193,7 +193,7 @@ def _fit_robust(
     count = reliable.shape[1]
     for _ in range(3):
         drawn = project_pinhole(points[:, :count] + transl[:, None], focal, centre)
-        error = (drawn - pixels[:, :count]).norm(dim=-1) / (OUTLIER * side[:, None])
+        error = (drawn - pixels[:, :count]).norm(dim=-1) / (PLACING_OUTLIER * side[:, None])
         weights = torch.cat([reliable / (1 + error.square()).square(), prior], 1)
         transl = fit_translation(points, pixels, weights, focal, centre)
     return transl

@@ -1,6 +1,6 @@
-"""Motion made steady: jitter is taken from rotations and positions, without lag.
+"""Motion made smooth: jitter is taken from rotations and positions, without lag.
 
-Shapes: N frames of one person's track. segment (N,): gap-free stretches, each of which is steadied by itself.
+Shapes: N frames of one person's track. segment (N,): gap-free stretches, each of which is smoothed by itself.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SURE = 0.8  # presence of landmarks where rotations are smoothed at the cutoff; 
 LEAST_TRUST, MOST_TRUST = 0.005, 2.0
 TRUNK = ("left_hip", "right_hip", "left_shoulder", "right_shoulder")
 HEAD = ("nose", "left_ear", "right_ear", "left_shoulder", "right_shoulder")
-LIMBS = {
+SHOWN_BY = {
     "hip": ("hip", "knee"),
     "knee": ("knee", "ankle"),
     "ankle": ("ankle", "heel", "foot_index"),
@@ -36,8 +36,8 @@ LIMBS = {
 def _shown_by(joint: str) -> list[int]:
     """The BlazePose landmarks by which one sees how a joint of SMPL is turned."""
     side, _, part = joint.partition("_")
-    if part in LIMBS:
-        names: tuple[str, ...] = tuple(f"{side}_{name}" for name in LIMBS[part])
+    if part in SHOWN_BY:
+        names: tuple[str, ...] = tuple(f"{side}_{name}" for name in SHOWN_BY[part])
     else:
         names = HEAD if joint in ("neck", "head") else TRUNK
     return [LANDMARK_NAMES.index(name) for name in names]
@@ -53,7 +53,7 @@ def trust(presence: Tensor) -> Tensor:
     return (seen / SURE).pow(6).clamp(LEAST_TRUST, MOST_TRUST)
 
 
-def steady_pose(rotmat: Tensor, segment: Tensor, fps: float, trusted: Tensor) -> Tensor:
+def smooth_pose(rotmat: Tensor, segment: Tensor, fps: float, trusted: Tensor) -> Tensor:
     """Remove jitter from rotations.
 
     Args:
@@ -69,12 +69,12 @@ def steady_pose(rotmat: Tensor, segment: Tensor, fps: float, trusted: Tensor) ->
         rows = (segment == number).nonzero()[:, 0]
         for joint in range(rotmat.shape[1]):  # one at a time: double precision of all takes room
             turns = rotmat_to_pose6d(rotmat[rows, joint]).numpy()
-            smooth = whittaker(turns, POSE_CUTOFF_HZ / fps, trusted[rows, joint].numpy())
-            rotmat[rows, joint] = pose6d_to_rotmat(torch.from_numpy(smooth).to(rotmat.dtype))
+            smoothed = whittaker(turns, POSE_CUTOFF_HZ / fps, trusted[rows, joint].numpy())
+            rotmat[rows, joint] = pose6d_to_rotmat(torch.from_numpy(smoothed).to(rotmat.dtype))
     return rotmat
 
 
-def steady_position(position: Tensor, segment: Tensor, fps: float) -> Tensor:
+def smooth_position(position: Tensor, segment: Tensor, fps: float) -> Tensor:
     """Remove jitter from positions (N, 3) in metres: from their direction lightly, from their depth more."""
     direction = position[:, :2] / position[:, 2:]
     depth = position[:, 2:].clamp_min(0.1).log()

@@ -33,15 +33,15 @@ PRIOR = {
 PRIOR_SIDE, PRIOR_DEPTH = 5.0, 0.3  # metres, of the translation across and along the line of sight
 PRIOR_SHAPE = 0.5  # of each component of the shape
 LANDMARK = 0.02  # how far off a landmark that is certain may be, in half crop sides
-OUTLIER = 0.1  # in half crop sides: landmarks further off than that count little (Geman-McClure)
+REFINING_OUTLIER = 0.1  # in half crop sides: landmarks further off than that count little (Geman-McClure)
 SMOOTH_HZ = 4.0  # what the prior keeps half of where there are no landmarks; slower motion passes
 STEPS = 2
 SHAPE_FRAMES = 96  # frames of a track that its shape is fitted to
 SHAPE_EVIDENCE = 8.0  # frames of which the errors of those may be thought independent
 ITERATIONS = 25  # of conjugate gradients, at most
 ENOUGH = 1e-5  # of the first residual
-CHUNK, OVERLAP = 256, 16  # frames that are solved together, and those on either side that only steady them
-NEAREST = 0.2  # metres from the camera
+CHUNK, OVERLAP = 256, 16  # frames that are solved together, and those on either side that only smooth them
+LEAST_DEPTH = 0.2  # metres from the camera; nobody stands nearer
 
 FREE = list(PRIOR)
 
@@ -147,7 +147,7 @@ def _slopes(figure: Figure, observed: Evidence, body: Body, landmarks: LandmarkM
     joints, points = posed.joints, landmarks(posed)
     seen = points + figure.transl[:, None]
     error = (project_pinhole(seen, observed.focal, observed.centre) - observed.pixels) / half  # (N, 33, 2)
-    far = error.square().sum(-1) / OUTLIER**2
+    far = error.square().sum(-1) / REFINING_OUTLIER**2
     weight = observed.reliability.sqrt() / (1 + far) / LANDMARK
     view = _projection_slope(seen, observed.focal) / half[..., None] * weight[..., None, None]  # (N, 33, 2, 3)
     # A small turn w of joint j moves a point below it by w x (point - joint).
@@ -200,7 +200,7 @@ def _solve(
     """Pose and place of N frames, all at once."""
     certainty, count = _certainty(), len(segment)
     whole = (segment[3:] == segment[:-3]).float().unsqueeze(-1)  # third differences within one stretch
-    stiff = stiffness(SMOOTH_HZ / fps) * torch.cat([certainty[:-3], torch.zeros(3)])  # position is steadied elsewhere
+    stiff = stiffness(SMOOTH_HZ / fps) * torch.cat([certainty[:-3], torch.zeros(3)])  # position is smoothed elsewhere
     gone = torch.zeros(count, len(certainty))  # how far the steps so far have led away from the prior
     for _ in range(STEPS):
         slopes = _slopes(figure, observed, body, landmarks)
@@ -298,7 +298,7 @@ def _parents(bones: Tensor) -> Tensor:
 def _projection_slope(points: Tensor, focal: float) -> Tensor:
     """Derivative of pinhole pixels by the point's place: points (..., 3) -> (..., 2, 3)."""
     x, y, z = points.unbind(-1)
-    z = z.clamp_min(NEAREST)
+    z = z.clamp_min(LEAST_DEPTH)
     scale, zero = focal / z, torch.zeros_like(z)
     rows = [scale, zero, -scale * x / z, zero, scale, -scale * y / z]
     return torch.unflatten(torch.stack(rows, -1), -1, (2, 3))

@@ -198,10 +198,10 @@ def crop_boxes(points: Tensor, viewing: Viewing, generator: torch.Generator) -> 
     side = size.amax(-1, keepdim=True) * viewing.crop_scale
     box = torch.cat([centre, side], -1)
     box = F.avg_pool1d(F.pad(box.transpose(1, 2), (3, 3), mode="replicate"), 7, 1).transpose(1, 2)
-    steady = torch.randn(batch, 1, 3, generator=generator)
+    constant = torch.randn(batch, 1, 3, generator=generator)
     wander = correlated_noise((batch, frames, 3), 0.95, generator) * 0.3
-    shift = (steady + wander)[..., :2] * viewing.crop_shift_std
-    grow = torch.exp((steady + wander)[..., 2:] * viewing.crop_scale_std)
+    shift = (constant + wander)[..., :2] * viewing.crop_shift_std
+    grow = torch.exp((constant + wander)[..., 2:] * viewing.crop_scale_std)
     return torch.cat([box[..., :2] + shift * box[..., 2:], box[..., 2:] * grow], -1)
 
 

@@ -25,7 +25,7 @@ from glot_cli.synth.truth import record
 from glot_cli.synth.wardrobe import Figures
 from glot_cli.video import VideoWriter
 
-TRIES = 6  # casts that are tried before a clip is given up
+CAST_TRIES = 6  # casts that are tried before a clip is given up
 STUDIO = CameraEffects(gain=1.0, blur=0.6, noise=2.0, quality=100, shutter=0.0)  # what is not filmed with a phone
 
 
@@ -54,7 +54,7 @@ def plan(takes: Takes, request: ClipRequest, body: Body, seed: int, number: int)
     rng = np.random.default_rng([seed, number])
     shot = settle(request, rng)
     with torch.inference_mode():
-        for _ in range(TRIES):
+        for _ in range(CAST_TRIES):
             names = takes.choose(request, shot.people, number, seed, rng)
             actors = [act(takes, name, request, body, rng) for name in names]
             placed = place_everyone(actors, request, shot, rng)

@@ -11,9 +11,9 @@ from scipy.ndimage import gaussian_filter1d
 from glot_cli.synth.acting import Actor, Array
 from glot_cli.synth.request import ClipRequest, Shot
 
-TRIES = 2000
+PLACEMENT_TRIES = 2000  # cameras and places that are tried for a cast
 APART = 0.75  # metres between two people's pelves, at least
-NEAREST = 1.5  # metres from the camera, of anything of anybody
+CLEARANCE = 1.5  # metres from the camera, of anything of anybody
 MARGIN = 0.02  # of the picture's size, kept free around people
 SWAY = 0.15  # seconds; how slowly an unsteady hand moves
 COARSE = 40  # every n-th vertex tells where people are
@@ -91,7 +91,7 @@ def place_everyone(
     sway = _sway(frames, shot.shake, float(request.fps), rng)
     sway[:, 0] += np.radians(shot.pan) * np.linspace(-0.5, 0.5, frames)
     sketches = [replace(actor, vertices=actor.vertices[:, ::COARSE]) for actor in actors]
-    for _ in range(TRIES):
+    for _ in range(PLACEMENT_TRIES):
         height, focal = rng.uniform((1.0, 0.7 * diagonal), (2.0, 1.3 * diagonal))
         distance = 2.5 + 3.5 * rng.random() ** 2  # rather near: the near ones are turned down more often
         height = height if request.height is None else request.height
@@ -122,7 +122,7 @@ def _in_sight(actors: list[Actor], camera: Camera) -> bool:
     rotations = camera.rotations
     for actor in actors:
         points = np.matmul(actor.vertices - camera.position, rotations.transpose(0, 2, 1))
-        if points[..., 2].min() < NEAREST:
+        if points[..., 2].min() < CLEARANCE:
             return False
         share = (points[..., :2] / points[..., 2:] * camera.focal + camera.centre) / camera.size
         if share.min() < MARGIN or share.max() > 1 - MARGIN:

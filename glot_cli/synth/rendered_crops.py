@@ -34,7 +34,7 @@ SIZE = 384  # pixels of a picture's side
 REACH = 1.3  # crops laid so much wider than they should be still lie within the picture
 CLIPS_PER_FILE = 20
 EXPOSURES = 5  # moments that make up a blurred picture
-TRIES = 4  # clips drawn for one that the detector finds
+CLIP_TRIES = 4  # clips drawn for one that the detector finds
 VIEWING = Viewing(truncated=0.0)
 AUGMENTATION = Augmentation(swap_arms=0.15, swap_one_arm=0.1, swap_legs=0.1, swap_upper=0.05, wander=0.12, vary=0.6)
 
@@ -250,7 +250,7 @@ def synthesise(
                 continue
             parts = _clips(studio, observer, source, frames, (seed, number), pictures)
             if not parts:
-                reason = f"nobody was found in {TRIES * CLIPS_PER_FILE} clips"
+                reason = f"nobody was found in {CLIP_TRIES * CLIPS_PER_FILE} clips"
                 raise InputError(reason, path=path, remedy="give other motions")
             # Aside, then under its name, so that a file that is there is whole.
             write_npz(path, {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, compress=False)
@@ -266,7 +266,7 @@ def _clips(
     rng = np.random.default_rng(seeds)
     landmarks = LandmarkModel()
     parts: list[dict[str, np.ndarray]] = []
-    for _ in range(TRIES):
+    for _ in range(CLIP_TRIES):
         rotmat = sample_windows(source, CLIPS_PER_FILE, frames, AUGMENTATION, generator)
         placed = place(rotmat, studio.body, landmarks, VIEWING, generator)
         for clip in range(CLIPS_PER_FILE):

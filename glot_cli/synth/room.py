@@ -11,7 +11,7 @@ from glot_cli.synth.acting import Array
 from glot_cli.synth.placement import Camera, rotation
 
 OVER = 2.0  # a backdrop is finer than the picture: shrinking it smooths the edges
-TRIES = 30  # things that are tried before people
+THING_TRIES = 30  # things that are tried before people
 HIDDEN = (0.05, 0.35)  # such a thing hides at least and at most this share of the person it hides most, over all frames
 SLANTED = 0.2  # cosine, of rays to the backdrop's axis; more slanted ones are not drawn
 STRIP = 128  # rows of a backdrop that are drawn at once
@@ -55,7 +55,7 @@ class Room:
             camera: that films.
             people: a few points of each, (T, N, 3) metres.
         """
-        for _ in range(TRIES):
+        for _ in range(THING_TRIES):
             thing = self._thing(camera, people)
             rays = (_inverse(points - camera.position) for points in people)
             shares = [thing.met(camera.position, inverse, 1.0)[0].mean() for inverse in rays]

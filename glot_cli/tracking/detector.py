@@ -157,7 +157,7 @@ def _checkpoint(path: Path) -> tuple[nn.Module, dict[int, str]]:
             remedy=f"upgrade both, or {export}",
         )
     if "'" in str(path) or str(path) != str(path).strip():
-        # ultralytics drops these characters, misses the file and goes looking for a download
+        # ultralytics drops these characters, misses the file and searches for a download
         raise WeightsError("ultralytics cannot read a path with quotes or outer spaces", path=path, remedy="rename it")
     try:
         network = ultralytics_adapter.load_checkpoint(path)

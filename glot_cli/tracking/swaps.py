@@ -100,7 +100,7 @@ def _give_back(tracklets: Sequence[Tracklet], loose: Sequence[Tracklet], fps: fl
     ]
 
 
-def resolve_encounters(
+def undo_swaps(
     tracklets: Sequence[Tracklet], *, fps: float, detect_every: int, image_size: tuple[int, int]
 ) -> tuple[list[Tracklet], int]:
     """Decide anew who is who after each meeting.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from glot_cli.tracking.boxes import complete_truncated, covered_share, remove_outliers, smooth_boxes, square_crops
 from glot_cli.tracking.joining import join_pieces
-from glot_cli.tracking.swaps import resolve_encounters
+from glot_cli.tracking.swaps import undo_swaps
 from glot_cli.tracking.tracklets import Tracklet, remove_duplicates
 
 MAX_FILLED_GAP_S = 1.0  # longer gaps split a track into segments
@@ -93,7 +93,7 @@ def _repair(
     """Join what belongs together, undo swaps: tracklets, number of joints, number of identities changed."""
     join = partial(join_pieces, fps=fps, detect_every=detect_every, image_size=image_size)
     tracklets, sure = join(tracklets, max_gap_s=SHORT_GAP_S, limit=SURE_LIMIT)
-    tracklets, changed = resolve_encounters(tracklets, fps=fps, detect_every=detect_every, image_size=image_size)
+    tracklets, changed = undo_swaps(tracklets, fps=fps, detect_every=detect_every, image_size=image_size)
     tracklets, short = join(tracklets, max_gap_s=SHORT_GAP_S)
     tracklets, long = join(tracklets, max_gap_s=LONG_GAP_S, solid_only=True)
     return tracklets, sure + short + long, changed

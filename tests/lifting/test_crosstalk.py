@@ -6,7 +6,7 @@ import torch
 
 from glot_cli.features.extractor import PictureLandmarks
 from glot_cli.features.landmark_vector import Landmarks, join, picture_landmarks, unpack
-from glot_cli.lifting.crosstalk import MAX_REPAIR_S, find_mistaken, replace_mistaken
+from glot_cli.lifting.crosstalk import MAX_REPAIR_S, find_crosstalk, replace_crosstalk
 from glot_cli.tracking.boxes import square_crops
 from glot_cli.tracking.tracks import Track
 
@@ -80,10 +80,10 @@ def test_landmarks_of_the_other_are_found_and_replaced(loser: int) -> None:
     features = [_feature(t, p) for t, p in zip(tracks, seen, strict=True)]
     wrong = np.zeros(FRAMES, bool)
     wrong[LOCKED] = True
-    found = find_mistaken(tracks, _seen(features))
+    found = find_crosstalk(tracks, _seen(features))
     assert not found[1 - loser].any()
     assert found[loser][wrong].all() and found[loser].sum() <= wrong.sum() + 2
-    repaired, count = replace_mistaken(tracks, features, _seen(features), FPS)
+    repaired, count = replace_crosstalk(tracks, features, _seen(features), FPS)
     assert count == found[loser].sum()
     assert repaired[1 - loser] is features[1 - loser]
     assert _apart(tracks[loser], features[loser], pixels[loser], LOCKED) > 0.1
@@ -99,10 +99,10 @@ def test_people_with_landmarks_of_their_own_are_never_touched() -> None:
     features = [_feature(t, p) for t, p in zip(tracks, pixels, strict=True)]
     for people in ([0], [1], [0, 1]):
         chosen = [features[k] for k in people]
-        repaired, count = replace_mistaken([tracks[k] for k in people], chosen, _seen(chosen), FPS)
+        repaired, count = replace_crosstalk([tracks[k] for k in people], chosen, _seen(chosen), FPS)
         assert count == 0
         assert all(after is before for after, before in zip(repaired, chosen, strict=True))
-    assert replace_mistaken([], [], [], FPS) == ([], 0)
+    assert replace_crosstalk([], [], [], FPS) == ([], 0)
 
 
 def test_people_apart_are_never_compared() -> None:
@@ -112,8 +112,8 @@ def test_people_apart_are_never_compared() -> None:
     pixels = [_pixels(track) for track in tracks]
     pixels[1][40:60] = pixels[0][40:60]
     features = [_feature(track, p) for track, p in zip(tracks, pixels, strict=True)]
-    assert not any(wrong.any() for wrong in find_mistaken(tracks, _seen(features)))
-    assert replace_mistaken(tracks, features, _seen(features), FPS)[1] == 0
+    assert not any(wrong.any() for wrong in find_crosstalk(tracks, _seen(features)))
+    assert replace_crosstalk(tracks, features, _seen(features), FPS)[1] == 0
 
 
 def test_a_mixture_at_the_end_is_replaced_by_the_last_good_one() -> None:
@@ -124,10 +124,10 @@ def test_a_mixture_at_the_end_is_replaced_by_the_last_good_one() -> None:
     seen = pixels[0].copy()
     seen[60:, :, 0] = 540 + 0.4 * (pixels[0][60:, :, 0] - 480)  # narrow, half on the other
     features = [_feature(tracks[0], seen), _feature(tracks[1], pixels[1])]
-    found = find_mistaken(tracks, _seen(features))
+    found = find_crosstalk(tracks, _seen(features))
     np.testing.assert_array_equal(np.flatnonzero(found[0]), np.arange(59, FRAMES))
     assert not found[1].any()
-    repaired, count = replace_mistaken(tracks, features, _seen(features), FPS)
+    repaired, count = replace_crosstalk(tracks, features, _seen(features), FPS)
     assert count == FRAMES - 59
     np.testing.assert_allclose(repaired[0][59:, :2], np.tile(features[0][58, :2], (count, 1)), atol=1e-6)
     assert _apart(tracks[0], repaired[0], pixels[0], slice(60, FRAMES)) < 0.05
@@ -141,14 +141,14 @@ def test_long_stretches_stay_and_gaps_are_not_bridged() -> None:
     first = 200 - round(MAX_REPAIR_S * FPS) - 20
     seen[first:] = pixels[0][first:]
     features = [_feature(tracks[0], pixels[0]), _feature(tracks[1], seen)]
-    assert find_mistaken(tracks, _seen(features))[1][first:].all()
-    assert replace_mistaken(tracks, features, _seen(features), FPS)[1] == 0
+    assert find_crosstalk(tracks, _seen(features))[1][first:].all()
+    assert replace_crosstalk(tracks, features, _seen(features), FPS)[1] == 0
 
     segment = (np.arange(200) >= 180).astype(np.int32)
     cut = [tracks[0], _track(2, still + 60, 300, segment)]
     seen = pixels[1].copy()
     seen[170:] = pixels[0][170:]
     features = [features[0], _feature(cut[1], seen)]
-    repaired, count = replace_mistaken(cut, features, _seen(features), FPS)
+    repaired, count = replace_crosstalk(cut, features, _seen(features), FPS)
     assert count == 11  # with one frame of margin; the new segment holds nothing good to go by
     np.testing.assert_array_equal(repaired[1][180:], features[1][180:])

@@ -2,7 +2,7 @@ import torch
 
 from glot_cli.body.landmarks import LANDMARK_NAMES
 from glot_cli.body.rotations import axis_angle_to_rotmat, rotmat_to_axis_angle
-from glot_cli.lifting.pose_smoothing import steady_pose, trust
+from glot_cli.lifting.pose_smoothing import smooth_pose, trust
 from glot_cli.smpl import SMPL_JOINTS
 
 
@@ -16,7 +16,7 @@ def test_jitter_goes_and_slow_motion_stays() -> None:
     def smoothed(angle: torch.Tensor) -> torch.Tensor:
         turn = torch.zeros(90, 24, 3)
         turn[:, 18, 1] = angle
-        out = rotmat_to_axis_angle(steady_pose(axis_angle_to_rotmat(turn), segment, 30.0, torch.ones(90, 24)))
+        out = rotmat_to_axis_angle(smooth_pose(axis_angle_to_rotmat(turn), segment, 30.0, torch.ones(90, 24)))
         assert out[:, :18].abs().max() < 1e-5
         return out[:, 18, 1]
 
@@ -35,7 +35,7 @@ def test_what_was_hardly_seen_gives_way_to_the_frames_around() -> None:
     elbow, other = SMPL_JOINTS.index("left_elbow"), SMPL_JOINTS.index("right_elbow")
     turn[wrong, elbow, 1] = turn[wrong, other, 1] = 1.0
     segment = torch.zeros(90, dtype=torch.long)
-    out = rotmat_to_axis_angle(steady_pose(axis_angle_to_rotmat(turn), segment, 30.0, trust(presence)))
+    out = rotmat_to_axis_angle(smooth_pose(axis_angle_to_rotmat(turn), segment, 30.0, trust(presence)))
     assert out[wrong, elbow, 1].max() < 0.3 < 0.9 < out[wrong, other, 1].max()
 
 

@@ -81,7 +81,7 @@ def test_steps_lead_to_the_landmarks_when_nothing_holds_back(
 ) -> None:
     """With a prior that knows next to nothing, only right derivatives bring the error to nought."""
     monkeypatch.setattr(module, "PRIOR", dict.fromkeys(PRIOR, 3.0))
-    monkeypatch.setattr(module, "OUTLIER", 10.0)
+    monkeypatch.setattr(module, "REFINING_OUTLIER", 10.0)
     monkeypatch.setattr(module, "STEPS", 12)
     rotmat, transl = scene.refined(body)
     before = off(drawn(body, scene.guess, scene.transl), scene.pixels)

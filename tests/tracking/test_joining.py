@@ -3,7 +3,7 @@
 import numpy as np
 
 from glot_cli.tracking.joining import JOIN_LIMIT, best_links, join_pieces
-from glot_cli.tracking.swaps import resolve_encounters
+from glot_cli.tracking.swaps import undo_swaps
 from glot_cli.tracking.tracklets import Tracklet, concatenate, remove_duplicates
 
 SIZE = (2000, 1000)
@@ -132,7 +132,7 @@ def test_swap_at_a_meeting_is_undone() -> None:
         concatenate([_piece(0, 60, *right), _piece(61, 120, *left)]),
         concatenate([_piece(0, 60, *left), _piece(61, 120, *right)]),
     ]
-    resolved, changed = resolve_encounters(swapped, **SETTING)
+    resolved, changed = undo_swaps(swapped, **SETTING)
     assert changed == 2
     assert sorted(len(t) for t in resolved) == [121, 121]
     for tracklet in resolved:
@@ -142,7 +142,7 @@ def test_swap_at_a_meeting_is_undone() -> None:
 
 def test_right_tracks_pass_a_meeting_unchanged() -> None:
     right = [_piece(0, 120, 300, 5), _piece(0, 120, 900, -5)]
-    resolved, changed = resolve_encounters(right, **SETTING)
+    resolved, changed = undo_swaps(right, **SETTING)
     assert changed == 0
     for before, after in zip(right, sorted(resolved, key=lambda t: t.boxes[0, 0]), strict=True):
         np.testing.assert_array_equal(before.frames, after.frames)
@@ -158,12 +158,12 @@ def test_people_who_turn_back_keep_their_identity() -> None:
         boxes = np.stack([x - 50, np.full(121, 250.0), x + 50, np.full(121, 550.0)], axis=1)
         return Tracklet(frames, boxes.astype(np.float32), np.full(121, 0.8, np.float32))
 
-    resolved, changed = resolve_encounters([person(300 + way), person(830 - way)], **SETTING)
+    resolved, changed = undo_swaps([person(300 + way), person(830 - way)], **SETTING)
     assert changed == 0
     assert sorted(np.ptp(t.boxes[:, 0]) for t in resolved) == [240, 240]
 
 
 def test_people_who_stay_together_keep_their_identity() -> None:
     pair = [_piece(0, 200, 300, 0), _piece(0, 200, 330, 0)]
-    resolved, changed = resolve_encounters(pair, **SETTING)
+    resolved, changed = undo_swaps(pair, **SETTING)
     assert changed == 0 and [len(t) for t in resolved] == [201, 201]
