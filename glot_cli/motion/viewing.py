@@ -79,14 +79,16 @@ class Placed(NamedTuple):
     box: Tensor  # (B, T, 3) crops: centre x, y from the principal point, and side, in focal lengths
 
 
-def observe(
+def view_randomly(
     rotmat: Tensor, body: Body, landmarks: LandmarkModel, viewing: Viewing, generator: torch.Generator
 ) -> tuple[ExactLandmarks, Targets]:
-    """`place`, then `measure`."""
-    return measure(place(rotmat, body, landmarks, viewing, generator), body, landmarks)
+    """`place_randomly`, then `view_exactly`."""
+    return view_exactly(place_randomly(rotmat, body, landmarks, viewing, generator), body, landmarks)
 
 
-def place(rotmat: Tensor, body: Body, landmarks: LandmarkModel, viewing: Viewing, generator: torch.Generator) -> Placed:
+def place_randomly(
+    rotmat: Tensor, body: Body, landmarks: LandmarkModel, viewing: Viewing, generator: torch.Generator
+) -> Placed:
     """Put bodies of random shapes in front of random cameras, and lay crops around them.
 
     Args:
@@ -115,7 +117,7 @@ def place(rotmat: Tensor, body: Body, landmarks: LandmarkModel, viewing: Viewing
     return Placed(rotmat, betas, pelvis, crop_boxes(project_pinhole(moved, 1.0, CENTRE), viewing, generator))
 
 
-def measure(placed: Placed, body: Body, landmarks: LandmarkModel) -> tuple[ExactLandmarks, Targets]:
+def view_exactly(placed: Placed, body: Body, landmarks: LandmarkModel) -> tuple[ExactLandmarks, Targets]:
     """Exact landmarks of placed bodies in their crops, and the truth in the crops' frames.
 
     Args:

@@ -21,7 +21,7 @@ from glot_cli.synth.painter import Painter
 from glot_cli.synth.placement import COARSE, Camera, place_everyone, rotation
 from glot_cli.synth.request import MOST_PEOPLE, ClipRequest, Shot, make_folder, settle
 from glot_cli.synth.room import Backdrop, Room
-from glot_cli.synth.truth import record
+from glot_cli.synth.truth import truth_record
 from glot_cli.synth.wardrobe import Figures
 from glot_cli.video import VideoWriter
 
@@ -230,7 +230,7 @@ def film(
             rng = np.random.default_rng([seed, number, 1])  # its own, so that no drawing changes the truth
             visible = _shoot(Film(scene, figures, painter, request.loose, rng), path, request, scene.shot.crf, quiet)
             with torch.inference_mode():
-                truth = record(scene.camera, scene.actors, visible, figures.body, path, request)
+                truth = truth_record(scene.camera, scene.actors, visible, figures.body, path, request)
             truth.save(path.with_suffix(".npz"))  # last: a clip whose truth is there is finished
     return paths
 

@@ -21,7 +21,7 @@ from glot_cli.errors import InputError
 from glot_cli.files.npz import write_npz
 from glot_cli.motion.motions import Motions, load_motions
 from glot_cli.motion.sampling import Augmentation, sample_windows
-from glot_cli.motion.viewing import Placed, Viewing, place
+from glot_cli.motion.viewing import Placed, Viewing, place_randomly
 from glot_cli.rendering.geometry import View
 from glot_cli.synth.camera_effects import CameraEffects
 from glot_cli.synth.observe import Observation, Observer
@@ -268,7 +268,7 @@ def _clips(
     parts: list[dict[str, np.ndarray]] = []
     for _ in range(CLIP_TRIES):
         rotmat = sample_windows(source, CLIPS_PER_FILE, frames, AUGMENTATION, generator)
-        placed = place(rotmat, studio.body, landmarks, VIEWING, generator)
+        placed = place_randomly(rotmat, studio.body, landmarks, VIEWING, generator)
         for clip in range(CLIPS_PER_FILE):
             rows = _clip(studio, observer, placed, clip, rng, pictures)
             if rows is not None:

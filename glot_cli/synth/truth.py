@@ -21,7 +21,7 @@ from glot_cli.synth.wardrobe import BODY
 CROP_SCALE = 1.25  # side of a record's box over the longer side of the person's, as the open preset cuts it
 
 
-def record(
+def truth_record(
     camera: Camera, actors: list[Actor], visible: np.ndarray, body: Body, clip: Path, request: ClipRequest
 ) -> Result:
     """The record of everyone in a film.

@@ -11,7 +11,7 @@ from glot_cli.features.landmark_vector import Landmarks, join, unpack
 from glot_cli.features.skeleton import network_input
 from glot_cli.motion.motions import Motions
 from glot_cli.motion.sampling import sample_windows
-from glot_cli.motion.viewing import ExactLandmarks, Targets, observe
+from glot_cli.motion.viewing import ExactLandmarks, Targets, view_randomly
 from glot_cli.training.config import LandmarkData
 from glot_cli.training.simulate import corrupt
 from glot_cli.training.training_crops import Crops, half_backwards
@@ -43,7 +43,7 @@ class LandmarkBatches:
         data, frames = self.data, self.frames
         rendered = round(data.rendered_share * count) if self.crops else 0
         rotmat = sample_windows(self.motions, count - rendered, frames, data.augmentation, generator)
-        exact, targets = observe(rotmat, self.body, self.landmarks, data.viewing, generator)
+        exact, targets = view_randomly(rotmat, self.body, self.landmarks, data.viewing, generator)
         features = corrupt(exact, data.noise, generator)
         if self.residuals is not None:
             real = self.residuals.corrupt(exact, generator)

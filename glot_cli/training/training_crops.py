@@ -17,7 +17,7 @@ from glot_cli.body.rotations import about_axis, pose6d_to_rotmat, rotmat_to_pose
 from glot_cli.errors import InputError
 from glot_cli.features.landmark_vector import Landmarks, join, mirror_features, turn_features, unpack
 from glot_cli.motion.sampling import vary
-from glot_cli.motion.viewing import ExactLandmarks, Placed, Targets, correlated_noise, measure
+from glot_cli.motion.viewing import ExactLandmarks, Placed, Targets, correlated_noise, view_exactly
 
 # Arrays of a file of crops, N frames: how the bodies were placed (see `Placed`), and the features seen.
 ARRAYS = ("pose6d", "betas", "pelvis", "box", "features", "clip")
@@ -52,7 +52,7 @@ class Crops:
         exact: list[ExactLandmarks] = []
         for part in torch.split(torch.arange(len(self.clip)), 4096):
             placed = Placed(self.rotmat[part, None], self.betas[part], self.pelvis[part, None], self.box[part, None])
-            exact.append(ExactLandmarks(*(x[:, 0] for x in measure(placed, body, landmarks)[0])))
+            exact.append(ExactLandmarks(*(x[:, 0] for x in view_exactly(placed, body, landmarks)[0])))
         self.exact = ExactLandmarks(*(torch.cat(x) for x in zip(*exact, strict=True)))
         self.landmarks = landmarks
 
@@ -113,7 +113,7 @@ class Crops:
         features, placed = varied(self.features[index], placed, exact, body, self.landmarks, generator)
         features, placed = rolled(features, placed, generator)
         features, placed = recropped(features, placed, generator)
-        return shaken(features, generator), measure(placed, body, self.landmarks)[1]
+        return shaken(features, generator), view_exactly(placed, body, self.landmarks)[1]
 
 
 def half_backwards(index: Tensor, generator: torch.Generator) -> Tensor:
@@ -149,7 +149,7 @@ def varied(
         rotmat=vary(placed.rotmat, VARY_SCALE, generator),
         betas=placed.betas + VARY_SHAPE * torch.randn(placed.betas.shape, generator=generator),
     )
-    now = measure(other, body, landmarks)[0]
+    now = view_exactly(other, body, landmarks)[0]
     got = unpack(features)
     moved = join(
         got._replace(

@@ -11,12 +11,12 @@ from glot_cli.body.rotations import pose6d_to_rotmat
 from glot_cli.evaluation.body_errors import Floats, MeanErrors, centred, joint_errors, mean_errors, motion_errors
 from glot_cli.features.landmark_vector import mirror_features, picture_landmarks
 from glot_cli.features.skeleton import network_input
-from glot_cli.lifting import placing
+from glot_cli.lifting.placing import place
 from glot_cli.lifting.windows import estimate
 from glot_cli.metrics import mpjpe
 from glot_cli.models.fold import FoldedGLoT
 from glot_cli.motion.motions import FPS, Motions
-from glot_cli.motion.viewing import CENTRE, Placed, Viewing, measure, place
+from glot_cli.motion.viewing import CENTRE, Placed, Viewing, place_randomly, view_exactly
 from glot_cli.training.simulate import Noise, corrupt
 from glot_cli.training.training_crops import Crops
 
@@ -73,8 +73,8 @@ def evaluate_simulated(
     for start, length in zip(motions.start.tolist(), motions.length.tolist(), strict=True):
         local = pose6d_to_rotmat(motions.pose6d[start : start + length])
         for _ in range(views):
-            placed = place(local[None], body, landmarks, viewing or Viewing(), generator)
-            exact, _ = measure(placed, body.subset([0]), landmarks)
+            placed = place_randomly(local[None], body, landmarks, viewing or Viewing(), generator)
+            exact, _ = view_exactly(placed, body.subset([0]), landmarks)
             features = corrupt(exact, noise or Noise(), generator)[0]
             rows.append(_errors(network, features, placed, body, landmarks))
     return mean_errors("simulated", rows)
@@ -101,7 +101,7 @@ def _errors(
     segment = torch.zeros(count, dtype=torch.long)
     state = estimate(network, features, segment, prepare=network_input, mirror=mirror_features)
     seen, box = picture_landmarks(features), placed.box[0]
-    lifted = placing.place(state, seen, box, segment, body, landmarks, focal=1.0, centre=CENTRE, fps=FPS)
+    lifted = place(state, seen, box, segment, body, landmarks, focal=1.0, centre=CENTRE, fps=FPS)
     return clip_errors(
         (lifted.rotmat, lifted.betas.expand(count, -1)), (placed.rotmat[0], placed.betas.expand(count, -1)), body
     )

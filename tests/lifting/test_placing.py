@@ -13,7 +13,7 @@ from glot_cli.camera import camera_from_translation
 from glot_cli.features.landmark_vector import Landmarks, join, picture_landmarks, unpack
 from glot_cli.lifting.placing import Lifted, place, place_by_camera
 from glot_cli.models.regressors import State
-from glot_cli.motion.viewing import Placed, measure
+from glot_cli.motion.viewing import Placed, view_exactly
 from tests.body.oracles import geodesic_angle
 
 FOCAL, CENTRE = 1000.0, torch.tensor([640.0, 360.0])
@@ -43,7 +43,7 @@ def seen_body(body: Body, direction: tuple[float, float], count: int = 30) -> tu
     betas = torch.linspace(-1, 1, body.num_betas)[None]
     placed = Placed(rotmat[None], betas, pelvis[None], box[None])
     with torch.no_grad():
-        seen, truth = measure(placed, body, LandmarkModel())
+        seen, truth = view_exactly(placed, body, LandmarkModel())
     sure = torch.ones(1, count, 33)
     feature = join(Landmarks(seen.image, seen.depth, sure, sure, seen.world))[0]
     state = State(rotmat_to_pose6d(truth.rotmat[0]).reshape(count, -1), betas.expand(count, -1), truth.camera[0])

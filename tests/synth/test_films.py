@@ -20,7 +20,7 @@ from glot_cli.synth.films import Film, plan
 from glot_cli.synth.painter import Painter
 from glot_cli.synth.placement import Camera, rotation
 from glot_cli.synth.room import Backdrop, Room
-from glot_cli.synth.truth import record
+from glot_cli.synth.truth import truth_record
 from glot_cli.synth.wardrobe import Figures
 from glot_cli.video import VideoWriter, probe, read_frames
 from tests.synth.synth_fixtures import SMALL
@@ -59,7 +59,7 @@ def test_joints_of_the_truth_lie_on_the_drawn_people(drawing, takes: Takes, figu
         covered = [[film.coverage(index, person) for index in range(request.frames)] for person in (0, 1)]
         shares = np.array([film.frame(index)[1] for index in range(request.frames)])
         picture = film.picture(2.0)
-    truth = record(scene.camera, scene.actors, shares, figures.body, Path("x.mp4"), request)
+    truth = truth_record(scene.camera, scene.actors, shares, figures.body, Path("x.mp4"), request)
     assert len(truth) == 2 * request.frames and truth.people == [1, 2]
     for row in range(len(truth)):
         mask = covered[truth.person[row] - 1][truth.frame[row]]

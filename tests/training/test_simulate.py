@@ -10,7 +10,7 @@ from glot_cli.body.model import Body
 from glot_cli.body.rotations import rotmat_to_pose6d
 from glot_cli.camera import fit_weak_perspective
 from glot_cli.features.landmark_vector import SWAP, Landmarks, join, unpack
-from glot_cli.motion.viewing import ExactLandmarks, Placed, Viewing, measure, place
+from glot_cli.motion.viewing import ExactLandmarks, Placed, Viewing, place_randomly, view_exactly
 from glot_cli.training.landmark_batches import ResidualBank
 from glot_cli.training.simulate import Noise, corrupt
 from glot_cli.training.training_crops import Crops, mirror, recropped, rolled, varied
@@ -26,7 +26,9 @@ def body() -> Body:
 def placed(body) -> Placed:
     turns = Rotation.from_rotvec(0.3 * np.random.default_rng(0).normal(size=(4 * 16 * 24, 3))).as_matrix()
     rotmat = torch.from_numpy(turns).float().view(4, 16, 24, 3, 3)
-    return place(rotmat, body, LandmarkModel(), Viewing(truncated=0.0, tumble=0.0), torch.Generator().manual_seed(1))
+    return place_randomly(
+        rotmat, body, LandmarkModel(), Viewing(truncated=0.0, tumble=0.0), torch.Generator().manual_seed(1)
+    )
 
 
 def test_landmark_table_is_symmetric_and_complete():
@@ -38,7 +40,7 @@ def test_landmark_table_is_symmetric_and_complete():
 def test_measured_landmarks_are_what_a_pinhole_camera_sees(body, placed):
     """Pose the body in the camera's own frame and project, with none of the crop-frame arithmetic."""
     landmarks = LandmarkModel()
-    seen, truth = measure(placed, body, landmarks)
+    seen, truth = view_exactly(placed, body, landmarks)
     rotmat = placed.rotmat.flatten(0, 1)
     posed = body(rotmat, placed.betas.repeat_interleave(16, 0), vertices=False)
     points = landmarks(posed) + (placed.pelvis.flatten(0, 1) - posed.joints[:, 0])[:, None]
@@ -57,7 +59,7 @@ def test_measured_landmarks_are_what_a_pinhole_camera_sees(body, placed):
 
 
 def test_crop_contains_the_person(body, placed):
-    seen, _ = measure(placed, body, LandmarkModel())
+    seen, _ = view_exactly(placed, body, LandmarkModel())
     assert (seen.image.abs() < 1).float().mean() > 0.97
     assert seen.image.abs().amax((-2, -1)).median() > 0.6
 
@@ -70,7 +72,7 @@ def test_weak_perspective_fit_is_exact_for_weak_perspective():
 
 
 def test_no_noise_leaves_image_landmarks_exact(body, placed):
-    seen, _ = measure(placed, body, LandmarkModel())
+    seen, _ = view_exactly(placed, body, LandmarkModel())
     quiet = Noise(
         slow2d=0, fast2d=0, slow3d=0, fast3d=0, tilt_std=0, scale_std=0, wrong_joint=0, swapped=0, lost_frames=0
     )  # fmt: skip
@@ -92,7 +94,7 @@ def test_no_noise_leaves_image_landmarks_exact(body, placed):
 
 def test_doubt_lowers_presence_for_a_while_and_moves_nothing(body, placed):
     """The same draws with doubt and without: presence must not always mean that landmarks are wrong."""
-    seen, _ = measure(placed, body, LandmarkModel())
+    seen, _ = view_exactly(placed, body, LandmarkModel())
     sure, unsure = (
         unpack(corrupt(seen, Noise(doubted=share, lost_frames=0), torch.Generator().manual_seed(0)))
         for share in (0.0, 1.0)
@@ -105,7 +107,7 @@ def test_doubt_lowers_presence_for_a_while_and_moves_nothing(body, placed):
 
 def crops_of(placed: Placed, body: Body, shift: float) -> dict[str, torch.Tensor]:
     """Crops as the renderer writes them, whose image landmarks are all off by `shift` to the right."""
-    seen, _ = measure(placed, body, LandmarkModel())
+    seen, _ = view_exactly(placed, body, LandmarkModel())
     sure = torch.full_like(seen.depth, 0.9)
     features = join(Landmarks(seen.image + torch.tensor([shift, 0.0]), seen.depth, sure, sure, seen.world))
     return {
@@ -141,7 +143,7 @@ def test_a_crop_laid_otherwise_agrees_with_its_own_truth(body, placed):
     features = crops_of(placed, body, 0.0)["features"].unflatten(0, (4, 16))
     moved, other = recropped(features, placed, torch.Generator().manual_seed(0))
     assert (other.box - placed.box).abs().amax((1, 2)).min() > 1e-3
-    seen, _ = measure(other, body, LandmarkModel())
+    seen, _ = view_exactly(other, body, LandmarkModel())
     got = unpack(moved)
     assert (got.landmarks2d - seen.image).abs().max() < 1e-4
     # The crop's own ray has turned a little, by which the world landmarks and depths are off.
@@ -152,7 +154,7 @@ def test_a_camera_that_rolls_sees_what_the_turned_features_say(body, placed):
     features = crops_of(placed, body, 0.0)["features"].view(4, 16, -1)
     turned, other = rolled(features, placed, torch.Generator().manual_seed(0))
     assert (turned - features).abs().amax((1, 2)).min() > 1e-2
-    seen, _ = measure(other, body, LandmarkModel())
+    seen, _ = view_exactly(other, body, LandmarkModel())
     got = unpack(turned)
     assert (got.landmarks2d - seen.image).abs().max() < 1e-4
     assert (got.world - seen.world).abs().max() < 1e-5 and (got.z - seen.depth).abs().max() < 1e-4
@@ -161,12 +163,12 @@ def test_a_camera_that_rolls_sees_what_the_turned_features_say(body, placed):
 def test_people_of_another_shape_and_pose_agree_with_their_own_truth(body, placed):
     """And the network errs by as much as it did."""
     model = LandmarkModel()
-    exact = measure(placed, body, model)[0]
+    exact = view_exactly(placed, body, model)[0]
     features = crops_of(placed, body, 0.1)["features"].unflatten(0, (4, 16)).repeat(8, 1, 1)
     many = Placed(*(x.repeat(8, *[1] * (x.dim() - 1)) for x in placed))
     exact = ExactLandmarks(*(x.repeat(8, *[1] * (x.dim() - 1)) for x in exact))
     moved, other = varied(features, many, exact, body, model, torch.Generator().manual_seed(0))
-    seen, _ = measure(other, body, model)
+    seen, _ = view_exactly(other, body, model)
     got = unpack(moved)
     assert (got.landmarks2d - torch.tensor([0.1, 0.0]) - seen.image).abs().max() < 1e-4
     assert (got.world - seen.world).abs().max() < 1e-4 and (got.z - seen.depth).abs().max() < 1e-4
@@ -178,7 +180,7 @@ def test_people_of_another_shape_and_pose_agree_with_their_own_truth(body, place
 def test_windows_are_varied_and_half_of_them_run_backwards(body, placed):
     crops = Crops(crops_of(placed, body, 0.0), body, LandmarkModel())
     features, truth = crops.draw(64, 16, body, torch.Generator().manual_seed(0))
-    known = measure(placed, body, LandmarkModel())[1].joints  # whole clips are the windows
+    known = view_exactly(placed, body, LandmarkModel())[1].joints  # whole clips are the windows
     # Distances between joints do not feel how the camera rolls.
     mine, known = torch.cdist(truth.joints, truth.joints), torch.cdist(known, known)
     apart = [(mine[:, None] - order[None]).abs().mean((-1, -2, -3)) for order in (known, known.flip(1))]
@@ -194,7 +196,7 @@ def test_windows_are_varied_and_half_of_them_run_backwards(body, placed):
 
 def test_residual_bank_repeats_the_errors_it_saw(body, placed):
     crops = Crops(crops_of(placed, body, 0.1), body, LandmarkModel())
-    seen, _ = measure(placed, body, LandmarkModel())
+    seen, _ = view_exactly(placed, body, LandmarkModel())
     features = ResidualBank(crops, neighbours=2).corrupt(seen, torch.Generator().manual_seed(0))
     error = unpack(features).landmarks2d - seen.image
     assert error[..., 1].abs().max() < 1e-4
