@@ -1,7 +1,7 @@
 """Weak-perspective crop cameras, pinhole image cameras and metres, one into the other.
 
 Conventions: camera frame x right, y down, z forward. Image coordinates are pixels, the principal point is the image
-centre (width/2, height/2). A crop is a square `box` (centre x, centre y, side) in pixels; crop coordinates run from -1
+centre (width/2, height/2). A `crop` is a square (centre x, centre y, side) in pixels; crop coordinates run from -1
 to 1 over its side. A weak-perspective `camera` (s, tx, ty) maps a body point (X, Y, .) in metres to crop coordinates
 s * (X + tx), s * (Y + ty).
 """
@@ -94,12 +94,12 @@ def from_crop(points: Tensor, crops: Tensor) -> Tensor:
     return crops[:, None, :2] + crops[:, None, 2:] / 2 * points
 
 
-def translation_from_camera(camera: Tensor, box: Tensor, pelvis: Tensor, focal: float, centre: Tensor) -> Tensor:
+def translation_from_camera(camera: Tensor, crop: Tensor, pelvis: Tensor, focal: float, centre: Tensor) -> Tensor:
     """Translation that puts the body where its weak-perspective camera draws it; exact at the pelvis.
 
     Args:
         camera: (..., 3) weak-perspective.
-        box: (..., 3) the crop, pixels.
+        crop: (..., 3) centre x, centre y and side, pixels.
         pelvis: (..., 3) the pelvis joint in the body's own frame, metres.
         focal: focal length, pixels.
         centre: (2,) principal point, pixels.
@@ -107,18 +107,18 @@ def translation_from_camera(camera: Tensor, box: Tensor, pelvis: Tensor, focal: 
     Returns:
         (..., 3) metres, to be added to the body's points.
     """
-    scale = box[..., 2:] / 2 * camera[..., :1]  # pixels per metre
-    pixel = box[..., :2] + scale * (pelvis[..., :2] + camera[..., 1:])
+    scale = crop[..., 2:] / 2 * camera[..., :1]  # pixels per metre
+    pixel = crop[..., :2] + scale * (pelvis[..., :2] + camera[..., 1:])
     depth = focal / scale
     return torch.cat([(pixel - centre) * depth / focal, depth], dim=-1) - pelvis
 
 
-def camera_from_translation(translation: Tensor, box: Tensor, pelvis: Tensor, focal: float, centre: Tensor) -> Tensor:
+def camera_from_translation(translation: Tensor, crop: Tensor, pelvis: Tensor, focal: float, centre: Tensor) -> Tensor:
     """Inverse of `translation_from_camera`: the weak-perspective camera (..., 3) that agrees at the pelvis.
 
     Args:
         translation: (..., 3) metres.
-        box: (..., 3) the crop, pixels.
+        crop: (..., 3) centre x, centre y and side, pixels.
         pelvis: (..., 3) the pelvis joint in the body's own frame, metres.
         focal: focal length, pixels.
         centre: (2,) principal point, pixels.
@@ -126,8 +126,8 @@ def camera_from_translation(translation: Tensor, box: Tensor, pelvis: Tensor, fo
     position = translation + pelvis
     pixel = project_pinhole(position, focal, centre)
     scale = focal / position[..., 2:]
-    shift = (pixel - box[..., :2]) / scale - pelvis[..., :2]
-    return torch.cat([scale / (box[..., 2:] / 2), shift], dim=-1)
+    shift = (pixel - crop[..., :2]) / scale - pelvis[..., :2]
+    return torch.cat([scale / (crop[..., 2:] / 2), shift], dim=-1)
 
 
 def fit_translation(points: Tensor, pixels: Tensor, weights: Tensor, focal: float, centre: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from glot_cli.features.crops import extract_crops
 from glot_cli.features.extractor import LandmarkExtractor, PictureLandmarks, register
 from glot_cli.features.heatmaps import lay_on_heatmaps
 from glot_cli.features.landmark_vector import (
-    FEATURE_DIM,
+    LANDMARK_DIM,
     Landmarks,
     join,
     merge_features,
@@ -63,7 +63,7 @@ class BlazePoseFeatures(LandmarkExtractor):
     """
 
     name = "blazepose"
-    feature_dim = FEATURE_DIM
+    feature_dim = LANDMARK_DIM
     input_dim = skeleton.SKELETON_DIM
     crop_size = INPUT_SIZE
     crop_scale = 1.25
@@ -109,7 +109,7 @@ class BlazePoseFeatures(LandmarkExtractor):
         """Crops (N, 256, 256, 3) RGB to features (N, 264) float32 on the device."""
         images = torch.as_tensor(crops)
         if not len(images):
-            return torch.zeros(0, FEATURE_DIM, device=self.device)
+            return torch.zeros(0, LANDMARK_DIM, device=self.device)
         size = _CPU_BATCH if self.device.type == "cpu" else _GPU_BATCH
         features = []
         for part in torch.split(images, size):

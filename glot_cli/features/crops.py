@@ -13,50 +13,50 @@ FloatArray = NDArray[np.floating]
 ByteArray = NDArray[np.uint8]
 
 
-def crop_affine(boxes: FloatArray, size: int) -> FloatArray:
+def crop_affine(squares: FloatArray, size: int) -> FloatArray:
     """Maps from image pixels to crop pixels.
 
     Args:
-        boxes: (N, 3) centre x, centre y and side of each square, image pixels.
+        squares: (N, 3) centre x, centre y and side of each, image pixels.
         size: side of the crop, pixels.
 
     Returns:
         (N, 2, 3) float64 matrices A with crop = A[:, :2] @ image + A[:, 2].
     """
-    boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 3)
-    scale = size / boxes[:, 2]
-    matrices = np.zeros((len(boxes), 2, 3))
+    squares = np.asarray(squares, dtype=np.float64).reshape(-1, 3)
+    scale = size / squares[:, 2]
+    matrices = np.zeros((len(squares), 2, 3))
     matrices[:, 0, 0] = matrices[:, 1, 1] = scale
-    matrices[:, :, 2] = size / 2 - scale[:, None] * boxes[:, :2]
+    matrices[:, :, 2] = size / 2 - scale[:, None] * squares[:, :2]
     return matrices
 
 
-def extract_crops(frame: ByteArray, boxes: FloatArray, size: int = 256) -> ByteArray:
+def extract_crops(frame: ByteArray, squares: FloatArray, size: int = 256) -> ByteArray:
     """Cut squares out of a frame, bilinear, black beyond its edges, averaged first where they shrink.
 
     Args:
         frame: (H, W, 3).
-        boxes: (N, 3) centre x, centre y and side, image pixels.
+        squares: (N, 3) centre x, centre y and side, image pixels.
         size: side of the crops, pixels.
 
     Returns:
         (N, size, size, 3).
     """
-    boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 3)
-    crops = np.zeros((len(boxes), size, size, 3), dtype=np.uint8)
+    squares = np.asarray(squares, dtype=np.float64).reshape(-1, 3)
+    crops = np.zeros((len(squares), size, size, 3), dtype=np.uint8)
     # OpenCV warps one picture per call, so this loop cannot be an array operation.
-    for box, matrix, crop in zip(boxes, crop_affine(boxes, size), crops, strict=True):
+    for square, matrix, crop in zip(squares, crop_affine(squares, size), crops, strict=True):
         # Bilinear sampling looks at 2 x 2 pixels however far apart the samples are, so a large person would be
         # subsampled. Averaging whole blocks first leaves a factor below 1.5 to the warp.
-        shrink = max(1, round(box[2] / size))
-        region, corner = _region(frame, box, shrink)
+        shrink = max(1, round(square[2] / size))
+        region, corner = _region(frame, square, shrink)
         if region.size == 0:
             continue
         if shrink > 1:
             height, width = region.shape[:2]
             region = np.asarray(cv2.resize(region, (width // shrink, height // shrink), interpolation=cv2.INTER_AREA))
         # crop centre index -> region centre index, both half a pixel off the continuous coordinate
-        step = box[2] / size / shrink
+        step = square[2] / size / shrink
         left, top = (-matrix[:, 2] / matrix[0, 0] - corner) / shrink
         inverse = np.array([[step, 0, 0.5 * step + left - 0.5], [0, step, 0.5 * step + top - 0.5]])
         cv2.warpAffine(
@@ -70,27 +70,27 @@ def extract_crops(frame: ByteArray, boxes: FloatArray, size: int = 256) -> ByteA
     return crops
 
 
-def extract_crops_plain(frame: ByteArray, boxes: FloatArray, size: int = 224) -> ByteArray:
+def extract_crops_plain(frame: ByteArray, squares: FloatArray, size: int = 224) -> ByteArray:
     """Cut squares out of a frame as the demos of SPIN, VIBE and GLoT do: one bilinear warp, black beyond the edges.
 
-    Their boxes count from pixel centres, and nothing is averaged where a large person shrinks; networks that were
+    Their squares count from pixel centres, and nothing is averaged where a large person shrinks; networks that were
     trained on such crops are to be given such crops. Arguments and result as in `extract_crops`.
     """
-    boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 3)
-    crops = np.zeros((len(boxes), size, size, 3), dtype=np.uint8)
-    for matrix, crop in zip(crop_affine(boxes, size), crops, strict=True):
+    squares = np.asarray(squares, dtype=np.float64).reshape(-1, 3)
+    crops = np.zeros((len(squares), size, size, 3), dtype=np.uint8)
+    for matrix, crop in zip(crop_affine(squares, size), crops, strict=True):
         cv2.warpAffine(frame, matrix, (size, size), dst=crop, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     return crops
 
 
-def _region(frame: ByteArray, box: FloatArray, block: int) -> tuple[ByteArray, FloatArray]:
+def _region(frame: ByteArray, square: FloatArray, block: int) -> tuple[ByteArray, FloatArray]:
     """The part of the frame a crop reads, in whole blocks of pixels, black where a block leaves the frame.
 
     Returns the pixels and the image position (x, y) of their corner.
     """
     height, width = frame.shape[:2]
-    low = np.floor(box[:2] - box[2] / 2).astype(int) - block
-    high = np.ceil(box[:2] + box[2] / 2).astype(int) + block
+    low = np.floor(square[:2] - square[2] / 2).astype(int) - block
+    high = np.ceil(square[:2] + square[2] / 2).astype(int) + block
     low = np.maximum(low, 0)
     high = np.minimum(high, [width, height])
     if (high <= low).any():

@@ -73,12 +73,12 @@ class FeatureExtractor(ABC):
 
     @staticmethod
     @abstractmethod
-    def extract(frame: NDArray[np.uint8], boxes: NDArray[np.floating], size: int) -> NDArray[np.uint8]:
+    def extract(frame: NDArray[np.uint8], squares: NDArray[np.floating], size: int) -> NDArray[np.uint8]:
         """Cut people out.
 
         Args:
             frame: (H, W, 3) RGB.
-            boxes: (N, 3) centre x, centre y and side of each square, pixels of the frame.
+            squares: (N, 3) centre x, centre y and side of each, pixels of the frame.
             size: side of a crop, pixels.
 
         Returns:

@@ -17,7 +17,7 @@ from glot_cli.body.landmarks import LANDMARK_NAMES
 from glot_cli.features.extractor import PictureLandmarks
 
 COUNT = len(LANDMARK_NAMES)
-FEATURE_DIM = COUNT * (5 + 3)
+LANDMARK_DIM = COUNT * (5 + 3)
 _IMAGE_PART = COUNT * 5
 _SHOULDERS, _HIPS = [11, 12], [23, 24]
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from glot_cli.body.landmarks import LANDMARK_NAMES
 from glot_cli.body.rotations import least_rotation
 from glot_cli.camera import fit_weak_perspective
-from glot_cli.features.landmark_vector import FEATURE_DIM, reliability, unpack
+from glot_cli.features.landmark_vector import LANDMARK_DIM, reliability, unpack
 
 _AT = {name: index for index, name in enumerate(LANDMARK_NAMES)}
 _LENGTHS = (
@@ -31,7 +31,7 @@ BONES = (
 )
 
 POSE_DIM = 3 * 9 + 2 * (4 * 3) + 2 * (3 * 3)  # three rotations; four directions an arm, three a leg
-SKELETON_DIM = FEATURE_DIM + 33 * 3 + 3 + 2 * POSE_DIM + 2 * len(BONES)
+SKELETON_DIM = LANDMARK_DIM + 33 * 3 + 3 + 2 * POSE_DIM + 2 * len(BONES)
 
 
 def network_input(features: Tensor) -> Tensor:

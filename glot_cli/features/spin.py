@@ -12,7 +12,7 @@ from torch import Tensor
 
 from glot_cli.features.crops import extract_crops_plain
 from glot_cli.features.extractor import FeatureExtractor, register
-from glot_cli.features.spin_net import FEATURE_DIM, SpinNetwork
+from glot_cli.features.spin_net import SPIN_DIM, SpinNetwork
 
 # ImageNet's mean and standard deviation of red, green and blue, 0 to 1 (torchvision's models).
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -33,8 +33,8 @@ class SpinFeatures(FeatureExtractor):
     """
 
     name = "spin"
-    feature_dim = FEATURE_DIM
-    input_dim = FEATURE_DIM
+    feature_dim = SPIN_DIM
+    input_dim = SPIN_DIM
     crop_size = 224
     crop_scale = 1.2
     extract = staticmethod(extract_crops_plain)
@@ -61,7 +61,7 @@ class SpinFeatures(FeatureExtractor):
         images = torch.as_tensor(crops)
         size = _CPU_BATCH if self.device.type == "cpu" else _GPU_BATCH
         features = [self._look(part) for part in torch.split(images, size)] if len(images) else []
-        return torch.cat(features) if features else torch.zeros(0, FEATURE_DIM, device=self.device)
+        return torch.cat(features) if features else torch.zeros(0, SPIN_DIM, device=self.device)
 
     def _look(self, crops: Tensor) -> Tensor:
         if self.device.type == "cuda":  # from pinned memory the copy runs beside the computation before it

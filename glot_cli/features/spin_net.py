@@ -20,8 +20,8 @@ from glot_cli.models.glot_config import STATE_DIM, GLoTConfig
 from glot_cli.models.official import SPIN_COUNTER
 from glot_cli.models.regressors import IterativeRegressor
 
-FEATURE_DIM = 2048
-REGRESSOR = GLoTConfig(feature_dim=FEATURE_DIM, regressor_dropout=0.5)
+SPIN_DIM = 2048
+REGRESSOR = GLoTConfig(feature_dim=SPIN_DIM, regressor_dropout=0.5)
 MEAN_STATE = "regressor.mean_state"
 
 

@@ -163,8 +163,8 @@ def compute_features(
                 break
             rows = rows_of.get(index)
             if rows:
-                boxes = np.stack([tracks[number].crops[row] for number, row in rows])
-                crops.append(network.extract(frame.image, boxes, network.crop_size))
+                squares = np.stack([tracks[number].crops[row] for number, row in rows])
+                crops.append(network.extract(frame.image, squares, network.crop_size))
                 places.extend(rows)
                 if len(places) >= options.batch_size:
                     extract()
