@@ -62,7 +62,8 @@ def ray_rotation(pixels: Tensor, focal: float | Tensor, centre: Tensor) -> Tenso
     """Rotation of least angle that turns the optical axis onto the ray through a pixel.
 
     A crop around a person off the image centre looks at that person along this ray, so what a network says of the crop
-    holds in the frame turned by this rotation.
+    holds in the frame turned by this rotation. `body.rotations.least_rotation` is the same between any two directions,
+    but rounds differently: what was made with either is repeated to the last bit by that one alone, so both stay.
 
     Args:
         pixels: (..., 2).

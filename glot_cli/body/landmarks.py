@@ -24,6 +24,9 @@ LANDMARK_NAMES = (
     "left_heel", "right_heel", "left_foot_index", "right_foot_index",
 )  # fmt: skip
 
+LANDMARK_SHOULDERS = (LANDMARK_NAMES.index("left_shoulder"), LANDMARK_NAMES.index("right_shoulder"))
+LANDMARK_HIPS = (LANDMARK_NAMES.index("left_hip"), LANDMARK_NAMES.index("right_hip"))
+
 # Joint and offset (metres, in the joint's rest frame: x to the body's left, y up, z forward) of the nose and of the
 # left side's landmarks, in BlazePose's order; the right side mirrors them.
 NOSE = (15, (0.0, 0.020, 0.078))

@@ -107,6 +107,8 @@ def least_rotation(start: Tensor, end: Tensor) -> Tensor:
     """The rotation of least angle that turns one direction into another.
 
     R = I + K + K^2 / (1 + cos a), K the cross product with start x end; kept finite where the two are opposed.
+    `camera.ray_rotation` is the same for the optical axis, written out, but rounds differently: what was made with
+    either is repeated to the last bit by that one alone, so both stay.
 
     Args:
         start: (..., 3) unit vectors, or (3,) for all.
@@ -121,6 +123,19 @@ def least_rotation(start: Tensor, end: Tensor) -> Tensor:
     identity = torch.eye(3, dtype=end.dtype, device=end.device)
     rotmat: Tensor = identity + cross + cross @ cross / (1 + cos).clamp_min(0.05)
     return rotmat
+
+
+def turn_root(turn: Tensor, rotmat: Tensor) -> Tensor:
+    """Bodies in another frame: their joint 0 is turned, the others follow.
+
+    Args:
+        turn: (..., 3, 3) from the frame that the bodies are in into the other one.
+        rotmat: (..., K, 3, 3) local rotations of K joints.
+
+    Returns:
+        (..., K, 3, 3).
+    """
+    return torch.cat([(turn @ rotmat[..., 0, :, :]).unsqueeze(-3), rotmat[..., 1:, :, :]], -3)
 
 
 def slerp(a: Tensor, b: Tensor, fraction: Tensor) -> Tensor:

@@ -13,13 +13,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from glot_cli.body.landmarks import LANDMARK_NAMES
+from glot_cli.body.landmarks import LANDMARK_HIPS, LANDMARK_NAMES, LANDMARK_SHOULDERS
 from glot_cli.features.extractor import PictureLandmarks
 
 COUNT = len(LANDMARK_NAMES)
 LANDMARK_DIM = COUNT * (5 + 3)
 _IMAGE_PART = COUNT * 5
-_SHOULDERS, _HIPS = [11, 12], [23, 24]
 
 
 def _mirrored(name: str) -> str:
@@ -115,7 +114,7 @@ def merge_features(one: Tensor, other: Tensor) -> Tensor:
 def tilt(feature: Tensor) -> Tensor:
     """How far the trunk in features (...,264) leans to the right in the picture, hips to shoulders, radians: (...)."""
     points = unpack(feature).landmarks2d
-    up = points[..., _SHOULDERS, :].mean(-2) - points[..., _HIPS, :].mean(-2)
+    up = points[..., LANDMARK_SHOULDERS, :].mean(-2) - points[..., LANDMARK_HIPS, :].mean(-2)
     return torch.atan2(up[..., 0], -up[..., 1])
 
 

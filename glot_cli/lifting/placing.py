@@ -12,7 +12,7 @@ from torch import Tensor
 
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
-from glot_cli.body.rotations import pose6d_to_rotmat
+from glot_cli.body.rotations import pose6d_to_rotmat, turn_root
 from glot_cli.camera import (
     camera_from_translation,
     fit_translation,
@@ -129,7 +129,7 @@ def place_by_camera(
     betas = _one_shape(state, torch.ones(len(crops)), own_shape)
     turn = ray_rotation(crops[:, :2], focal, centre)
     rotmat = pose6d_to_rotmat(torch.unflatten(state.pose6d, -1, (24, 6)))
-    rotmat = torch.cat([(turn @ rotmat[:, 0])[:, None], rotmat[:, 1:]], 1)
+    rotmat = turn_root(turn, rotmat)
     joints = _joints(rotmat, betas, body)
     pelvis = joints[:, 0]
     possible = torch.cat([state.camera[:, :1].clamp_min(SMALLEST_SCALE), state.camera[:, 1:]], -1)
@@ -166,7 +166,7 @@ def _lay(
     rotmat = pose6d_to_rotmat(torch.unflatten(state.pose6d, -1, (24, 6)))
     # The network saw the crop, so it speaks of the frame that looks along the crop's own ray.
     turn = ray_rotation(crops[:, :2], focal, centre)
-    rotmat = torch.cat([(turn @ rotmat[:, 0])[:, None], rotmat[:, 1:]], 1)
+    rotmat = turn_root(turn, rotmat)
     posed = body(rotmat, betas.expand(len(rotmat), -1), vertices=False)
     joints = posed.joints
     expected = from_crop(project_weak(joints, state.camera), crops)

@@ -21,7 +21,7 @@ from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat, rotmat_to_axis_angle
 from glot_cli.camera import project_pinhole
 from glot_cli.smoothing import THIRD_DIFFERENCE, stiffness
-from glot_cli.smpl import SMPL_PARENTS
+from glot_cli.smpl import SMPL_PARENTS, ancestors
 
 # How far off the network's rotation of each joint may be, radians; joints that are left out stay as they are.
 PRIOR = {
@@ -279,14 +279,8 @@ def _third_transposed(x: Tensor, count: int, squared: bool = False) -> Tensor:
 
 def _descends(carriers: Tensor) -> Tensor:
     """Which joints of FREE move points that are fixed to the joints `carriers` (K,): (K, J) of zeros and ones."""
-    rows = []
-    for joint in carriers.tolist():
-        chain = set()
-        while joint >= 0:
-            chain.add(joint)
-            joint = SMPL_PARENTS[joint]
-        rows.append([float(j in chain) for j in FREE])
-    return torch.tensor(rows)
+    chains = [{joint, *ancestors(joint)} for joint in carriers.tolist()]
+    return torch.tensor([[float(j in chain) for j in FREE] for chain in chains])
 
 
 def _parents(bones: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from glot_cli.models.glot_config import CAMERA_DIM, POSE6D_DIM, SHAPE_DIM, STATE_DIM, GLoTConfig
-from glot_cli.smpl import NUM_JOINTS, SMPL_PARENTS
+from glot_cli.smpl import NUM_JOINTS, ancestors
 
 
 class State(NamedTuple):
@@ -43,14 +43,6 @@ class State(NamedTuple):
     def tokens(self, index: slice) -> State:
         """The states of some tokens: (B, T, .) -> (B, Q, .)."""
         return State(*(x[:, index] for x in self))
-
-
-def ancestors(joint: int) -> list[int]:
-    """Joints above `joint` in the SMPL tree, root first."""
-    chain: list[int] = []
-    while (joint := SMPL_PARENTS[joint]) >= 0:
-        chain.insert(0, joint)
-    return chain
 
 
 class IterativeRegressor(nn.Module):

@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from glot_cli.body.landmarks import LandmarkModel
+from glot_cli.body.landmarks import LANDMARK_HIPS, LandmarkModel
 from glot_cli.body.model import Body
-from glot_cli.body.rotations import about_axis, axis_angle_to_rotmat
+from glot_cli.body.rotations import about_axis, axis_angle_to_rotmat, turn_root
 from glot_cli.camera import fit_weak_perspective, project_pinhole, ray_rotation
 
 CENTRE = torch.zeros(2)  # principal point; pixels count from it, and the focal length is 1 "pixel": sizes are angles
@@ -108,8 +108,7 @@ def place_randomly(
 
     # The view is drawn as seen along the ray to the person, so that people stand upright wherever they stand.
     towards = ray_rotation(pelvis[..., :2] / pelvis[..., 2:], 1.0, CENTRE)
-    rotmat = rotmat.clone()
-    rotmat[:, :, 0] = towards @ world_to_camera(batch, frames, viewing, generator) @ rotmat[:, :, 0]
+    rotmat = turn_root(towards @ world_to_camera(batch, frames, viewing, generator), rotmat)
 
     posed = body(rotmat.flatten(0, 1), betas.repeat_interleave(frames, 0), vertices=False)
     both = torch.unflatten(torch.cat([posed.joints, landmarks(posed)], 1), 0, (batch, frames))
@@ -127,8 +126,7 @@ def view_exactly(placed: Placed, body: Body, landmarks: LandmarkModel) -> tuple[
     """
     batch, frames = placed.rotmat.shape[:2]
     turn = ray_rotation(placed.box[..., :2], 1.0, CENTRE).transpose(-1, -2)  # (B, T, 3, 3) camera's -> crop's frame
-    rotmat = placed.rotmat.clone()
-    rotmat[:, :, 0] = turn @ rotmat[:, :, 0]
+    rotmat = turn_root(turn, placed.rotmat)
     output = body(rotmat.flatten(0, 1), placed.betas.repeat_interleave(frames, 0))
     assert output.vertices is not None
     joints = torch.unflatten(output.joints, 0, (batch, frames))
@@ -141,9 +139,9 @@ def view_exactly(placed: Placed, body: Body, landmarks: LandmarkModel) -> tuple[
         return (pixels - placed.box[..., None, :2]) / (placed.box[..., None, 2:] / 2), moved[..., 2]
 
     image, z = crop(points)
-    hips = points[:, :, (23, 24)].mean(2, keepdim=True)
+    hips = points[:, :, LANDMARK_HIPS].mean(2, keepdim=True)
     world = points - hips
-    hip_depth = z[..., (23, 24)].mean(-1, keepdim=True)
+    hip_depth = z[..., LANDMARK_HIPS].mean(-1, keepdim=True)
     depth = world[..., 2] / (hip_depth * placed.box[..., 2:] / 2)
     camera = fit_weak_perspective(joints, crop(joints)[0])
     vertices = torch.unflatten(output.vertices, 0, (batch, frames))

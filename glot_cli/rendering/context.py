@@ -284,6 +284,23 @@ class PinholeScene:
         self._renderer.delete()
 
 
+def interleave(points: np.ndarray, colours: np.ndarray | None) -> np.ndarray:
+    """The vertex buffer of a mesh with one opaque colour a vertex.
+
+    Args:
+        points: (V, 3) metres.
+        colours: (V, 3), 0 to 1; None: white.
+
+    Returns:
+        (V, 7) float32 positions and RGBA colours.
+    """
+    rows = np.ones((len(points), 7), np.float32)
+    rows[:, :3] = points
+    if colours is not None:
+        rows[:, 3:6] = colours
+    return rows
+
+
 def update_vertices(primitive: Any, interleaved: np.ndarray) -> None:
     """Overwrite the vertex buffer of a primitive in place.
 

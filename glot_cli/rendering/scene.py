@@ -9,7 +9,7 @@ import numpy as np
 import pyrender
 
 from glot_cli.rendering.colours import person_colour
-from glot_cli.rendering.context import OCCLUDER, PinholeScene, update_vertices
+from glot_cli.rendering.context import OCCLUDER, PinholeScene, interleave, update_vertices
 from glot_cli.rendering.geometry import NormalMap, Region, View, covered_region, unique_edges
 from glot_cli.rendering.shading import shade
 
@@ -29,7 +29,6 @@ class MeshScene:
 
     def __init__(self, faces: np.ndarray, n_vertices: int, width: int, height: int, wireframe: bool = False) -> None:
         self._faces = np.asarray(faces)
-        self._n_vertices = n_vertices
         self._normals = NormalMap(self._faces, n_vertices)
         self._edges = unique_edges(self._faces) if wireframe else None
         self._scene = PinholeScene(width, height)
@@ -60,10 +59,10 @@ class MeshScene:
             for mesh in self._people[slot]:
                 mesh.is_visible = False
             return
-        interleaved = np.ones((self._n_vertices, 7), dtype=np.float32)
-        interleaved[:, :3] = points = vertices[slot]
+        points = vertices[slot]
         normals = self._normals(points) @ view.pose[:3, :3].astype(np.float32)
-        interleaved[:, 3:6] = shade(view.to_camera(points), normals, person_colour(int(people[slot])))
+        colours = shade(view.to_camera(points), normals, person_colour(int(people[slot])))
+        interleaved = interleave(points, colours)
         if slot == len(self._people):
             self._people.append(self._new_meshes(interleaved))
         for mesh in self._people[slot]:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from glot_cli.body.model import Body
-from glot_cli.body.rotations import axis_angle_to_rotmat, slerp
+from glot_cli.body.rotations import axis_angle_to_rotmat, slerp, turn_root
 from glot_cli.errors import InputError
 from glot_cli.synth.request import ClipRequest
 
@@ -142,11 +142,9 @@ class Actor:
         path = self.joints[:, 0]
         middle = (path.min(0) + path.max(0)) / 2 * [1, 0, 1]
         shift = np.array([x, 0, z])
-        rotmat = self.rotmat.clone()
-        rotmat[:, 0] = torch.from_numpy(turn) @ rotmat[:, 0]
         return Actor(
             self.take,
-            rotmat,
+            turn_root(torch.from_numpy(turn), self.rotmat),
             self.betas,
             ((self.vertices - middle) @ turn.T + shift).astype(np.float32),
             (self.joints - middle) @ turn.T + shift,

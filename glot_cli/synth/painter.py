@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 
 import numpy as np
@@ -21,9 +23,10 @@ def prepare() -> None:
     Raises:
         RenderError: nothing draws on this machine.
     """
-    import torch._dynamo  # before any OpenGL context: Mesa's LLVM and triton's do not share a process otherwise
-
-    assert torch._dynamo
+    # PyTorch imports triton, where it is installed, when it first wants it: torch._dynamo does. With an OpenGL context
+    # open by then, Mesa's LLVM and triton's kill the process; with triton loaded first they get on.
+    with contextlib.suppress(ImportError):
+        importlib.import_module("triton")
     if CHOICE not in os.environ:
         backend = probe_backend()
         if backend != "system":
@@ -56,7 +59,7 @@ class Painter:
             self._platform = context.open_platform(*size)
         except Exception as error:  # PyOpenGL raises many kinds
             raise _opengl("cannot start", error) from error
-        self._update = context.update_vertices
+        self._context = context
         self._scene = context.PinholeScene(*size)
         blank = np.ones((vertices, 7), np.float32)
         self._meshes = [self._scene.add(blank.copy(), faces, double_sided=True) for _ in range(people)]
@@ -79,11 +82,8 @@ class Painter:
         for index, mesh in enumerate(self._meshes):
             mesh.is_visible = index < len(vertices)
             if mesh.is_visible:
-                rows = np.ones((vertices.shape[1], 7), np.float32)
-                rows[:, :3] = vertices[index]
-                if colours is not None:
-                    rows[:, 3:6] = colours[index]
-                self._update(mesh.primitives[0], rows)
+                rows = self._context.interleave(vertices[index], None if colours is None else colours[index])
+                self._context.update_vertices(mesh.primitives[0], rows)
         picture = np.zeros((view.size[1], view.size[0], 4), np.uint8)
         picture[region.y0 : region.y1, region.x0 : region.x1] = self._scene.draw(view, region)
         return picture

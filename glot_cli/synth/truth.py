@@ -10,7 +10,7 @@ import torch
 from glot_cli import weights
 from glot_cli._version import __version__
 from glot_cli.body.model import Body
-from glot_cli.body.rotations import rotmat_to_axis_angle
+from glot_cli.body.rotations import rotmat_to_axis_angle, turn_root
 from glot_cli.camera import camera_from_translation, project_pinhole
 from glot_cli.results import Meta, Result
 from glot_cli.synth.acting import Actor
@@ -71,8 +71,7 @@ def _rows(camera: Camera, actor: Actor, body: Body) -> dict[str, np.ndarray]:
         """World points (T, N, 3) in the camera's frame."""
         return torch.from_numpy(np.matmul(points - camera.position, rotations.transpose(0, 2, 1))).float()
 
-    rotmat = actor.rotmat.clone()
-    rotmat[:, 0] = torch.from_numpy(rotations).float() @ rotmat[:, 0]
+    rotmat = turn_root(torch.from_numpy(rotations).float(), actor.rotmat)
     betas = actor.betas.expand(len(rotmat), -1)
     joints = body(rotmat, betas, vertices=False).joints
     transl = seen(actor.joints[:, :1])[:, 0] - joints[:, 0]

@@ -10,7 +10,7 @@ from glot_cli.models.global_motion import random_masking
 from glot_cli.models.glot import GLoT, count_parameters, initialise
 from glot_cli.models.glot_config import GLoTConfig
 from glot_cli.models.official import DEAD_PREFIXES
-from glot_cli.models.regressors import ancestors
+from glot_cli.smpl import ancestors
 from tests.parity import standins
 from tests.parity.plain import rotations
 from tests.parity.table import official_glot
