@@ -20,9 +20,9 @@ def pick_device(wanted: str) -> str:
     if torch.backends.mps.is_available():
         have.insert(0, "mps")
     if torch.cuda.is_available():
-        have.insert(0, "cuda")
+        have = ["cuda", *(f"cuda:{number}" for number in range(1, torch.cuda.device_count())), *have]
     if wanted == "auto":
         return have[0]
-    if wanted.split(":")[0] not in have:
+    if wanted.removesuffix(":0") not in have:
         raise UsageError(f"{wanted} is not on this machine; there is {', '.join(have)}", option="device")
     return wanted

@@ -15,7 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import resnet50
 from torchvision.models.resnet import Bottleneck
 
-from glot_cli.errors import WeightsError
+from glot_cli.errors import WeightsError, one_line
 from glot_cli.models.glot_config import STATE_DIM, GLoTConfig
 from glot_cli.models.official import SPIN_COUNTER
 from glot_cli.models.regressors import IterativeRegressor
@@ -57,9 +57,10 @@ class SpinNetwork(nn.Module):
             state |= {name: torch.zeros((), dtype=torch.long) for name in counters}
             network.load_state_dict(state, assign=True)
         except (OSError, SafetensorError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:200]
             raise WeightsError(
-                f"not SPIN's weights ({reason})", path=path, remedy="add them again with 'glot weights add'"
+                f"not SPIN's weights ({one_line(error, 200)})",
+                path=path,
+                remedy="add them again with 'glot weights add'",
             ) from error
         return network.eval().fold().to(memory_format=torch.channels_last)
 

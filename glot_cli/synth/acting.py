@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat, slerp, turn_root
-from glot_cli.errors import InputError
+from glot_cli.errors import InputError, one_line
 from glot_cli.synth.request import ClipRequest
 
 MOTION_FPS = 30
@@ -62,8 +62,7 @@ class Takes:
                 poses, trans, index, names = (file[k] for k in ("poses", "trans", "clip_index", "clip_names"))
                 offsets = file["rest_offsets"] if "rest_offsets" in file.files else None
         except (OSError, ValueError, KeyError) as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"not a motion file ({reason})", path=path, remedy=FORMAT) from error
+            raise InputError(f"not a motion file ({one_line(error, 200)})", path=path, remedy=FORMAT) from error
         count = len(index) if index.ndim == 1 else -1
         if poses.shape != (count, 24, 3) or trans.shape != (count, 3):
             found = f"poses {poses.shape}, trans {trans.shape}, clip_index {index.shape}"

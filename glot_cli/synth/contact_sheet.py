@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from glot_cli.errors import InputError, OutputError
-from glot_cli.files.atomic import whole
+from glot_cli.errors import InputError
+from glot_cli.files.atomic import not_written, whole
 
 TILE = 128  # pixels of a crop's side on the sheet
 CLIPS_A_ROW = 4
@@ -51,6 +51,5 @@ def contact_sheet(crops: Path) -> Path:
         with whole(path) as aside:
             aside.write_bytes(cv2.imencode(".png", np.concatenate(rows))[1].tobytes())
     except OSError as error:
-        reason = f"cannot be written ({error.strerror})"
-        raise OutputError(reason, path=path, remedy="choose another output folder", option="out") from error
+        raise not_written(path, error, "choose another output folder", "out") from error
     return path

@@ -35,7 +35,7 @@ class Observation(NamedTuple):
 
 
 class Observer:
-    """The detector and the landmark network of a preset, which watch one person through a clip.
+    """The detector and the landmark network of the open preset, which watch one person through a clip.
 
     Args:
         detector: its weight file.

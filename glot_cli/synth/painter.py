@@ -8,7 +8,7 @@ import os
 
 import numpy as np
 
-from glot_cli.errors import RenderError
+from glot_cli.errors import RenderError, one_line
 from glot_cli.rendering import probe_backend
 from glot_cli.rendering.geometry import View, covered_region
 
@@ -102,5 +102,5 @@ class Painter:
 
 def _opengl(fails: str, error: Exception) -> RenderError:
     kind = os.environ.get(CHOICE, "the system's")
-    reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    reason = f"{type(error).__name__}: {one_line(error, 200)}"
     return RenderError(f"OpenGL ({kind}) {fails} ({reason})", remedy="ask 'glot doctor' about drawing")

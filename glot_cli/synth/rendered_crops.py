@@ -22,6 +22,7 @@ from glot_cli.files.npz import write_npz
 from glot_cli.motion.motions import Motions, load_motions
 from glot_cli.motion.sampling import Augmentation, sample_windows
 from glot_cli.motion.viewing import Placed, Viewing, place_randomly
+from glot_cli.pipeline.presets import PRESETS
 from glot_cli.rendering.geometry import View
 from glot_cli.synth.camera_effects import CameraEffects
 from glot_cli.synth.observe import Observation, Observer
@@ -240,7 +241,8 @@ def synthesise(
     """
     source = load_motions(motions, min_frames=frames)
     figures = Figures()
-    observer = Observer(weights.locate("person-detector"), weights.locate("blazepose-full"), device)
+    preset = PRESETS["open"]
+    observer = Observer(weights.locate(preset.detector), weights.locate(preset.features), device)
     make_folder(out)
     paths = [out / f"crops_{seed}_{number:05d}.npz" for number in range(-(-clips // CLIPS_PER_FILE))]
     with Painter(figures.body.faces, figures.body.num_vertices, 2, (SIZE, SIZE)) as painter:

@@ -40,7 +40,8 @@ class VideoInfo:
 
     Attributes:
         path: the source.
-        width, height: pixels, after rotation.
+        width: of a picture, pixels, after rotation.
+        height: likewise.
         fps: average frames per second.
         time_base: seconds per unit of a frame's `pts`.
         frames: the container's own count or an estimate from duration and rate; None where neither is known.

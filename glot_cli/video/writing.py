@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glot_cli.errors import OutputError
-from glot_cli.files.atomic import aside_name
+from glot_cli.files.atomic import aside_name, not_written
 from glot_cli.files.seal import seal_file
 from glot_cli.video.reading import BT709, Picture, Warn, ignore, open_media
 
@@ -38,7 +38,8 @@ class VideoWriter:
 
     Args:
         path: the file to make; its folder must exist.
-        width, height: frame size in pixels.
+        width: of a frame, pixels.
+        height: of it.
         time_base: seconds per unit of `pts`.
         fps: nominal frames per second; sets the duration of the last frame and steers the rate control.
         audio_from: a media file whose sound is copied (encoded anew where a browser could not play it), or None.
@@ -79,13 +80,15 @@ class VideoWriter:
         self._reformatter = VideoReformatter()
         self._audio: _AudioCopier | None = None
         self._partial = aside_name(self.path)
+        self._container: av.container.OutputContainer | None = None
         try:
             self._partial.touch()  # PyAV opens it only with the first frame, too late to say that it cannot be made
-            self._container: av.container.OutputContainer | None = av.open(
+            self._container = av.open(
                 os.path.abspath(self._partial), "w", format="mp4", options={"movflags": "+faststart"}
             )
         except (av.FFmpegError, OSError) as error:
-            raise self._fault(error) from None
+            self.abort()
+            raise not_written(self.path, error) from None
         try:
             self._stream = self._add_stream(fps, sample_aspect_ratio, crf, preset)
             if audio_from is not None:
@@ -152,7 +155,7 @@ class VideoWriter:
                 packet.duration = packet.duration or self._step
                 self._container.mux(packet)
         except (av.FFmpegError, OSError) as error:
-            raise self._fault(error) from None
+            raise not_written(self.path, error) from None
 
     def close(self) -> None:
         """Finish the file and give it its name. A second call does nothing. Raises OutputError."""
@@ -175,7 +178,7 @@ class VideoWriter:
             os.replace(self._partial, self.path)
         except (av.FFmpegError, OSError) as error:
             self.abort()
-            raise self._fault(error) from None
+            raise not_written(self.path, error) from None
         except BaseException:
             self.abort()
             raise
@@ -192,10 +195,6 @@ class VideoWriter:
                 container.close()
         with contextlib.suppress(OSError):
             self._partial.unlink()
-
-    def _fault(self, error: Exception) -> OutputError:
-        reason = f"cannot be written ({getattr(error, 'strerror', None) or error})"
-        return OutputError(reason, path=self.path, remedy="check the folder, its permissions and disk space")
 
     def __enter__(self) -> VideoWriter:
         return self

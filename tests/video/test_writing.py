@@ -171,6 +171,16 @@ def test_failed_writing_leaves_nothing(tmp_path: Path) -> None:
     assert target.read_bytes() == b"an older result"
 
 
+def test_nothing_is_left_where_the_file_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(av, "open", refuse)
+    with pytest.raises(OutputError, match="No space left"):
+        VideoWriter(tmp_path / "a.mp4", 64, 48, time_base=Fraction(1, 30), fps=Fraction(30))
+    assert not list(tmp_path.iterdir())
+
+
 def test_writer_faults(tmp_path: Path) -> None:
     arguments = {"time_base": Fraction(1, 30), "fps": Fraction(30)}
     with pytest.raises(OutputError, match="cannot be written"):
