@@ -30,7 +30,7 @@ Floats = NDArray[np.floating]
 GATE = 0.35  # of the true person's size in the picture; further off it is somebody else
 VISIBLE = 0.3  # share of a person that others leave to be seen
 CHUNK = 128  # rows whose surfaces are made at once
-LIMBS = tuple(
+LIMB_JOINTS = tuple(
     SMPL_JOINTS.index(f"{side}_{name}")
     for name in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
     for side in ("left", "right")
@@ -240,7 +240,7 @@ def _errors(p: Result, t: Result, body: Body) -> dict[str, Floats]:
         true[part], true_surface = _surfaces(t.pose[part], t.betas[part], body)
         vertices[part] = mpjpe(surface, true_surface)
     moving = [motion_errors(mine[rows], true[rows]) for rows in stretches(p, t)]
-    limbs = np.linalg.norm(p.joints2d[:, LIMBS] - t.joints2d[:, LIMBS], axis=-1).mean(-1)
+    limbs = np.linalg.norm(p.joints2d[:, LIMB_JOINTS] - t.joints2d[:, LIMB_JOINTS], axis=-1).mean(-1)
     at, true_at = _pelvis(p, body), _pelvis(t, body)
     depth = (at[:, 2] - true_at[:, 2]) / true_at[:, 2]
     return {

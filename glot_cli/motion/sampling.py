@@ -18,7 +18,7 @@ from glot_cli.motion.motions import Motions
 ARMS = {"left": (13, 16, 18, 20, 22), "right": (14, 17, 19, 21, 23)}
 LEGS = (1, 2, 4, 5, 7, 8, 10, 11)
 UPPER = (3, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23)
-LIMBS = (list(ARMS["left"]), list(ARMS["right"]), [1, 4, 7, 10], [2, 5, 8, 11], [3, 6, 9, 12, 15])
+LIMB_CHAINS = (list(ARMS["left"]), list(ARMS["right"]), [1, 4, 7, 10], [2, 5, 8, 11], [3, 6, 9, 12, 15])
 
 # Standard deviation in radians of the constant turn that varies a joint; joints that capture leaves at rest (collars,
 # wrists, feet) get more.
@@ -94,7 +94,7 @@ def _wandering(rotmat: Tensor, generator: torch.Generator) -> Tensor:
     count, frames = rotmat.shape[:2]
     free = wander(count, frames, generator)
     chosen = torch.zeros(count, 24, dtype=torch.bool)
-    for joints in LIMBS:
+    for joints in LIMB_CHAINS:
         chosen[:, joints] = torch.rand(count, 1, generator=generator) < 0.6
     return torch.where(chosen[:, None, :, None, None], free, rotmat)
 

@@ -53,7 +53,7 @@ STRAY = torch.tensor(
 # Of the logit of presence: constant, by the logarithm of the error, standard deviations of what the landmarks of a
 # window have in common and of each one's own.
 CERTAINTY = -1.2, -0.7, 0.4, 0.65
-LIMBS = (
+LIMB_LANDMARKS = (
     (13, 15, 17, 19, 21),
     (14, 16, 18, 20, 22),
     (25, 27, 29, 31),
@@ -135,7 +135,7 @@ def _wrong_limbs(
     """Throw whole limbs off for a stretch of frames: (image, world, 1 where wrong)."""
     batch, frames = image.shape[:2]
     wrong = torch.zeros(batch, frames, 33, 1)
-    for limb in LIMBS:
+    for limb in LIMB_LANDMARKS:
         hit = (torch.rand(batch, generator=generator) < share).float()[:, None] * _stretch(batch, frames, generator)
         mask = torch.zeros(33)
         mask[list(limb)] = 1

@@ -15,7 +15,7 @@ from glot_cli.camera import project_pinhole
 from glot_cli.cli.main import main
 from glot_cli.errors import GlotError
 from glot_cli.evaluation.pairing import load_pairs
-from glot_cli.evaluation.records import LIMBS, compare, match_rows, pooled
+from glot_cli.evaluation.records import LIMB_JOINTS, compare, match_rows, pooled
 from glot_cli.results import Meta, Result, empty_arrays
 
 FRAMES = 20
@@ -111,7 +111,7 @@ def test_a_moved_picture_moves_the_limbs_by_as_much(truth, body):
     errors = compare(Result({**truth.arrays, "joints2d": joints2d}, truth.meta), truth, body).people[0]
     size = np.ptp(truth.joints2d[:FRAMES], axis=1).max(-1)
     assert errors.limb_error_2d == pytest.approx(100 * (50 / size).mean(), rel=1e-5)
-    assert len(LIMBS) == 12
+    assert len(LIMB_JOINTS) == 12
 
 
 def test_trembling_is_an_error_of_acceleration(truth, body):
