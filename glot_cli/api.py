@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -115,6 +116,8 @@ def prepare(
 
 
 def _chosen(options: Options | None, keywords: RunKeywords) -> Options:
+    if options is not None and not isinstance(options, Options):
+        raise UsageError(f"options must be of the class Options, not {type(options).__name__}")
     if options is not None and keywords:
         raise UsageError(f"give either options or keywords, not both ({', '.join(keywords)})")
     unknown = keywords.keys() - RunKeywords.__annotations__.keys()
@@ -160,24 +163,28 @@ def render(
     if style not in STYLES:
         raise UsageError(f"must be one of {', '.join(STYLES)}, not {style!r}", option="style")
 
+    from glot_cli.files.locks import locked
     from glot_cli.pipeline.draw import draw
-    from glot_cli.pipeline.folder import PARAMS, Source, check_picture
+    from glot_cli.pipeline.folder import OVERLAY, PARAMS, Source, check_picture
     from glot_cli.progress import Progress
     from glot_cli.results import load_result
     from glot_cli.weights.bodies import recorded_body
 
     params = Path(params)
-    params = params / PARAMS if params.is_dir() else params
+    params = params / PARAMS if os.path.isdir(params) else params
     result = load_result(params)
     target = Path(output) if output else params.parent
-    if target.is_dir():
+    if os.path.isdir(target):
         target = target / f"{style}.mp4"
     meta, warn = result.meta, warn or (lambda line: None)
     try:
         source = Path(video) if video else _find_video(meta, params.parent)
         check_picture(target, params, source)
         body_model = recorded_body(meta.body_model, meta.body_model_sha256, moved=body, record=params)
-        draw(result, source, target, body_model, style=style, progress=Progress(source.name, quiet), warn=warn)
+        with ExitStack() as stack:
+            if target.name == OVERLAY and os.path.exists(target.parent / PARAMS):
+                stack.enter_context(locked(target.parent))  # no run may replace the record meanwhile
+            draw(result, source, target, body_model, style=style, progress=Progress(source.name, quiet), warn=warn)
         if meta.video_id not in ("", Source.of(source).video_id):
             warn(f"{source}: is another file than the result was made from; drawn over all the same")
     except GlotError as error:
@@ -192,7 +199,7 @@ def _find_video(meta: Meta, folder: Path) -> Path:
 
     for place in (Path(meta.source), folder / meta.video, folder.parent / meta.video, Path(meta.video)):
         with suppress(InputError):
-            if place.exists() and meta.video_id in ("", Source.of(place).video_id):
+            if os.path.exists(place) and meta.video_id in ("", Source.of(place).video_id):
                 return place
     reason = "the video of this result is not there any more, or has changed"
     raise InputError(reason, path=meta.source, remedy="say where it is now")

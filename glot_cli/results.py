@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -116,7 +118,7 @@ class Bodies:
     faces: NDArray[np.int64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """The record: M rows, one for each person in each frame, sorted by person, then frame.
 
@@ -132,6 +134,9 @@ class Result:
         fault = check_arrays(self.arrays)
         if fault:
             raise ValueError(fault)
+
+    def __repr__(self) -> str:
+        return f"Result({self.meta.video!r}, {len(self.people)} people, {len(self)} rows)"
 
     def __len__(self) -> int:
         return len(self.arrays["frame"])
@@ -332,6 +337,7 @@ _NOT_A_RECORD = (
     AttributeError,
     EOFError,
     NotImplementedError,
+    RecursionError,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -347,9 +353,11 @@ def load_result(path: str | Path) -> Result:
         InputError: it is not there, or no record; says what is wrong with it.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         path = path / "params.npz"
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe may take for ever
+            raise InputError("is no regular file", path=path, remedy="give the params.npz of a finished 'glot run'")
         # Opened here: of a damaged file NumPy leaves its own handle to the garbage collector.
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}

@@ -40,7 +40,7 @@ RECORD_COLUMNS = {
 }
 DATASET_COLUMNS = {"frames": ("frames", "d"), **FIGURES}
 
-_PATH = click.Path(path_type=Path)
+_PATH = click.Path(readable=False, path_type=Path)
 
 
 @click.command("eval")

@@ -12,16 +12,21 @@ from glot_cli.rendering.styles import Style
 
 
 @click.command("render", short_help="Draw a result over its video again.")
-@click.argument("params", metavar="PARAMS.npz", type=click.Path(path_type=Path))
+@click.argument("params", metavar="PARAMS.npz", type=click.Path(readable=False, path_type=Path))
 @click.option(
     "--output",
     "-o",
     metavar="FILE.mp4",
-    type=click.Path(path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     help="Where the picture goes.  [default: STYLE.mp4 beside PARAMS.npz]",
 )
 @options.style
-@click.option("--video", metavar="FILE", type=click.Path(path_type=Path), help="The video, if it is not where it was.")
+@click.option(
+    "--video",
+    metavar="FILE",
+    type=click.Path(readable=False, path_type=Path),
+    help="The video, if it is not where it was.",
+)
 @click.option("--body", metavar="FILE", help="The body model, if it was a file and is not where it was.")
 @options.quiet
 @options.debug

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 @click.command("run", short_help="Turn videos into body parameters and overlay videos.")
-@click.argument("videos", metavar="VIDEO...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("videos", metavar="VIDEO...", nargs=-1, required=True, type=click.Path(readable=False, path_type=Path))
 @click.option(
     "--out",
     "-o",
     metavar="FOLDER",
     required=True,
-    type=click.Path(path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     help="Folder for the results; every video gets a folder of its own name in it.",
 )
 @click.option(

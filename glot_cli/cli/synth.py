@@ -39,7 +39,12 @@ def _rate(ctx: click.Context, param: click.Parameter, value: str) -> Fraction:
 
 
 _out = click.option(
-    "--out", "-o", metavar="FOLDER", required=True, type=click.Path(path_type=Path), help="Folder for what is made."
+    "--out",
+    "-o",
+    metavar="FOLDER",
+    required=True,
+    type=click.Path(readable=False, path_type=Path),
+    help="Folder for what is made.",
 )
 _seed = click.option(
     "--seed",
@@ -73,7 +78,7 @@ def command() -> None:
     metavar="PATH",
     required=True,
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     help="Motions as for 'glot train', a file or a folder of them; may be given more than once.",
 )
 @_out
@@ -89,7 +94,7 @@ def command() -> None:
 @click.option(
     "--backgrounds",
     metavar="FOLDER",
-    type=click.Path(path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     help="Images to stand behind people.  [default: drawn clutter]",
 )
 @click.option("--pictures", is_flag=True, help="Keep the crops in the files, as JPEG.")
@@ -150,7 +155,7 @@ def crops(
     "--motions",
     metavar="FILE",
     required=True,
-    type=click.Path(path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     help="Motion file (.npz) with poses, trans, clip_index and clip_names.",
 )
 @_out

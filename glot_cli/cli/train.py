@@ -10,7 +10,7 @@ import click
 from glot_cli.cli import options
 from glot_cli.cli.stopping import loading
 
-_PATH = click.Path(path_type=Path)
+_PATH = click.Path(readable=False, path_type=Path)
 
 
 @click.command("train", short_help="Train the temporal network.")

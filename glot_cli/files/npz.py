@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glot_cli.errors import one_line
-from glot_cli.files.atomic import not_written, whole
+from glot_cli.files.atomic import not_written
 from glot_cli.files.faults import Damaged, Refused, check_size
-from glot_cli.files.seal import seal_file
+from glot_cli.files.seal import sealed
 
 # What zipfile and zlib raise on an archive that is damaged, cut off or packed in a way that they do not know.
 BAD_ZIP = (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
@@ -69,7 +69,7 @@ def write_npz(path: Path, arrays: dict[str, NDArray[Any]], compress: bool = True
     """Write arrays to a sealed .npz, aside first: nobody ever sees half a file.
 
     Args:
-        path: the file to make or replace.
+        path: the file to make, or a sealed one to replace.
         arrays: by name; objects are refused.
         compress: whether to deflate them.
 
@@ -82,8 +82,7 @@ def write_npz(path: Path, arrays: dict[str, NDArray[Any]], compress: bool = True
     else:
         np.savez(buffer, allow_pickle=False, **arrays)
     try:
-        with whole(path) as aside:
+        with sealed(path) as aside:
             aside.write_bytes(buffer.getbuffer())
-            seal_file(aside)
     except OSError as error:
         raise not_written(path, error, "choose another output folder") from error

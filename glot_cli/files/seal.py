@@ -10,12 +10,17 @@ and archiver leaves its traces.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
+
+from glot_cli.files.atomic import aside_name
 
 ENDS = 1 << 20  # bytes at both ends of a file that a fingerprint reads: enough to tell videos apart
 JSON_KEY = "seal"
@@ -63,6 +68,49 @@ def seal_file(path: Path) -> None:
             digest = _digest(file, size)
             file.seek(-2, os.SEEK_END)  # the length of the comment, of which a new archive has none
             file.write(_ZIP_TAIL.to_bytes(2, "little") + _ZIP_MARK + digest.encode())
+
+
+def publish(aside: Path, path: Path) -> None:
+    """Give a finished file its name, in the place of nothing, or of a file that is sealed itself.
+
+    Args:
+        aside: the file; see `atomic.aside_name`.
+        path: its name.
+
+    Raises:
+        FileExistsError: something else has that name; it stays.
+        OSError: it cannot be renamed.
+    """
+    if sealed_kind(path) is not None:
+        aside.replace(path)
+        return
+    taken = FileExistsError(errno.EEXIST, "there is a file of that name that glot did not write")
+    try:
+        os.link(aside, path)  # unlike renaming, it fails where something has come in this very moment
+    except FileExistsError:
+        raise taken from None
+    except OSError:  # a file system without hard links
+        if os.path.lexists(path):
+            raise taken from None
+        aside.rename(path)
+        return
+    aside.unlink()
+
+
+@contextmanager
+def sealed(path: Path) -> Iterator[Path]:
+    """Where to write a file, aside; once the block is done it is sealed and published (`publish`).
+
+    Nothing is left of it when the block ends with an error. Raises OSError.
+    """
+    aside = aside_name(path)
+    try:
+        yield aside
+        seal_file(aside)
+        publish(aside, path)
+    finally:
+        with suppress(OSError):  # it has its final name, or could not even be made
+            aside.unlink()
 
 
 def sealed_json(report: dict[str, Any]) -> str:

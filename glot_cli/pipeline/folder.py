@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from glot_cli.errors import GlotError, InputError, OutputError, UsageError
-from glot_cli.files.atomic import abandoned, aside_name, whole
+from glot_cli.files.atomic import abandoned, aside_name
 from glot_cli.files.locks import locked
-from glot_cli.files.seal import fingerprint, is_regular, sealed_json, sealed_kind, unsealed_json
+from glot_cli.files.seal import fingerprint, is_regular, sealed, sealed_json, sealed_kind, unsealed_json
 from glot_cli.results import Result, load_result
 from glot_cli.video import image_files
 
@@ -29,7 +29,7 @@ _KINDS = {PARAMS: "npz", OVERLAY: "mp4", REPORT: "json"}
 _LEFT_BY_RUNS = re.compile(r"\.(params\.npz|run\.json|frames)\.glot-\d+\.(part|old)")
 _FRAME_ASIDE = re.compile(r"\.\d+\.npz\.glot-\d+\.part")
 _REPORT_KEYS = frozenset(
-    {"video", "video_id", "weights", "options", "fault", "finished", "people", "frames", "seconds"}
+    {"video", "video_id", "weights", "options", "fault", "finished", "people", "frames", "seconds", "mean_acceleration"}
 )
 
 
@@ -96,7 +96,7 @@ def output_folders(videos: Sequence[Path], out: Path) -> list[Path]:
 
 def _folder_name(video: Path) -> str:
     """A name that stays below the folder for results, whatever dots a video's name is made of."""
-    name = video.resolve().name if video.is_dir() else video.stem
+    name = video.resolve().name if os.path.isdir(video) else video.stem  # Path.is_dir raises where it may not look
     for candidate in (name, video.name):
         if candidate.strip(". "):
             return candidate
@@ -160,12 +160,13 @@ class ResultFolder:
                 if not _is_frame(path):
                     raise _foreign(path)
         owner = self._owner()
-        if owner is not None and not self._is_ours(*owner):
-            raise OutputError(
-                f"holds the result of {owner[0]}, which is another video",
-                path=self.path,
-                remedy="choose another output folder",
-            )
+        if owner is None:
+            for name in (OVERLAY, FRAMES):
+                if os.path.lexists(self.path / name):
+                    raise _foreign(self.path / name, "no record beside it says of which video it is")
+        elif not self._is_ours(*owner):
+            reason = f"holds the result of {owner[0]}, which is another video"
+            raise OutputError(reason, path=self.path, remedy="choose another output folder")
 
     def report(self) -> dict[str, Any] | None:
         """The run.json of an earlier run, None where there is none that glot wrote in this form."""
@@ -173,9 +174,13 @@ class ResultFolder:
         return report if report is not None and report.keys() >= _REPORT_KEYS else None
 
     def has(self, name: str) -> bool:
-        """Whether one of the result's files is there, whole and unchanged; of frames/, whether it is there."""
-        path = self.path / name
-        return path.is_dir() if name == FRAMES else sealed_kind(path) == _KINDS[name]
+        """Whether one of the result's files is there, whole and unchanged."""
+        return sealed_kind(self.path / name) == _KINDS[name]
+
+    def has_frames(self, count: int) -> bool:
+        """Whether the files of so many frames are there. What they hold is not looked at: there may be 100,000."""
+        frames = self.path / FRAMES
+        return frames.is_dir() and not frames.is_symlink() and sum(1 for _ in frames.iterdir()) == count
 
     def refuse_other_content(self) -> None:
         """Raise OutputError where the folder holds the result of another video, or of this one before it changed."""
@@ -210,13 +215,14 @@ class ResultFolder:
             raise _cannot_write(self.path, error) from error
 
     def save_frames(self, result: Result) -> None:
-        """Write the files of every frame aside and give the whole folder its name.
+        """Write the files of every frame aside and give the whole folder its name, in the place of an older one.
 
         Raises:
-            OutputError: they cannot be written.
+            OutputError: they cannot be written, or frames/ holds something that glot did not write.
         """
         aside = aside_name(self.path / FRAMES)
         try:
+            self._remove_frames()
             result.save_frames(aside)
             aside.rename(self.path / FRAMES)
         except OSError as error:
@@ -232,7 +238,7 @@ class ResultFolder:
         """
         path = self.path / REPORT
         try:
-            with whole(path) as aside:
+            with sealed(path) as aside:
                 aside.write_text(sealed_json(report), encoding="utf-8")
         except OSError as error:
             raise _cannot_write(path, error) from error
@@ -329,12 +335,8 @@ def _remove_own(path: Path) -> None:
         path.rmdir()
 
 
-def _foreign(path: Path) -> OutputError:
-    return OutputError(
-        "is in the way: not written by this version of glot, or changed since",
-        path=path,
-        remedy="move it, or choose another output folder",
-    )
+def _foreign(path: Path, why: str = "not written by this version of glot, or changed since") -> OutputError:
+    return OutputError(f"is in the way: {why}", path=path, remedy="move it, or choose another output folder")
 
 
 def _cannot_write(path: Path, error: OSError) -> OutputError:

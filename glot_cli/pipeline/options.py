@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from dataclasses import dataclass, fields
@@ -18,6 +17,8 @@ SAME_RECORD = frozenset({"style", "render", "frames"})  # change only what is ma
 
 _CHOICES = {"preset": tuple(PRESETS), "gender": GENDERS, "edges": get_args(Edges), "style": tuple(STYLES)}
 _COUNTS = ("batch_size", "min_frames", "max_people")
+LONGEST_FOCAL = 1_000_000  # pixels
+LONGEST_TIME = 10_000_000  # seconds, four months
 MOST_DETECT_EVERY = 10  # frames: boxes between are interpolated, and nobody walks straight for longer
 _SWITCHES = ("half", "refine", "render", "frames", "overwrite", "quiet")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -79,10 +80,8 @@ class Options:
 
     def __post_init__(self) -> None:
         for name in (field.name for field in fields(self)):
-            value = getattr(self, name)
-            if isinstance(value, os.PathLike):
-                value = os.fspath(value)
-                object.__setattr__(self, name, value)  # frozen: for everybody but this
+            value = _plain(getattr(self, name))
+            object.__setattr__(self, name, value)  # frozen: for everybody but this
             if value is None and getattr(type(self), name) is None:
                 continue
             fault = _fault(name, value)
@@ -95,7 +94,11 @@ class Options:
 def _fault(name: str, value: Any) -> str | None:
     """What a value of an option should be and is not, None where it may stand."""
     if name in _CHOICES:
-        return None if value in _CHOICES[name] else f"must be one of {', '.join(_CHOICES[name])}"
+        return (
+            None
+            if isinstance(value, str) and value in _CHOICES[name]
+            else f"must be one of {', '.join(_CHOICES[name])}"
+        )
     if name in _COUNTS:
         return None if _is_number(value, int) and value >= 1 else "must be a whole number, 1 or more"
     if name == "detect_every":
@@ -104,13 +107,22 @@ def _fault(name: str, value: Any) -> str | None:
     if name in _SWITCHES:
         return None if isinstance(value, bool) else "must be true or false"
     if name == "focal":
-        return None if _is_number(value) and 0 < value < math.inf else "must be a number of pixels above 0"
+        right = _is_number(value) and 1 <= value <= LONGEST_FOCAL
+        return None if right else f"must be a number of pixels from 1 to {LONGEST_FOCAL:,}"
     if name in ("start", "end"):
-        return None if _is_number(value) and 0 <= value < math.inf else "must be a number of seconds, 0 or more"
+        right = _is_number(value) and 0 <= value <= LONGEST_TIME
+        return None if right else f"must be a number of seconds from 0 to {LONGEST_TIME:,}"
     if name == "device":
         right = isinstance(value, str) and _DEVICE.fullmatch(value)
         return None if right else "must be auto, cpu, cuda, cuda:1 (or another number) or mps"
     return None if isinstance(value, str) and value else "must be a name or a path"
+
+
+def _plain(value: Any) -> Any:
+    """A path as text, a number of NumPy's as one of Python's; other values as they are."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value
 
 
 def _is_number(value: Any, *kinds: type) -> bool:

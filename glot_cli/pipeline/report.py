@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from glot_cli._version import __version__
-from glot_cli.pipeline.folder import FRAMES, OVERLAY, PARAMS, ResultFolder
+from glot_cli.pipeline.folder import OVERLAY, PARAMS, ResultFolder
 from glot_cli.pipeline.options import SAME_RECORD, SAME_RESULT, Options
 from glot_cli.pipeline.record import mean_acceleration
 from glot_cli.progress import Progress
@@ -152,8 +152,11 @@ def earlier_run(
     told = asdict(Options()) | report["options"]
     other = {name for name, value in asdict(options).items() if told[name] != value}
     other_weights = report["weights"] != weights()
-    made = {PARAMS: True, OVERLAY: told["render"], FRAMES: told["frames"]}
-    if report["finished"] and not report["fault"] and all(place.has(name) for name in made if made[name]):
+    drawn, framed = place.has(OVERLAY), place.has_frames(report["frames"])
+    same_record = not other_weights and not other - SAME_RESULT - SAME_RECORD
+    complete = (drawn or not told["render"]) and (framed or not told["frames"])
+    wants_more = same_record and ((options.render and not drawn) or (options.frames and not framed))
+    if report["finished"] and not report["fault"] and complete and not wants_more:
         return Outcome(
             video,
             place.path,
@@ -163,5 +166,7 @@ def earlier_run(
             skipped=True,
             other_options=bool(other - SAME_RESULT),
             other_weights=other_weights,
+            overlay=place.path / OVERLAY if drawn else None,
+            mean_acceleration={int(person): value for person, value in report["mean_acceleration"].items()},
         )
-    return None if other_weights or other - SAME_RESULT - SAME_RECORD else report
+    return report if same_record else None

@@ -13,7 +13,7 @@ from glot_cli.body.model import Body
 from glot_cli.device import pick_device
 from glot_cli.errors import GlotError, OutputError, RenderError, UsageError
 from glot_cli.pipeline.draw import draw
-from glot_cli.pipeline.folder import FRAMES, OVERLAY, PARAMS, ResultFolder, Source
+from glot_cli.pipeline.folder import OVERLAY, PARAMS, ResultFolder, Source
 from glot_cli.pipeline.models import Models, hashes_of, load_models, weight_files
 from glot_cli.pipeline.options import Options
 from glot_cli.pipeline.passes import compute_features, follow_people, log_counts
@@ -142,7 +142,7 @@ class Runner:
         """The record of an earlier run that was not drawn, its body and its report. No network is loaded."""
         self._find_backend(progress)
         result = load_result(place.path / PARAMS)
-        if self.options.frames and not place.has(FRAMES):
+        if self.options.frames and not place.has_frames(result.meta.frame_count):
             place.save_frames(result)
         body = recorded_body(result.meta.body_model, result.meta.body_model_sha256, record=place.path / PARAMS)
         return result, body, report | {"warnings": Warnings(report["warnings"])}

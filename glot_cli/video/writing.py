@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glot_cli.errors import OutputError
-from glot_cli.files.atomic import aside_name, not_written
-from glot_cli.files.seal import seal_file
+from glot_cli.files.atomic import abandoned, aside_name, not_written
+from glot_cli.files.seal import publish, seal_file
 from glot_cli.video.reading import BT709, Picture, Warn, ignore, open_media
 
 if TYPE_CHECKING:
@@ -81,6 +81,10 @@ class VideoWriter:
         self._audio: _AudioCopier | None = None
         self._partial = aside_name(self.path)
         self._container: av.container.OutputContainer | None = None
+        for path, name in abandoned(self.path.parent):
+            if name == self.path.name:  # of a process that was killed
+                with contextlib.suppress(OSError):
+                    path.unlink()
         try:
             self._partial.touch()  # PyAV opens it only with the first frame, too late to say that it cannot be made
             self._container = av.open(
@@ -175,7 +179,7 @@ class VideoWriter:
             container, self._container = self._container, None
             container.close()
             seal_file(self._partial)
-            os.replace(self._partial, self.path)
+            publish(self._partial, self.path)
         except (av.FFmpegError, OSError) as error:
             self.abort()
             raise not_written(self.path, error) from None

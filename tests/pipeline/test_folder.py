@@ -123,6 +123,23 @@ def test_links_and_folders_in_the_way_are_refused(place: ResultFolder, video: Pa
     assert contents(elsewhere.parent) == before
 
 
+def test_our_files_without_a_record_are_refused(place: ResultFolder, video: Path) -> None:
+    """They are glot's, but of which video nobody knows."""
+    finish(place, video)
+    for name in ("params.npz", "run.json"):
+        (place.path / name).unlink()
+    with pytest.raises(OutputError, match="no record beside it says of which video it is"):
+        place.check()
+
+
+def test_a_report_of_the_users_that_comes_while_we_draw_stays(place: ResultFolder, video: Path) -> None:
+    with place.held():
+        (place.path / "run.json").write_text("mine")
+        with pytest.raises(OutputError, match="there is a file of that name that glot did not write"):
+            place.write_report({"video": "x"})
+    assert contents(place.path) == {"run.json": b"mine"}
+
+
 def test_our_own_files_are_replaced_and_nothing_older_stays(place: ResultFolder, video: Path) -> None:
     finish(place, video)
     with place.held():

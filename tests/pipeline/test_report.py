@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from glot_cli.files.seal import sealed_json
 from glot_cli.pipeline.folder import ResultFolder, Source
 from glot_cli.pipeline.options import Options
 from glot_cli.pipeline.report import Outcome, earlier_run
-from tests.pipeline.made_results import WEIGHTS, finish
+from tests.pipeline.made_results import WEIGHTS, finish, record
 
 
 def earlier(place: ResultFolder, video: Path, options: Options | None = None, **weights: str) -> Any:
@@ -28,7 +29,8 @@ def earlier(place: ResultFolder, video: Path, options: Options | None = None, **
 def test_a_finished_clip_is_skipped(place: ResultFolder, video: Path) -> None:
     finish(place, video)
     outcome = earlier(place, video, Options(batch_size=3, quiet=True))
-    assert (outcome.skipped, outcome.other_options, outcome.people, outcome.frames) == (True, False, 2, 9)
+    assert (outcome.skipped, outcome.other_options, outcome.people, outcome.frames) == (True, False, 2, 2)
+    assert (outcome.overlay, outcome.mean_acceleration) == (place.path / "overlay.mp4", {1: 3.5})
     assert earlier(place, video, Options(focal=500.0)).other_options
     assert earlier(place, video, glot="2" * 64).other_weights and not outcome.other_weights
 
@@ -77,6 +79,22 @@ def test_what_is_made_of_the_record_is_made_again_from_it(place: ResultFolder, v
     assert earlier(place, video, Options(focal=500.0)) is None
     assert earlier(place, video, glot="2" * 64) is None
     assert isinstance(earlier(place, video, Options(style="side", quiet=True)), dict)
+
+
+def test_frames_that_are_not_all_there_are_made_again(place: ResultFolder, video: Path) -> None:
+    finish(place, video)
+    (place.path / "frames/000001.npz").unlink()
+    assert isinstance(earlier(place, video), dict)
+    place.save_frames(record(video))
+    assert isinstance(earlier(place, video), Outcome)
+
+
+def test_a_picture_that_is_wanted_later_is_only_drawn(place: ResultFolder, video: Path) -> None:
+    finish(place, video, options=asdict(Options(render=False)))
+    (place.path / "overlay.mp4").unlink()
+    assert isinstance(earlier(place, video, Options(render=False)), Outcome)
+    assert isinstance(earlier(place, video), dict)
+    assert isinstance(earlier(place, video, Options(focal=500.0)), Outcome)  # that would be another record
 
 
 @pytest.mark.parametrize("changes", [{"fault": "no driver"}, {"finished": False}])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import json
 import subprocess
 import sys
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+import numpy as np
 import pytest
 
 import glot_cli
@@ -49,6 +52,9 @@ from glot_cli.video import VideoInfo
         {"render": None},
         {"body": ""},
         {"detector": 3},
+        {"style": np.array(["side"])},
+        {"start": 10**400},
+        {"focal": 1e-300},
     ],
 )
 def test_options_that_cannot_be(options: dict[str, Any]) -> None:
@@ -70,8 +76,10 @@ def test_options_that_are_not_there() -> None:
         glot_cli.run("gone.mp4", "out", Options(), quiet=True)
 
 
-def test_paths_may_be_given_as_paths() -> None:
+def test_paths_and_numbers_of_numpy_are_taken() -> None:
     assert Options(detector=Path("a/b.pt")).detector == str(Path("a/b.pt"))  # type: ignore[arg-type]
+    options = Options(detect_every=np.int64(2), focal=np.float32(900.0), quiet=np.bool_(True))  # type: ignore[arg-type]
+    assert json.dumps(asdict(options)) == json.dumps(asdict(Options(detect_every=2, focal=900.0, quiet=True)))
 
 
 def test_keywords_are_the_options() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -194,3 +196,27 @@ def test_writer_faults(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="expected"):
             writer.write(picture(0, 32, 32), 6)
     assert [p.name for p in tmp_path.iterdir()] == ["c.mp4"]
+
+
+def test_what_comes_while_a_film_is_written_stays(tmp_path: Path) -> None:
+    """A writer replaces films of ours, looks once more when it is done, and clears what a dead one left."""
+    path = tmp_path / "a.mp4"
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    (tmp_path / f".a.mp4.glot-{gone.pid}.part").touch()
+
+    def write(mine: bytes | None = None) -> None:
+        with VideoWriter(path, 16, 16, time_base=Fraction(1, 25), fps=Fraction(25)) as writer:
+            writer.write(np.zeros((16, 16, 3), np.uint8), 0)
+            if mine is not None:
+                path.write_bytes(mine)
+
+    write()
+    write()
+    assert list(tmp_path.iterdir()) == [path]
+    for there in (True, False):
+        if not there:
+            path.unlink()
+        with pytest.raises(OutputError, match="there is a file of that name that glot did not write"):
+            write(b"my own film")
+        assert path.read_bytes() == b"my own film" and list(tmp_path.iterdir()) == [path]
