@@ -16,7 +16,7 @@ from glot_cli.metrics import acceleration, acceleration_error, auc, mpjpe, pa_mp
 Floats = NDArray[np.floating]
 
 # What metres and shares are multiplied by to become the units of `BodyErrors`; by its fields.
-UNITS = {
+BODY_UNITS = {
     "mpjpe": 1000.0,
     "pa_mpjpe": 1000.0,
     "mpvpe": 1000.0,
@@ -72,7 +72,7 @@ def mean_errors(name: str, parts: Sequence[Mapping[str, Floats]]) -> MeanErrors:
         name: what the parts are.
         parts: errors of every frame by the fields of `BodyErrors`, metres and shares.
     """
-    return MeanErrors(name, sum(len(part["mpjpe"]) for part in parts), **means(parts, UNITS))
+    return MeanErrors(name, sum(len(part["mpjpe"]) for part in parts), **means(parts, BODY_UNITS))
 
 
 def means(parts: Sequence[Mapping[str, Floats]], units: Mapping[str, float]) -> dict[str, float]:

@@ -19,8 +19,7 @@ from scipy.optimize import linear_sum_assignment
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat
 from glot_cli.errors import InputError
-from glot_cli.evaluation import body_errors
-from glot_cli.evaluation.body_errors import BodyErrors, centred, joint_errors, means, motion_errors
+from glot_cli.evaluation.body_errors import BODY_UNITS, BodyErrors, centred, joint_errors, means, motion_errors
 from glot_cli.metrics import mpjpe
 from glot_cli.results import Result
 from glot_cli.smpl import SMPL_JOINTS
@@ -51,7 +50,7 @@ PROTOCOL = {
 
 
 # What metres and shares are multiplied by to become the units of `PersonErrors`.
-UNITS = body_errors.UNITS | {
+PERSON_UNITS = BODY_UNITS | {
     "limb_error_2d": 100.0,
     "position_error": 1000.0,
     "depth_error": 100.0,
@@ -282,5 +281,5 @@ def _figures(name: str, parts: list[_Followed]) -> PersonErrors:
         found=sum(len(part.errors["mpjpe"]) for part in parts) / visible,
         one_id=sum(part.most_frequent for part in parts) / visible,
         switches=sum(part.switches for part in parts),
-        **means([part.errors for part in parts], UNITS),
+        **means([part.errors for part in parts], PERSON_UNITS),
     )
