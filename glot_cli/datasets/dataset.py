@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from glot_cli.datasets.folders import DatasetMeta, locate, names, read_meta, user_data_folder
 from glot_cli.datasets.layouts import known
-from glot_cli.errors import InputError, one_line
+from glot_cli.errors import InputError
+from glot_cli.files.faults import FileFault
+from glot_cli.files.npz import map_npy
 
 Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
@@ -30,6 +32,7 @@ _COLUMNS: dict[str, tuple[str, tuple[int | None, ...]]] = {
     "frame": ("i8", ()),
     "image": ("S", ()),
 }
+_REMEDY = "add the data set again in its place"
 _ALWAYS = ("features", "joints2d", "valid", "video", "frame")
 
 
@@ -139,16 +142,16 @@ def _map(folder: Path, name: str, meta: DatasetMeta) -> NDArray[Any] | None:
     wanted = (
         name in _ALWAYS or (name == "joints3d" and meta.has_joints3d) or (name in ("pose", "betas") and meta.has_smpl)
     )
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError as error:
+    if not path.exists():
         if wanted:
-            raise _damaged(path, "is missing") from error
+            raise _damaged(path, "is missing")
         return None
-    except (OSError, ValueError, EOFError) as error:
-        raise _damaged(path, one_line(error)) from error
+    try:
+        array = map_npy(path)
+    except FileFault as error:
+        raise error.about(path, InputError, remedy=_REMEDY) from error
     row = (meta.feature_dim,) if name == "features" else row
-    if not isinstance(array, np.ndarray) or array.shape != (meta.frames, *row):
+    if array.shape != (meta.frames, *row):
         raise _damaged(path, f"is no array of shape {(meta.frames, *row)}")
     if array.dtype.kind != "S" if kind == "S" else array.dtype != np.dtype(kind):
         raise _damaged(path, f"holds {array.dtype}, not {kind}")
@@ -156,4 +159,4 @@ def _map(folder: Path, name: str, meta: DatasetMeta) -> NDArray[Any] | None:
 
 
 def _damaged(path: Path, fault: str) -> InputError:
-    return InputError(fault, path=path, remedy="add the data set again in its place")
+    return InputError(fault, path=path, remedy=_REMEDY)

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from glot_cli import weights
 from glot_cli.body.joints import COMMON_HIPS, COMMON_SLICE, H36M_TO_COMMON, SPIN_JOINTS, extra_joints, spin_joints
 from glot_cli.body.model import Body, BodyOutput
 from glot_cli.body.rotations import axis_angle_to_rotmat, pose6d_to_rotmat
@@ -25,6 +24,7 @@ from glot_cli.errors import InputError, WeightsError
 from glot_cli.evaluation.body_errors import Floats, MeanErrors, joint_errors, mean_errors, motion_errors
 from glot_cli.lifting.windows import estimate
 from glot_cli.models.fold import FoldedGLoT
+from glot_cli.weights.bodies import load_arrays
 
 Rules = Literal["published", "corrected"]
 
@@ -271,5 +271,4 @@ class _Evaluator:
 
 
 def _h36m_regressor() -> torch.Tensor:
-    with np.load(weights.locate("joints-h36m"), allow_pickle=False) as file:
-        return torch.from_numpy(file["J_regressor"]).float()
+    return torch.from_numpy(load_arrays("joints-h36m")["J_regressor"]).float()
