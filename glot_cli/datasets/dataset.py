@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glot_cli.datasets.folders import DatasetMeta, locate, names, read_meta, user_data_folder
-from glot_cli.datasets.layouts import known
+from glot_cli.datasets.folders import DatasetMeta, locate, read_meta
 from glot_cli.errors import InputError
 from glot_cli.files.faults import FileFault
 from glot_cli.files.npz import map_npy
@@ -52,7 +51,7 @@ class Dataset:
         valid: (N,) False where anything of the frame is broken, or the source says so.
         video: (N,) index in `videos`.
         frame: (N,) number of the frame in its video.
-        joints3d: (N,49,3) metres; SPIN's order; 0 for joints that `joints3d_known` has not.
+        joints3d: (N,49,3) metres; SPIN's order; 0 for joints that the source's layout, `meta.joints3d`, lacks.
         pose: (N,72) axis-angle, radians.
         betas: (N,10) SMPL's shape.
         scored: (N,) frames that count in the data set's own evaluation; None: all do.
@@ -114,25 +113,9 @@ class Dataset:
     def has_smpl(self) -> bool:
         return self.pose is not None and self.betas is not None
 
-    @property
-    def joints3d_known(self) -> Flags:
-        """(49,) which of SPIN's joints the source has in 3-D; as many as it has places for, filled or not."""
-        return known(self.meta.joints3d) if self.meta.joints3d else np.zeros(49, bool)
-
     def rows(self, video: int) -> slice:
         """The rows of a video."""
         return slice(int(self.starts[video]), int(self.starts[video] + self.lengths[video]))
-
-
-def list_datasets() -> list[DatasetMeta]:
-    """What is told of each of the user's data sets, by name; damaged ones are left out."""
-    found = []
-    for name in names():
-        try:
-            found.append(read_meta(user_data_folder() / name))
-        except InputError:
-            continue
-    return found
 
 
 def _map(folder: Path, name: str, meta: DatasetMeta) -> NDArray[Any] | None:

@@ -74,7 +74,7 @@ def name_of(path: Path) -> str:
         stem = stem.removesuffix(suffix)
     name = re.sub(r"[^a-z0-9]+", "-", stem.removesuffix("_db")).strip("-")[:100]
     if not name:
-        raise UsageError(f"the name of {path} names no data set", option="name", remedy="give one")
+        raise UsageError("its name names no data set", path=path, option="name", remedy="give another name")
     return name
 
 
@@ -95,10 +95,10 @@ def locate(name_or_path: str | Path) -> Path:
     if (folder / META_FILE).is_file():
         return folder
     if as_path or folder.is_dir():
-        raise UsageError(f"{folder} is no data set (it has no {META_FILE})", remedy="make one with 'glot data add'")
+        raise UsageError(f"no data set (it has no {META_FILE})", path=folder, remedy="make one with 'glot data add'")
     there = ", ".join(names())
-    remedy = f"there is {there}, and 'glot data add' takes in more" if there else "'glot data add' takes some in"
-    raise UsageError(f"{user_data_folder()} has no data set '{text}'", remedy=remedy)
+    remedy = f"choose one of {there}, or add it with 'glot data add'" if there else "add it with 'glot data add'"
+    raise UsageError(f"has no data set '{text}'", path=user_data_folder(), remedy=remedy)
 
 
 def read_meta(folder: Path) -> DatasetMeta:

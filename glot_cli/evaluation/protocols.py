@@ -130,18 +130,18 @@ def evaluate_dataset(
         WeightsError: the network takes features of another size.
     """
     if dataset.joints3d is None:
-        raise InputError(f"{dataset.name}: has no 3-D joints to compare with", remedy="name another data set")
+        raise InputError("has no 3-D joints to compare with", path=dataset.folder, remedy="name another data set")
     if dataset.feature_dim != network.config.feature_dim:
         raise WeightsError(
-            f"{dataset.name}: {dataset.feature_dim} numbers a frame, but the network takes "
-            f"{network.config.feature_dim}",
+            f"has {dataset.feature_dim} numbers a frame, but the network takes {network.config.feature_dim}",
+            path=dataset.folder,
             remedy="name weights that fit",
         )
     evaluator = _Evaluator(network, dataset, body, joints or joints_of(dataset), rules, batch_size)
     sequences = [s for number in range(len(dataset.videos)) if (s := evaluator.sequence(number)) is not None]
     if not sequences:
-        reason = f"{dataset.name}: no video is long enough, or none has frames that count"
-        raise InputError(reason, remedy="see 'glot data list'")
+        reason = "no video is long enough, or none has frames that count"
+        raise InputError(reason, path=dataset.folder, remedy="name another data set of 'glot data list'")
     actions: dict[str, list[VideoErrors]] = {}
     for sequence in sequences:
         actions.setdefault(action_of(sequence.name), []).append(sequence)

@@ -6,10 +6,12 @@ import io
 import lzma
 import math
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Collection
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -138,9 +140,11 @@ def _read_header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.
     """Shape, whether in Fortran's order, and type of a .npy of `size` bytes; see `read_npy` for what is raised."""
     fmt = np.lib.format
     try:
-        read_header = fmt.read_array_header_1_0 if fmt.read_magic(file) == (1, 0) else fmt.read_array_header_2_0
-        shape, fortran, dtype = read_header(file)
-    except (ValueError, SyntaxError, TypeError, EOFError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python's parser, which reads the header, says what it thinks of it
+            read_header = fmt.read_array_header_1_0 if fmt.read_magic(file) == (1, 0) else fmt.read_array_header_2_0
+            shape, fortran, dtype = read_header(file)
+    except (*BAD_ZIP, SyntaxError, TypeError, KeyError, MemoryError, TokenError) as error:
         raise Damaged(f"is a damaged array ({one_line(error)})") from error
     if dtype.hasobject:
         raise Refused("holds Python objects, which would have to be unpickled, instead of an array of numbers")

@@ -13,6 +13,7 @@ import pytest
 from glot_cli.datasets.add_dataset import AddedDataset, add_dataset
 from glot_cli.datasets.dataset import Dataset
 from glot_cli.datasets.known_datasets import OFFICIAL_DATA
+from glot_cli.datasets.layouts import LAYOUTS
 from glot_cli.files import rows
 from tests.datasets import official_data
 from tests.datasets.expected_rows import Arrays, check, expected_joints2d
@@ -46,7 +47,8 @@ def test_every_official_file(name: str, chunk: int, tmp_path: Path, monkeypatch:
     assert (meta["has_joints3d"], meta["has_smpl"]) == (dataset.has_joints3d, dataset.has_smpl)
     assert dataset.has_smpl == name.startswith(("3dpw", "h36m"))
     assert dataset.has_joints3d == (not name.startswith(("insta", "penn", "pose")))
-    assert dataset.joints3d_known.sum() == (arrays["joints3D"].shape[1] if dataset.has_joints3d else 0)
+    layout = LAYOUTS.get(dataset.meta.joints3d, ())
+    assert len(layout) == (arrays["joints3D"].shape[1] if dataset.has_joints3d else 0)
 
 
 @pytest.mark.parametrize("how", [{"protocol": 0}, {"protocol": 2}, {"protocol": 4}])

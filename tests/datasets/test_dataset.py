@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from glot_cli.datasets.add_dataset import add_dataset
-from glot_cli.datasets.dataset import Dataset, list_datasets
-from glot_cli.datasets.folders import FORMAT, name_of, user_data_folder
+from glot_cli.datasets.dataset import Dataset
+from glot_cli.datasets.folders import FORMAT, name_of, names, user_data_folder
 from glot_cli.datasets.known_datasets import OFFICIAL_DATA
 from glot_cli.errors import InputError, UsageError
 from tests.datasets import official_data
@@ -47,7 +47,7 @@ def test_names_that_no_folder_should_have(name: str, tmp_path: Path) -> None:
 
 
 def test_a_file_without_a_name(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"name: the name of .* names no data set; give one"):
+    with pytest.raises(UsageError, match=r"name: .*_db\.pt: its name names no data set; give another name"):
         add_dataset(tmp_path / "_db.pt", quiet=True)
 
 
@@ -69,16 +69,16 @@ def test_data_sets_are_opened_by_name_and_by_path(tmp_path: Path, data_folder: P
         assert dataset.name == "3dpw-val"
         np.testing.assert_array_equal(dataset.features, by_name.features)
     assert isinstance(by_name.features, np.memmap) and not by_name.features.flags.writeable
-    assert [meta.name for meta in list_datasets()] == ["3dpw-val", "insta-train"]
-    with pytest.raises(UsageError, match="has no data set 'h36m'; there is 3dpw-val, insta-train"):
+    assert names() == ["3dpw-val", "insta-train"]
+    with pytest.raises(UsageError, match="has no data set 'h36m'; choose one of 3dpw-val, insta-train, or add"):
         Dataset.open("h36m")
-    with pytest.raises(UsageError, match="is no data set"):
+    with pytest.raises(UsageError, match=r"no data set \(it has no meta\.json\); make one"):
         Dataset.open(tmp_path)
 
 
 def test_none_at_all() -> None:
-    assert list_datasets() == []
-    with pytest.raises(UsageError, match="has no data set '3dpw-val'; 'glot data add'"):
+    assert names() == []
+    with pytest.raises(UsageError, match="has no data set '3dpw-val'; add it with 'glot data add'"):
         Dataset.open("3dpw-val")
 
 
@@ -127,4 +127,3 @@ def test_a_data_set_of_a_later_version(tmp_path: Path, data_folder: Path) -> Non
     path.write_text(path.read_text().replace('"format": 1', f'"format": {FORMAT + 1}'))
     with pytest.raises(InputError, match="later version"):
         Dataset.open("3dpw-val")
-    assert list_datasets() == []

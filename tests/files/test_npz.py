@@ -124,7 +124,8 @@ def test_an_array_is_mapped(tmp_path: Path) -> None:
         assert isinstance(found, np.memmap)
         np.testing.assert_array_equal(found, array)
         data = path.read_bytes()
-        for broken in (b"", data[:-1], data[:100], b"text", data.replace(b"descr", b"xxxxx"), data[:6] + b"\x09"):
+        headers = data.replace(b"descr", b"xxxxx"), data.replace(b"}", b" "), data[:6] + b"\x09"
+        for broken in (b"", data[:-1], data[:100], b"text", *headers):
             path.write_bytes(broken)
             with pytest.raises(Damaged):
                 map_npy(path)
