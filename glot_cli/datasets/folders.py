@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from glot_cli.errors import InputError, UsageError
+from glot_cli.errors import InputError, UsageError, one_line
 
 META_FILE = "meta.json"
 _SUFFIXES = {".pt", ".h5", ".hdf5", ".pkl", ".joblib"}
@@ -118,7 +118,7 @@ def read_meta(folder: Path) -> DatasetMeta:
         reason = f"cannot be read ({error.strerror})"
         raise InputError(reason, path=path, remedy="add the data set again") from error
     except (ValueError, KeyError, TypeError) as error:
-        reason = f"is damaged ({f'{type(error).__name__}: {error}'[:100]})"
+        reason = f"is damaged ({type(error).__name__}: {one_line(error)})"
         raise InputError(reason, path=path, remedy="add the data set again in its place") from error
     return DatasetMeta(**values)
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
-from glot_cli.errors import WeightsError
+from glot_cli.errors import WeightsError, one_line
 from glot_cli.files.atomic import not_written, whole
 from glot_cli.weights.known_weights import OFFICIAL_WEIGHTS
 
@@ -67,7 +67,7 @@ def manifest() -> dict[str, WeightFile]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
-        reason = f"the list of weights is missing or damaged ({error})"
+        reason = f"the list of weights is missing or damaged ({one_line(error, 300)})"
         raise WeightsError(reason, path=path, remedy="install again") from error
     return {row["name"]: WeightFile(**row) for row in rows}
 
