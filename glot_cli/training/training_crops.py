@@ -14,7 +14,7 @@ from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import about_axis, pose6d_to_rotmat, rotmat_to_pose6d
 from glot_cli.errors import InputError
-from glot_cli.features.landmark_vector import Landmarks, join, mirror_features, turn_features, unpack
+from glot_cli.features.landmark_vector import LANDMARK_DIM, Landmarks, join, mirror_features, turn_features, unpack
 from glot_cli.files.faults import FileFault
 from glot_cli.files.npz import load_npz
 from glot_cli.motion.sampling import vary
@@ -28,7 +28,7 @@ _ARRAYS: dict[str, tuple[int, ...]] = {
     "betas": (10,),
     "pelvis": (3,),
     "box": (3,),
-    "features": (264,),
+    "features": (LANDMARK_DIM,),
 }
 ROLL = 20.0  # standard deviation of a camera's turn about its axis, degrees
 RECROP = 0.02, 0.05  # standard deviations of a crop's shift, in its sides, and of the logarithm of its size
