@@ -6,7 +6,6 @@ translation; the pelvis stays where the joint regressor puts it.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +17,8 @@ from torch import Tensor
 
 from glot_cli.body.kinematics import forward_kinematics, smplx_kinematics
 from glot_cli.errors import WeightsError
+from glot_cli.files.faults import FileFault
+from glot_cli.files.npz import load_npz
 from glot_cli.smpl import NUM_JOINTS, SMPL_VERTICES
 
 Arrays = dict[str, NDArray[Any]]
@@ -51,12 +52,9 @@ def read_body_arrays(path: Path) -> Arrays:
     if not path.is_file():
         raise WeightsError("no such body model file", path=path, remedy=_REMEDY)
     try:
-        # Opened here: NumPy leaves the file of a damaged archive open.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        reason = f"not a plain NumPy .npz archive ({str(error).splitlines()[0]})"
-        raise WeightsError(reason, path=path, remedy=_REMEDY) from error
+        return load_npz(path)
+    except FileFault as error:
+        raise error.about(path, WeightsError, remedy=_REMEDY) from error
 
 
 def _checked(arrays: Mapping[str, NDArray[Any]], source: str) -> Arrays:

@@ -9,7 +9,7 @@ import click
 from glot_cli.cli import options
 from glot_cli.cli.main import tell_error
 from glot_cli.datasets import folders as shelf
-from glot_cli.datasets.known_datasets import OFFICIAL
+from glot_cli.datasets.known_datasets import OFFICIAL_DATA
 from glot_cli.errors import GlotError
 
 HOUR = 30 * 3600  # frames
@@ -30,7 +30,7 @@ def list_data() -> int:
             click.echo(f"{name}: {_told(shelf.read_meta(folder))}, {_size(shelf.size_of(folder))}")
         except GlotError as error:
             click.echo(f"{name}: BROKEN: {error}")
-    for official in OFFICIAL.values():
+    for official in OFFICIAL_DATA.values():
         if official.name not in names:
             click.echo(f"{official.name}: MISSING, {official.what}; made of {official.file}\n  where: {official.where}")
     click.echo(f"\nData sets are kept in {shelf.user_data_folder()}")
@@ -68,12 +68,12 @@ def add(files: tuple[Path, ...], name: str | None, replace: bool, quiet: bool, d
     if name is not None and len(files) > 1:
         raise click.UsageError("--name is for one FILE; give the others in calls of their own")
     with loading():
-        from glot_cli.datasets.add_dataset import add as take_in
+        from glot_cli.datasets.add_dataset import add_dataset
 
     status = 0
     for file in files:
         try:
-            added = take_in(file, name, replace, quiet)
+            added = add_dataset(file, name, replace, quiet)
         except GlotError as error:
             tell_error(error, debug)
             status = max(status, 2 if isinstance(error, UsageError) else 1)

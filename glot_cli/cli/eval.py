@@ -138,7 +138,7 @@ def _dataset(
         from glot_cli.weights.bodies import load_body
 
     if plot is not None:
-        plots.require()
+        plots.require(plot)
     dataset = Dataset.open(name)
     network = load_network(chosen, dataset.feature_dim, pick_device(device))
     rules = cast("Rules", protocol)

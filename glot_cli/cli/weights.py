@@ -10,7 +10,7 @@ from glot_cli import weights
 from glot_cli.cli import options
 from glot_cli.cli.main import tell_error
 from glot_cli.pipeline import presets
-from glot_cli.weights.known_weights import OFFICIAL, OfficialFile
+from glot_cli.weights.known_weights import OFFICIAL_WEIGHTS, OfficialFile
 
 # What a run can do without, and what it is for.
 OPTIONAL = {
@@ -37,12 +37,12 @@ def list_files() -> int:
         _describe(entry, weights.shipped_folder())
     missing = presets.absent(presets.PRESETS["paper"].files)
     click.echo(f"\npreset paper: {f'{len(missing)} files are missing' if missing else 'complete'}\n")
-    for name in (*(n for n in presets.PRESETS["paper"].files if n in OFFICIAL), *OPTIONAL):
+    for name in (*(n for n in presets.PRESETS["paper"].files if n in OFFICIAL_WEIGHTS), *OPTIONAL):
         here = [e for e in added.values() if e.name == name or (e.name in presets.checkpoints() and name == "glot")]
         for entry in here:
             _describe(entry, weights.user_folder())
         if not here:
-            _want(OFFICIAL[name])
+            _want(OFFICIAL_WEIGHTS[name])
     click.echo(f"\nAdded files are kept in {weights.user_folder()}")
     return 0
 
@@ -75,12 +75,12 @@ def add(files: tuple[Path, ...], gender: str | None, debug: bool) -> int:
     from glot_cli.errors import GlotError, UsageError
 
     with loading():
-        from glot_cli.weights.add_weights import add as take_in
+        from glot_cli.weights.add_weights import add_weights
 
     status = 0
     for file in files:
         try:
-            for added in take_in(file, gender):
+            for added in add_weights(file, gender):
                 remark = f", {added.remark}" if added.remark else ""
                 click.echo(f"{added.given}: {added.entry.role}{remark} -> {added.path}")
         except GlotError as error:

@@ -29,7 +29,7 @@ class AddedDataset:
     remark: str
 
 
-def add(path: Path, name: str | None = None, replace: bool = False, quiet: bool = False) -> AddedDataset:
+def add_dataset(path: Path, name: str | None = None, replace: bool = False, quiet: bool = False) -> AddedDataset:
     """Take in a file of joblib (*_db.pt) or an HDF5 file (*_db.h5). Nothing is kept of one that fails.
 
     Args:

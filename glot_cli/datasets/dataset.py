@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glot_cli.datasets.folders import DatasetMeta, locate, names, read_meta, user_data_folder
-from glot_cli.datasets.layouts import known
-from glot_cli.errors import InputError, one_line
+from glot_cli.datasets.folders import DatasetMeta, locate, read_meta
+from glot_cli.errors import InputError
+from glot_cli.files.faults import FileFault
+from glot_cli.files.npz import map_npy
 
 Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
@@ -30,6 +31,7 @@ _COLUMNS: dict[str, tuple[str, tuple[int | None, ...]]] = {
     "frame": ("i8", ()),
     "image": ("S", ()),
 }
+_REMEDY = "add the data set again in its place"
 _ALWAYS = ("features", "joints2d", "valid", "video", "frame")
 
 
@@ -49,7 +51,7 @@ class Dataset:
         valid: (N,) False where anything of the frame is broken, or the source says so.
         video: (N,) index in `videos`.
         frame: (N,) number of the frame in its video.
-        joints3d: (N,49,3) metres; SPIN's order; 0 for joints that `joints3d_known` has not.
+        joints3d: (N,49,3) metres; SPIN's order; 0 for joints that the source's layout, `meta.joints3d`, lacks.
         pose: (N,72) axis-angle, radians.
         betas: (N,10) SMPL's shape.
         scored: (N,) frames that count in the data set's own evaluation; None: all do.
@@ -111,25 +113,9 @@ class Dataset:
     def has_smpl(self) -> bool:
         return self.pose is not None and self.betas is not None
 
-    @property
-    def joints3d_known(self) -> Flags:
-        """(49,) which of SPIN's joints the source has in 3-D; as many as it has places for, filled or not."""
-        return known(self.meta.joints3d) if self.meta.joints3d else np.zeros(49, bool)
-
     def rows(self, video: int) -> slice:
         """The rows of a video."""
         return slice(int(self.starts[video]), int(self.starts[video] + self.lengths[video]))
-
-
-def list_datasets() -> list[DatasetMeta]:
-    """What is told of each of the user's data sets, by name; damaged ones are left out."""
-    found = []
-    for name in names():
-        try:
-            found.append(read_meta(user_data_folder() / name))
-        except InputError:
-            continue
-    return found
 
 
 def _map(folder: Path, name: str, meta: DatasetMeta) -> NDArray[Any] | None:
@@ -139,16 +125,16 @@ def _map(folder: Path, name: str, meta: DatasetMeta) -> NDArray[Any] | None:
     wanted = (
         name in _ALWAYS or (name == "joints3d" and meta.has_joints3d) or (name in ("pose", "betas") and meta.has_smpl)
     )
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError as error:
+    if not path.exists():
         if wanted:
-            raise _damaged(path, "is missing") from error
+            raise _damaged(path, "is missing")
         return None
-    except (OSError, ValueError, EOFError) as error:
-        raise _damaged(path, one_line(error)) from error
+    try:
+        array = map_npy(path)
+    except FileFault as error:
+        raise error.about(path, InputError, remedy=_REMEDY) from error
     row = (meta.feature_dim,) if name == "features" else row
-    if not isinstance(array, np.ndarray) or array.shape != (meta.frames, *row):
+    if array.shape != (meta.frames, *row):
         raise _damaged(path, f"is no array of shape {(meta.frames, *row)}")
     if array.dtype.kind != "S" if kind == "S" else array.dtype != np.dtype(kind):
         raise _damaged(path, f"holds {array.dtype}, not {kind}")
@@ -156,4 +142,4 @@ def _map(folder: Path, name: str, meta: DatasetMeta) -> NDArray[Any] | None:
 
 
 def _damaged(path: Path, fault: str) -> InputError:
-    return InputError(fault, path=path, remedy="add the data set again in its place")
+    return InputError(fault, path=path, remedy=_REMEDY)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from glot_cli.errors import InputError, UsageError
+from glot_cli.errors import InputError, UsageError, one_line
 
 META_FILE = "meta.json"
 _SUFFIXES = {".pt", ".h5", ".hdf5", ".pkl", ".joblib"}
@@ -74,7 +74,7 @@ def name_of(path: Path) -> str:
         stem = stem.removesuffix(suffix)
     name = re.sub(r"[^a-z0-9]+", "-", stem.removesuffix("_db")).strip("-")[:100]
     if not name:
-        raise UsageError(f"the name of {path} names no data set", option="name", remedy="give one")
+        raise UsageError("its name names no data set", path=path, option="name", remedy="give another name")
     return name
 
 
@@ -95,10 +95,10 @@ def locate(name_or_path: str | Path) -> Path:
     if (folder / META_FILE).is_file():
         return folder
     if as_path or folder.is_dir():
-        raise UsageError(f"{folder} is no data set (it has no {META_FILE})", remedy="make one with 'glot data add'")
+        raise UsageError(f"no data set (it has no {META_FILE})", path=folder, remedy="make one with 'glot data add'")
     there = ", ".join(names())
-    remedy = f"there is {there}, and 'glot data add' takes in more" if there else "'glot data add' takes some in"
-    raise UsageError(f"{user_data_folder()} has no data set '{text}'", remedy=remedy)
+    remedy = f"choose one of {there}, or add it with 'glot data add'" if there else "add it with 'glot data add'"
+    raise UsageError(f"has no data set '{text}'", path=user_data_folder(), remedy=remedy)
 
 
 def read_meta(folder: Path) -> DatasetMeta:
@@ -118,7 +118,7 @@ def read_meta(folder: Path) -> DatasetMeta:
         reason = f"cannot be read ({error.strerror})"
         raise InputError(reason, path=path, remedy="add the data set again") from error
     except (ValueError, KeyError, TypeError) as error:
-        reason = f"is damaged ({f'{type(error).__name__}: {error}'[:100]})"
+        reason = f"is damaged ({type(error).__name__}: {one_line(error)})"
         raise InputError(reason, path=path, remedy="add the data set again in its place") from error
     return DatasetMeta(**values)
 

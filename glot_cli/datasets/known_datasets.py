@@ -29,7 +29,7 @@ _TCMR = "GLoT's repository (sxl142/GLoT), README, data preparation: the folder o
 _INSTA = "GLoT's repository (sxl142/GLoT), README, data preparation: the file that VIBE's authors uploaded"
 _VIBE = "made by VIBE's repository (mkocabas/VIBE), lib/data_utils/penn_action_utils.py"
 
-OFFICIAL = {
+OFFICIAL_DATA = {
     data.name: data
     for data in (
         OfficialData("3dpw-train", "3dpw_train_db.pt", "3DPW, training", _TCMR),

@@ -37,13 +37,6 @@ BY_COUNT = {len(joints): name for name, joints in LAYOUTS.items()}
 _PLACES = {name: [SPIN_JOINTS.index(joint) for joint in joints] for name, joints in LAYOUTS.items()}
 
 
-def known(layout: str) -> NDArray[np.bool_]:
-    """(49,) which of SPIN's joints a layout has."""
-    mask = np.zeros(len(SPIN_JOINTS), bool)
-    mask[_PLACES[layout]] = True
-    return mask
-
-
 def to_spin(joints: NDArray[Any], layout: str) -> NDArray[Any]:
     """(N,K,C) joints of a layout as SPIN's (N,49,C). Those that the layout lacks are 0, their confidence with them."""
     spin = np.zeros((len(joints), len(SPIN_JOINTS), joints.shape[-1]), joints.dtype)

@@ -16,7 +16,7 @@ from glot_cli.metrics import acceleration, acceleration_error, auc, mpjpe, pa_mp
 Floats = NDArray[np.floating]
 
 # What metres and shares are multiplied by to become the units of `BodyErrors`; by its fields.
-UNITS = {
+BODY_UNITS = {
     "mpjpe": 1000.0,
     "pa_mpjpe": 1000.0,
     "mpvpe": 1000.0,
@@ -52,17 +52,12 @@ class BodyErrors:
     auc: float
 
 
-@dataclass(frozen=True)
-class _Subject:
-    """What errors are means over."""
+@dataclass(frozen=True, kw_only=True)
+class MeanErrors(BodyErrors):
+    """Errors of a sequence, an action, a data set or whatever else the name says, over so many frames."""
 
     name: str
     frames: int
-
-
-@dataclass(frozen=True)
-class MeanErrors(BodyErrors, _Subject):  # in this order the name is the first field
-    """Errors of a sequence, an action, a data set or whatever else the name says, over so many frames."""
 
 
 def mean_errors(name: str, parts: Sequence[Mapping[str, Floats]]) -> MeanErrors:
@@ -72,7 +67,8 @@ def mean_errors(name: str, parts: Sequence[Mapping[str, Floats]]) -> MeanErrors:
         name: what the parts are.
         parts: errors of every frame by the fields of `BodyErrors`, metres and shares.
     """
-    return MeanErrors(name, sum(len(part["mpjpe"]) for part in parts), **means(parts, UNITS))
+    frames = sum(len(part["mpjpe"]) for part in parts)
+    return MeanErrors(name=name, frames=frames, **means(parts, BODY_UNITS))
 
 
 def means(parts: Sequence[Mapping[str, Floats]], units: Mapping[str, float]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,21 +11,39 @@ from numpy.typing import NDArray
 from glot_cli.datasets.dataset import Dataset
 from glot_cli.errors import OutputError, UsageError
 from glot_cli.evaluation.protocols import Evaluation
+from glot_cli.files.atomic import not_written, whole
 
 WORST = 6  # frames shown
 WIDEST = 4000  # points drawn of a curve
 
 
-def require() -> None:
-    """Check that plots can be drawn at all, for those who would rather know before an evaluation than after it.
+def require(path: Path) -> None:
+    """Check that a plot can be drawn there, for those who would rather know before an evaluation than after it.
+
+    Args:
+        path: the picture to write. A picture cannot prove that glot drew it, so none is replaced.
 
     Raises:
-        UsageError: matplotlib is not installed.
+        UsageError: matplotlib is not installed, or draws no such kind of picture.
+        OutputError: there is a file of that name, or no folder for it.
     """
     try:
         import matplotlib.figure  # noqa: F401
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
     except ImportError as error:
         raise UsageError("plots need matplotlib", remedy="pip install 'glot-cli[eval]'") from error
+    if _kind(path) not in FigureCanvasAgg.get_supported_filetypes():
+        remedy = "choose a name that ends in .png, .svg or .pdf"
+        raise UsageError("no such kind of picture can be drawn", path=path, remedy=remedy, option="plot")
+    if os.path.lexists(path):
+        remedy = "choose another name, or remove it"
+        raise OutputError("is there already", path=path, remedy=remedy, option="plot")
+    if not path.parent.is_dir():
+        raise OutputError("no such folder", path=path.parent, remedy="make it, or choose another", option="plot")
+
+
+def _kind(path: Path) -> str:
+    return path.suffix.lower().removeprefix(".")
 
 
 def plot(evaluation: Evaluation, dataset: Dataset, path: Path, images: Path | None = None) -> None:
@@ -37,10 +56,10 @@ def plot(evaluation: Evaluation, dataset: Dataset, path: Path, images: Path | No
         images: folder in which the data set's image names are found; the worst frames are shown where they are.
 
     Raises:
-        UsageError: matplotlib is not installed.
-        OutputError: the picture cannot be written.
+        UsageError: matplotlib is not installed, or draws no such kind of picture.
+        OutputError: the picture cannot be written, or something of its name is there.
     """
-    require()
+    require(path)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -75,9 +94,10 @@ def plot(evaluation: Evaluation, dataset: Dataset, path: Path, images: Path | No
         axes.set_title(f"{place}: {errors['pa_mpjpe'][i]:.0f} mm", fontsize=8)
         axes.axis("off")
     try:
-        figure.savefig(path)
+        with whole(path) as aside:
+            figure.savefig(aside, format=_kind(path))
     except (OSError, ValueError) as error:
-        raise OutputError(f"the plot cannot be written ({' '.join(str(error).split())})", path=path) from error
+        raise not_written(path, error, "choose another name", option="plot") from error
 
 
 def _picture(dataset: Dataset, row: int, images: Path | None) -> NDArray[np.uint8] | None:

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from glot_cli import weights
 from glot_cli.body.joints import COMMON_HIPS, COMMON_SLICE, H36M_TO_COMMON, SPIN_JOINTS, extra_joints, spin_joints
 from glot_cli.body.model import Body, BodyOutput
 from glot_cli.body.rotations import axis_angle_to_rotmat, pose6d_to_rotmat
@@ -25,6 +24,7 @@ from glot_cli.errors import InputError, WeightsError
 from glot_cli.evaluation.body_errors import Floats, MeanErrors, joint_errors, mean_errors, motion_errors
 from glot_cli.lifting.windows import estimate
 from glot_cli.models.fold import FoldedGLoT
+from glot_cli.weights.bodies import load_arrays
 
 Rules = Literal["published", "corrected"]
 
@@ -130,18 +130,18 @@ def evaluate_dataset(
         WeightsError: the network takes features of another size.
     """
     if dataset.joints3d is None:
-        raise InputError(f"{dataset.name}: has no 3-D joints to compare with", remedy="name another data set")
+        raise InputError("has no 3-D joints to compare with", path=dataset.folder, remedy="name another data set")
     if dataset.feature_dim != network.config.feature_dim:
         raise WeightsError(
-            f"{dataset.name}: {dataset.feature_dim} numbers a frame, but the network takes "
-            f"{network.config.feature_dim}",
+            f"has {dataset.feature_dim} numbers a frame, but the network takes {network.config.feature_dim}",
+            path=dataset.folder,
             remedy="name weights that fit",
         )
     evaluator = _Evaluator(network, dataset, body, joints or joints_of(dataset), rules, batch_size)
     sequences = [s for number in range(len(dataset.videos)) if (s := evaluator.sequence(number)) is not None]
     if not sequences:
-        reason = f"{dataset.name}: no video is long enough, or none has frames that count"
-        raise InputError(reason, remedy="see 'glot data list'")
+        reason = "no video is long enough, or none has frames that count"
+        raise InputError(reason, path=dataset.folder, remedy="name another data set of 'glot data list'")
     actions: dict[str, list[VideoErrors]] = {}
     for sequence in sequences:
         actions.setdefault(action_of(sequence.name), []).append(sequence)
@@ -271,5 +271,4 @@ class _Evaluator:
 
 
 def _h36m_regressor() -> torch.Tensor:
-    with np.load(weights.locate("joints-h36m"), allow_pickle=False) as file:
-        return torch.from_numpy(file["J_regressor"]).float()
+    return torch.from_numpy(load_arrays("joints-h36m")["J_regressor"]).float()

@@ -19,8 +19,7 @@ from scipy.optimize import linear_sum_assignment
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat
 from glot_cli.errors import InputError
-from glot_cli.evaluation import body_errors
-from glot_cli.evaluation.body_errors import BodyErrors, centred, joint_errors, means, motion_errors
+from glot_cli.evaluation.body_errors import BODY_UNITS, BodyErrors, centred, joint_errors, means, motion_errors
 from glot_cli.metrics import mpjpe
 from glot_cli.results import Result
 from glot_cli.smpl import SMPL_JOINTS
@@ -51,7 +50,7 @@ PROTOCOL = {
 
 
 # What metres and shares are multiplied by to become the units of `PersonErrors`.
-UNITS = body_errors.UNITS | {
+PERSON_UNITS = BODY_UNITS | {
     "limb_error_2d": 100.0,
     "position_error": 1000.0,
     "depth_error": 100.0,
@@ -59,23 +58,12 @@ UNITS = body_errors.UNITS | {
 }
 
 
-@dataclass(frozen=True)
-class _Following:
-    """How one true person was followed."""
-
-    person: str
-    visible: int
-    found: float
-    one_id: float
-    switches: int
-
-
-@dataclass(frozen=True)
-class PersonErrors(BodyErrors, _Following):  # in this order the person is the first field
+@dataclass(frozen=True, kw_only=True)
+class PersonErrors(BodyErrors):
     """How one true person came out, or all of them together; errors are means over matched frames.
 
     Attributes:
-        person: number in the truth, or "all".
+        person: the video and the number in the truth, "clip.mp4/1", or "all".
         visible: frames in which the person can be seen.
         found: share of those with a matched row.
         one_id: share of those under the most frequent id.
@@ -86,6 +74,11 @@ class PersonErrors(BodyErrors, _Following):  # in this order the person is the f
         depth_bias: of its depth, nearer being negative, %.
     """
 
+    person: str
+    visible: int
+    found: float
+    one_id: float
+    switches: int
     limb_error_2d: float
     position_error: float
     depth_error: float
@@ -117,25 +110,18 @@ class _Followed:
     errors: dict[str, Floats]  # per matched frame, except acceleration: per three in a row
 
 
-def compare(predicted: Result, truth: Result, body: Body) -> Comparison:
-    """Compare a record with the truth of the same video, over the frames that the record looked at.
+def pooled(pairs: Sequence[tuple[Result, Result]], body: Body) -> Comparison:
+    """Compare records with the truths of the same videos, over the frames that each record looked at, as if one.
 
     Args:
-        predicted: the record.
-        truth: the truth, as a record whose `score` is the share of each person that can be seen.
-        body: the body model of both.
+        pairs: (record, truth); the truth is a record whose `score` is the share of each person that can be seen.
+        body: the body model of all.
+
+    Returns:
+        Errors of people, who are named video/number.
 
     Raises:
-        InputError: the two cannot be of the same video or body, or nobody is visible.
-    """
-    return _comparison(*_follow(predicted, truth, body))
-
-
-def pooled(pairs: Sequence[tuple[Result, Result]], body: Body) -> Comparison:
-    """The comparison of several (predicted, truth) as if they were one; people are named video/number.
-
-    Raises:
-        InputError: see `compare`.
+        InputError: a pair cannot be of the same video or body, or nobody is visible in it.
     """
     named: list[tuple[str, _Followed]] = []
     extra = 0
@@ -143,12 +129,8 @@ def pooled(pairs: Sequence[tuple[Result, Result]], body: Body) -> Comparison:
         people, surplus = _follow(predicted, truth, body)
         named += [(f"{predicted.meta.video}/{person}", followed) for person, followed in people]
         extra += surplus
-    return _comparison(named, extra)
-
-
-def _comparison(people: list[tuple[str, _Followed]], extra: int) -> Comparison:
-    rows = [_figures(name, [followed]) for name, followed in people]
-    return Comparison(rows, _figures("all", [followed for _, followed in people]), extra)
+    rows = [_figures(name, [followed]) for name, followed in named]
+    return Comparison(rows, _figures("all", [followed for _, followed in named]), extra)
 
 
 def _follow(predicted: Result, truth: Result, body: Body) -> tuple[list[tuple[str, _Followed]], int]:
@@ -158,7 +140,8 @@ def _follow(predicted: Result, truth: Result, body: Body) -> tuple[list[tuple[st
     looked_at = (truth.frame >= first) & (truth.frame < first + predicted.meta.frame_count)
     asked = truth.select(looked_at & (truth.score >= VISIBLE))
     if not len(asked):
-        raise InputError(f"{truth.meta.video}: nobody is visible in the {predicted.meta.frame_count} frames compared")
+        reason = f"nobody is visible in the {predicted.meta.frame_count} frames compared"
+        raise InputError(reason, path=truth.meta.video, remedy="compare with the truth of these frames")
     match = match_rows(predicted, asked)
     # An estimate of somebody hidden is no surplus.
     hidden = truth.select(looked_at & (truth.score < VISIBLE))
@@ -172,13 +155,15 @@ def _check_same_video(predicted: Result, truth: Result) -> None:
     mine, other = predicted.meta, truth.meta
     if (mine.width, mine.height, mine.frame_rate) != (other.width, other.height, other.frame_rate):
         raise InputError(
-            f"{mine.video}: {mine.width}x{mine.height} at {mine.fps} frames/s, but the truth is of "
-            f"{other.width}x{other.height} at {other.fps}",
+            f"{mine.width}x{mine.height} at {mine.fps} frames/s, but the truth is of {other.width}x{other.height} at "
+            f"{other.fps}",
+            path=mine.video,
             remedy="compare records of the same video",
         )
     if mine.body_model != other.body_model:
         raise InputError(
-            f"{mine.video}: made with the body '{mine.body_model}', the truth with '{other.body_model}'",
+            f"made with the body '{mine.body_model}', the truth with '{other.body_model}'",
+            path=mine.video,
             remedy="run 'glot run' with a preset of the same body",
         )
 
@@ -282,5 +267,5 @@ def _figures(name: str, parts: list[_Followed]) -> PersonErrors:
         found=sum(len(part.errors["mpjpe"]) for part in parts) / visible,
         one_id=sum(part.most_frequent for part in parts) / visible,
         switches=sum(part.switches for part in parts),
-        **means([part.errors for part in parts], UNITS),
+        **means([part.errors for part in parts], PERSON_UNITS),
     )

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from glot_cli.errors import one_line
 from glot_cli.files.faults import Damaged, Refused, check_size
 from glot_cli.files.npz import is_npz
 from glot_cli.files.opening import BZ2, GZIP, XZ, ZIP, is_tar
@@ -41,7 +42,7 @@ def zip_names(file: IO[bytes]) -> list[str]:
         with zipfile.ZipFile(file) as archive:
             return archive.namelist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise Damaged(f"is a damaged or cut off archive ({error})") from error
+        raise Damaged(f"is a damaged or cut off archive ({one_line(error)})") from error
 
 
 def _is_network(names: list[str]) -> bool:
@@ -65,7 +66,7 @@ def members(path: Path) -> Iterator[tuple[str, bytes]]:
                 yield from _tar_members(file)
     except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, ValueError, RuntimeError,
             NotImplementedError) as error:  # fmt: skip
-        raise Damaged(f"is a damaged archive ({str(error)[:100]})") from error
+        raise Damaged(f"is a damaged archive ({one_line(error)})") from error
 
 
 def _zip_members(file: IO[bytes]) -> Iterator[tuple[str, bytes]]:

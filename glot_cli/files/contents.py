@@ -66,7 +66,7 @@ def _read_safetensors(data: bytes) -> dict[str, torch.Tensor]:
     try:
         tensors: dict[str, torch.Tensor] = load(data)
     except SafetensorError as error:
-        raise Damaged(f"is a damaged safetensors file ({error})") from error
+        raise Damaged(f"is a damaged safetensors file ({one_line(error)})") from error
     return tensors
 
 
@@ -104,6 +104,6 @@ def _check_network_zip(data: bytes) -> None:
             check_size(sum(info.file_size for info in archive.infolist()))
             bad = archive.testzip()
     except BAD_ZIP as error:
-        raise Damaged(f"is a damaged checkpoint ({error})") from error
+        raise Damaged(f"is a damaged checkpoint ({one_line(error)})") from error
     if bad:
         raise Damaged(f"is a damaged checkpoint ({bad} does not match its checksum)")

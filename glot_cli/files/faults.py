@@ -15,31 +15,32 @@ class FileFault(GlotError):
     None leaves the package like this.
     """
 
-    def about(self, path: Path, kind: type[GlotError], member: str = "") -> GlotError:
+    def about(self, path: Path, kind: type[GlotError], member: str = "", remedy: str | None = None) -> GlotError:
         """The same fault as an error for the user.
 
         Args:
             path: the file that was opened.
             kind: the error to make: `WeightsError` or `InputError`.
             member: the name of the file within, where `path` is an archive.
+            remedy: what to do where the fault itself does not say it; None: take the official file anew.
         """
         reason = f"{member}: {self.reason}" if member else self.reason
-        return kind(reason, path=path, remedy=self.remedy)
+        return kind(reason, path=path, remedy=self.remedy or remedy)
 
 
 class Refused(FileFault):
     """The file asks for something that none of its kind needs."""
 
-    def about(self, path: Path, kind: type[GlotError], member: str = "") -> GlotError:
-        reason = f"{self.reason}; nothing in it was run, and no official file does that"
-        return FileFault(reason, remedy=self.remedy or "take another copy").about(path, kind, member)
+    def about(self, path: Path, kind: type[GlotError], member: str = "", remedy: str | None = None) -> GlotError:
+        reason = f"{self.reason}; nothing in it was run{'' if remedy else ', and no official file does that'}"
+        return FileFault(reason, remedy=self.remedy).about(path, kind, member, remedy or "take another copy")
 
 
 class Damaged(FileFault):
     """The file is cut off or altered, or is not what its name says."""
 
-    def about(self, path: Path, kind: type[GlotError], member: str = "") -> GlotError:
-        return FileFault(self.reason, remedy=self.remedy or "download it again").about(path, kind, member)
+    def about(self, path: Path, kind: type[GlotError], member: str = "", remedy: str | None = None) -> GlotError:
+        return super().about(path, kind, member, remedy or "download it again")
 
 
 class Unsupported(FileFault):

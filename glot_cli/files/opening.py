@@ -16,23 +16,23 @@ _COMPRESSED = {"gzip": GZIP, "bz2": BZ2, "xz": XZ, "lzma": b"\x5d\x00", "zlib": 
 def first_bytes(path: Path) -> bytes:
     """The first 512 bytes of a file, or fewer where it is shorter. Raises FileFault where there are none."""
     try:
-        _check_there(path)
+        check_there(path)
         with path.open("rb") as file:
             return file.read(512)
     except OSError as error:
-        raise _unreadable(error) from error
+        raise unreadable(error) from error
 
 
 def read_bytes(path: Path) -> bytes:
     """A file whole. Raises FileFault when it is missing, a folder, empty or too large."""
     try:
-        check_size(_check_there(path), "has")
+        check_size(check_there(path), "has")
         return path.read_bytes()
     except OSError as error:
-        raise _unreadable(error) from error
+        raise unreadable(error) from error
 
 
-def _check_there(path: Path) -> int:
+def check_there(path: Path) -> int:
     """Bytes of a file. Raises FileFault for a folder and an empty file, OSError for one that is not there."""
     size = path.stat().st_size
     if path.is_dir():
@@ -42,7 +42,8 @@ def _check_there(path: Path) -> int:
     return size
 
 
-def _unreadable(error: OSError) -> FileFault:
+def unreadable(error: OSError) -> FileFault:
+    """The fault of a file that the system does not let be read."""
     return FileFault(f"cannot be read ({error.strerror})", remedy="check the name")
 
 

@@ -13,6 +13,7 @@ import pickletools
 from collections.abc import Mapping
 from typing import Any
 
+from glot_cli.errors import one_line
 from glot_cli.files.faults import Damaged, Refused
 from glot_cli.files.inert import ALLOWED
 
@@ -85,7 +86,7 @@ def unpickle(data: bytes) -> Any:
         raise
     # Whatever a broken program does: wrong stack, wrong types, missing marks.
     except Exception as error:
-        raise Damaged(f"is a damaged pickle ({type(error).__name__}: {error})") from error
+        raise Damaged(f"is a damaged pickle ({type(error).__name__}: {one_line(error)})") from error
 
 
 def _read_through(data: bytes) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -103,8 +102,3 @@ def initialise(model: GLoT, mean_state: Tensor) -> None:
             nn.init.xavier_uniform_(layer.weight, gain=0.01)
     start = model if model.config.branches == "local" else model.global_motion.regressor
     start.mean_state.copy_(mean_state)
-
-
-def count_parameters(model: nn.Module) -> int:
-    """Number of learned values."""
-    return sum(math.prod(p.shape) for p in model.parameters())

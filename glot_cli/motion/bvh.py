@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from glot_cli.body.rotations import least_rotation
-from glot_cli.errors import InputError
+from glot_cli.errors import InputError, one_line
 from glot_cli.smpl import SMPL_JOINTS, SMPL_PARENTS
 
 Floats = NDArray[np.floating]
@@ -111,7 +111,7 @@ def _load(path: Path) -> _Clip:
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", path=path, remedy="check the name") from error
     except Exception as error:  # whatever text that is no BVH does to a parser
-        reason = f"not a BVH file that can be read ({' '.join(str(error).split())[:80]})"
+        reason = f"not a BVH file that can be read ({one_line(error, 80)})"
         raise InputError(reason, path=path, remedy="export it again") from error
     return _Clip(
         [str(name) for name in data["names"]],

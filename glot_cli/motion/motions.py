@@ -13,10 +13,13 @@ from torch import Tensor
 
 from glot_cli.body.rotations import axis_angle_to_rotmat, rotmat_to_pose6d
 from glot_cli.errors import InputError
+from glot_cli.files.faults import FileFault
+from glot_cli.files.npz import load_npz
 from glot_cli.motion.bvh import read_bvh
 
 FPS = 30.0
 _NO_MOTIONS = ("shape.npz", "neutral_stagei.npz", "male_stagei.npz", "female_stagei.npz")  # in AMASS's folders
+_ARRAYS = ("poses", "clip_index", "clip_action", "clip_names", "mocap_framerate", "mocap_frame_rate")
 _FORMATS = "give motions in glot's format or AMASS's"
 
 
@@ -55,8 +58,8 @@ def load_motions(paths: Sequence[Path], min_frames: int = 17) -> Motions:
                 poses.append(pose)
                 labels.append(label)
     if not poses:
-        reason = f"{', '.join(map(str, paths))}: no clip of at least {min_frames} frames"
-        raise InputError(reason, remedy="give longer motions")
+        reason = f"no clip of at least {min_frames} frames{', nor in the others given' * (len(paths) > 1)}"
+        raise InputError(reason, path=paths[0] if paths else None, remedy="give longer motions")
     lengths = np.array([len(p) for p in poses])
     # By the square root of what each action lasts: standing fills hours and must not fill the training.
     seconds: dict[str, float] = {}
@@ -90,22 +93,29 @@ def _read(path: Path) -> list[tuple[np.ndarray, str]]:
     if path.suffix.lower() == ".bvh":
         return [(_at_30_fps(*read_bvh(path)), path.parent.name)]
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files if file[key].dtype.kind in "fiuUSb"}
-    except (OSError, ValueError) as error:
-        raise InputError(f"not a readable motion file ({error})", path=path, remedy="give .npz motions") from error
-    if "poses" not in arrays:
-        raise InputError("has no array 'poses'", path=path, remedy=_FORMATS)
+        arrays = load_npz(path, _ARRAYS)
+    except FileFault as error:
+        raise error.about(path, InputError, remedy=_FORMATS) from error
+    if "poses" not in arrays or arrays["poses"].dtype.kind not in "fiu":
+        raise InputError("has no array 'poses' of numbers", path=path, remedy=_FORMATS)
     poses = arrays["poses"].astype(np.float32)
     if "clip_index" in arrays:
         index = arrays["clip_index"]
+        if poses.shape[1:] not in ((24, 3), (72,)) or index.shape != poses.shape[:1] or index.dtype.kind not in "iu":
+            raise InputError(f"has poses {poses.shape} and clip_index {index.shape}", path=path, remedy=_FORMATS)
+        if not len(index):
+            return []
         names = arrays.get("clip_action", arrays.get("clip_names", np.arange(index.max() + 1).astype(str)))
+        if index.min() < 0 or index.max() >= len(names):
+            raise InputError("has numbers of clips without a name", path=path, remedy=_FORMATS)
         cuts = np.flatnonzero(np.diff(index)) + 1
         pieces = np.split(poses.reshape(-1, 24, 3), cuts)
         return [(piece, str(names[index[s]])) for piece, s in zip(pieces, [0, *cuts], strict=True)]
     rate = arrays.get("mocap_framerate", arrays.get("mocap_frame_rate"))
     if rate is None:
         raise InputError("has neither clip_index nor mocap_framerate", path=path, remedy=_FORMATS)
+    if poses.ndim != 2 or poses.shape[1] < 66 or rate.size != 1 or rate.dtype.kind not in "fiu" or not rate > 0:
+        raise InputError(f"has poses {poses.shape} at {rate} frames/s", path=path, remedy=_FORMATS)
     return [(_from_amass(poses, float(rate)), path.stem)]
 
 

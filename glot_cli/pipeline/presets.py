@@ -12,7 +12,7 @@ from pathlib import Path
 from glot_cli import weights
 from glot_cli.errors import UsageError
 from glot_cli.features import extractor
-from glot_cli.weights.known_weights import OFFICIAL
+from glot_cli.weights.known_weights import OFFICIAL_WEIGHTS
 
 OFFICIAL_GLOT = "glot"  # stands for whichever official checkpoint was added
 DEFAULT_CHECKPOINT = "glot-table1_3dpw_weights"  # where several were: the one of the paper's first table
@@ -165,15 +165,15 @@ def absent(files: tuple[str, ...]) -> list[str]:
 
 def still_wanted(preset: str) -> str:
     """Original names of the files that a preset still lacks, with commas; empty when it has all."""
-    return ", ".join(OFFICIAL[name].originals[0] for name in absent(PRESETS[preset].files))
+    return ", ".join(OFFICIAL_WEIGHTS[name].originals[0] for name in absent(PRESETS[preset].files))
 
 
 def _require(preset: Preset, files: tuple[str, ...]) -> None:
     """Raise UsageError, which names them, where files of a preset are missing."""
     missing = []
     for file in absent(files):
-        if file in OFFICIAL:
-            missing.append(f"{OFFICIAL[file].originals[0]} ({OFFICIAL[file].role})")
+        if file in OFFICIAL_WEIGHTS:
+            missing.append(f"{OFFICIAL_WEIGHTS[file].originals[0]} ({OFFICIAL_WEIGHTS[file].role})")
         elif not Path(file).expanduser().is_file():
             option = "body" if file == preset.body else "glot"
             known = "open, smpl" if option == "body" else ", ".join(map(short_name, checkpoints())) or "none yet"

@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat, slerp, turn_root
-from glot_cli.errors import InputError, one_line
+from glot_cli.errors import InputError
+from glot_cli.files.faults import FileFault
+from glot_cli.files.npz import load_npz
 from glot_cli.synth.request import ClipRequest
 
 MOTION_FPS = 30
 SHORTEST = 45  # frames of a take that may be played to and fro
 TIPTOE = 0.15  # share of frames whose lowest point may lie below the floor: a toe that dips in now and then is no floor
+_ARRAYS = ("poses", "trans", "clip_index", "clip_names")
 FORMAT = "give poses (N, 24, 3), trans (N, 3), clip_index (N,) and clip_names (C,) at 30 frames a second"
 
 Array = NDArray[np.floating]
@@ -58,11 +61,14 @@ class Takes:
             InputError: it is none.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                poses, trans, index, names = (file[k] for k in ("poses", "trans", "clip_index", "clip_names"))
-                offsets = file["rest_offsets"] if "rest_offsets" in file.files else None
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"not a motion file ({one_line(error, 200)})", path=path, remedy=FORMAT) from error
+            arrays = load_npz(path, (*_ARRAYS, "rest_offsets"))
+        except FileFault as error:
+            raise error.about(path, InputError, remedy=FORMAT) from error
+        for name in _ARRAYS:
+            if name not in arrays:
+                raise InputError(f"not a motion file (has no array '{name}')", path=path, remedy=FORMAT)
+        poses, trans, index, names = (arrays[name] for name in _ARRAYS)
+        offsets = arrays.get("rest_offsets")
         count = len(index) if index.ndim == 1 else -1
         if poses.shape != (count, 24, 3) or trans.shape != (count, 3):
             found = f"poses {poses.shape}, trans {trans.shape}, clip_index {index.shape}"

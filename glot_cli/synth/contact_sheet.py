@@ -9,7 +9,10 @@ import numpy as np
 
 from glot_cli.errors import InputError
 from glot_cli.files.atomic import not_written, whole
+from glot_cli.files.faults import FileFault
+from glot_cli.files.npz import load_npz
 
+_ARRAYS = ("jpeg", "jpeg_size", "clip")
 TILE = 128  # pixels of a crop's side on the sheet
 CLIPS_A_ROW = 4
 FRAMES_A_CLIP = 3  # first, middle, last
@@ -25,14 +28,17 @@ def contact_sheet(crops: Path) -> Path:
         The PNG.
 
     Raises:
-        InputError: the file holds no pictures.
+        InputError: the file holds no pictures, or is damaged.
         OutputError: the PNG cannot be written.
     """
-    with np.load(crops, allow_pickle=False) as file:
-        if "jpeg" not in file.files:
-            remedy = "remove it, or ask for no contact sheet"
-            raise InputError("was made without pictures", path=crops, remedy=remedy, option="sheet")
-        jpeg, sizes, clip = file["jpeg"], file["jpeg_size"], file["clip"]
+    try:
+        arrays = load_npz(crops, _ARRAYS)
+    except FileFault as error:
+        raise error.about(crops, InputError, remedy="remove it, and make it again") from error
+    if any(name not in arrays for name in _ARRAYS):
+        remedy = "remove it, or ask for no contact sheet"
+        raise InputError("was made without pictures", path=crops, remedy=remedy, option="sheet")
+    jpeg, sizes, clip = (arrays[name] for name in _ARRAYS)
     begins = np.cumsum(sizes) - sizes
 
     def tile(frame: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from glot_cli.errors import InputError, UsageError
+from glot_cli.errors import InputError, UsageError, one_line
 from glot_cli.models.glot_config import GLoTConfig
 from glot_cli.motion.sampling import Augmentation
 from glot_cli.motion.viewing import Viewing
@@ -169,7 +169,8 @@ def find_config(name: str) -> Path:
     if path.is_file() or path.suffix == ".toml":
         return path
     if name not in shipped:
-        raise UsageError(f"{name}: no such configuration", remedy=f"give a TOML file, or {', '.join(shipped)}")
+        remedy = f"give a TOML file, or choose one of {', '.join(shipped)}"
+        raise UsageError("no such configuration", path=name, remedy=remedy)
     return shipped[name]
 
 
@@ -187,13 +188,13 @@ def load_config(path: Path, changes: tuple[str, ...] = ()) -> TrainConfig:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        reason = f"cannot read the configuration ({error})"
+        reason = f"cannot read the configuration ({one_line(error)})"
         raise InputError(reason, path=path, remedy="give a TOML file") from error
     for change in changes:
         try:
             _merge(table, tomllib.loads(change))
         except (tomllib.TOMLDecodeError, ValueError) as error:
-            reason = f"{change}: not a line of TOML ({error})"
+            reason = f"{change}: not a line of TOML ({one_line(error)})"
             raise UsageError(reason, option="changes", remedy="write key = value") from error
     return _build(TrainConfig, table, path)
 
@@ -215,13 +216,13 @@ def _build(cls: type[T], table: Mapping[str, Any], path: Path, section: str = ""
     values: dict[str, Any] = {}
     for key, value in table.items():
         if key not in known:
-            remedy = f"known are {', '.join(sorted(known))}"
+            remedy = f"choose one of {', '.join(sorted(known))}"
             raise InputError(f"{section}unknown key '{key}'", path=path, remedy=remedy)
         values[key] = _convert(hints[key], value, path, f"{section}{key}")
     try:
         return cls(**values)
     except ValueError as error:
-        raise InputError(f"{section}{error}", path=path) from error
+        raise InputError(f"{section}{one_line(error, 1000)}", path=path, remedy="correct the configuration") from error
 
 
 def _convert(hint: Any, value: Any, path: Path, key: str) -> Any:
@@ -246,7 +247,7 @@ def _convert(hint: Any, value: Any, path: Path, key: str) -> Any:
     if get_origin(hint) is Literal and isinstance(value, str):  # the dataclass itself checks which
         return value
     expected = getattr(hint, "__name__", hint)
-    raise InputError(f"{key} = {value!r} has the wrong type; expected {expected}", path=path)
+    raise InputError(f"{key} = {value!r} has the wrong type", path=path, remedy=f"give a value of type {expected}")
 
 
 def _all_of(value: Any, kind: type) -> bool:

@@ -20,7 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from glot_cli.errors import OutputError
+from glot_cli.errors import OutputError, one_line
 from glot_cli.files.atomic import abandoned, whole
 from glot_cli.models.global_motion import Masking, random_masking
 from glot_cli.models.glot import Estimate, GLoT
@@ -234,7 +234,7 @@ class Trainer:
             for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(saved)
         except (OSError, KeyError, ValueError, RuntimeError) as error:
-            reason = f"holds a training with other settings ({' '.join(str(error).split())[:120]})"
+            reason = f"holds a training with other settings ({one_line(error, 120)})"
             raise OutputError(reason, path=out, remedy="choose another output folder") from error
         self.average = copy.deepcopy(state["average"])
         self.update, self.best = state["update"], state["best"]

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,12 +14,22 @@ from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import about_axis, pose6d_to_rotmat, rotmat_to_pose6d
 from glot_cli.errors import InputError
-from glot_cli.features.landmark_vector import Landmarks, join, mirror_features, turn_features, unpack
+from glot_cli.features.landmark_vector import LANDMARK_DIM, Landmarks, join, mirror_features, turn_features, unpack
+from glot_cli.files.faults import FileFault
+from glot_cli.files.npz import load_npz
 from glot_cli.motion.sampling import vary
 from glot_cli.motion.viewing import ExactLandmarks, Placed, Targets, correlated_noise, view_exactly
 
-# Arrays of a file of crops, N frames: how the bodies were placed (see `Placed`), and the features seen.
-ARRAYS = ("pose6d", "betas", "pelvis", "box", "features", "clip")
+# Arrays of a file of crops and the shapes of their rows, one a frame: the numbers of the clips, how the bodies were
+# placed (see `Placed`), and the features seen.
+_ARRAYS: dict[str, tuple[int, ...]] = {
+    "clip": (),
+    "pose6d": (24, 6),
+    "betas": (10,),
+    "pelvis": (3,),
+    "box": (3,),
+    "features": (LANDMARK_DIM,),
+}
 ROLL = 20.0  # standard deviation of a camera's turn about its axis, degrees
 RECROP = 0.02, 0.05  # standard deviations of a crop's shift, in its sides, and of the logarithm of its size
 VARIED = 0.5  # share of windows whose people get another shape and pose
@@ -72,16 +81,11 @@ class Crops:
         parts: list[dict[str, Tensor]] = []
         clips = 0
         for path in paths:
-            try:
-                with np.load(path, allow_pickle=False) as file:
-                    part = {name: torch.from_numpy(file[name]) for name in ARRAYS}
-            except (OSError, KeyError, ValueError) as error:
-                reason = f"no crops with truth ({error})"
-                raise InputError(reason, path=path, remedy="make them with 'glot synth crops'") from error
+            part = _read(path)
             for side in (part, mirror(part)) if mirrored else (part,):
                 parts.append({**side, "clip": side["clip"] + clips})
                 clips += int(part["clip"].max()) + 1
-        return Crops({name: torch.cat([p[name] for p in parts]) for name in ARRAYS}, body, landmarks)
+        return Crops({name: torch.cat([p[name] for p in parts]) for name in _ARRAYS}, body, landmarks)
 
     def window_starts(self, frames: int, stride: int = 1) -> Tensor:
         """First frames of all windows that lie within one clip: (W,)."""
@@ -114,6 +118,22 @@ class Crops:
         features, placed = rolled(features, placed, generator)
         features, placed = recropped(features, placed, generator)
         return shaken(features, generator), view_exactly(placed, body, self.landmarks)[1]
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """The arrays of one file of crops. Raises InputError where it holds none."""
+    remedy = "make them with 'glot synth crops'"
+    try:
+        arrays = load_npz(path, _ARRAYS)
+    except FileFault as error:
+        raise error.about(path, InputError, remedy=remedy) from error
+    for name, row in _ARRAYS.items():
+        if name not in arrays:
+            raise InputError(f"no crops with truth (has no array '{name}')", path=path, remedy=remedy)
+        count = arrays["clip"].size
+        if not count or arrays[name].shape != (count, *row) or arrays[name].dtype.kind not in "fiu":
+            raise InputError(f"no crops with truth ({name} of shape {arrays[name].shape})", path=path, remedy=remedy)
+    return {name: torch.from_numpy(arrays[name]) for name in _ARRAYS}
 
 
 def half_backwards(index: Tensor, generator: torch.Generator) -> Tensor:

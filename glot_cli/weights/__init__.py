@@ -1,4 +1,4 @@
-"""Weight files: where they are, what they are, whether they are intact; and how those of others come in (`add`)."""
+"""Weight files: where they are, what they are, whether they are intact, and how those of others come in."""
 
 from glot_cli.weights.glot_file import load_glot, save_glot
 from glot_cli.weights.store import (

@@ -17,7 +17,7 @@ from glot_cli.files.faults import FileFault, Unsupported
 from glot_cli.files.opening import read_bytes
 from glot_cli.weights import store
 from glot_cli.weights.glot_file import save_glot, save_tensors
-from glot_cli.weights.known_weights import OFFICIAL
+from glot_cli.weights.known_weights import OFFICIAL_WEIGHTS
 from glot_cli.weights.recognise import Recognised, recognise
 
 _REMEDY = "'glot weights list' names them"
@@ -40,7 +40,7 @@ class AddedWeights:
     remark: str
 
 
-def add(path: Path, gender: str | None = None) -> Iterator[AddedWeights]:
+def add_weights(path: Path, gender: str | None = None) -> Iterator[AddedWeights]:
     """Take in a file, or every known file in an archive, one at a time.
 
     Args:
@@ -93,7 +93,8 @@ def _take_members(path: Path, gender: str | None) -> Iterator[AddedWeights]:
 def _is_ours(name: str) -> bool:
     """Whether a member of an archive is called as a file that glot wants; what is wrong with others is no matter."""
     called = PurePosixPath(name).name.lower()
-    return called.endswith(".pth.tar") or any(called == o.lower() for f in OFFICIAL.values() for o in f.originals)
+    known = {original.lower() for file in OFFICIAL_WEIGHTS.values() for original in file.originals}
+    return called.endswith(".pth.tar") or called in known
 
 
 def _take(path: Path, member: str, data: bytes, gender: str | None) -> AddedWeights:
@@ -131,7 +132,7 @@ def _store(known: Recognised, source: str) -> tuple[store.WeightFile, Path]:
             )
     except OSError as error:
         raise not_written(folder, error, store.NO_ROOM) from error
-    store.record(entry)
+    store.write_entry(entry)
     return entry, target
 
 

@@ -13,6 +13,7 @@ from glot_cli.body.model import BODY_ARRAYS, Body, read_body_arrays
 from glot_cli.errors import WeightsError
 from glot_cli.files.contents import contents
 from glot_cli.files.faults import FileFault
+from glot_cli.files.npz import load_npz
 from glot_cli.files.opening import read_bytes
 from glot_cli.smpl import SMPL_VERTICES
 from glot_cli.weights import store
@@ -51,15 +52,23 @@ def load_body(name: str, num_betas: int = RECORD_BETAS) -> Body:
     extra = store.added().get("joints-extra")
     fits = len(arrays.get("v_template", ())) == SMPL_VERTICES and "J_regressor_extra" not in arrays
     if extra is not None and fits:
-        with np.load(store.locate(extra.name), allow_pickle=False) as file:
-            arrays["J_regressor_extra"] = file["J_regressor"]
+        arrays["J_regressor_extra"] = load_arrays(extra.name)["J_regressor"]
     return Body(arrays, str(path), num_betas)
+
+
+def load_arrays(name: str) -> dict[str, NDArray[Any]]:
+    """The arrays of weights that are an npz, by their name among weights. Raises WeightsError."""
+    path = store.locate(name)
+    try:
+        return load_npz(path)
+    except FileFault as error:
+        raise error.about(path, WeightsError, remedy="add it again with 'glot weights add'") from error
 
 
 def mean_parameters() -> torch.Tensor:
     """(157,) pose6d, shape, camera: the mean parameters that SPIN and GLoT start from. Raises WeightsError."""
-    with np.load(store.locate("mean-params"), allow_pickle=False) as file:
-        return torch.from_numpy(np.concatenate([file[name].ravel() for name in ("pose", "shape", "cam")])).float()
+    arrays = load_arrays("mean-params")
+    return torch.from_numpy(np.concatenate([arrays[name].ravel() for name in ("pose", "shape", "cam")])).float()
 
 
 def _read_foreign(path: Path) -> dict[str, NDArray[Any]]:
@@ -68,7 +77,7 @@ def _read_foreign(path: Path) -> dict[str, NDArray[Any]]:
         held, _ = contents(read_bytes(path))
         return {name: to_array(held[name]) for name in BODY_ARRAYS if name in held}
     except FileFault as error:
-        raise WeightsError(error.reason, path=path, remedy="give an SMPL-format .npz or .pkl") from error
+        raise error.about(path, WeightsError, remedy="give an SMPL-format .npz or .pkl") from error
 
 
 def recorded_body(name: str, sha256: str, moved: str | Path | None = None, record: Path | None = None) -> Body:

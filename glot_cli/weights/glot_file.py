@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from glot_cli.models.glot import GLoT
     from glot_cli.models.glot_config import GLoTConfig
 
-MEAN_STATE = "global_motion.regressor.mean_state"
+GLOT_MEAN_STATE = "global_motion.regressor.mean_state"
 
 
 def save_glot(state: Mapping[str, Tensor], config: GLoTConfig, path: Path, half: bool = False) -> None:
@@ -74,7 +74,7 @@ def load_glot(path: Path, mean_state: Tensor | None = None) -> GLoT:
             config = GLoTConfig(**json.loads((file.metadata() or {})["config"]))
             state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
         if mean_state is not None:
-            state.setdefault(MEAN_STATE, mean_state)
+            state.setdefault(GLOT_MEAN_STATE, mean_state)
         model = GLoT(config)
         model.load_state_dict(state)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -46,7 +46,7 @@ _NEUTRAL = (
     "(smplify.is.tue.mpg.de), Download, code and model (version 1.0.0)"
 )
 
-OFFICIAL = {
+OFFICIAL_WEIGHTS = {
     file.name: file
     for file in (
         _smpl("neutral", _NEUTRAL, "neutral"),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from glot_cli.errors import UsageError
 from glot_cli.files.faults import Damaged
 from glot_cli.smpl import SMPL_FACES, SMPL_VERTICES
-from glot_cli.weights.known_weights import OFFICIAL, OfficialFile
+from glot_cli.weights.known_weights import OFFICIAL_WEIGHTS, OfficialFile
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -81,16 +81,16 @@ def recognise(
     if set(SMPL_ARRAYS) <= set(arrays):
         name = f"smpl-{gender or gender_of(label)}"
         body = smpl_arrays(arrays)
-        return Recognised(name, OFFICIAL[name], body, remark=f"{body['shapedirs'].shape[2]} shape components")
+        return Recognised(name, OFFICIAL_WEIGHTS[name], body, remark=f"{body['shapedirs'].shape[2]} shape components")
     if set(MEAN_PARAMS) <= set(arrays):
         means = {name: _checked(name, arrays[name], shape) for name, shape in MEAN_PARAMS.items()}
-        return Recognised("mean-params", OFFICIAL["mean-params"], means)
+        return Recognised("mean-params", OFFICIAL_WEIGHTS["mean-params"], means)
     if set(arrays) == {""}:
         regressor = to_array(arrays[""])
         name = JOINT_REGRESSORS.get(regressor.shape, "")
         if name and regressor.dtype.kind in "fiu":
             checked = _regressor("the regressor", regressor)
-            return Recognised(name, OFFICIAL[name], {"J_regressor": checked.astype(np.float32)})
+            return Recognised(name, OFFICIAL_WEIGHTS[name], {"J_regressor": checked.astype(np.float32)})
     return None
 
 
@@ -153,10 +153,10 @@ def _network(label: str, held: Mapping[str, Any]) -> Recognised | None:
     if official.is_glot(held):
         stem = re.sub(r"[^\w.-]+", "_", PurePath(label).name.split(".")[0]) or "checkpoint"
         tensors = _renamed(held, official.rename_glot, _glot_shapes(), "GLoT")
-        return Recognised(f"glot-{stem}", OFFICIAL["glot"], tensors=tensors)
+        return Recognised(f"glot-{stem}", OFFICIAL_WEIGHTS["glot"], tensors=tensors)
     if official.is_spin(held):
         tensors = _renamed(held, official.rename_spin, _spin_shapes(), "SPIN")
-        return Recognised("spin", OFFICIAL["spin"], tensors=tensors)
+        return Recognised("spin", OFFICIAL_WEIGHTS["spin"], tensors=tensors)
     return None
 
 
@@ -186,9 +186,9 @@ def _renamed(held: Mapping[str, Any], rename: Any, shapes: dict[str, tuple[int, 
 def _glot_shapes() -> dict[str, tuple[int, ...]]:
     from glot_cli.models.glot import GLoT
     from glot_cli.models.glot_config import GLoTConfig
-    from glot_cli.weights.glot_file import MEAN_STATE
+    from glot_cli.weights.glot_file import GLOT_MEAN_STATE
 
-    return _shapes(lambda: GLoT(GLoTConfig()), MEAN_STATE)
+    return _shapes(lambda: GLoT(GLoTConfig()), GLOT_MEAN_STATE)
 
 
 def _spin_shapes() -> dict[str, tuple[int, ...]]:

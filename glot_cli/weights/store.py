@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
-from glot_cli.errors import WeightsError
+from glot_cli.errors import WeightsError, one_line
 from glot_cli.files.atomic import not_written, whole
-from glot_cli.weights.known_weights import OFFICIAL
+from glot_cli.weights.known_weights import OFFICIAL_WEIGHTS
 
 MANIFEST = "manifest.json"
 NO_ROOM = "name another folder with GLOT_WEIGHTS"  # what to do where the user's folder cannot be written
@@ -67,7 +67,7 @@ def manifest() -> dict[str, WeightFile]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
-        reason = f"the list of weights is missing or damaged ({error})"
+        reason = f"the list of weights is missing or damaged ({one_line(error, 300)})"
         raise WeightsError(reason, path=path, remedy="install again") from error
     return {row["name"]: WeightFile(**row) for row in rows}
 
@@ -89,7 +89,7 @@ def is_known(name: str) -> bool:
     return name in manifest() or name in added()
 
 
-def record(entry: WeightFile) -> None:
+def write_entry(entry: WeightFile) -> None:
     """Write the record of an added file, which lies in the user's folder already. Raises OutputError."""
     path = user_folder() / f"{entry.name}.json"
     try:
@@ -133,7 +133,8 @@ def locate(name: str) -> Path:
 
 
 def _called(name: str) -> str:
-    return f"{OFFICIAL[name].role} ({OFFICIAL[name].originals[0]})" if name in OFFICIAL else f"weights '{name}'"
+    official = OFFICIAL_WEIGHTS.get(name)
+    return f"{official.role} ({official.originals[0]})" if official else f"weights '{name}'"
 
 
 def check(entry: WeightFile, path: Path) -> str | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from glot_cli.datasets.dataset import Dataset
-from glot_cli.datasets.known_datasets import OFFICIAL
+from glot_cli.datasets.known_datasets import OFFICIAL_DATA
 from tests.cli.fixtures import Glot
 from tests.datasets import official_data
 from tests.parity.official_files import Exploit
@@ -41,9 +41,9 @@ def test_adding_and_listing(glot: Glot, tmp_path: Path, own_folder: Path) -> Non
     assert "3dpw-train: 111 frames in 3 videos, 2-D joints, 3-D joints, SMPL, 0.2 MB" in lines
     assert any(line.startswith("broken: BROKEN: ") and "add the data set again" in line for line in lines)
     missing = {line.split(":")[0]: (line, lines[i + 1]) for i, line in enumerate(lines) if ": MISSING" in line}
-    assert set(missing) == set(OFFICIAL) - {"3dpw-train", "mpii3d-val-scale12", "insta-train"}
+    assert set(missing) == set(OFFICIAL_DATA) - {"3dpw-train", "mpii3d-val-scale12", "insta-train"}
     for name, (line, where) in missing.items():
-        assert line.endswith(f"made of {OFFICIAL[name].file}") and "'s repository (" in where
+        assert line.endswith(f"made of {OFFICIAL_DATA[name].file}") and "'s repository (" in where
     assert lines[-1] == f"Data sets are kept in {own_folder}"
 
 

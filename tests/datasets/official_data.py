@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from glot_cli.cli import main
-from glot_cli.datasets.known_datasets import OFFICIAL
+from glot_cli.datasets.known_datasets import OFFICIAL_DATA
 from tests.parity import official_files
 
 Arrays = dict[str, np.ndarray]
@@ -24,14 +24,14 @@ Arrays = dict[str, np.ndarray]
 
 def write_all(folder: Path, seed: int = 0, videos: int = 3, frames: int = 40, feature_dim: int = 32) -> dict[str, Path]:
     """Every official file: what glot calls it -> its path. See `arrays_of`."""
-    return {name: write(folder, name, seed, videos, frames, feature_dim) for name in OFFICIAL}
+    return {name: write(folder, name, seed, videos, frames, feature_dim) for name in OFFICIAL_DATA}
 
 
 def write(
     folder: Path, name: str, seed: int = 0, videos: int = 3, frames: int = 40, feature_dim: int = 32, **how: Any
 ) -> Path:
     """One official file, by what glot calls it. how: compress, protocol (of joblib.dump)."""
-    return dump(folder / OFFICIAL[name].file, arrays_of(name, seed, videos, frames, feature_dim), **how)
+    return dump(folder / OFFICIAL_DATA[name].file, arrays_of(name, seed, videos, frames, feature_dim), **how)
 
 
 def dump(path: Path, arrays: Arrays, **how: Any) -> Path:

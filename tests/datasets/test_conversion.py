@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from glot_cli.datasets.add_dataset import AddedDataset, add
+from glot_cli.datasets.add_dataset import AddedDataset, add_dataset
 from glot_cli.datasets.dataset import Dataset
-from glot_cli.datasets.known_datasets import OFFICIAL
+from glot_cli.datasets.known_datasets import OFFICIAL_DATA
+from glot_cli.datasets.layouts import LAYOUTS
 from glot_cli.files import rows
 from tests.datasets import official_data
 from tests.datasets.expected_rows import Arrays, check, expected_joints2d
@@ -22,17 +23,17 @@ pytestmark = pytest.mark.usefixtures("data_folder")
 
 def take_in(tmp_path: Path, arrays: Arrays, name: str = "made", **how: Any) -> tuple[AddedDataset, Dataset]:
     path = official_data.dump(tmp_path / f"{name}_db.pt", arrays)
-    added = add(path, quiet=True, **how)
+    added = add_dataset(path, quiet=True, **how)
     return added, Dataset.open(added.meta.name)
 
 
 @pytest.mark.parametrize("chunk", [2048, 7])
-@pytest.mark.parametrize("name", OFFICIAL)
+@pytest.mark.parametrize("name", OFFICIAL_DATA)
 def test_every_official_file(name: str, chunk: int, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(rows, "CHUNK", chunk)
     path = official_data.write(tmp_path, name, seed=1)
     arrays = official_data.arrays_of(name, seed=1)
-    added = add(path, quiet=True)
+    added = add_dataset(path, quiet=True)
     assert (added.meta.name, added.folder.name, added.remark) == (name, name, "")
     dataset = Dataset.open(name)
     check(dataset, arrays)
@@ -46,12 +47,13 @@ def test_every_official_file(name: str, chunk: int, tmp_path: Path, monkeypatch:
     assert (meta["has_joints3d"], meta["has_smpl"]) == (dataset.has_joints3d, dataset.has_smpl)
     assert dataset.has_smpl == name.startswith(("3dpw", "h36m"))
     assert dataset.has_joints3d == (not name.startswith(("insta", "penn", "pose")))
-    assert dataset.joints3d_known.sum() == (arrays["joints3D"].shape[1] if dataset.has_joints3d else 0)
+    layout = LAYOUTS.get(dataset.meta.joints3d, ())
+    assert len(layout) == (arrays["joints3D"].shape[1] if dataset.has_joints3d else 0)
 
 
 @pytest.mark.parametrize("how", [{"protocol": 0}, {"protocol": 2}, {"protocol": 4}])
 def test_however_it_was_written(how: dict[str, Any], tmp_path: Path) -> None:
-    add(official_data.write(tmp_path, "3dpw-test", **how), quiet=True)
+    add_dataset(official_data.write(tmp_path, "3dpw-test", **how), quiet=True)
     check(Dataset.open("3dpw-test"), official_data.arrays_of("3dpw-test"))
 
 
@@ -63,7 +65,7 @@ def test_scattered_videos_are_gathered(chunk: int, as_h5: bool, tmp_path: Path, 
     order = np.random.default_rng(5).permutation(len(arrays["features"]))
     mixed = {key: array[order] for key, array in arrays.items()}
     path = official_data.dump(tmp_path / ("mixed_db.h5" if as_h5 else "mixed_db.pt"), mixed)
-    add(path, quiet=True)
+    add_dataset(path, quiet=True)
     dataset = Dataset.open("mixed")
     first_seen = list(dict.fromkeys(mixed["vid_name"].tolist()))
     assert list(dataset.videos) == first_seen
@@ -159,7 +161,7 @@ def test_memory_holds_a_part_of_a_large_file(tmp_path: Path) -> None:
     path = official_data.dump(tmp_path / "large_db.pt", arrays)
     del arrays
     tracemalloc.start()
-    add(path, quiet=True)
+    add_dataset(path, quiet=True)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert path.stat().st_size > 130e6 and peak < 60e6

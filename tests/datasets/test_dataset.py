@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from glot_cli.datasets.add_dataset import add
-from glot_cli.datasets.dataset import Dataset, list_datasets
-from glot_cli.datasets.folders import FORMAT, name_of, user_data_folder
-from glot_cli.datasets.known_datasets import OFFICIAL
+from glot_cli.datasets.add_dataset import add_dataset
+from glot_cli.datasets.dataset import Dataset
+from glot_cli.datasets.folders import FORMAT, name_of, names, user_data_folder
+from glot_cli.datasets.known_datasets import OFFICIAL_DATA
 from glot_cli.errors import InputError, UsageError
 from tests.datasets import official_data
 
@@ -35,18 +35,20 @@ def test_names_follow_from_files(file: str, name: str) -> None:
 
 
 def test_the_catalogue_names_files_as_they_are_called() -> None:
-    assert {data.name: name_of(Path(data.file)) for data in OFFICIAL.values()} == {name: name for name in OFFICIAL}
+    assert {data.name: name_of(Path(data.file)) for data in OFFICIAL_DATA.values()} == {
+        name: name for name in OFFICIAL_DATA
+    }
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "A", "a b", "x.", "a\n", "ä"])
 def test_names_that_no_folder_should_have(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot name a data set"):
-        add(official_data.write(tmp_path, "3dpw-val"), name, quiet=True)
+        add_dataset(official_data.write(tmp_path, "3dpw-val"), name, quiet=True)
 
 
 def test_a_file_without_a_name(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"name: the name of .* names no data set; give one"):
-        add(tmp_path / "_db.pt", quiet=True)
+    with pytest.raises(UsageError, match=r"name: .*_db\.pt: its name names no data set; give another name"):
+        add_dataset(tmp_path / "_db.pt", quiet=True)
 
 
 def test_the_users_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -60,23 +62,23 @@ def test_the_users_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 
 def test_data_sets_are_opened_by_name_and_by_path(tmp_path: Path, data_folder: Path) -> None:
     for name in ("3dpw-val", "insta-train"):
-        add(official_data.write(tmp_path, name), quiet=True)
+        add_dataset(official_data.write(tmp_path, name), quiet=True)
     by_name = Dataset.open("3dpw-val")
     for path in (data_folder / "3dpw-val", f"{data_folder}/3dpw-val", f"{data_folder}/3dpw-val/"):
         dataset = Dataset.open(path)
         assert dataset.name == "3dpw-val"
         np.testing.assert_array_equal(dataset.features, by_name.features)
     assert isinstance(by_name.features, np.memmap) and not by_name.features.flags.writeable
-    assert [meta.name for meta in list_datasets()] == ["3dpw-val", "insta-train"]
-    with pytest.raises(UsageError, match="has no data set 'h36m'; there is 3dpw-val, insta-train"):
+    assert names() == ["3dpw-val", "insta-train"]
+    with pytest.raises(UsageError, match="has no data set 'h36m'; choose one of 3dpw-val, insta-train, or add"):
         Dataset.open("h36m")
-    with pytest.raises(UsageError, match="is no data set"):
+    with pytest.raises(UsageError, match=r"no data set \(it has no meta\.json\); make one"):
         Dataset.open(tmp_path)
 
 
 def test_none_at_all() -> None:
-    assert list_datasets() == []
-    with pytest.raises(UsageError, match="has no data set '3dpw-val'; 'glot data add'"):
+    assert names() == []
+    with pytest.raises(UsageError, match="has no data set '3dpw-val'; add it with 'glot data add'"):
         Dataset.open("3dpw-val")
 
 
@@ -111,7 +113,7 @@ BROKEN = {
     ("file", "number"), [(file, i) for file, changes in BROKEN.items() for i in range(len(changes))]
 )
 def test_damage_is_named(file: str, number: int, tmp_path: Path, data_folder: Path) -> None:
-    add(official_data.write(tmp_path, "3dpw-val"), quiet=True)
+    add_dataset(official_data.write(tmp_path, "3dpw-val"), quiet=True)
     path = data_folder / "3dpw-val" / file
     BROKEN[file][number](path)
     with pytest.raises(InputError, match="; add the data set again") as error:
@@ -120,9 +122,8 @@ def test_damage_is_named(file: str, number: int, tmp_path: Path, data_folder: Pa
 
 
 def test_a_data_set_of_a_later_version(tmp_path: Path, data_folder: Path) -> None:
-    add(official_data.write(tmp_path, "3dpw-val"), quiet=True)
+    add_dataset(official_data.write(tmp_path, "3dpw-val"), quiet=True)
     path = data_folder / "3dpw-val" / "meta.json"
     path.write_text(path.read_text().replace('"format": 1', f'"format": {FORMAT + 1}'))
     with pytest.raises(InputError, match="later version"):
         Dataset.open("3dpw-val")
-    assert list_datasets() == []

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from glot_cli.datasets.add_dataset import add
+from glot_cli.datasets.add_dataset import add_dataset
 from glot_cli.errors import InputError
 from glot_cli.files.faults import Damaged, FileFault, Refused
 from tests.datasets import official_data
@@ -55,7 +55,7 @@ def test_files_that_are_not_as_they_should_be(fault: str, tmp_path: Path, data_f
     change, kind, words = FAULTS[fault]
     path = official_data.dump(tmp_path / "odd_db.pt", change(official_data.arrays_of("3dpw-train")))
     with pytest.raises(InputError, match=words) as error:
-        add(path, quiet=True)
+        add_dataset(path, quiet=True)
     assert type(error.value.__cause__) is kind
     assert str(error.value).startswith(f"{path}: ") and "; " in str(error.value) and "\n" not in str(error.value)
     assert list(data_folder.iterdir()) == [], "nothing is left"
@@ -65,7 +65,7 @@ def test_files_that_are_not_as_they_should_be(fault: str, tmp_path: Path, data_f
 def test_compressed_files(how: dict[str, Any], tmp_path: Path, data_folder: Path) -> None:
     path = official_data.write(tmp_path, "3dpw-test", **how)
     with pytest.raises(InputError, match=r": is compressed with \w+, which glot does not read; decompress it") as error:
-        add(path, quiet=True)
+        add_dataset(path, quiet=True)
     assert error.value.path == path
     assert list(data_folder.iterdir()) == [], "nothing is left"
 
@@ -87,10 +87,10 @@ def test_files_of_another_kind(content: bytes | None, words: str, tmp_path: Path
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(InputError, match=words) as error:
-        add(path, quiet=True)
+        add_dataset(path, quiet=True)
     assert str(error.value).startswith(f"{path}: ")
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a folder; give the files in it"):
-        add(tmp_path, quiet=True)
+        add_dataset(tmp_path, quiet=True)

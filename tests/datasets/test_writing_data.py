@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from glot_cli.datasets import write_dataset
-from glot_cli.datasets.add_dataset import add
+from glot_cli.datasets.add_dataset import add_dataset
 from glot_cli.datasets.dataset import Dataset
 from glot_cli.errors import OutputError
 from tests.datasets import official_data
@@ -27,7 +27,7 @@ def test_a_disk_that_is_too_small_is_seen_first(tmp_path: Path, data_folder: Pat
     monkeypatch.setattr(write_dataset.shutil, "disk_usage", lambda _: Usage)
     path = official_data.write(tmp_path, "3dpw-val")
     with pytest.raises(OutputError, match=r"own data: has 0\.00 GB free, where .* 0\.00 GB; name another folder with"):
-        add(path, quiet=True)
+        add_dataset(path, quiet=True)
     assert list(data_folder.iterdir()) == []
 
 
@@ -54,7 +54,7 @@ def test_a_disk_that_fills_up(tmp_path: Path, data_folder: Path) -> None:
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device"), RuntimeError])
 def test_an_end_in_the_middle_leaves_what_was_there(error: Any, tmp_path: Path, data_folder: Path) -> None:
     path = official_data.write(tmp_path, "3dpw-val")
-    add(path, quiet=True)
+    add_dataset(path, quiet=True)
     before = {p.name: p.read_bytes() for p in (data_folder / "3dpw-val").iterdir()}
     with pytest.MonkeyPatch.context() as patch:
 
@@ -63,7 +63,7 @@ def test_an_end_in_the_middle_leaves_what_was_there(error: Any, tmp_path: Path, 
 
         patch.setattr("glot_cli.datasets.add_dataset.write_meta", fail)
         with pytest.raises(OutputError if isinstance(error, OSError) else error):
-            add(path, replace=True, quiet=True)
+            add_dataset(path, replace=True, quiet=True)
     assert [p.name for p in data_folder.iterdir()] == ["3dpw-val"]
     assert {p.name: p.read_bytes() for p in (data_folder / "3dpw-val").iterdir()} == before
 
@@ -72,12 +72,12 @@ def test_what_a_killed_process_left_is_cleared(tmp_path: Path, data_folder: Path
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     path = official_data.write(tmp_path, "3dpw-val")
-    add(path, quiet=True)
+    add_dataset(path, quiet=True)
     (data_folder / "3dpw-val").rename(data_folder / f".3dpw-val.glot-{ended.pid}.old")  # killed between two renamings
     (data_folder / f".x.glot-{ended.pid}.part").mkdir()
     (data_folder / f".x.glot-{os.getpid()}.part").mkdir()  # of a process that runs
     (data_folder / ".mine.part").mkdir()
-    add(official_data.write(tmp_path, "3dpw-test"), quiet=True)
+    add_dataset(official_data.write(tmp_path, "3dpw-test"), quiet=True)
     left = sorted(p.name for p in data_folder.iterdir())
     assert left == sorted([f".x.glot-{os.getpid()}.part", ".mine.part", "3dpw-test", "3dpw-val"])
     assert len(Dataset.open("3dpw-val")) == 111
@@ -85,28 +85,28 @@ def test_what_a_killed_process_left_is_cleared(tmp_path: Path, data_folder: Path
 
 def test_what_is_there_is_not_replaced_unasked(tmp_path: Path, data_folder: Path) -> None:
     path = official_data.write(tmp_path, "3dpw-val", seed=1)
-    add(path, quiet=True)
+    add_dataset(path, quiet=True)
     other = official_data.write(tmp_path, "3dpw-val", seed=2)
     with pytest.raises(OutputError, match="3dpw-val: is there already; give another name, or"):
-        add(other, quiet=True)
+        add_dataset(other, quiet=True)
     check(Dataset.open("3dpw-val"), official_data.arrays_of("3dpw-val", seed=1))
     held = Dataset.open("3dpw-val")
-    add(other, replace=True, quiet=True)
+    add_dataset(other, replace=True, quiet=True)
     check(Dataset.open("3dpw-val"), official_data.arrays_of("3dpw-val", seed=2))
     check(held, official_data.arrays_of("3dpw-val", seed=1))  # who has it open keeps what it had
     assert [p.name for p in data_folder.iterdir()] == ["3dpw-val"]
     (data_folder / "photos").mkdir()
     with pytest.raises(OutputError, match="something else than a data set"):
-        add(other, "photos", replace=True, quiet=True)
+        add_dataset(other, "photos", replace=True, quiet=True)
 
 
 def test_a_data_set_that_lies_elsewhere_is_replaced_here(tmp_path: Path, data_folder: Path) -> None:
     path = official_data.write(tmp_path, "3dpw-val")
-    add(path, quiet=True)
+    add_dataset(path, quiet=True)
     (data_folder / "3dpw-val").rename(tmp_path / "elsewhere")
     (data_folder / "3dpw-val").symlink_to(tmp_path / "elsewhere")
     assert len(Dataset.open("3dpw-val")) == 111
-    add(path, replace=True, quiet=True)
+    add_dataset(path, replace=True, quiet=True)
     assert not (data_folder / "3dpw-val").is_symlink() and (tmp_path / "elsewhere" / "meta.json").is_file()
     assert [p.name for p in data_folder.iterdir()] == ["3dpw-val"]
 
@@ -114,4 +114,4 @@ def test_a_data_set_that_lies_elsewhere_is_replaced_here(tmp_path: Path, data_fo
 def test_a_folder_that_cannot_be_written(tmp_path: Path, data_folder: Path) -> None:
     data_folder.write_text("a file")
     with pytest.raises(OutputError, match=r"cannot be written .*GLOT_DATA"):
-        add(official_data.write(tmp_path, "3dpw-val"), quiet=True)
+        add_dataset(official_data.write(tmp_path, "3dpw-val"), quiet=True)

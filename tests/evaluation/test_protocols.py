@@ -12,7 +12,7 @@ from glot_cli.body.joints import H36M_TO_COMMON
 from glot_cli.body.rotations import axis_angle_to_rotmat, pose6d_to_rotmat
 from glot_cli.cli import main
 from glot_cli.datasets.dataset import Dataset
-from glot_cli.errors import UsageError
+from glot_cli.errors import OutputError, UsageError
 from glot_cli.evaluation import plots, protocols
 from glot_cli.evaluation.plots import plot
 from glot_cli.evaluation.protocols import MPII3D, action_of, evaluate_dataset, joints_of
@@ -157,11 +157,25 @@ def test_plot_shows_curves_and_the_worst_frames(model, tmp_path):
     assert plain.shape[0] < pictures.shape[0] and plain.std() > 5
 
 
+def test_a_plot_replaces_nothing_and_is_refused_before_anything_is_evaluated(tmp_path):
+    (tmp_path / "mine.png").write_bytes(b"mine")
+    (tmp_path / "link.png").symlink_to(tmp_path / "nowhere")
+    for name in ("mine.png", "link.png"):
+        with pytest.raises(OutputError, match=f"{name}: is there already; choose another name, or remove it"):
+            plots.require(tmp_path / name)
+    with pytest.raises(OutputError, match="none: no such folder"):
+        plots.require(tmp_path / "none" / "x.png")
+    for name in ("x", "x.doc"):
+        with pytest.raises(UsageError, match=r"ends in \.png, \.svg or \.pdf"):
+            plots.require(tmp_path / name)
+    assert (tmp_path / "mine.png").read_bytes() == b"mine"
+
+
 def test_a_plot_without_matplotlib_is_refused_before_anything_is_evaluated(monkeypatch, capsys, tmp_path):
     for name in ("matplotlib", "matplotlib.figure"):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(UsageError, match=r"plots need matplotlib; pip install 'glot-cli\[eval\]'"):
-        plots.require()
+        plots.require(tmp_path / "x.png")
     monkeypatch.setattr(protocols, "evaluate_dataset", lambda *_, **__: pytest.fail("evaluated"))
     with pytest.raises(SystemExit) as ended:
         main(["eval", "--dataset", "3dpw-test", "--plot", str(tmp_path / "x.png")])

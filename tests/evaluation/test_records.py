@@ -15,7 +15,7 @@ from glot_cli.camera import project_pinhole
 from glot_cli.cli.main import main
 from glot_cli.errors import GlotError
 from glot_cli.evaluation.pairing import load_pairs
-from glot_cli.evaluation.records import LIMB_JOINTS, compare, match_rows, pooled
+from glot_cli.evaluation.records import LIMB_JOINTS, match_rows, pooled
 from glot_cli.results import Meta, Result, empty_arrays
 
 FRAMES = 20
@@ -26,6 +26,10 @@ ERRORS = ("mpjpe", "pa_mpjpe", "mpvpe", "acceleration_error", "limb_error_2d", "
 @pytest.fixture(scope="module")
 def body():
     return Body.load(weights.locate("open-body"))
+
+
+def compare(predicted, truth, body):
+    return pooled([(predicted, truth)], body)
 
 
 def finish(arrays, body):
@@ -64,7 +68,7 @@ def changed(record, body, **arrays):
 def test_a_record_against_itself_has_no_errors(truth, body):
     result = compare(truth, truth, body)
     assert result.extra_rows == 0
-    assert [p.person for p in result.people] == ["1", "2"]
+    assert [p.person for p in result.people] == ["clip.mp4/1", "clip.mp4/2"]
     for errors in [*result.people, result.overall]:
         assert (errors.found, errors.one_id, errors.switches) == (1, 1, 0)
         assert all(getattr(errors, name) == pytest.approx(0, abs=1e-2) for name in ERRORS)

@@ -19,7 +19,7 @@ from glot_cli.errors import OutputError, UsageError, WeightsError
 from glot_cli.models.glot_config import GLoTConfig
 from glot_cli.models.official import rename_glot, rename_spin
 from glot_cli.pipeline import presets
-from glot_cli.weights.add_weights import add
+from glot_cli.weights.add_weights import add_weights
 from glot_cli.weights.recognise import gender_of
 from tests.cli.fixtures import Glot
 from tests.parity import official_files, standins
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("weights_folder")
 
 
 def added_names(path: Path, gender: str | None = None) -> list[str]:
-    return [added.entry.name for added in add(path, gender)]
+    return [added.entry.name for added in add_weights(path, gender)]
 
 
 NAMES = {
@@ -56,7 +56,7 @@ def test_every_official_file_is_recognised_by_what_it_holds(
 
 def test_what_is_kept_is_what_was_given(official: dict[str, Path], weights_folder: Path) -> None:
     for path in official.values():
-        list(add(path))
+        list(add_weights(path))
     with np.load(weights_folder / "smpl-neutral.npz", allow_pickle=False) as kept:
         for name, expected in standins.smpl().items():
             np.testing.assert_allclose(kept[name], expected.astype(np.float32) if name != "f" else expected)
@@ -104,7 +104,7 @@ def test_gender_is_in_the_name(name: str, gender: str | None) -> None:
 def test_gender_can_be_said(official: dict[str, Path], tmp_path: Path) -> None:
     os.link(official[NEUTRAL], tmp_path / "body.pkl")
     with pytest.raises(UsageError, match=r"gender: 'body\.pkl' is"):
-        list(add(tmp_path / "body.pkl"))
+        list(add_weights(tmp_path / "body.pkl"))
     assert added_names(tmp_path / "body.pkl", "female") == ["smpl-female"]
 
 
@@ -131,7 +131,7 @@ def test_the_command_says_what_came_of_it(official: dict[str, Path], glot: Glot)
 
 
 def test_list_says_what_is_there_and_where_the_rest_is(official: dict[str, Path], glot: Glot) -> None:
-    list(add(official[MEAN]))
+    list(add_weights(official[MEAN]))
     ended = glot("weights", "list")
     assert ended.status == 0
     assert "preset paper: 3 files are missing" in ended.out
@@ -150,7 +150,7 @@ def test_list_sees_a_broken_installation(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_verify_sees_what_was_altered(official: dict[str, Path], weights_folder: Path, glot: Glot) -> None:
-    (added,) = add(official[MEAN])
+    (added,) = add_weights(official[MEAN])
     flip(added.path, added.path, [added.path.stat().st_size // 2])
     ended = glot("weights", "verify")
     assert ended.status == 1 and "mean-params: the mean body parameters has SHA-256" in ended.out
@@ -160,21 +160,21 @@ def test_verify_sees_what_was_altered(official: dict[str, Path], weights_folder:
 
 def test_several_checkpoints(official: dict[str, Path], tmp_path: Path) -> None:
     for path in (official[MEAN], official[NEUTRAL], official[SPIN]):
-        list(add(path))
+        list(add_weights(path))
     for name in ("table1_h36m_mpii3d_weights.pth.tar", "table2_3dpw_weights.pth.tar"):
         os.link(official[GLOT], tmp_path / name)
-        list(add(tmp_path / name))
+        list(add_weights(tmp_path / name))
     with pytest.raises(UsageError, match="choose table1_h36m_mpii3d_weights or table2_3dpw_weights"):
         presets.choose("paper")
     assert presets.choose("paper", glot="table2_3dpw_weights").glot == "glot-table2_3dpw_weights"
-    list(add(official[GLOT]))
+    list(add_weights(official[GLOT]))
     assert presets.choose("paper").glot == "glot-table1_3dpw_weights"
     with pytest.raises(UsageError, match=r"^glot: 'nothing' is no file"):
         presets.choose("paper", glot="nothing")
 
 
 def test_body_and_gender_are_chosen(official: dict[str, Path]) -> None:
-    list(add(official[NEUTRAL]))
+    list(add_weights(official[NEUTRAL]))
     assert presets.choose("open", body="smpl").body == "smpl-neutral"
     with pytest.raises(UsageError, match=r"SMPL_MALE\.pkl"):
         presets.choose("open", body="smpl", gender="male")
@@ -188,7 +188,7 @@ def test_body_and_gender_are_chosen(official: dict[str, Path]) -> None:
 def test_a_folder_that_cannot_be_written(official: dict[str, Path], weights_folder: Path) -> None:
     weights_folder.write_text("a file stands in the way")
     with pytest.raises(OutputError, match="GLOT_WEIGHTS"):
-        list(add(official[MEAN]))
+        list(add_weights(official[MEAN]))
 
 
 def test_nothing_is_left_of_a_write_that_fails(
@@ -196,7 +196,7 @@ def test_nothing_is_left_of_a_write_that_fails(
 ) -> None:
     monkeypatch.setattr(np, "savez", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(OutputError, match="No space left"):
-        list(add(official[MEAN]))
+        list(add_weights(official[MEAN]))
 
     def half_written(tensors: object, path: Path, metadata: object) -> None:
         Path(path).write_bytes(b"half")
@@ -204,7 +204,7 @@ def test_nothing_is_left_of_a_write_that_fails(
 
     monkeypatch.setattr("safetensors.torch.save_file", half_written)
     with pytest.raises(OutputError, match="No space left"):
-        list(add(official[SPIN]))
+        list(add_weights(official[SPIN]))
     assert list(weights_folder.iterdir()) == []
 
 

@@ -12,7 +12,7 @@ import pytest
 from glot_cli import weights
 from glot_cli.errors import GlotError, WeightsError
 from glot_cli.smpl import SMPL_VERTICES
-from glot_cli.weights.add_weights import add
+from glot_cli.weights.add_weights import add_weights
 from glot_cli.weights.bodies import load_body, recorded_body
 from tests.parity import official_files, standins
 from tests.parity.official_files import EXTRA, NEUTRAL, Exploit
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("weights_folder")
 
 def test_300_shape_components(tmp_path: Path) -> None:
     path = official_files.write_smpl(tmp_path / "basicmodel_f_lbs_10_207_0_v1.1.0.pkl", protocol=4, components=300)
-    (added,) = add(path)
+    (added,) = add_weights(path)
     assert added.entry.name == "smpl-female" and "300 shape components" in added.remark
     assert load_body("smpl-female").num_betas == 10
     assert load_body("smpl-female", num_betas=300).num_betas == 300
@@ -33,7 +33,7 @@ def test_300_shape_components(tmp_path: Path) -> None:
 
 def test_smpl_as_npz_and_without_chumpy(tmp_path: Path) -> None:
     np.savez(tmp_path / "SMPL_MALE.npz", **standins.smpl())
-    assert [added.entry.name for added in add(tmp_path / "SMPL_MALE.npz")] == ["smpl-male"]
+    assert [added.entry.name for added in add_weights(tmp_path / "SMPL_MALE.npz")] == ["smpl-male"]
     np.testing.assert_allclose(load_body("smpl-male").template_planes.T, standins.smpl()["v_template"], rtol=1e-6)
 
 
@@ -54,9 +54,9 @@ def test_a_body_file_of_the_users_own_is_read_without_trust(official: dict[str, 
 
 
 def test_smpl_gets_the_extra_joints_once_they_are_there(official: dict[str, Path]) -> None:
-    list(add(official[NEUTRAL]))
+    list(add_weights(official[NEUTRAL]))
     assert load_body("smpl-neutral").extra_regressor is None
-    list(add(official[EXTRA]))
+    list(add_weights(official[EXTRA]))
     np.testing.assert_array_equal(load_body("smpl-neutral").extra_regressor, standins.joints_extra())
 
 

@@ -18,7 +18,7 @@ from glot_cli import weights
 from glot_cli.errors import WeightsError
 from glot_cli.files import faults
 from glot_cli.files.faults import Damaged, FileFault, Refused, Unsupported
-from glot_cli.weights.add_weights import add
+from glot_cli.weights.add_weights import add_weights
 from tests.cli.fixtures import Glot
 from tests.parity import official_files, standins
 from tests.parity.official_files import EXTRA, GLOT, MEAN, NEUTRAL, SPIN, Exploit
@@ -40,7 +40,7 @@ def test_an_attack_in_an_archive_loses_nothing_else(official: dict[str, Path], t
     path = archive(tmp_path / "a.zip", {"SMPL_MALE.pkl": attack, "b/smpl_mean_params.npz": official[MEAN].read_bytes()})
     taken = []
     with fails(Refused, match=r"a\.zip: SMPL_MALE\.pkl: .*system"):
-        for added in add(path):
+        for added in add_weights(path):
             taken.append(added.entry.name)
     assert taken == ["mean-params"]
 
@@ -53,23 +53,23 @@ def test_an_archive_may_be_larger_than_any_file_in_it(
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_STORED) as out:
         out.writestr("video.mp4", bytes(50_000))
         out.write(official[MEAN], MEAN)
-    assert [added.entry.name for added in add(tmp_path / "a.zip")] == ["mean-params"]
+    assert [added.entry.name for added in add_weights(tmp_path / "a.zip")] == ["mean-params"]
     with fails(Refused, match="more than any official file"):
-        list(add(official[EXTRA]))
+        list(add_weights(official[EXTRA]))
 
 
 def test_strange_files_beside_the_wanted_ones_do_not_matter(official: dict[str, Path], tmp_path: Path) -> None:
     """Official archives hold pickles of other programs too; they are left unread, and are no fault."""
     strange = pickle.dumps(Exploit(os.system, "echo fired"))
     path = archive(tmp_path / "a.zip", {"code/prior.pkl": strange, MEAN: official[MEAN].read_bytes()})
-    assert [added.entry.name for added in add(path)] == ["mean-params"]
+    assert [added.entry.name for added in add_weights(path)] == ["mean-params"]
     with fails(Refused, match=r"prior\.pkl"):
-        list(add(archive(tmp_path / "b.zip", {"code/prior.pkl": strange})))
+        list(add_weights(archive(tmp_path / "b.zip", {"code/prior.pkl": strange})))
 
 
 def test_an_archive_of_other_things(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"holds none of the files .*; 'glot weights list'"):
-        list(add(archive(tmp_path / "holiday.zip", {"a.jpg": b"x", "b.npz": b"not one"[:0] + b"\x00" * 9})))
+        list(add_weights(archive(tmp_path / "holiday.zip", {"a.jpg": b"x", "b.npz": b"not one"[:0] + b"\x00" * 9})))
 
 
 @pytest.mark.parametrize(("file", "member"), [("a.npz", "v_template.npy"), ("a.zip", "x.pkl"), ("a.pth", "a/data.pkl")])
@@ -79,7 +79,7 @@ def test_zip_bombs_are_refused_before_they_unpack(file: str, member: str, tmp_pa
     tracemalloc.start()
     try:
         with fails(Refused, match=r"unpacks to 2\.0 GB"):
-            list(add(path))
+            list(add_weights(path))
         assert tracemalloc.get_traced_memory()[1] < 64 << 20
     finally:
         tracemalloc.stop()
@@ -112,7 +112,7 @@ def test_faults_are_named_in_one_line(name: str, tmp_path: Path, glot: Glot) -> 
     path = tmp_path / name
     path.write_bytes(data)
     with fails(kind, match=words):
-        list(add(path))
+        list(add_weights(path))
     ended = glot("weights", "add", path)
     assert ended.status == 1 and len(ended.err) == 1 and str(path) in ended.err[0]
     assert "still missing" in ended.out and "fired" not in ended.out + ended.err[0]
@@ -124,7 +124,7 @@ def test_a_checkpoint_with_a_call_in_it_is_refused_by_name(zipped: bool, tmp_pat
     held = {"gen_state_dict": {"a": torch.zeros(2)}, "performance": Exploit(os.system, "echo fired")}
     torch.save(held, path, _use_new_zipfile_serialization=zipped)
     with fails(Refused, match=r"model\.pth\.tar: .*posix\.system" if os.name == "posix" else "system"):
-        list(add(path))
+        list(add_weights(path))
 
 
 @pytest.mark.parametrize("original", [NEUTRAL, SPIN, GLOT, MEAN, EXTRA])
@@ -133,27 +133,27 @@ def test_cut_off_files_are_damaged(original: str, official: dict[str, Path], tmp
     path = tmp_path / original
     path.write_bytes(data[: int(len(data) * 0.7)])
     with fails(Damaged, match=r"damaged|cut off|claims"):
-        list(add(path))
+        list(add_weights(path))
     assert not weights.added()
 
 
 def test_flipped_bits_where_a_checksum_or_a_sum_tells(official: dict[str, Path], tmp_path: Path) -> None:
     size = official[MEAN].stat().st_size
     with fails(Damaged):  # npz: a checksum for every array
-        list(add(flip(official[MEAN], tmp_path / MEAN, [size // 2])))
+        list(add_weights(flip(official[MEAN], tmp_path / MEAN, [size // 2])))
     zipped = official_files.write_glot(tmp_path / "zipped.pth.tar", zipped=True)
     with fails(Damaged, match=r"checksum|damaged"):
-        list(add(flip(zipped, tmp_path / "flipped.pth.tar", [zipped.stat().st_size // 2])))
+        list(add_weights(flip(zipped, tmp_path / "flipped.pth.tar", [zipped.stat().st_size // 2])))
     body = standins.smpl()
     body["weights"][77, 3] = 2.0**200
     np.savez(tmp_path / "SMPL_MALE.npz", **body)
     with fails(Damaged, match="do not add up"):
-        list(add(tmp_path / "SMPL_MALE.npz"))
+        list(add_weights(tmp_path / "SMPL_MALE.npz"))
     body = standins.smpl()
     body["posedirs"][5, 1, 100] = -(2.0**300)
     np.savez(tmp_path / "SMPL_MALE.npz", **body)
     with fails(Damaged, match="posedirs reaches"):
-        list(add(tmp_path / "SMPL_MALE.npz"))
+        list(add_weights(tmp_path / "SMPL_MALE.npz"))
 
 
 def broken_glot(path: Path, change: str) -> Path:
@@ -177,7 +177,7 @@ def broken_glot(path: Path, change: str) -> Path:
 )
 def test_loads_are_strict(change: str, words: str, tmp_path: Path) -> None:
     with fails(Damaged, match=words):
-        list(add(broken_glot(tmp_path / "m.pth.tar", change)))
+        list(add_weights(broken_glot(tmp_path / "m.pth.tar", change)))
 
 
 def test_a_body_with_an_array_of_wrong_shape(tmp_path: Path) -> None:
@@ -185,4 +185,4 @@ def test_a_body_with_an_array_of_wrong_shape(tmp_path: Path) -> None:
     body["posedirs"] = body["posedirs"][:, :, :200]
     np.savez(tmp_path / "SMPL_MALE.npz", **body)
     with fails(Damaged, match=r"posedirs of shape \(6890, 3, 200\), expected 6890 x 3 x 207"):
-        list(add(tmp_path / "SMPL_MALE.npz"))
+        list(add_weights(tmp_path / "SMPL_MALE.npz"))

@@ -2,7 +2,9 @@
 
     npm pack @mediapipe/pose@0.5.1675469404
     pip install tflite ai-edge-litert
-    python weights/recipes/make_blazepose.py mediapipe-pose-0.5.1675469404.tgz
+    python -m weights.recipes.make_blazepose mediapipe-pose-0.5.1675469404.tgz
+
+Run it in the root of a checkout, as a module, for it uses pictures of the tests.
 
 It walks the TFLite graph back from the landmark outputs, takes the convolutions on the way in order of execution
 and gives them to the convolutions of `BlazePose` in the same order, and then likewise those that only the heatmaps
@@ -14,7 +16,6 @@ drawn by `tests/features/pictures.py`.
 """
 
 import argparse
-import sys
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,12 +26,10 @@ import torch
 from ai_edge_litert.interpreter import Interpreter
 from safetensors.torch import save_file
 
+from glot_cli.features.blazepose_net import BlazePose
+from tests.features.pictures import draw_pictures
+
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))  # for the pictures of the tests
-
-from glot_cli.features.blazepose_net import BlazePose  # noqa: E402
-from tests.features.pictures import draw_pictures  # noqa: E402
-
 MEMBER = "package/pose_landmark_full.tflite"
 LANDMARKS = {"Identity": "landmarks", "Identity_4": "world", "Identity_1": "presence"}
 HEATMAPS = {"Identity_3": "heatmaps"}

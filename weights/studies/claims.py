@@ -16,7 +16,6 @@ from pathlib import Path
 
 import torch
 
-from glot_cli.models.glot import count_parameters
 from glot_cli.training.config import find_config, load_config
 from glot_cli.training.landmark_task import LandmarkTask
 from glot_cli.training.loop import LAST
@@ -59,7 +58,8 @@ def measure(name: str, changes: tuple[str, ...], arguments: argparse.Namespace) 
     assert config.landmarks is not None
     task = LandmarkTask(config, config.landmarks, torch.device("cpu"))
     model = load_glot(out / LAST)
-    found = {**task.validate(model), "parameters": float(count_parameters(first_model(config, task)))}
+    parameters = sum(p.numel() for p in first_model(config, task).parameters())
+    found = {**task.validate(model), "parameters": float(parameters)}
     figures.write_text(json.dumps(found, indent=2) + "\n")
     return found
 
