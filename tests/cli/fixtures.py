@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from glot_cli.cli import main
 from glot_cli.errors import GlotError
 from glot_cli.pipeline import run
+from glot_cli.pipeline.models import Models, load_models
+from glot_cli.pipeline.presets import Preset
 from glot_cli.rendering import client, probe_backend
 from tests.cli.clips import HEIGHT, WIDTH, background, people_frames, write_clip
 
@@ -60,11 +65,48 @@ def glot(capfd: pytest.CaptureFixture[str], load_once: None) -> Glot:
     return Glot(capfd)
 
 
+class Remembering:
+    """A network that is asked once about every picture: runs on the same few clips are many.
+
+    What it says of a picture must not depend on the pictures beside it: tests of the networks hold them to that.
+    """
+
+    def __init__(self, network: Any, said: dict[bytes, Any]) -> None:
+        self._network, self._said = network, said
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._network, name)
+
+    def __call__(self, pictures: list[np.ndarray] | np.ndarray) -> Any:
+        keys = [hashlib.sha256(f"{picture.shape}".encode() + picture.tobytes()).digest() for picture in pictures]
+        new = {key: picture for key, picture in zip(keys, pictures, strict=True) if key not in self._said}
+        if new:
+            asked = list(new.values())
+            said = self._network(np.stack(asked) if isinstance(pictures, np.ndarray) else asked)
+            self._said |= zip(new, said, strict=True)
+        answers = [self._said[key] for key in keys]
+        return torch.stack(answers) if isinstance(answers[0], torch.Tensor) else [boxes.copy() for boxes in answers]
+
+
+@cache
+def load_remembering(preset: Preset, device: str, detector: str | None, half: bool, refine: bool) -> Models:
+    """The networks of a preset, loaded once and asked once about every picture."""
+    models = load_models(preset, device, detector, half, refine)
+    said = {role: answers(models.hashes[role], device, half) for role in ("detector", "features")}
+    return replace(models, **{role: Remembering(getattr(models, role), said[role]) for role in said})
+
+
+@cache
+def answers(weights: str, device: str, half: bool) -> dict[bytes, Any]:
+    """What has been said by a network with these weights, whatever else it was loaded with."""
+    return {}
+
+
 @pytest.fixture(scope="session")
 def load_once() -> Iterator[None]:
     """Every call of the command line makes its own Runner; the networks behind it may be the same."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "load_models", cache(run.load_models))
+        patch.setattr(run, "load_models", load_remembering)
         patch.setattr(client, "probe_backend", cache(client.probe_backend))
         yield
 

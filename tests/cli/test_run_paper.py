@@ -24,22 +24,18 @@ from tests.cli.fixtures import Glot
 from tests.parity import official_files, plain, standins, table
 
 CLIP = Path(__file__).resolve().parents[2] / "examples" / "clip.mp4"
-START, END = 1.5, 2.4  # seconds; two people are there
+START, END = 1.5, 2.2  # seconds; two people are there, longer than a window of 16 frames
 PART = ["--start", str(START), "--end", str(END)]
 DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
 TOLERANCE = {"cpu": 1e-4, "cuda": 1e-3, "mps": 1e-3}
 
 
 @pytest.fixture(scope="module")
-def added(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
-    """All official files, taken in by the command into a folder of their own."""
-    files = official_files.write_all(tmp_path_factory.mktemp("official"))
+def own_weights(added: Path, load_once: None) -> Iterator[None]:
+    """All official files have been taken in by the command; runs share the networks."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GLOT_WEIGHTS", str(tmp_path_factory.mktemp("own")))
-        with pytest.raises(SystemExit) as ended:
-            main(["weights", "add", *map(str, files.values())])
-        assert ended.value.code == 0
-        yield files
+        patch.setenv("GLOT_WEIGHTS", str(added))
+        yield
 
 
 def run(out: Path, *arguments: str) -> Result:
@@ -55,11 +51,12 @@ def device(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def result(added: dict[str, Path], device: str, tmp_path_factory: pytest.TempPathFactory) -> Result:
+def result(own_weights: None, device: str, tmp_path_factory: pytest.TempPathFactory) -> Result:
     return run(tmp_path_factory.mktemp("paper"), "--no-render", "--device", device)
 
 
-def features_of(result: Result) -> np.ndarray:
+@pytest.fixture(scope="module")
+def plain_features(result: Result) -> np.ndarray:
     """(M, 2048) the feature of every row, from the video itself, with OpenCV and torchvision alone."""
     frames = {frame.index: frame.image for frame in read_frames(CLIP, START, END)}
     crops = []
@@ -88,10 +85,9 @@ def windows(count: int, edges: str) -> np.ndarray:
     return np.array(rows)
 
 
-def states(result: Result, edges: str = "replicate") -> dict[str, np.ndarray]:
+def states(result: Result, features: np.ndarray, edges: str = "replicate") -> dict[str, np.ndarray]:
     """What GLoT says of every row, unfolded, window by window."""
     parts = []
-    features = features_of(result)
     for person in result.people:
         mine = features[result.person == person]
         assert (np.diff(result.frame[result.person == person]) == 1).all()
@@ -111,9 +107,9 @@ def near(ours: np.ndarray, plain_one: np.ndarray, device: str) -> None:
     assert np.abs(ours - plain_one).max() < TOLERANCE[device] * max(1.0, np.abs(plain_one).max())
 
 
-def test_the_networks_numbers_come_out_unaltered(result: Result, device: str) -> None:
+def test_the_networks_numbers_come_out_unaltered(result: Result, plain_features: np.ndarray, device: str) -> None:
     assert len(result.people) == 2 and len(result) > 30
-    expected = states(result)
+    expected = states(result, plain_features)
     near(rotmat(result.pose[:, 1:]), expected["rotmat"][:, 1:], device)
     near(rotmat(result.global_orient_network), expected["rotmat"][:, 0], device)
     near(result.betas_frame, expected["shape"], device)
@@ -169,21 +165,22 @@ def test_place_is_the_networks_camera_made_steady(result: Result, device: str) -
         assert (np.abs(mine.betas[0] - np.median(mine.betas_frame, 0)) <= spread + 1e-6).all()
 
 
-def test_official_edges(added: dict[str, Path], tmp_path: Path, result: Result) -> None:
+def test_official_edges(tmp_path: Path, result: Result, plain_features: np.ndarray) -> None:
     official = run(tmp_path, "--no-render", "--no-frames", "--edges", "official", "--device", "cpu")
-    near(rotmat(official.pose[:, 1:]), states(official, "official")["rotmat"][:, 1:], "cpu")
+    assert np.array_equal(official.box, result.box)  # so these are the same crops
+    near(rotmat(official.pose[:, 1:]), states(official, plain_features, "official")["rotmat"][:, 1:], "cpu")
     apart = np.abs(official.pose - result.pose).max((1, 2))
     assert (apart > 1e-4).any()
 
 
-def test_there_is_nothing_to_refine_with(added: dict[str, Path], tmp_path: Path, glot: Glot) -> None:
+def test_there_is_nothing_to_refine_with(own_weights: None, tmp_path: Path, glot: Glot) -> None:
     ended = glot("run", CLIP, "-o", tmp_path, "--preset", "paper", "--refine")
     assert ended.status == 2 and len(ended.err) == 1 and "--refine: preset paper sees no landmarks" in ended.err[0]
     assert not list(tmp_path.iterdir())
 
 
 def test_features_of_long_tracks_lie_on_the_disk(
-    added: dict[str, Path], tmp_path: Path, result: Result, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, result: Result, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """2048 numbers a frame would fill the memory with a long video; the result is the same and nothing is left over."""
     monkeypatch.setattr(passes, "IN_MEMORY", 0)
@@ -202,15 +199,13 @@ def test_features_of_long_tracks_lie_on_the_disk(
     assert sorted(path.name for path in (tmp_path / "clip").iterdir()) == ["params.npz", "run.json"]
 
 
-def test_the_record_says_what_made_it(added: dict[str, Path], result: Result) -> None:
+def test_the_record_says_what_made_it(result: Result) -> None:
     meta = result.meta
     assert (meta.preset, meta.body_model) == ("paper", "smpl-neutral")
     assert {"features", "glot", "body", "detector", "mean-params"} == set(meta.weights)
 
 
-def test_the_open_body_can_wear_the_pose(
-    added: dict[str, Path], tmp_path: Path, result: Result, glot: Glot, drawable: str
-) -> None:
+def test_the_open_body_can_wear_the_pose(tmp_path: Path, result: Result, glot: Glot, drawable: str) -> None:
     ended = glot("run", CLIP, "--preset", "paper", "--body", "open", *PART, "--out", tmp_path)
     assert ended.status == 0 and any("average shape" in line for line in ended.err)
     dressed = load_result(tmp_path / "clip")
@@ -219,28 +214,29 @@ def test_the_open_body_can_wear_the_pose(
     assert (tmp_path / "clip" / "overlay.mp4").stat().st_size > 0
 
 
-def test_smpl_drawn_again_from_a_file(added: dict[str, Path], tmp_path: Path, glot: Glot, drawable: str) -> None:
+def test_smpl_drawn_again_from_a_file(
+    own_weights: None, official: dict[str, Path], tmp_path: Path, glot: Glot, person: Path
+) -> None:
     """A body that is a file: the record names it, `glot render` finds it, and wants to be told when it has moved."""
     body = tmp_path / "SMPL_NEUTRAL.pkl"
-    body.write_bytes(added[official_files.NEUTRAL].read_bytes())
+    body.write_bytes(official[official_files.NEUTRAL].read_bytes())
     out = tmp_path / "out"
-    ended = glot("run", CLIP, "--body", body, "--preset", "paper", "--end", 0.1, "--min-frames", 1, "--out", out, "-q")
+    short = ["--end", 0.08, "--min-frames", 1]
+    ended = glot("run", person, "--body", body, "--preset", "paper", *short, "--out", out, "-q")
     assert ended.status == 0
-    result = load_result(out / "clip")
+    result = load_result(out / "person")
     assert result.meta.body_model == str(body) and result.betas.any()
-    assert glot("render", out / "clip", "--style", "plain").status == 0
+    assert glot("render", out / "person", "--style", "plain").status == 0
     body.rename(tmp_path / "moved.pkl")
-    ended = glot("render", out / "clip", "--style", "plain")
+    ended = glot("render", out / "person", "--style", "plain")
     assert ended.status == 1 and ended.err == [
-        f"glot: {out / 'clip/params.npz'}: needs the body '{body}', which is not there; "
+        f"glot: {out / 'person/params.npz'}: needs the body '{body}', which is not there; "
         "say where the body's file is now (--body)"
     ]
-    assert glot("render", out / "clip", "--style", "plain", "--body", tmp_path / "moved.pkl").status == 0
+    assert glot("render", out / "person", "--style", "plain", "--body", tmp_path / "moved.pkl").status == 0
 
 
-def test_a_result_is_compared_on_its_own_body(
-    added: dict[str, Path], tmp_path: Path, result: Result, glot: Glot
-) -> None:
+def test_a_result_is_compared_on_its_own_body(tmp_path: Path, result: Result, glot: Glot) -> None:
     result.save(tmp_path / "params.npz")
     ended = glot("eval", tmp_path / "params.npz", "--against", tmp_path / "params.npz", "--json")
     assert ended.status == 0

@@ -17,7 +17,6 @@ import pytest
 
 from glot_cli.cli import main
 from glot_cli.datasets.known_datasets import OFFICIAL_DATA
-from tests.parity import official_files
 
 Arrays = dict[str, np.ndarray]
 
@@ -115,18 +114,16 @@ def _person(rng: np.random.Generator, frames: int) -> Arrays:
 
 
 @contextmanager
-def taken_in(folder: Path, names: Iterable[str], **sizes: int) -> Iterator[Path]:
-    """SMPL, SPIN, GLoT and data sets of these names (see `write`) taken in by the commands, below `folder`; the folder
-    of the official files. The user's own folders lie there until the block ends."""
-    official = folder / "official"
-    official.mkdir()
-    files = official_files.write_all(official)
-    data = [write(official, name, **sizes) for name in names]
+def taken_in(folder: Path, added: Path, names: Iterable[str], **sizes: int) -> Iterator[None]:
+    """Data sets of these names (see `write`) taken in by the command, below `folder`.
+
+    That, and `added`, which holds SMPL, SPIN and GLoT, are the user's own folders until the block ends.
+    """
+    data = [write(folder / "official", name, **sizes) for name in names]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GLOT_WEIGHTS", str(folder / "weights"))
+        patch.setenv("GLOT_WEIGHTS", str(added))
         patch.setenv("GLOT_DATA", str(folder / "data"))
-        for arguments in (["weights", "add", *map(str, files.values())], ["data", "add", *map(str, data)]):
-            with pytest.raises(SystemExit) as ended:
-                main(arguments)
-            assert ended.value.code == 0
-        yield official
+        with pytest.raises(SystemExit) as ended:
+            main(["data", "add", *map(str, data)])
+        assert ended.value.code == 0
+        yield

@@ -34,8 +34,8 @@ def tell(*arguments: str) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def there(tmp_path_factory):
-    with official_data.taken_in(tmp_path_factory.mktemp("own"), NAMES, frames=40):
+def there(tmp_path_factory, added):
+    with official_data.taken_in(tmp_path_factory.mktemp("own"), added, NAMES, frames=40):
         yield
 
 

@@ -7,6 +7,7 @@ a GLoT checkpoint holds.
 
 import json
 import zlib
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,11 @@ def shapes(of: str) -> dict[str, tuple[int, ...]]:
 
 def state(of: str) -> dict[str, np.ndarray]:
     """Learned tensors and batch statistics of a network, `glot` or `spin`, under their official names."""
+    return {key: values.copy() for key, values in _state(of).items()}
+
+
+@cache  # drawing 27 million numbers takes ten times as long as copying them
+def _state(of: str) -> dict[str, np.ndarray]:
     result = {}
     for key, shape in shapes(of).items():
         values = normal(f"{of}:{key}", shape)
@@ -70,6 +76,11 @@ def mean_state() -> np.ndarray:
 
 def smpl() -> dict[str, np.ndarray]:
     """A random body in the arrays, shapes and types of an SMPL file of version 1.0.0."""
+    return {key: values.copy() for key, values in _smpl().items()}
+
+
+@cache
+def _smpl() -> dict[str, np.ndarray]:
     generator = np.random.default_rng([1234, 0])
     regressor = generator.random((JOINTS, VERTICES)) ** 40
     weights = generator.random((VERTICES, JOINTS)) ** 12

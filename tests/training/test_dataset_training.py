@@ -29,8 +29,8 @@ PAPER = ("paper-table1", "paper-table1-h36m-mpii3d", "paper-table2")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def there(tmp_path_factory):
-    with official_data.taken_in(tmp_path_factory.mktemp("own"), NAMES, frames=36, feature_dim=2048):
+def there(tmp_path_factory, added):
+    with official_data.taken_in(tmp_path_factory.mktemp("own"), added, NAMES, frames=36, feature_dim=2048):
         yield
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from glot_cli.cli import main
 from tests.parity import official_files
 
 
@@ -16,6 +17,18 @@ from tests.parity import official_files
 def official(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Official name -> a file in the official format. Tests change none of them."""
     return official_files.write_all(tmp_path_factory.mktemp("official"))
+
+
+@pytest.fixture(scope="session")
+def added(official: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of weights into which the command has taken all official files, for GLOT_WEIGHTS. Nobody adds to it."""
+    folder = tmp_path_factory.mktemp("added")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GLOT_WEIGHTS", str(folder))
+        with pytest.raises(SystemExit) as ended:
+            main(["weights", "add", *map(str, official.values())])
+    assert ended.value.code == 0
+    return folder
 
 
 @pytest.fixture
