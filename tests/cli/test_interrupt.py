@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from glot_cli import load_result
+from glot_cli.pipeline.folder import Source
 from glot_cli.results import Result
 from tests.cli.clips import read_video, write_clip
 
@@ -27,7 +28,23 @@ import fcntl
 import pty
 import termios
 
-LONG = 120  # frames: a stage takes seconds, so that a signal sent when it shows finds it at work
+LONG = 24  # frames
+# A stage must last until the signal comes that is sent when it shows. More frames would do it at the price of work;
+# here every frame that a bar counts, and every file of a frame, waits a little beside its work.
+SLOWLY = """
+import time
+from glot_cli import progress, results
+
+def slowed(function):
+    def slow(*arguments, **named):
+        time.sleep(0.03)
+        return function(*arguments, **named)
+    return slow
+
+progress._Counter.update = slowed(progress._Counter.update)
+results.write_npz = slowed(results.write_npz)
+"""
+PROGRAM = "from glot_cli.cli import main; main()"
 LIMIT = 120.0  # seconds that a slow machine may take to come to a stage
 
 
@@ -46,12 +63,12 @@ def _mind_ctrl_c() -> None:
 class Terminal:
     """`glot` on a terminal of its own, whose screen can be read and whose Ctrl-C reaches every process on it."""
 
-    def __init__(self, *arguments: object) -> None:
+    def __init__(self, *arguments: object, prelude: str = "") -> None:
         self._screen, inner = pty.openpty()
         fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))  # a bar needs columns to be drawn in
         # A session of its own, so that its process group is all that the command started.
         self.process = subprocess.Popen(
-            [sys.executable, "-c", "from glot_cli.cli import main; main()", *map(str, arguments)],
+            [sys.executable, "-c", prelude + PROGRAM, *map(str, arguments)],
             stdin=inner,
             stdout=inner,
             stderr=inner,
@@ -135,7 +152,8 @@ def assert_only_whole_files(folder: Path) -> None:
 def test_a_stop_leaves_only_whole_files(long_clip: Path, tmp_path: Path, stage: str, number: signal.Signals) -> None:
     # Where drawing is never reached, its process need not be tried: that saves seconds a test.
     drawing = [] if "draw" in stage else ["--no-render"]
-    terminal = Terminal("run", long_clip, "--out", tmp_path, "--detect-every", 10, *drawing)
+    prelude = SLOWLY if "long" in stage else ""
+    terminal = Terminal("run", long_clip, "--out", tmp_path, "--detect-every", 10, *drawing, prelude=prelude)
     if "long" in stage:
         terminal.wait_for(stage)
     else:
@@ -162,11 +180,12 @@ def test_redrawing_can_be_stopped_and_keeps_the_older_picture(finished: Path, lo
     short = load_result(finished)
     rows = np.resize(np.arange(len(short)), LONG)
     long = short.select(rows)
-    meta = replace(short.meta, video=long_clip.name, source=str(long_clip), frame_count=LONG)
+    source = Source.of(long_clip)
+    meta = replace(short.meta, video=long_clip.name, source=str(long_clip), video_id=source.video_id, frame_count=LONG)
     Result({**long.arrays, "frame": np.arange(LONG, dtype=np.int32)}, meta).save(tmp_path / "params.npz")
     shutil.copy(finished / "overlay.mp4", tmp_path)
     older = (tmp_path / "overlay.mp4").read_bytes()
-    terminal = Terminal("render", tmp_path)
+    terminal = Terminal("render", tmp_path, prelude=SLOWLY)
     terminal.wait_for("long.mp4 draw:  ")
     os.killpg(terminal.process.pid, signal.SIGINT)
     assert terminal.finish() == 130, terminal.text
