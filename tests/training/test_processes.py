@@ -1,13 +1,10 @@
 """Training shared by two processes equals training by one."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
+from torch.distributed import run as launcher
 
+from glot_cli.cli import main
 from glot_cli.errors import UsageError
 from glot_cli.features.skeleton import SKELETON_DIM
 from glot_cli.training.processes import Processes
@@ -34,31 +31,25 @@ heads = 4
 """
 
 
-def run(folder: Path, processes: int) -> dict[str, torch.Tensor]:
-    """Train by CONFIG on the motions beside it; the weights."""
-    out = folder / f"run{processes}"
-    command = ["train", str(folder / "c.toml"), "--motions", str(folder / "motions.npz"), "--out", str(out), "-q"]
-    program = folder / "program.py"
-    program.write_text("from glot_cli.cli import main\nmain()\n")
-    launcher = [sys.executable]
-    if processes > 1:
-        launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    ran = subprocess.run([*launcher, str(program), *command], env=environment, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr[-3000:]
-    return load_glot(out / "last.safetensors").state_dict()
-
-
-def test_two_processes_equal_one(tmp_path):
+def test_two_processes_equal_one(tmp_path, monkeypatch):
     """With dropout, drop-path and masking all on: every part of a batch has its own random numbers."""
-    write_motions(tmp_path / "motions.npz")
     (tmp_path / "c.toml").write_text(CONFIG)
-    alone, shared = run(tmp_path, 1), run(tmp_path, 2)
+    motions = write_motions(tmp_path / "motions.npz")
+    command = ["train", str(tmp_path / "c.toml"), "--motions", str(motions), "-q", "--out"]
+    with pytest.raises(SystemExit) as ended:
+        main([*command, str(tmp_path / "alone")])
+    assert not ended.value.code
+    program = tmp_path / "program.py"
+    program.write_text("from glot_cli.cli import main\nmain()\n")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    # What `torchrun` calls: it starts two processes, waits for them and raises if one fails.
+    launcher.main(["--standalone", "--nproc-per-node=2", str(program), *command, str(tmp_path / "shared")])
+    alone, shared = (load_glot(tmp_path / name / "last.safetensors").state_dict() for name in ("alone", "shared"))
     assert alone.keys() == shared.keys()
     for name in alone:
         assert torch.allclose(alone[name], shared[name], atol=2e-5), name
-    first, second = ((tmp_path / f"run{n}" / "state.pt") for n in (1, 2))
-    assert torch.load(first, weights_only=True)["update"] == torch.load(second, weights_only=True)["update"] == 6
+    for name in ("alone", "shared"):
+        assert torch.load(tmp_path / name / "state.pt", weights_only=True)["update"] == 6
 
 
 def test_parts_are_shared_evenly_or_refused(tmp_path):
