@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import tarfile
 import zipfile
+import zlib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -56,14 +58,29 @@ def archive(path: Path, files: dict[str, bytes]) -> Path:
 
 def bomb(path: Path, name: str, size: int) -> Path:
     """A zip whose member unpacks to `size` zeros."""
-    block = bytes(1 << 24)
-    with (
-        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as out,
-        out.open(name, "w", force_zip64=True) as file,
-    ):
-        for _ in range(size // len(block)):
-            file.write(block)
+    packed, checksum = packed_zeros(size)
+    member = zipfile.ZipInfo(name)
+    member.compress_type, member.file_size, member.compress_size = zipfile.ZIP_DEFLATED, size, len(packed)
+    member.CRC, member.header_offset = checksum, 0
+    with zipfile.ZipFile(path, "w") as out:
+        assert out.fp is not None
+        out.fp.write(member.FileHeader(zip64=True) + packed)
+        out.filelist.append(member)
+        out.start_dir, out._didModify = out.fp.tell(), True  # type: ignore[attr-defined]
     return path
+
+
+@cache
+def packed_zeros(size: int) -> tuple[bytes, int]:
+    """So many zeros, deflated, and their checksum. A block is deflated once and stands there again and again."""
+    block = bytes(1 << 24)
+    assert size % len(block) == 0
+    deflate = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
+    once = deflate.compress(block) + deflate.flush(zlib.Z_FULL_FLUSH)
+    checksum = 0
+    for _ in range(size // len(block)):
+        checksum = zlib.crc32(block, checksum)
+    return once * (size // len(block)) + deflate.flush(), checksum
 
 
 def flip(path: Path, target: Path, places: list[int]) -> Path:
