@@ -15,10 +15,11 @@ import torch
 
 from glot_cli.cli import main
 from glot_cli.errors import GlotError
-from glot_cli.pipeline import run
+from glot_cli.pipeline import draw, run
 from glot_cli.pipeline.models import Models, load_models
 from glot_cli.pipeline.presets import Preset
-from glot_cli.rendering import client, probe_backend
+from glot_cli.rendering import Renderer, client
+from tests.cli import clips
 from tests.cli.clips import HEIGHT, WIDTH, background, people_frames, write_clip
 
 COUNT = 12  # frames of the clip with a person
@@ -102,20 +103,61 @@ def answers(weights: str, device: str, half: bool) -> dict[bytes, Any]:
     return {}
 
 
+class KeptRenderer(Renderer):
+    """One whose process goes on when a drawing is done, unless it failed: the next of its kind needs no other."""
+
+    gone = False
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> None:
+        if kind or self.pending:
+            self.close()
+
+    def close(self) -> None:
+        self.gone = True
+        super().close()
+
+
+class KeptRenderers:
+    """Makes renderers, or gives one of the last that were used, if it is what is wanted."""
+
+    LAST = 3
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[Any, ...], KeptRenderer] = {}
+
+    def __call__(self, faces: np.ndarray, width: int, height: int, focal: float, style: str = "overlay") -> Renderer:
+        key = (np.asarray(faces).tobytes(), width, height, focal, style)
+        kept = self._kept.pop(key, None)
+        if kept is None or kept.gone:
+            kept = KeptRenderer(faces, width, height, focal, style)
+        self._kept[key] = kept
+        self.close(self.LAST)
+        return kept
+
+    def close(self, but: int = 0) -> None:
+        """End all but the last few."""
+        while len(self._kept) > but:
+            self._kept.pop(next(iter(self._kept))).close()
+
+
 @pytest.fixture(scope="session")
 def load_once() -> Iterator[None]:
-    """Every call of the command line makes its own Runner; the networks behind it may be the same."""
+    """Every call of the command line makes its own Runner; the networks and processes behind it may be the same."""
+    renderers = KeptRenderers()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "load_models", load_remembering)
         patch.setattr(client, "probe_backend", cache(client.probe_backend))
+        patch.setattr(draw, "Renderer", renderers)
+        patch.setattr(clips, "Renderer", renderers)
         yield
+    renderers.close()
 
 
 @pytest.fixture(scope="session")
-def drawable() -> str:
+def drawable(load_once: None) -> str:
     """The renderer of this machine; tests that need one are skipped where there is none."""
     try:
-        return probe_backend()
+        return client.probe_backend()
     except GlotError as error:
         pytest.skip(str(error))
 
