@@ -24,7 +24,7 @@ def execute(code: str, page: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def workplace(tmp_path_factory: pytest.TempPathFactory, load_once: None) -> Iterator[Path]:
     """A folder with the examples and, as `result/clip`, what the README's example makes of them; the current one."""
     folder = tmp_path_factory.mktemp("examples")
     (folder / "examples").symlink_to(ROOT / "examples")

@@ -173,7 +173,7 @@ def test_a_step_is_that_of_the_dense_problem(body: Body, monkeypatch: pytest.Mon
         return torch.cat([seen.flatten(), (x / sigma).flatten(), jerk.flatten()])
 
     start = torch.zeros(count * len(sigma))
-    slope = torch.autograd.functional.jacobian(residuals, start).double()
+    slope = torch.autograd.functional.jacobian(residuals, start, vectorize=True).double()
     step = -torch.linalg.lstsq(slope, residuals(start).double()[:, None]).solution.view(count, -1).float()
     found = motion.refined(body, None if tied else torch.arange(count), reshape=False)
     moved = rotmat_to_axis_angle(found.rotmat[:, joints] @ motion.guess[:, joints].mT).flatten(1)

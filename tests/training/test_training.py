@@ -117,7 +117,7 @@ def test_every_parameter_has_one_optimizer(motions):
 def test_training_fits_a_batch(motions, monkeypatch, branches):
     """Shown one batch again and again, even a tiny network must learn it: its joints end half as far off."""
     settings = landmark_config(
-        motions, epochs=1, iterations=120, learning_rate=5e-3, loss=LossConfig(robust=True), mask_ratio=0.0,
+        motions, epochs=1, iterations=50, learning_rate=5e-3, loss=LossConfig(robust=True), mask_ratio=0.0,
         model=replace(TINY, branches=branches),
     )  # fmt: skip
     task = make_task(settings, CPU)
