@@ -49,7 +49,7 @@ def test_a_whole_run_without_network_and_without_a_home(drawable: str, person: P
     """Ultralytics and others keep settings below the home folder; here there is none and none can be made."""
     nowhere = "/proc/no-home" if Path("/proc").is_dir() else str(person / "no-home")
     places = {"HOME": nowhere, "XDG_CONFIG_HOME": nowhere, "XDG_CACHE_HOME": nowhere, "YOLO_CONFIG_DIR": nowhere}
-    ended = lonely(tmp_path, "run", person, "--out", "result", **places)
+    ended = lonely(tmp_path, "run", person, "--out", "result", "--detect-every", 10, **places)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith(f"{person}: 1 person, 12 frames") and ended.stdout.count("\n") == 1
     assert load_result(tmp_path / "result/person").people == [1]

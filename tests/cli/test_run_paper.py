@@ -221,7 +221,7 @@ def test_smpl_drawn_again_from_a_file(
     body = tmp_path / "SMPL_NEUTRAL.pkl"
     body.write_bytes(official[official_files.NEUTRAL].read_bytes())
     out = tmp_path / "out"
-    short = ["--end", 0.08, "--min-frames", 1]
+    short = ["--end", 0.08, "--min-frames", 1, "--style", "plain"]
     ended = glot("run", person, "--body", body, "--preset", "paper", *short, "--out", out, "-q")
     assert ended.status == 0
     result = load_result(out / "person")

@@ -19,7 +19,7 @@ from glot_cli.synth.rendered_crops import REACH, VIEWING, synthesise
 from glot_cli.synth.wardrobe import Figures
 from glot_cli.training.training_crops import Crops
 
-CLIPS, FRAMES, SEED = 3, 8, 4  # clips of one file
+CLIPS, FRAMES, SEED = 3, 5, 4  # clips of one file
 
 
 @pytest.fixture(scope="module", autouse=True)
