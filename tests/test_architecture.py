@@ -44,9 +44,12 @@ HEIGHT = {room: -height for height, rooms in enumerate(LAYERS) for room in rooms
 
 
 @cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def sources(*folders: str) -> dict[Path, ast.Module]:
-    paths = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
-    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in paths}
+    return {path: parsed(path) for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))}
 
 
 def module_of(path: Path) -> str:

@@ -17,6 +17,16 @@ ROOT = Path(__file__).resolve().parents[1]
 HEAVY = {"av", "cv2", "numpy", "pyrender", "scipy", "smplx", "torch", "ultralytics"}
 
 
+# `python -m hatchling` that spares itself the packing.
+HATCHLING = """
+import zlib
+packs = zlib.compressobj
+zlib.compressobj = lambda level=0, *rest, **named: packs(0, *rest, **named)
+from hatchling.cli import hatchling
+raise SystemExit(hatchling())
+"""
+
+
 def python(code: str, *path: Path) -> str:
     """Standard output of `code` in a process of its own, in which the folders `path` come first."""
     search = [*map(str, path), os.environ.get("PYTHONPATH", "")]
@@ -41,7 +51,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
 
     def build(target: str, source: Path) -> None:
-        command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder)]
+        command = [sys.executable, "-c", HATCHLING, "build", "-t", target, "-d", str(folder)]
         done = subprocess.run(command, cwd=source, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr
 

@@ -20,6 +20,7 @@ from glot_cli import load_result
 from glot_cli.pipeline.folder import Source
 from glot_cli.results import Result
 from tests.cli.clips import read_video, write_clip
+from tests.cli.fixtures import COUNT
 
 if sys.platform == "win32":
     pytest.skip("bars need a terminal; Windows has no pseudo-terminals", allow_module_level=True)
@@ -28,7 +29,7 @@ import fcntl
 import pty
 import termios
 
-LONG = 24  # frames
+LONG = COUNT  # frames
 # A stage must last until the signal comes that is sent when it shows. More frames would do it at the price of work;
 # here every frame that a bar counts, and every file of a frame, waits a little beside its work.
 SLOWLY = """
@@ -37,7 +38,7 @@ from glot_cli import progress, results
 
 def slowed(function):
     def slow(*arguments, **named):
-        time.sleep(0.03)
+        time.sleep(0.06)
         return function(*arguments, **named)
     return slow
 
@@ -50,9 +51,7 @@ LIMIT = 120.0  # seconds that a slow machine may take to come to a stage
 
 @pytest.fixture(scope="module")
 def long_clip(tmp_path_factory: pytest.TempPathFactory, person_frames: list[np.ndarray]) -> Path:
-    there_and_back = person_frames + person_frames[::-1]
-    frames = [there_and_back[i % len(there_and_back)] for i in range(LONG)]
-    return write_clip(tmp_path_factory.mktemp("long") / "long.mp4", frames, sound=True)
+    return write_clip(tmp_path_factory.mktemp("long") / "long.mp4", person_frames, sound=True)
 
 
 def _mind_ctrl_c() -> None:

@@ -125,7 +125,7 @@ def test_truncated_video_gives_what_is_there(glot: Glot, tmp_path: Path) -> None
         container.mux(stream.encode(None))
     data = whole.read_bytes()
     path.write_bytes(data[: int(0.6 * len(data))])
-    ended = glot("run", path, "--out", tmp_path / "out", "--no-render")
+    ended = glot("run", path, "--out", tmp_path / "out", "--no-render", "--detect-every", 10)
     assert ended.status == 0
     assert any(str(path) in line and "truncated" in line for line in ended.err)
     kept = load_result(tmp_path / "out/cut").meta.frame_count

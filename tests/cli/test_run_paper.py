@@ -69,8 +69,9 @@ def plain_features(result: Result) -> np.ndarray:
     network = resnet50(weights=None)
     network.fc = torch.nn.Identity()
     network.load_state_dict({k: torch.from_numpy(v) for k, v in standins.state("spin").items()}, strict=False)
+    parts = torch.split(torch.from_numpy(pictures).float().permute(0, 3, 1, 2), 2)  # small ones stay in the caches
     with torch.inference_mode():
-        return network.eval()(torch.from_numpy(pictures).float().permute(0, 3, 1, 2)).numpy()
+        return torch.cat([network.eval()(part) for part in parts]).numpy()
 
 
 def windows(count: int, edges: str) -> np.ndarray:
