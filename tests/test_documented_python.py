@@ -25,7 +25,7 @@ def execute(code: str, page: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module", autouse=True)
 def workplace(tmp_path_factory: pytest.TempPathFactory, load_once: None) -> Iterator[Path]:
-    """A folder with the examples and, as `result/clip`, what the README's example makes of them; the current one."""
+    """A folder with the examples and, as `first_second/clip`, what the README makes of them; the current one."""
     folder = tmp_path_factory.mktemp("examples")
     (folder / "examples").symlink_to(ROOT / "examples")
     before = Path.cwd()
@@ -40,12 +40,12 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, load_once: None) -> Iter
 @pytest.fixture(scope="module")
 def report(workplace: Path) -> dict[str, Any]:
     """The run.json of that run."""
-    held: dict[str, Any] = json.loads((workplace / "result" / "clip" / "run.json").read_text("utf-8"))
+    held: dict[str, Any] = json.loads((workplace / "first_second" / "clip" / "run.json").read_text("utf-8"))
     return held
 
 
 def test_the_readme_finds_somebody(workplace: Path) -> None:
-    assert load_result(workplace / "result" / "clip").people
+    assert load_result(workplace / "first_second" / "clip").people
 
 
 @pytest.mark.parametrize("block", BLOCKS)
@@ -54,7 +54,7 @@ def test_examples_run(block: str, workplace: Path, report: dict[str, Any]) -> No
     if draws and report["renderer"] is None:
         pytest.skip(report["fault"])
     execute(BLOCKS[block], block)
-    assert not draws or (workplace / "result" / "side.mp4").stat().st_size > 0
+    assert not draws or (workplace / "first_second" / "side.mp4").stat().st_size > 0
 
 
 def test_bodies_lie_where_the_record_says() -> None:

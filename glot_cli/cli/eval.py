@@ -126,19 +126,21 @@ def _dataset(
     images: Path | None,
     device: str,
 ) -> int:
+    with loading():
+        from glot_cli.evaluation import plots
+
+    if plot is not None:
+        plots.require(plot)
     chosen = choose(preset, body=body, gender=gender, glot=glot, pictures=False)
     with loading():
         from dataclasses import asdict
 
         from glot_cli.datasets.dataset import Dataset
         from glot_cli.device import pick_device
-        from glot_cli.evaluation import plots
         from glot_cli.evaluation.protocols import evaluate_dataset
         from glot_cli.pipeline.models import load_network
         from glot_cli.weights.bodies import load_body
 
-    if plot is not None:
-        plots.require(plot)
     dataset = Dataset.open(name)
     network = load_network(chosen, dataset.feature_dim, pick_device(device))
     rules = cast("Rules", protocol)

@@ -18,6 +18,7 @@ from glot_cli.results import Result, pose_bodies
 from glot_cli.smoothing import whittaker
 from glot_cli.video import Frame, VideoWriter, probe, read_frames
 
+ENOUGH = 0.9  # of the frames, by what a video says of itself, which may be an estimate
 CHUNK = 8  # frames whose bodies are posed in one batch
 PIVOT_CUTOFF_HZ = 0.3  # the side view follows the people slowly
 
@@ -55,6 +56,10 @@ def draw(
     info = probe(video)
     if (info.width, info.height) != (meta.width, meta.height):
         reason = f"is {info.width}x{info.height}, but the result was made from {meta.width}x{meta.height}"
+        raise InputError(reason, path=video, remedy="give the video that the result was made from")
+    needed = meta.start_frame + meta.frame_count
+    if info.frames is not None and info.frames < ENOUGH * needed:
+        reason = f"has {info.frames} frames, but the result was made from {needed}"
         raise InputError(reason, path=video, remedy="give the video that the result was made from")
     width, height = output_size(style, info.width, info.height)
     pivots = _pivots(result)

@@ -110,12 +110,12 @@ def choose(
         UsageError: they do not fit, or a file or a package that they need is missing.
     """
     if name not in PRESETS:
-        raise UsageError(f"'{name}' is unknown", option="preset", remedy=f"there is {', '.join(PRESETS)}")
+        raise UsageError(f"'{name}' is unknown", option="preset", remedy=f"choose one of {', '.join(PRESETS)}")
     preset = PRESETS[name]
     if body is not None:
         preset = replace(preset, body=BODIES.get(body, body))
     if gender is not None and gender not in GENDERS:
-        raise UsageError(f"'{gender}' is unknown", option="gender", remedy=f"there is {', '.join(GENDERS)}")
+        raise UsageError(f"'{gender}' is unknown", option="gender", remedy=f"choose one of {', '.join(GENDERS)}")
     if preset.body in ("smpl", "smpl-neutral"):
         preset = replace(preset, body=f"smpl-{gender or 'neutral'}")
     elif gender is not None:
@@ -123,10 +123,10 @@ def choose(
     if glot is not None:
         named = f"{OFFICIAL_GLOT}-{glot}"
         preset = replace(preset, glot=named if named in checkpoints() else glot)
-    _require(preset, preset.files if pictures else preset.lifting_files)
     if preset.body.startswith("smpl-") and not _installed("smplx"):
         option = "body" if body is not None else "preset"
         raise UsageError("SMPL's body needs smplx, which is not installed", option=option, remedy="pip install smplx")
+    _require(preset, pictures)
     return replace(preset, glot=official_checkpoint()) if preset.glot == OFFICIAL_GLOT else preset
 
 
@@ -168,18 +168,18 @@ def still_wanted(preset: str) -> str:
     return ", ".join(OFFICIAL_WEIGHTS[name].originals[0] for name in absent(PRESETS[preset].files))
 
 
-def _require(preset: Preset, files: tuple[str, ...]) -> None:
+def _require(preset: Preset, pictures: bool) -> None:
     """Raise UsageError, which names them, where files of a preset are missing."""
     missing = []
-    for file in absent(files):
+    for file in absent(preset.files if pictures else preset.lifting_files):
         if file in OFFICIAL_WEIGHTS:
             missing.append(f"{OFFICIAL_WEIGHTS[file].originals[0]} ({OFFICIAL_WEIGHTS[file].role})")
         elif not Path(file).expanduser().is_file():
             option = "body" if file == preset.body else "glot"
             known = "open, smpl" if option == "body" else ", ".join(map(short_name, checkpoints())) or "none yet"
-            raise UsageError(f"'{file}' is no file and no known name", option=option, remedy=f"there is {known}")
+            raise UsageError(f"'{file}' is no file and no known name", option=option, remedy=f"choose one of: {known}")
     if missing:
-        other = "" if preset.name == "open" else "; without them, preset open works at once"
+        other = "; without them, preset open works at once" if pictures and preset.name != "open" else ""
         raise UsageError(
             f"'{preset.name}' needs files that glot may not bring along: {', '.join(missing)}",
             option="preset",
