@@ -1,5 +1,7 @@
 """What several test folders share."""
 
+import gc
+
 import cv2
 import pytest
 import torch
@@ -18,3 +20,4 @@ def _one_thread() -> None:
     """Sums come out the same in every test; and pictures here are so small that a second thread would cost time."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+    gc.freeze()  # what was imported stays: no use in looking it through again and again

@@ -74,7 +74,7 @@ def test_features_are_those_of_plain_resnet50(network: SpinNetwork, frame: np.nd
 
 
 def test_a_feature_depends_on_its_own_crop_alone(network: SpinNetwork, frame: np.ndarray) -> None:
-    crops = np.concatenate([extract_crops_plain(frame, BOXES, 224)] * 3)  # more than one batch
+    crops = np.concatenate([extract_crops_plain(frame, BOXES, 224)] * 3)[:10]  # more than one batch
     features = SpinFeatures(network)
     many = features(crops)
     torch.testing.assert_close(many[8:], features(crops[8:]), atol=1e-5, rtol=1e-5)
