@@ -207,6 +207,11 @@ def test_lines_that_are_explained_are_lines_that_glot_says() -> None:
     assert [part for part in parts if not any(part in text for text in said)] == []
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_are_finished(page: str) -> None:
+    assert not re.search(r"to be filled in|TODO|<!-- (?!table|end of table)", PAGES[page])
+
+
 def test_changelog_is_in_the_form_of_keep_a_changelog() -> None:
     text = PAGES["CHANGELOG.md"]
     versions = re.findall(r"^## \[(.+)\]", text, re.MULTILINE)
