@@ -20,7 +20,7 @@ from glot_cli import load_result
 from glot_cli.pipeline.folder import Source
 from glot_cli.results import Result
 from tests.cli.clips import read_video, write_clip
-from tests.cli.fixtures import COUNT
+from tests.cli.fixtures import COUNT, Glot
 
 if sys.platform == "win32":
     pytest.skip("bars need a terminal; Windows has no pseudo-terminals", allow_module_level=True)
@@ -190,3 +190,25 @@ def test_redrawing_can_be_stopped_and_keeps_the_older_picture(finished: Path, lo
     assert terminal.finish() == 130, terminal.text
     assert (tmp_path / "overlay.mp4").read_bytes() == older
     assert sorted(p.name for p in tmp_path.iterdir()) == ["overlay.mp4", "params.npz"]
+
+
+def test_after_a_kill_that_nothing_can_catch_the_next_run_clears_up_and_finishes(
+    glot: Glot, long_clip: Path, tmp_path: Path, drawable: str
+) -> None:
+    run = ("run", long_clip, "--out", tmp_path, "--detect-every", 10)
+    terminal = Terminal(*run, prelude=SLOWLY)
+    terminal.wait_for("long.mp4 draw:  ")
+    terminal.process.kill()  # itself alone: the drawing process has to notice
+    assert terminal.finish() == -signal.SIGKILL
+    folder = tmp_path / "long"
+    assert list(folder.glob(".overlay.mp4.glot-*.part")), "killed while it drew"
+    stamp = (folder / "params.npz").stat().st_mtime_ns
+    end = time.monotonic() + 20
+    while terminal.others() and time.monotonic() < end:
+        time.sleep(0.1)
+    assert terminal.others() == []
+    ended = glot(*run, "-q")
+    assert (ended.status, ended.err) == (0, [])
+    assert sorted(p.name for p in folder.iterdir()) == ["frames", "overlay.mp4", "params.npz", "run.json"]
+    assert (folder / "params.npz").stat().st_mtime_ns == stamp, "only drawn"
+    assert len(read_video(folder / "overlay.mp4")[0]) == LONG
