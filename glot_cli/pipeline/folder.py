@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from glot_cli.errors import GlotError, InputError, OutputError, UsageError
-from glot_cli.files.atomic import abandoned, aside_name
+from glot_cli.files.atomic import abandoned, aside_name, not_written
 from glot_cli.files.locks import locked
 from glot_cli.files.seal import fingerprint, is_regular, sealed, sealed_json, sealed_kind, unsealed_json
 from glot_cli.results import Result, load_result
@@ -26,6 +26,7 @@ from glot_cli.video import image_files
 
 PARAMS, OVERLAY, FRAMES, REPORT = "params.npz", "overlay.mp4", "frames", "run.json"
 _KINDS = {PARAMS: "npz", OVERLAY: "mp4", REPORT: "json"}
+_REMEDY = "choose another output folder"
 _LEFT_BY_RUNS = re.compile(r"\.(params\.npz|run\.json|frames)\.glot-\d+\.(part|old)")
 _FRAME_ASIDE = re.compile(r"\.\d+\.npz\.glot-\d+\.part")
 _REPORT_KEYS = frozenset(
@@ -134,7 +135,7 @@ class ResultFolder:
                 self._clear()
                 self._try_writing()
             except OSError as error:
-                raise _cannot_write(self.path, error) from error
+                raise not_written(self.path, error, _REMEDY) from error
             yield
 
     def check(self) -> None:
@@ -166,7 +167,7 @@ class ResultFolder:
                     raise _foreign(self.path / name, "no record beside it says of which video it is")
         elif not self._is_ours(*owner):
             reason = f"holds the result of {owner[0]}, which is another video"
-            raise OutputError(reason, path=self.path, remedy="choose another output folder")
+            raise OutputError(reason, path=self.path, remedy=_REMEDY)
 
     def report(self) -> dict[str, Any] | None:
         """The run.json of an earlier run, None where there is none that glot wrote in this form."""
@@ -180,7 +181,9 @@ class ResultFolder:
     def has_frames(self, count: int) -> bool:
         """Whether the files of so many frames are there. What they hold is not looked at: there may be 100,000."""
         frames = self.path / FRAMES
-        return frames.is_dir() and not frames.is_symlink() and sum(1 for _ in frames.iterdir()) == count
+        if frames.is_symlink() or not frames.is_dir():
+            return False
+        return sum(path.suffix == ".npz" for path in frames.iterdir()) == count
 
     def refuse_other_content(self) -> None:
         """Raise OutputError where the folder holds the result of another video, or of this one before it changed."""
@@ -188,7 +191,7 @@ class ResultFolder:
         if owner is not None and owner[1] != self.source.video_id:
             changed = owner[0] == str(self.source.path)
             what = "the result of this video as it was before it changed" if changed else f"the result of {owner[0]}"
-            remedy = "overwrite it or choose another output folder" if changed else "choose another output folder"
+            remedy = "overwrite it or choose another output folder" if changed else _REMEDY
             raise OutputError(f"holds {what}", path=self.path, remedy=remedy, option="overwrite" if changed else None)
 
     def save(self, result: Result, frames: bool) -> None:
@@ -212,7 +215,7 @@ class ResultFolder:
             if frames:
                 self.save_frames(result)
         except OSError as error:
-            raise _cannot_write(self.path, error) from error
+            raise not_written(self.path, error, _REMEDY) from error
 
     def save_frames(self, result: Result) -> None:
         """Write the files of every frame aside and give the whole folder its name, in the place of an older one.
@@ -226,7 +229,7 @@ class ResultFolder:
             result.save_frames(aside)
             aside.rename(self.path / FRAMES)
         except OSError as error:
-            raise _cannot_write(self.path / FRAMES, error) from error
+            raise not_written(self.path / FRAMES, error, _REMEDY) from error
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 
@@ -241,7 +244,7 @@ class ResultFolder:
             with sealed(path) as aside:
                 aside.write_text(sealed_json(report), encoding="utf-8")
         except OSError as error:
-            raise _cannot_write(path, error) from error
+            raise not_written(path, error, _REMEDY) from error
 
     def _owner(self) -> tuple[str, str] | None:
         """Path and identity of the video whose result the folder holds, None where it holds none."""
@@ -257,7 +260,7 @@ class ResultFolder:
 
     def _refuse_input(self, path: Path) -> None:
         if _identity(path) in self._inputs:
-            raise OutputError("is an input of this call", path=path, remedy="choose another output folder")
+            raise OutputError("is an input of this call", path=path, remedy=_REMEDY)
 
     def _remove_frames(self) -> None:
         """Take frames/ away at once, so that never half of it is there, and delete what a run wrote into it."""
@@ -337,8 +340,3 @@ def _remove_own(path: Path) -> None:
 
 def _foreign(path: Path, why: str = "not written by this version of glot, or changed since") -> OutputError:
     return OutputError(f"is in the way: {why}", path=path, remedy="move it, or choose another output folder")
-
-
-def _cannot_write(path: Path, error: OSError) -> OutputError:
-    reason = f"cannot be written ({error.strerror})"
-    return OutputError(reason, path=path, remedy="choose another output folder")
