@@ -1,6 +1,10 @@
 """What several test folders share."""
 
 import gc
+import os
+
+# For the programs that tests start, as below for this one: threads that wait for work would cost more than they bring.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import cv2
 import pytest
