@@ -95,6 +95,11 @@ def from_crop(points: Tensor, crops: Tensor) -> Tensor:
     return crops[:, None, :2] + crops[:, None, 2:] / 2 * points
 
 
+def to_crop(pixels: Tensor, crops: Tensor) -> Tensor:
+    """Pixels of the image to crop coordinates: the inverse of `from_crop`, of the same shapes."""
+    return (pixels - crops[:, None, :2]) / (crops[:, None, 2:] / 2)
+
+
 def translation_from_camera(camera: Tensor, crop: Tensor, pelvis: Tensor, focal: float, centre: Tensor) -> Tensor:
     """Translation that puts the body where its weak-perspective camera draws it; exact at the pelvis.
 

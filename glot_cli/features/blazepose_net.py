@@ -1,10 +1,10 @@
-"""The BlazePose "full" landmark network (MediaPipe, Apache-2.0) as a batched PyTorch module.
+"""The BlazePose landmark networks "full" and "heavy" (MediaPipe, Apache-2.0) as a batched PyTorch module.
 
 Landmarks, world landmarks and heatmaps are built; the segmentation mask that the published file predicts too is not.
 
-Numbers follow `pose_landmark_full.tflite` layer by layer. Two things differ from common PyTorch practice:
-every activation is ReLU6, and the stride-2 convolutions of the head pad only below and to the right
-(TensorFlow's SAME), while those of the backbone pad all four sides.
+Numbers follow `pose_landmark_full.tflite` and `pose_landmark_heavy.tflite` layer by layer. Two things differ from
+common PyTorch practice: every activation is ReLU6, and the stride-2 convolutions after the backbone pad only below and
+to the right (TensorFlow's SAME), while those of the backbone pad all four sides.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ INPUT_SIZE = 256  # pixels, side of the square crop
 BODY_LANDMARKS = len(LANDMARK_NAMES)  # of the 39; the other six are MediaPipe's own crop alignment points
 HEATMAP_SIZE = 64  # cells, side of a heatmap: each covers 4 x 4 pixels of the crop
 _ALL_LANDMARKS = 39
+_PYRAMID = 48  # channels of the heatmaps' feature pyramid
 
 
 class BlazePoseOutput(NamedTuple):
@@ -88,19 +89,88 @@ class InvertedResidual(nn.Module):
 
 
 class BlazeBlock(nn.Module):
-    """Depthwise separable convolution added to its input, ReLU6 after the sum; stride 2 halves both branches."""
+    """Depthwise separable convolution added to its input, ReLU6 after the sum; stride 2 halves both branches.
 
-    def __init__(self, channels: int, stride: int = 1) -> None:
+    Where it widens, the input gets channels of zeros.
+    """
+
+    def __init__(self, inputs: int, outputs: int | None = None, stride: int = 1) -> None:
         super().__init__()
         self.stride = stride
-        self.depthwise = Conv(channels, channels, 3, stride, groups=channels, padding=1 if stride == 1 else 0)
-        self.pointwise = Conv(channels, channels, relu=False)
+        outputs = outputs or inputs
+        self.wider = outputs - inputs
+        self.depthwise = Conv(inputs, inputs, 3, stride, groups=inputs, padding=1 if stride == 1 else 0)
+        self.pointwise = Conv(inputs, outputs, relu=False)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.stride == 1:
             return F.relu6(self.pointwise(self.depthwise(x)).add_(x), inplace=True)
         y = self.pointwise(self.depthwise(F.pad(x, (0, 1, 0, 1))))  # right and bottom only, see the module docstring
-        return F.relu6(y.add_(F.max_pool2d(x, 2)), inplace=True)
+        pooled = F.max_pool2d(x, 2)
+        return F.relu6(y.add_(F.pad(pooled, (0, 0, 0, 0, 0, self.wider)) if self.wider else pooled), inplace=True)
+
+
+class Blocks(NamedTuple):
+    """Inverted residuals of one stage that are alike.
+
+    Attributes:
+        depth: how many.
+        hidden: channels between widening and narrowing.
+        outputs: channels after them.
+        kernel: of the filters.
+    """
+
+    depth: int
+    hidden: int
+    outputs: int
+    kernel: int
+
+
+class Size(NamedTuple):
+    """What differs between the published sizes of the network.
+
+    Attributes:
+        name: MediaPipe's.
+        stem: channels at half the picture's side.
+        stages: the blocks of each stage; the first block of a stage halves the side of its map.
+        descent: channels and blocks of the path from the finest map back down to the neck's side; heavy alone has it.
+        head: blocks after each of the two halvings of the head.
+    """
+
+    name: str
+    stem: int
+    stages: tuple[tuple[Blocks, ...], ...]
+    descent: tuple[tuple[int, int], ...]
+    head: tuple[int, int]
+
+
+SIZES = {
+    "full": Size(
+        "full",
+        16,
+        (
+            (Blocks(1, 64, 24, 3), Blocks(1, 144, 24, 3)),
+            (Blocks(1, 144, 32, 5), Blocks(1, 192, 32, 5)),
+            (Blocks(1, 192, 64, 3), Blocks(2, 384, 64, 3), Blocks(1, 384, 88, 5), Blocks(2, 528, 88, 5)),
+            (Blocks(1, 528, 144, 5), Blocks(3, 864, 144, 5)),
+        ),
+        (),
+        (4, 5),
+    ),
+    "heavy": Size(
+        "heavy",
+        24,
+        (
+            (Blocks(1, 96, 32, 3), Blocks(1, 128, 32, 3), Blocks(2, 192, 32, 3)),
+            (Blocks(1, 192, 56, 5), Blocks(3, 336, 56, 5)),
+            (Blocks(1, 336, 112, 3), Blocks(5, 672, 112, 3), Blocks(1, 672, 160, 5), Blocks(5, 960, 160, 5)),
+            (Blocks(1, 960, 272, 5), Blocks(7, 1632, 272, 5)),
+        ),
+        ((96, 6), (192, 7), (288, 7)),
+        (7, 7),
+    ),
+}
+_WIDE = 288  # channels of the head
 
 
 class BlazePose(nn.Module):
@@ -109,54 +179,52 @@ class BlazePose(nn.Module):
     `BlazePose.load(path, device)` gives a network ready for inference; call it under `torch.inference_mode()`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, size: Size = SIZES["full"]) -> None:
         super().__init__()
-        self.backbone = nn.Sequential(  # (B,3,256,256)
+        self.backbone = nn.Sequential(  # (B,3,256,256) to (B,stem,128,128)
             Conv(3, 24, 3, stride=2),
-            DepthwiseSeparable(24, 16, relu=False),  # (B,16,128,128)
+            DepthwiseSeparable(24, size.stem, relu=False),
         )
-        self.stages = nn.Sequential(
-            nn.Sequential(  # (B,24,64,64)
-                InvertedResidual(16, 64, 24, 3, stride=2),
-                InvertedResidual(24, 144, 24, 3),
-            ),
-            nn.Sequential(  # (B,32,32,32)
-                InvertedResidual(24, 144, 32, 5, stride=2),
-                InvertedResidual(32, 192, 32, 5),
-            ),
-            nn.Sequential(  # (B,88,16,16)
-                InvertedResidual(32, 192, 64, 3, stride=2),
-                InvertedResidual(64, 384, 64, 3),
-                InvertedResidual(64, 384, 64, 3),
-                InvertedResidual(64, 384, 88, 5),
-                InvertedResidual(88, 528, 88, 5),
-                InvertedResidual(88, 528, 88, 5),
-            ),
-            nn.Sequential(  # (B,144,8,8)
-                InvertedResidual(88, 528, 144, 5, stride=2),
-                InvertedResidual(144, 864, 144, 5),
-                InvertedResidual(144, 864, 144, 5),
-                InvertedResidual(144, 864, 144, 5),
-            ),
-        )
+        stages, channels, widths = [], size.stem, []
+        for stage in size.stages:  # to sides of 64, 32, 16, 8
+            blocks: list[nn.Module] = []
+            for kind in stage:
+                for _ in range(kind.depth):
+                    stride = 1 if blocks else 2
+                    blocks.append(InvertedResidual(channels, kind.hidden, kind.outputs, kind.kernel, stride))
+                    channels = kind.outputs
+            stages.append(nn.Sequential(*blocks))
+            widths.append(channels)
+        self.stages = nn.Sequential(*stages)
+        hidden = size.stages[-1][-1].hidden
         self.neck = nn.Sequential(  # (B,288,8,8)
-            Conv(144, 864),
-            Conv(864, 864, 3, groups=864),
-            DepthwiseSeparable(864, 288),
+            Conv(channels, hidden),
+            Conv(hidden, hidden, 3, groups=hidden),
+            DepthwiseSeparable(hidden, _WIDE),
         )
-        self.head = nn.Sequential(
-            BlazeBlock(288, stride=2),  # (B,288,4,4)
-            *(BlazeBlock(288) for _ in range(4)),
-            BlazeBlock(288, stride=2),  # (B,288,2,2)
-            *(BlazeBlock(288) for _ in range(5)),
+        self.descent = nn.ModuleList()
+        self.joined = nn.ModuleList()
+        channels = _PYRAMID
+        for index, (wide, count) in enumerate(size.descent):  # sides of 32, 16, 8
+            down = BlazeBlock(channels, wide, stride=2)
+            self.descent.append(nn.Sequential(down, *(BlazeBlock(wide) for _ in range(count))))
+            if index < len(size.descent) - 1:  # the neck is what joins the last
+                self.joined.append(DepthwiseSeparable(widths[index + 1], wide))
+            channels = wide
+        self.head = nn.Sequential(  # to sides of 4, 2
+            *(
+                block
+                for count in size.head
+                for block in (BlazeBlock(_WIDE, stride=2), *(BlazeBlock(_WIDE) for _ in range(count)))
+            )
         )
         # The last convolutions cover the whole 2 x 2 map.
-        self.landmarks = Conv(288, _ALL_LANDMARKS * 5, 2, relu=False, padding=0)
-        self.world = Conv(288, _ALL_LANDMARKS * 3, 2, relu=False, padding=0)
-        self.presence = Conv(288, 1, 2, relu=False, padding=0)
-        # The heatmaps' feature pyramid: from the finest stage to the neck, all brought to 48 channels.
-        self.pyramid = nn.ModuleList(DepthwiseSeparable(channels, 48) for channels in (24, 32, 88, 864))
-        self.heatmaps = Conv(48, _ALL_LANDMARKS, relu=False)
+        self.landmarks = Conv(_WIDE, _ALL_LANDMARKS * 5, 2, relu=False, padding=0)
+        self.world = Conv(_WIDE, _ALL_LANDMARKS * 3, 2, relu=False, padding=0)
+        self.presence = Conv(_WIDE, 1, 2, relu=False, padding=0)
+        # The heatmaps' feature pyramid: from the finest stage to the neck, all brought to as many channels.
+        self.pyramid = nn.ModuleList(DepthwiseSeparable(wide, _PYRAMID) for wide in (*widths[:3], hidden))
+        self.heatmaps = Conv(_PYRAMID, _ALL_LANDMARKS, relu=False)
 
     def forward(self, images: Tensor) -> BlazePoseOutput:
         """Images (B,3,256,256), float RGB in [0,1], to landmarks, world landmarks, presence and heatmaps."""
@@ -166,23 +234,30 @@ class BlazePose(nn.Module):
             x = stage(x)
             levels.append(x)
         expand, filtered, project = self.neck
-        levels[-1] = filtered(expand(x))
-        x = self.head(project(levels[-1]))
+        deep = filtered(expand(x))
+        finest = self._finest([*levels[:3], deep])
+        heatmaps = self.heatmaps(finest)[:, :BODY_LANDMARKS]
+        x = self.head(self._descend(finest, levels) + project(deep) if self.descent else project(deep))
         batch = x.shape[0]
         landmarks = self.landmarks(x).view(batch, _ALL_LANDMARKS, 5)
         world = self.world(x).view(batch, _ALL_LANDMARKS, 3)
         presence = torch.sigmoid(self.presence(x)).view(batch)
-        heatmaps = self._heatmaps(levels)[:, :BODY_LANDMARKS]
         return BlazePoseOutput(landmarks[:, :BODY_LANDMARKS], world[:, :BODY_LANDMARKS], presence, heatmaps)
 
-    def _heatmaps(self, levels: list[Tensor]) -> Tensor:
-        """Heatmaps (B,39,64,64) from feature maps of sides 64, 32, 16 and 8: coarse ones are added to finer ones."""
-        *finer, coarsest = [lateral(level) for lateral, level in zip(self.pyramid, levels, strict=True)]
-        total = coarsest
-        for lateral in reversed(finer):
-            total = lateral + F.interpolate(total, scale_factor=2.0, mode="bilinear", align_corners=False)
-        heatmaps: Tensor = self.heatmaps(total)
-        return heatmaps
+    def _finest(self, levels: list[Tensor]) -> Tensor:
+        """(B,48,64,64) from feature maps of sides 64, 32, 16 and 8: coarse ones are added to finer ones."""
+        total: Tensor = self.pyramid[-1](levels[-1])
+        for lateral, level in zip(self.pyramid[-2::-1], levels[-2::-1], strict=True):
+            total = F.interpolate(total, scale_factor=2.0, mode="bilinear", align_corners=False) + lateral(level)
+        return total
+
+    def _descend(self, x: Tensor, levels: list[Tensor]) -> Tensor:
+        """From the finest map down to (B,288,8,8), joined on the way by what the stages found at the same side."""
+        for index, blocks in enumerate(self.descent):
+            x = blocks(x)
+            if index < len(self.joined):
+                x = x + self.joined[index](levels[index + 1])
+        return x
 
     @classmethod
     def load(cls, path: Path | str, device: torch.device | str = "cpu") -> BlazePose:
@@ -197,12 +272,12 @@ class BlazePose(nn.Module):
             raise WeightsError(
                 f"not a readable BlazePose weight file ({error})", path=path, remedy="install glot again"
             ) from error
-        network = cls()
+        network = cls(SIZES["heavy" if any(name.startswith("descent.") for name in state) else "full"])
         try:
             network.load_state_dict(state)
         except RuntimeError as error:
             raise WeightsError(
-                "these are not BlazePose full weights",
+                "these are not BlazePose weights",
                 path=path,
                 remedy="make them with weights/recipes/make_blazepose.py",
             ) from error

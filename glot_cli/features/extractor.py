@@ -7,6 +7,7 @@ somebody asks for that name, and not before; a preset names it, and nothing else
 from __future__ import annotations
 
 import importlib
+import math
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -49,6 +50,7 @@ class FeatureExtractor(ABC):
         input_dim: numbers a frame of the temporal network's input.
         crop_size: side of a crop, pixels.
         crop_scale: side of the square that is cropped, in longer sides of the person's box.
+        looks_fps: crops a second of video that are worth a look; rows between are left to `lifting`.
     """
 
     name: ClassVar[str]
@@ -56,6 +58,7 @@ class FeatureExtractor(ABC):
     input_dim: ClassVar[int]
     crop_size: ClassVar[int]
     crop_scale: ClassVar[float]
+    looks_fps: ClassVar[float] = math.inf
 
     @classmethod
     @abstractmethod
@@ -73,23 +76,30 @@ class FeatureExtractor(ABC):
 
     @staticmethod
     @abstractmethod
-    def extract(frame: NDArray[np.uint8], squares: NDArray[np.floating], size: int) -> NDArray[np.uint8]:
+    def extract(
+        frame: NDArray[np.uint8],
+        squares: NDArray[np.floating],
+        size: int,
+        lean: NDArray[np.floating] | None = None,
+    ) -> NDArray[np.uint8]:
         """Cut people out.
 
         Args:
             frame: (H, W, 3) RGB.
             squares: (N, 3) centre x, centre y and side of each, pixels of the frame.
             size: side of a crop, pixels.
+            lean: (N,) how far people are known to lean to the right in the frame, radians, for those extractors that
+                look at them upright.
 
         Returns:
             (N, size, size, 3) crops.
         """
 
     @abstractmethod
-    def __call__(self, crops: Tensor | NDArray[np.uint8]) -> Tensor:
-        """Crops (N, S, S, 3) RGB to features (N, feature_dim), float32 on the device.
+    def __call__(self, crops: Tensor | NDArray[np.uint8], lean: Tensor | NDArray[np.floating] | None = None) -> Tensor:
+        """Crops (N, S, S, 3) RGB, cut with `lean` (N,), to features (N, feature_dim), float32 on the device.
 
-        It may return before the work is done.
+        Features are those of the crops as they lie in the frame. It may return before the work is done.
         """
 
     def network_input(self, features: Tensor) -> Tensor:

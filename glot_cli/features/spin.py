@@ -53,7 +53,7 @@ class SpinFeatures(FeatureExtractor):
         return cls(SpinNetwork.load(files["features"]), device, half=half)
 
     @torch.inference_mode()
-    def __call__(self, crops: Tensor | NDArray[np.uint8]) -> Tensor:
+    def __call__(self, crops: Tensor | NDArray[np.uint8], lean: Tensor | NDArray[np.floating] | None = None) -> Tensor:
         """Crops (N, 224, 224, 3) RGB to features (N, 2048) float32 on the device.
 
         On CUDA this returns before the work is done; whoever reads the features waits for it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,6 +16,7 @@ from glot_cli.body.model import Body
 from glot_cli.features.extractor import FeatureExtractor, LandmarkExtractor
 from glot_cli.lifting import Edges
 from glot_cli.lifting.crosstalk import replace_crosstalk
+from glot_cli.lifting.looks import settle
 from glot_cli.lifting.placing import Lifted, place, place_by_camera
 from glot_cli.lifting.windows import estimate
 from glot_cli.models.fold import FoldedGLoT
@@ -42,7 +44,10 @@ class Lifter(Protocol):
     """Makes bodies of features."""
 
     def clean(self, tracks: Sequence[Track], features: Features, fps: float) -> tuple[Features, dict[str, int]]:
-        """Features (n, F) of all tracks with faults mended, and counts of what was mended, by name."""
+        """Features (n, F) of all tracks with faults mended, and counts of what was mended, by name.
+
+        Rows that are NaN were not looked at; they are filled.
+        """
 
     def lift(self, track: Track, features: torch.Tensor, camera: VideoCamera, *, step: int, edges: Edges) -> Lifted:
         """One person's body in every frame.
@@ -85,10 +90,15 @@ class LandmarkLifter:
     refine: bool
 
     def clean(self, tracks: Sequence[Track], features: Features, fps: float) -> tuple[Features, dict[str, int]]:
-        """Features with the landmarks that are somebody else's replaced."""
-        seen = [self.extractor.landmarks(torch.from_numpy(feature)) for feature in features]
-        mended, count = replace_crosstalk(tracks, features, seen, fps)
-        return mended, {"landmarks_replaced": count}
+        """Features of every frame, looks made to agree, with the landmarks that are somebody else's replaced."""
+        whole, counts = [], Counter[str]()
+        for track, feature in zip(tracks, features, strict=True):
+            settled, settled_counts = settle(track, feature, fps)
+            whole.append(settled)
+            counts.update(settled_counts)
+        seen = [self.extractor.landmarks(torch.from_numpy(feature)) for feature in whole]
+        mended, count = replace_crosstalk(tracks, whole, seen, fps)
+        return mended, {**counts, "landmarks_replaced": count}
 
     def lift(self, track: Track, features: torch.Tensor, camera: VideoCamera, *, step: int, edges: Edges) -> Lifted:
         """See `Lifter`."""

@@ -74,8 +74,8 @@ def follow_people(
     batch: list[Frame] = []
 
     def detect() -> None:
-        for frame, boxes in zip(batch, models.detector([f.image for f in batch]), strict=True):
-            tracker.update(frame.index - seen.first, boxes, describe(frame.image, boxes))
+        for frame, (boxes, keypoints) in zip(batch, models.detector([f.image for f in batch]), strict=True):
+            tracker.update(frame.index - seen.first, boxes, describe(frame.image, boxes), keypoints)
         batch.clear()
 
     with progress.stage("detect and track", expected_frames(info, options)) as bar:
@@ -104,6 +104,7 @@ def follow_people(
 
 def compute_features(
     video: Path,
+    info: VideoInfo,
     folder: Path,
     tracks: list[Track],
     seen: Timeline,
@@ -115,6 +116,7 @@ def compute_features(
 
     Args:
         video: the source.
+        info: what `probe` says of the source.
         folder: where long tracks' features lie while they do not fit into memory.
         tracks: one a person, of n frames each.
         seen: the frames of the first pass.
@@ -123,7 +125,7 @@ def compute_features(
         progress: receives the stage.
 
     Returns:
-        (n, F) for each track.
+        (n, F) for each track; rows that nobody looked at are NaN.
 
     Raises:
         InputError: the video cannot be read.
@@ -131,13 +133,17 @@ def compute_features(
     """
     network = models.features
     features = [allocate((len(t.frames), network.feature_dim), folder) for t in tracks]
+    for feature in features:
+        feature[:] = np.nan
+    stride = max(1, round(float(info.fps) / network.looks_fps))
     rows_of: dict[int, list[tuple[int, int]]] = {}
     for number, track in enumerate(tracks):
-        for row, frame in enumerate(track.frames.tolist()):
-            rows_of.setdefault(frame, []).append((number, row))
+        for row in np.flatnonzero(track.key_rows(stride)).tolist():
+            rows_of.setdefault(int(track.frames[row]), []).append((number, row))
     if not rows_of:
         return features
     crops: list[NDArray[np.uint8]] = []
+    leans: list[NDArray[np.floating]] = []
     places: list[tuple[int, int]] = []
     # A batch is computed while the frames of the next are read: on a GPU the call returns before it is done.
     computed: list[tuple[list[tuple[int, int]], torch.Tensor]] = []
@@ -149,10 +155,11 @@ def compute_features(
         computed.clear()
 
     def extract() -> None:
-        values = network(np.concatenate(crops))
+        values = network(np.concatenate(crops), np.concatenate(leans) if leans else None)
         collect()
         computed.append((places.copy(), values))
         crops.clear()
+        leans.clear()
         places.clear()
 
     last = max(rows_of)
@@ -164,7 +171,10 @@ def compute_features(
             rows = rows_of.get(index)
             if rows:
                 squares = np.stack([tracks[number].crops[row] for number, row in rows])
-                crops.append(network.extract(frame.image, squares, network.crop_size))
+                angles = [lean[row] for number, row in rows if (lean := tracks[number].lean) is not None]
+                lean = np.array(angles) if len(angles) == len(rows) else None
+                crops.append(network.extract(frame.image, squares, network.crop_size, lean))
+                leans += [] if lean is None else [lean]
                 places.extend(rows)
                 if len(places) >= options.batch_size:
                     extract()

@@ -122,7 +122,7 @@ class Runner:
             models = self.models
         self._find_backend(progress)
         tracks, seen, counts = follow_people(video, info, models, options, progress, warn)
-        features = compute_features(video, place.path, tracks, seen, models, options, progress)
+        features = compute_features(video, info, place.path, tracks, seen, models, options, progress)
         features, mended = models.lifter.clean(tracks, features, float(info.fps))
         log_counts(video, mended)
         if not models.own_shape:

@@ -10,9 +10,12 @@ import torch
 
 from glot_cli.features.blazepose import BlazePoseFeatures
 from glot_cli.features.crops import extract_crops
+from glot_cli.lifting.looks import settle
 from glot_cli.pipeline.options import Options
-from glot_cli.tracking.boxes import box_overlap, remove_outliers, smooth_boxes, square_crops
+from glot_cli.tracking.boxes import box_overlap
 from glot_cli.tracking.detector import PersonDetector
+from glot_cli.tracking.tracklets import Tracklet, gather
+from glot_cli.tracking.tracks import build_track
 
 FPS = 30.0
 CONFIDENCE = 0.25  # boxes that score less start no track
@@ -62,24 +65,37 @@ class Observer:
         Returns:
             What is seen; None when the detector misses the person too often.
         """
-        found, boxes = [], []
-        looked_at = range(0, len(pictures), Options.detect_every)
-        # Half precision moves a box by less than a pixel and halves the time.
-        with torch.autocast(self.device.type, torch.bfloat16):
-            candidates_of = self.detect([pictures[frame] for frame in looked_at])
-        for frame, candidates in zip(looked_at, candidates_of, strict=True):
-            if not len(candidates):
+        pieces = []
+        # The last one too: a track ends where it was last seen.
+        looked_at = sorted({*range(0, len(pictures), Options.detect_every), len(pictures) - 1})
+        for frame, (boxes, keypoints) in zip(looked_at, self.detect([pictures[f] for f in looked_at]), strict=True):
+            if not len(boxes):
                 continue
-            overlap = box_overlap(candidates[:, :4], outlines[frame])[0]
+            overlap = box_overlap(boxes[:, :4], outlines[frame])[0]
             best = int(overlap.argmax())
             if overlap[best] >= LEAST_OVERLAP:
-                found.append(frame)
-                boxes.append(candidates[best, :4])
-        if len(found) < max(2, FOUND * len(looked_at)):
+                row = None if keypoints is None else keypoints[best : best + 1]
+                pieces.append(
+                    Tracklet(np.array([frame], np.int32), boxes[best, None, :4], boxes[best, 4:], keypoints=row)
+                )
+        if len(pieces) < max(2, FOUND * len(looked_at)):
             return None
-        keys, frames = np.array(found), np.arange(len(pictures))
-        smooth = smooth_boxes(keys, remove_outliers(keys, np.stack(boxes), FPS), frames, FPS)
-        crops = square_crops(smooth, self.landmarks.crop_scale)
-        cut = [extract_crops(p, c[None], self.landmarks.crop_size)[0] for p, c in zip(pictures, crops, strict=True)]
-        seen = np.stack(cut)
-        return Observation(crops, self.landmarks(seen).cpu(), seen)
+        height, width = pictures.shape[1:3]
+        track = build_track(
+            gather(pieces),
+            person=1,
+            fps=FPS,
+            frame_count=len(pictures),
+            detect_every=Options.detect_every,
+            crop_scale=self.landmarks.crop_scale,
+            image_size=(width, height),
+        )
+        if len(track.frames) < len(pictures):
+            return None
+        looked = np.flatnonzero(track.key_rows(max(1, round(FPS / self.landmarks.looks_fps))))
+        lean = np.zeros(len(pictures)) if track.lean is None else track.lean
+        size = self.landmarks.crop_size
+        cut = [extract_crops(pictures[i], track.crops[i, None], size, lean[i, None])[0] for i in looked]
+        features = np.full((len(pictures), self.landmarks.feature_dim), np.nan, np.float32)
+        features[looked] = self.landmarks(np.stack(cut), None if track.lean is None else lean[looked]).cpu().numpy()
+        return Observation(track.crops, torch.from_numpy(settle(track, features, FPS)[0]), pictures)

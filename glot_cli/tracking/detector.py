@@ -1,4 +1,4 @@
-"""Frames to the boxes of the people in them, with the bundled YOLOv8s or any other ultralytics detector."""
+"""Frames to the people in them, with the bundled YOLO11n-pose or any other ultralytics detector."""
 
 from __future__ import annotations
 
@@ -6,21 +6,44 @@ import json
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import safe_open
-from torch import Tensor, nn
+from safetensors.torch import load_file
+from torch import nn
 
 from glot_cli.errors import WeightsError
+from glot_cli.inference import CompiledNetwork
 from glot_cli.tracking import ultralytics_adapter
 
 _OVERLAP = 0.6  # boxes that share more than this part of their union are one person
 _TASKS = ("detect", "segment", "pose")
 _SUFFIXES = (".pt", ".onnx", ".torchscript")
 _CPU_BATCH = 2  # frames at once; more gain nothing on a CPU and cost memory
+COCO_KEYPOINTS = (
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear",
+    "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist",
+    "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
+)  # fmt: skip
+_COCO_SHAPE = (len(COCO_KEYPOINTS), 3)
+
+
+class Detections(NamedTuple):
+    """People found in one frame.
+
+    Attributes:
+        boxes: (N,5) x1, y1, x2, y2 in pixels of the frame (its corner is (0, 0), its far corner (W, H)) and the score
+            in [0,1]; rows fall in score.
+        keypoints: (N,17,3) x, y in pixels and confidence in [0,1] of COCO_KEYPOINTS, 0 for those out of the frame;
+            None where the detector knows none.
+    """
+
+    boxes: NDArray[np.float32]
+    keypoints: NDArray[np.float32] | None
 
 
 class PersonDetector:
@@ -46,91 +69,135 @@ class PersonDetector:
         self.confidence = confidence
         self._image_size: int | tuple[int, int] = image_size
         self._rectangular = True  # frames keep their shape; formats with fixed shapes need the full square
-        if model is None:
-            network, names = _bundled(weights_path)
-            network = _ready(network, self.device)
-        else:
+        self._end_to_end = False
+        self._keypoints: tuple[int, int] | None = _COCO_SHAPE
+        self._network: Callable[[NDArray[np.uint8]], Any]
+        if model is not None:
             network, names = self._external(_local_file(model))
+            self._network = self._on_device(network)
+        elif self.device.type == "cpu":
+            names = _description(weights_path)[1]
+            compiled = CompiledNetwork(weights_path)
+            self._network = lambda pictures: torch.from_numpy(compiled(_as_images(pictures))[0])
+        else:
+            architecture, names = _description(weights_path)
+            self._network = self._on_device(_bundled(weights_path, architecture, names))
         persons = [index for index, name in names.items() if name.lower() == "person"]
         self._class_count = len(names)
         # With classes merged, two boxes of one person in two classes suppress each other.
         self._classes = persons or None
-        self._network: Callable[[Tensor], Any] = network
 
-    def _external(self, path: Path) -> tuple[nn.Module, dict[int, str]]:
+    def _on_device(self, network: nn.Module) -> Callable[[NDArray[np.uint8]], Any]:
+        """What runs a PyTorch network on pictures (n,h,w,3)."""
+        ready = network.to(self.device) if isinstance(network, nn.Module) else network
+
+        def run(pictures: NDArray[np.uint8]) -> Any:
+            # (n,h,w,3) permuted is channels-last memory already
+            return ready(torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2).float() / 255)
+
+        return run
+
+    def _external(self, path: Path) -> tuple[Any, dict[int, str]]:
         """A network of the user's, and the names of its classes."""
         if path.suffix == ".pt":
             network, names = _checkpoint(path)
-            return _ready(network, self.device), names
-        network = _exported(path, self.device)
-        if not getattr(network, "dynamic", False):
-            self._rectangular = False
-            height, width = network.imgsz
-            self._image_size = (int(height), int(width))
-        return network, {int(index): str(name) for index, name in network.names.items()}
+            network = _ready(network)
+        else:
+            network = _exported(path, self.device)
+            if not getattr(network, "dynamic", False):
+                self._rectangular = False
+                height, width = network.imgsz
+                self._image_size = (int(height), int(width))
+            names = {int(index): str(name) for index, name in network.names.items()}
+        self._end_to_end = bool(getattr(network, "end2end", False))
+        if getattr(network, "task", "detect") != "pose" or tuple(getattr(network, "kpt_shape", ())) != _COCO_SHAPE:
+            self._keypoints = None
+        return network, names
 
     @torch.inference_mode()
-    def __call__(self, frames: list[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
+    def __call__(self, frames: list[NDArray[np.uint8]]) -> list[Detections]:
         """Find people.
 
         Args:
             frames: (H,W,3) uint8 RGB, of any sizes.
 
         Returns:
-            One array (N,5) float32 for each frame: x1, y1, x2, y2 in pixels of the frame (its corner is (0, 0), its far
-            corner (W, H)) and the score in [0,1]; rows fall in score.
+            What is found in each frame.
         """
         alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for index, frame in enumerate(frames):
             alike[frame.shape].append(index)
-        boxes: list[NDArray[np.float32]] = [np.zeros((0, 5), np.float32)] * len(frames)
+        found: dict[int, Detections] = {}
         for indices in alike.values():
             size = _CPU_BATCH if self.device.type == "cpu" else len(indices)
             for start in range(0, len(indices), size):
                 part = indices[start : start + size]
-                for index, found in zip(part, self._detect([frames[i] for i in part]), strict=True):
-                    boxes[index] = found
-        return boxes
+                found |= zip(part, self._detect([frames[i] for i in part]), strict=True)
+        return [found[index] for index in range(len(frames))]
 
-    def _detect(self, frames: list[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
+    def _detect(self, frames: list[NDArray[np.uint8]]) -> list[Detections]:
         """One batch of frames of one size."""
         pictures = ultralytics_adapter.letterbox(frames, self._image_size, rectangular=self._rectangular)
-        # (n,h,w,3) permuted is channels-last memory already
-        images = torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2).float() / 255
-        found = ultralytics_adapter.select_boxes(
-            self._network,
-            self._network(images),
+        height, width = frames[0].shape[:2]
+        selected = ultralytics_adapter.select_boxes(
+            self._network(pictures),
             confidence=self.confidence,
             overlap=_OVERLAP,
             classes=self._classes,
             class_count=self._class_count,
+            end_to_end=self._end_to_end,
             seen=(pictures.shape[1], pictures.shape[2]),
-            original=(frames[0].shape[0], frames[0].shape[1]),
+            original=(height, width),
+            keypoints=self._keypoints,
         )
-        return [rows[:, :5].cpu().numpy() for rows in found]
+        found = []
+        for rows in (tensor.float().cpu().numpy() for tensor in selected):
+            keypoints = None
+            if self._keypoints is not None:
+                keypoints = rows[:, 6:].reshape(-1, *_COCO_SHAPE)
+                inside = ((keypoints[..., :2] > 0) & (keypoints[..., :2] < (width, height))).all(-1)
+                keypoints[..., 2] *= inside
+            found.append(Detections(rows[:, :5], keypoints))
+        return found
 
 
-def _ready(network: nn.Module, device: torch.device) -> nn.Module:
+def _as_images(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Pictures (n,h,w,3) as networks take them: (n,3,h,w), 0 to 1."""
+    return np.asarray(cv2.dnn.blobFromImages(list(pictures), 1 / 255), np.float32)
+
+
+def _ready(network: nn.Module) -> nn.Module:
     """Batch norm folded, channels last, for inference."""
-    folded = cast(Any, network.float()).fuse(verbose=False).eval().requires_grad_(False)
-    ready: nn.Module = folded.to(device).to(memory_format=torch.channels_last)
+    folded = ultralytics_adapter.fold(network).eval().requires_grad_(False)
+    ready: nn.Module = folded.to(memory_format=torch.channels_last)
     return ready
 
 
-def _bundled(path: Path) -> tuple[nn.Module, dict[int, str]]:
-    """glot's own detector, and the names of its classes."""
+def _description(path: Path) -> tuple[dict[str, Any], dict[int, str]]:
+    """The architecture of glot's own detector, and the names of its classes."""
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="np") as file:
             metadata = file.metadata()
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
-        names = {int(index): name for index, name in json.loads(metadata["names"]).items()}
-        network = ultralytics_adapter.build_network(json.loads(metadata["architecture"]), len(names))
-        network.load_state_dict(state)
-    except Exception as error:  # safetensors, json, ultralytics: each has its own kinds, all mean a bad file
-        raise WeightsError(
-            f"not a readable person detector ({error})", path=path, remedy="install glot again"
-        ) from error
-    return network, names
+        return json.loads(metadata["architecture"]), {int(i): str(n) for i, n in json.loads(metadata["names"]).items()}
+    except Exception as error:  # safetensors, json: each has its own kinds, all mean a bad file
+        raise _unreadable(path, error) from error
+
+
+def _bundled(path: Path, architecture: dict[str, Any], names: dict[int, str]) -> nn.Module:
+    """glot's own detector in PyTorch."""
+    try:
+        network = ultralytics_adapter.build_network(architecture, len(names))
+        network = _ready(network)
+        network.load_state_dict(load_file(path))
+    except Exception as error:  # ultralytics, PyTorch: each has its own kinds, all mean a bad file
+        raise _unreadable(path, error) from error
+    return network
+
+
+def _unreadable(path: Path, error: Exception) -> WeightsError:
+    return WeightsError(
+        f"not a readable person detector ({_first_line(error)})", path=path, remedy="install glot again"
+    )
 
 
 def _local_file(model: str) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from glot_cli.tracking.tracklets import Tracklet
+from glot_cli.tracking.tracklets import Tracklet, gather
 from glot_cli.tracking.ultralytics_adapter import ByteTrack
 
 LOST_BUFFER_S = 1.0  # how long a lost person is looked for at the predicted place; longer gaps are joined offline
@@ -25,12 +25,14 @@ class Tracker:
         # do not touch are never matched. The widening follows the time between detections (C-BIoU, Yang et al. 2023).
         self._widening = min(1.0 / rate, 0.25)  # of the height, each side
         self._tracker = ByteTrack(sure=0.3, remembered=max(2, round(LOST_BUFFER_S * rate)), match_limit=0.85)
-        self._frames: dict[int, list[int]] = {}
-        self._rows: dict[int, list[NDArray[np.float32]]] = {}
-        self._descriptors: dict[int, list[NDArray[np.floating]]] = {}
+        self._found: dict[int, list[Tracklet]] = {}  # of every track, one detection each
 
     def update(
-        self, frame_index: int, boxes: NDArray[np.floating], descriptors: NDArray[np.floating] | None = None
+        self,
+        frame_index: int,
+        boxes: NDArray[np.floating],
+        descriptors: NDArray[np.floating] | None = None,
+        keypoints: NDArray[np.floating] | None = None,
     ) -> None:
         """Take the detections of one frame.
 
@@ -38,31 +40,25 @@ class Tracker:
             frame_index: its number in the video.
             boxes: (N,5) x1, y1, x2, y2, score in pixels; those that are not finite or empty are left out.
             descriptors: (N,D) looks, NaN rows where they cannot be told; kept for later: ByteTrack goes by motion.
+            keypoints: (N,17,3), kept for later too.
         """
         boxes = np.asarray(boxes, np.float32).reshape(-1, 5)
         sound = np.isfinite(boxes).all(axis=1) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-        boxes = boxes[sound]
-        descriptors = None if descriptors is None else np.asarray(descriptors, np.float32)[sound]
-        widened = boxes.copy()
-        margin = self._widening * (boxes[:, 3] - boxes[:, 1])
+        seen = Tracklet(
+            np.full(len(boxes), frame_index, np.int32),
+            boxes[:, :4],
+            boxes[:, 4],
+            None if descriptors is None else np.asarray(descriptors, np.float32),
+            None if keypoints is None else np.asarray(keypoints, np.float32),
+        ).take(sound)
+        widened = boxes[sound]
+        margin = self._widening * (widened[:, 3] - widened[:, 1])
         widened[:, 0] -= margin
         widened[:, 2] += margin
         # Unconfirmed tracks count too, or every track would lack its first detection; the cleaning drops the fleeting.
         for track, row in self._tracker.update(widened):
-            self._frames.setdefault(track, []).append(frame_index)
-            self._rows.setdefault(track, []).append(boxes[row])
-            if descriptors is not None:
-                self._descriptors.setdefault(track, []).append(descriptors[row])
+            self._found.setdefault(track, []).append(seen.take(np.array([row])))
 
     def finish(self) -> list[Tracklet]:
         """All tracklets so far, in the order in which they began."""
-        tracklets = []
-        for track_id, frames in self._frames.items():
-            rows = np.stack(self._rows[track_id])
-            looks = self._descriptors.get(track_id)
-            tracklets.append(
-                Tracklet(
-                    np.array(frames, np.int32), rows[:, :4], rows[:, 4], None if looks is None else np.stack(looks)
-                )
-            )
-        return tracklets
+        return [gather(found) for found in self._found.values()]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from glot_cli.smoothing import fill_frames
 from glot_cli.tracking.boxes import box_overlap
 from glot_cli.tracking.joining import JOIN_LIMIT, SOLID, best_links, chain_pieces, join_costs
-from glot_cli.tracking.tracklets import Tracklet, concatenate
+from glot_cli.tracking.tracklets import Tracklet, concatenate, gather
 
 # A meeting lasts while boxes overlap by the first; only those that reach the second leave doubt about who is who:
 # people who meet, shake hands and turn back are told apart by their boxes, and their motion would mislead.
@@ -73,14 +73,7 @@ def _give_back(tracklets: Sequence[Tracklet], loose: Sequence[Tracklet], fps: fl
     """Give each loose detection to the tracklet that lacks one there and passes through it."""
     from scipy.optimize import linear_sum_assignment
 
-    pool = Tracklet(
-        np.concatenate([piece.frames for piece in loose]),
-        np.concatenate([piece.boxes for piece in loose]),
-        np.concatenate([piece.scores for piece in loose]),
-        None
-        if any(piece.descriptors is None for piece in loose)
-        else np.concatenate([piece.descriptors for piece in loose if piece.descriptors is not None]),
-    )
+    pool = gather(loose)
     fit = np.zeros((len(tracklets), len(pool)))  # IoU, 0 where not wanted
     for i, tracklet in enumerate(tracklets):
         rows = np.flatnonzero((pool.frames > tracklet.start) & (pool.frames < tracklet.end))

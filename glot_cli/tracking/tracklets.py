@@ -23,12 +23,14 @@ class Tracklet:
         boxes: (n,4) x1, y1, x2, y2 in pixels.
         scores: (n,).
         descriptors: (n,D), what tells people apart by looks: unit vectors, or NaN where others are in the way.
+        keypoints: (n,17,3) of `detector.COCO_KEYPOINTS`: x, y in pixels, confidence.
     """
 
     frames: NDArray[np.int32]
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     descriptors: NDArray[np.float32] | None = None
+    keypoints: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -49,21 +51,34 @@ class Tracklet:
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.integer]) -> Tracklet:
         """The tracklet of these rows alone."""
-        descriptors = None if self.descriptors is None else self.descriptors[rows]
-        return Tracklet(self.frames[rows], self.boxes[rows], self.scores[rows], descriptors)
+        return Tracklet(
+            self.frames[rows],
+            self.boxes[rows],
+            self.scores[rows],
+            None if self.descriptors is None else self.descriptors[rows],
+            None if self.keypoints is None else self.keypoints[rows],
+        )
+
+
+def gather(pieces: Sequence[Tracklet]) -> Tracklet:
+    """The rows of several tracklets one after another, which need not be frames in order."""
+    return Tracklet(
+        np.concatenate([piece.frames for piece in pieces]),
+        np.concatenate([piece.boxes for piece in pieces]),
+        np.concatenate([piece.scores for piece in pieces]),
+        _all_or_none([piece.descriptors for piece in pieces]),
+        _all_or_none([piece.keypoints for piece in pieces]),
+    )
+
+
+def _all_or_none(columns: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
+    known = [column for column in columns if column is not None]
+    return np.concatenate(known) if len(known) == len(columns) else None
 
 
 def concatenate(pieces: Sequence[Tracklet]) -> Tracklet:
     """One tracklet of several; where two pieces share a frame the higher score stays."""
-    descriptors = None
-    if all(piece.descriptors is not None for piece in pieces):
-        descriptors = np.concatenate([piece.descriptors for piece in pieces if piece.descriptors is not None])
-    whole = Tracklet(
-        np.concatenate([piece.frames for piece in pieces]),
-        np.concatenate([piece.boxes for piece in pieces]),
-        np.concatenate([piece.scores for piece in pieces]),
-        descriptors,
-    )
+    whole = gather(pieces)
     order = np.lexsort((-whole.scores, whole.frames))
     _, first = np.unique(whole.frames[order], return_index=True)
     return whole.take(order[first])

@@ -6,7 +6,7 @@ Works offline on the whole clip; pure functions on arrays.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from glot_cli.tracking.boxes import complete_truncated, covered_share, remove_outliers, smooth_boxes, square_crops
 from glot_cli.tracking.joining import join_pieces
+from glot_cli.tracking.keypoints import fill_keypoints, lean
 from glot_cli.tracking.swaps import undo_swaps
 from glot_cli.tracking.tracklets import Tracklet, remove_duplicates
 
@@ -44,6 +45,9 @@ class Track:
         score: (n,) of the detections, in [0,1].
         interpolated: (n,), true where the detector missed the person.
         segment: (n,), counts from 0 and grows at gaps too long to be filled.
+        keypoints: (n,17,3) of `detector.COCO_KEYPOINTS`: x, y in pixels, confidence, 0 where nothing is known; None
+            where the detector knows none.
+        lean: (n,) how far the person leans to the right in the picture by the keypoints, radians; None like those.
     """
 
     person: int
@@ -53,6 +57,13 @@ class Track:
     score: NDArray[np.float32]
     interpolated: NDArray[np.bool_]
     segment: NDArray[np.int32]
+    keypoints: NDArray[np.float32] | None = None
+    lean: NDArray[np.float32] | None = None
+
+    def key_rows(self, stride: int) -> NDArray[np.bool_]:
+        """Rows (n,) of every `stride`-th frame, and the first and the last of every segment."""
+        turn = np.diff(self.segment) != 0
+        return np.asarray((self.frames % stride == 0) | np.append(True, turn) | np.append(turn, True))
 
 
 def default_min_frames(fps: float) -> int:
@@ -152,7 +163,11 @@ def build_track(
             )
         )
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    return Track(person, *columns)
+    track = Track(person, *columns)
+    if tracklet.keypoints is None:
+        return track
+    keypoints = fill_keypoints(tracklet.frames, tracklet.keypoints, track.frames, detect_every)
+    return replace(track, keypoints=keypoints, lean=lean(keypoints, track.segment, fps))
 
 
 def clean_tracks(

@@ -63,11 +63,17 @@ def import_ultralytics() -> ModuleType:
 
 
 def build_network(architecture: dict[str, Any], class_count: int) -> nn.Module:
-    """A detection network of random weights from ultralytics' description of it (a model's yaml)."""
+    """A network of random weights from ultralytics' description of it (a model's yaml)."""
     import_ultralytics()
     from ultralytics.nn import tasks
 
-    return cast(nn.Module, cast(Any, tasks).DetectionModel(architecture, ch=3, nc=class_count, verbose=False))
+    kind = cast(Any, tasks).PoseModel if "kpt_shape" in architecture else cast(Any, tasks).DetectionModel
+    return cast(nn.Module, kind(architecture, ch=3, nc=class_count, verbose=False))
+
+
+def fold(network: Any) -> Any:
+    """A network in single precision with its batch norms folded into the convolutions."""
+    return network.float().fuse(verbose=False)
 
 
 def reads_checkpoints_safely() -> bool:
@@ -123,30 +129,33 @@ def letterbox(frames: list[NDArray[np.uint8]], size: int | tuple[int, int], *, r
 
 
 def select_boxes(
-    network: Any,
     prediction: Any,
     *,
     confidence: float,
     overlap: float,
     classes: list[int] | None,
     class_count: int,
+    end_to_end: bool,
     seen: tuple[int, int],
     original: tuple[int, int],
+    keypoints: tuple[int, int] | None,
 ) -> list[Tensor]:
-    """What `network` answered, reduced to one box for each thing, in pixels of the frame.
+    """What a network answered, reduced to one box for each thing, in pixels of the frame.
 
     Args:
-        network: says whether its answers need the reduction.
         prediction: its answer to N pictures.
         confidence: boxes scored below it are dropped.
         overlap: of boxes that share more than this part of their union, the best scored stays.
         classes: those wanted, None for all; boxes of different classes suppress each other.
         class_count: how many classes the network knows.
+        end_to_end: whether its answers need no reduction.
         seen: (height, width) of the pictures it saw, pixels.
         original: (height, width) of the frames, pixels.
+        keypoints: how many there are of each thing, and numbers of each; None where there are none.
 
     Returns:
-        N tensors (n, >=6): x1, y1, x2, y2 cut at the edges of the frame, score, class; rows fall in score.
+        N tensors (n, 6 + K): x1, y1, x2, y2 cut at the edges of the frame, score, class, then keypoints, those beyond
+        the edges moved onto them; rows fall in score.
     """
     import_ultralytics()
     from ultralytics.utils import nms, ops
@@ -160,10 +169,12 @@ def select_boxes(
         agnostic=True,
         nc=class_count,
         max_time_img=10.0,
-        end2end=bool(getattr(network, "end2end", False)),
+        end2end=end_to_end,
     )
     for rows in found:
         ops.scale_boxes(seen, rows, original)  # in place
+        if keypoints is not None:
+            ops.scale_coords(seen, torch.unflatten(rows[:, 6:], 1, keypoints), original)  # in place
     return found
 
 

