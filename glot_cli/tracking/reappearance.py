@@ -11,8 +11,8 @@ from glot_cli.tracking.appearance import typical_looks
 from glot_cli.tracking.tracklets import Tracklet
 
 # Of one minus the cosine of two people's looks. One person in two shots of one light differs by 0.00 to 0.03, strangers
-# by 0.1 and more, by less where they dress alike. Somebody else must differ by so much more, or it may be either.
-SAME_LOOKS, CLEARER = 0.03, 0.02
+# by 0.04 and more, a class in one uniform by 0.023. Somebody else must differ by so much more, or it may be either.
+SAME_LOOKS, CLEARER = 0.02, 0.02
 SIGHTINGS = 3  # detections with known looks that somebody must have to be known again
 
 
