@@ -28,7 +28,7 @@ def cut_video(tmp_path_factory: pytest.TempPathFactory, person_frames: list[np.n
 
 
 def test_nothing_crosses_a_cut(glot: Glot, cut_video: Path, tmp_path: Path) -> None:
-    """The second shot comes out as it does alone, with a shape of its own; by their looks somebody keeps their number."""
+    """The second shot comes out as it does alone, with a shape of its own; looks carry the number over."""
     quick = ("--quiet", "--no-render", "--no-frames")
     assert glot("run", cut_video, "--out", tmp_path, *quick).status == 0
     start = f"{(CUT - 0.5) / 30:.4f}"
