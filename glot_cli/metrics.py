@@ -73,13 +73,16 @@ def acceleration_error(predicted: Array, truth: Array) -> Array:
     return errors
 
 
-def mean_accelerations(joints: Array, person: NDArray[np.integer], frame: NDArray[np.integer]) -> dict[int, float]:
-    """Mean acceleration by person, over three frames in a row each.
+def mean_accelerations(
+    joints: Array, person: NDArray[np.integer], frame: NDArray[np.integer], shot: NDArray[np.integer]
+) -> dict[int, float]:
+    """Mean acceleration by person, over three frames in a row each, of one shot.
 
     Args:
         joints: (M, K, 3) metres, relative to the pelvis; rows sorted by person, then frame.
         person: (M,) of every row.
         frame: (M,) of every row.
+        shot: (M,) of every row.
 
     Returns:
         Metres per frame squared by person; people without three frames in a row are left out.
@@ -87,5 +90,5 @@ def mean_accelerations(joints: Array, person: NDArray[np.integer], frame: NDArra
     if len(joints) < 3:
         return {}
     sizes = acceleration(joints)
-    whole = (person[:-2] == person[2:]) & (frame[2:] - frame[:-2] == 2)
+    whole = (person[:-2] == person[2:]) & (frame[2:] - frame[:-2] == 2) & (shot[:-2] == shot[2:])
     return {int(p): float(sizes[whole & (person[:-2] == p)].mean()) for p in np.unique(person[:-2][whole])}

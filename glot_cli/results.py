@@ -8,7 +8,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from glot_cli.files.npz import write_npz
 if TYPE_CHECKING:
     from glot_cli.body.model import Body
 
-FORMAT_VERSION = 2  # 1 had no global_orient_network
+FORMAT_VERSION = 3  # 1 had no global_orient_network, 2 no shots
 POSED_AT_ONCE = 64  # rows; posing takes room on the way
 
 
@@ -42,7 +42,7 @@ FIELDS: dict[str, Field] = {
     "person": Field("int32", (), "", "who it is: one number per person through the whole video, from 1"),
     "time": Field("float64", (), "s", "presentation time of the frame"),
     "pose": Field("float32", (24, 3), "rad", "axis-angle of each SMPL joint; joint 0 turns the body into the camera"),
-    "betas": Field("float32", (10,), "", "body shape, one for each person"),
+    "betas": Field("float32", (10,), "", "body shape, one for each person in each shot"),
     "betas_frame": Field("float32", (10,), "", "body shape as estimated from this frame alone"),
     "camera": Field("float32", (3,), "1/m, m, m", "weak-perspective s, tx, ty in the crop (-1 to 1 across its side)"),
     "camera_network": Field("float32", (3,), "1/m, m, m", "the network's own, before it was laid on landmarks"),
@@ -55,6 +55,9 @@ FIELDS: dict[str, Field] = {
     "joints2d": Field("float32", (24, 2), "px", "SMPL joints in the picture"),
     "score": Field("float32", (), "", "confidence of the detection, 0 to 1"),
     "interpolated": Field("bool", (), "", "true where no detection lay near and the box was filled in"),
+    "shot": Field(
+        "int32", (), "", "shot of the video, from 0; nothing is followed, filled or smoothed across a cut", since=3
+    ),
 }
 
 
@@ -78,6 +81,7 @@ class Meta:
         program_version: of the glot that ran.
         format_version: of the record.
         video_id: what the video is: its size and a hash of its content; empty in older records.
+        shots: the first frame of each shot; empty in older records.
     """
 
     video: str
@@ -95,6 +99,7 @@ class Meta:
     program_version: str
     format_version: int = FORMAT_VERSION
     video_id: str = ""
+    shots: list[int] = field(default_factory=list)
 
     @property
     def frame_rate(self) -> Fraction:
@@ -163,7 +168,7 @@ class Result:
 
     @property
     def betas(self) -> NDArray[np.float32]:
-        """(M, 10) body shape, one for each person."""
+        """(M, 10) body shape, one for each person in each shot."""
         return self.arrays["betas"]
 
     @property
@@ -215,6 +220,11 @@ class Result:
     def global_orient_network(self) -> NDArray[np.float32] | None:
         """(M, 3) the network's own rotation of joint 0 in the frame of the crop, radians; None in format 1."""
         return self.arrays.get("global_orient_network")
+
+    @property
+    def shot(self) -> NDArray[np.int32]:
+        """(M,) shot of the video, from 0; nothing is smoothed across a cut. All 0 in formats 1 and 2."""
+        return self.arrays["shot"] if "shot" in self.arrays else np.zeros(len(self), np.int32)
 
     @property
     def people(self) -> list[int]:
@@ -315,14 +325,14 @@ def check_arrays(arrays: dict[str, NDArray[Any]]) -> str | None:
     if missing:
         return f"has no array '{missing[0]}'"
     rows = len(arrays["frame"]) if arrays["frame"].ndim == 1 else -1
-    for name, field in FIELDS.items():
+    for name, expected in FIELDS.items():
         if name not in arrays:
             continue
         found = arrays[name]
-        if found.shape != (rows, *field.row):
-            return f"array '{name}' has shape {found.shape}, expected ({rows}, {', '.join(map(str, field.row))})"
-        if found.dtype != np.dtype(field.dtype):
-            return f"array '{name}' holds {found.dtype}, expected {field.dtype}"
+        if found.shape != (rows, *expected.row):
+            return f"array '{name}' has shape {found.shape}, expected ({rows}, {', '.join(map(str, expected.row))})"
+        if found.dtype != np.dtype(expected.dtype):
+            return f"array '{name}' holds {found.dtype}, expected {expected.dtype}"
         if found.dtype.kind == "f" and not np.isfinite(found).all():
             return f"array '{name}' holds values that are not finite numbers"
     return None

@@ -55,7 +55,7 @@ def test_pck_and_auc_against_counting():
 
 
 def test_mean_accelerations_keep_people_and_gaps_apart():
-    """Parabolas accelerate by twice their coefficient; across a gap or from one person to the next nothing counts."""
+    """Parabolas accelerate by twice their coefficient; nothing counts across gaps, cuts or people."""
     t = np.arange(6.0)
     joints = np.zeros((14, 2, 3))
     joints[:6, :, 0] = (0.5 * 0.01 * t**2)[:, None]
@@ -63,7 +63,10 @@ def test_mean_accelerations_keep_people_and_gaps_apart():
     joints[12:] = 100.0
     person = np.array([1] * 6 + [4] * 6 + [5] * 2)
     frame = np.array([0, 1, 2, 3, 4, 5, 0, 1, 2, 9, 10, 11, 0, 1])
-    found = mean_accelerations(joints, person, frame)
+    found = mean_accelerations(joints, person, frame, np.zeros(14, int))
+    assert found == {1: pytest.approx(0.01), 4: pytest.approx(0.03)}
+    joints[3:6] += 50.0  # another shot of the first person
+    found = mean_accelerations(joints, person, frame, (np.arange(14) >= 3).astype(int))
     assert found == {1: pytest.approx(0.01), 4: pytest.approx(0.03)}
 
 

@@ -30,6 +30,7 @@ META = Meta(
     preset="open",
     weights={"glot": "1" * 64},
     program_version="0.1.0",
+    shots=[4, 7],
 )
 PEOPLE = [1, 1, 1, 1, 2, 2, 2]
 FRAMES = [4, 5, 6, 7, 5, 6, 9]
@@ -112,13 +113,20 @@ def test_a_record_of_nobody(tmp_path: Path) -> None:
     assert len(list((tmp_path / "frames").iterdir())) == META.frame_count
 
 
-def test_an_older_format_is_read(result: Result, tmp_path: Path) -> None:
-    """Format 1 had no global_orient_network; what it has is there, the rest is missing and nothing made up."""
-    old = {name: values for name, values in result.arrays.items() if name != "global_orient_network"}
-    Result(old, replace(META, format_version=1)).save(tmp_path / "params.npz")
+@pytest.mark.parametrize(("version", "lacks"), [(1, {"global_orient_network", "shot"}), (2, {"shot"})])
+def test_an_older_format_is_read(result: Result, tmp_path: Path, version: int, lacks: set[str]) -> None:
+    """Format 1 had no global_orient_network, and 2 no shots; what they have is there, and nothing is made up."""
+    old = {name: values for name, values in result.arrays.items() if name not in lacks}
+    Result(old, replace(META, format_version=version, shots=[])).save(tmp_path / "params.npz")
+    with np.load(tmp_path / "params.npz") as file:
+        arrays = dict(file)
+    meta = json.loads(str(arrays["meta"]))
+    del meta["shots"]
+    np.savez(tmp_path / "params.npz", **{**arrays, "meta": np.array(json.dumps(meta))})
     read = load_result(tmp_path)
-    assert set(read.arrays) == set(FIELDS) - {"global_orient_network"}
-    assert read.global_orient_network is None
+    assert set(read.arrays) == set(FIELDS) - lacks
+    assert (read.global_orient_network is None) == (version == 1)
+    assert read.shot.tolist() == [0] * 7 and read.shot.dtype == np.int32 and read.meta.shots == []
     np.testing.assert_array_equal(read.of_person(read.people[0]).pose, result.of_person(result.people[0]).pose)
     del old["pose"]
     with pytest.raises(ValueError, match="no array 'pose'"):

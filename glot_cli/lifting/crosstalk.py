@@ -85,6 +85,8 @@ def find_crosstalk(tracks: Sequence[Track], landmarks: Sequence[PictureLandmarks
     pairs = []
     for i, a in enumerate(people):
         for j in range(i + 1, len(people)):
+            if a.frames[-1] < people[j].frames[0] or people[j].frames[-1] < a.frames[0]:
+                continue  # of another shot, most likely: a film has many
             rows_a, rows_b = np.intersect1d(a.frames, people[j].frames, assume_unique=True, return_indices=True)[1:]
             near = box_overlap(a.boxes[rows_a], people[j].boxes[rows_b])[0] > NEAR_IOU
             a.alone[rows_a[near]] = False

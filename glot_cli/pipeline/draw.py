@@ -123,12 +123,14 @@ def _posed(
 
 
 def _pivots(result: Result) -> dict[int, NDArray[np.float64]]:
-    """The point each frame's side view turns around: the middle of the people, followed slowly."""
-    frames, where = np.unique(result.frame, return_inverse=True)
+    """The point each frame's side view turns around: the middle of the people, followed slowly through each shot."""
+    frames, rows, where = np.unique(result.frame, return_index=True, return_inverse=True)
     if not len(frames):
         return {}
     total = np.zeros((len(frames), 3))
     np.add.at(total, where, result.transl)
     middle = total / np.bincount(where)[:, None]
-    smooth = whittaker(middle, PIVOT_CUTOFF_HZ / float(result.meta.frame_rate))
+    cuts = np.flatnonzero(np.diff(result.shot[rows])) + 1
+    cutoff = PIVOT_CUTOFF_HZ / float(result.meta.frame_rate)
+    smooth = np.concatenate([whittaker(part, cutoff) for part in np.split(middle, cuts)])
     return dict(zip(frames.tolist(), smooth, strict=True))

@@ -21,12 +21,13 @@ from glot_cli.pipeline.options import Options
 from glot_cli.progress import Progress
 from glot_cli.tracking.appearance import describe
 from glot_cli.tracking.online import Tracker
+from glot_cli.tracking.shots import CutFinder, in_shots
 from glot_cli.tracking.tracks import Track, clean_tracks
 from glot_cli.video import Frame, VideoInfo, read_frames
 
 log = logging.getLogger(__name__)
 
-IN_MEMORY = 32 << 20  # bytes of one person's features; longer tracks lie on the disk
+IN_MEMORY = 32 << 20  # bytes of everybody's features; more lie on the disk
 DETECTOR_BATCH = 4  # frames; more does not pay on a CPU, and a 4K frame is 25 MB
 
 
@@ -37,10 +38,12 @@ class Timeline:
     Attributes:
         first: number of the first one in the source.
         times: presentation time of each, seconds.
+        shots: where shots begin: frames counted from `first`, ascending from 0.
     """
 
     first: int = 0
     times: list[float] = field(default_factory=list)
+    shots: list[int] = field(default_factory=lambda: [0])
 
     def add(self, frame: Frame) -> None:
         """Take note of the next frame."""
@@ -63,33 +66,39 @@ def follow_people(
         warn: receives one line for every fault of the video.
 
     Returns:
-        One track a person, the frames that were seen, and counts of what was mended, by name.
+        One track for each person in each shot, the frames that were seen, and counts of what was mended, by name.
 
     Raises:
         InputError: the video cannot be read.
     """
     fps = float(info.fps)
-    tracker = Tracker(fps, options.detect_every)
     seen = Timeline()
-    batch: list[Frame] = []
+    finder = CutFinder(fps)
+    trackers: list[Tracker] = []
+    batch: list[tuple[Frame, int]] = []
 
     def detect() -> None:
-        for frame, (boxes, keypoints) in zip(batch, models.detector([f.image for f in batch]), strict=True):
-            tracker.update(frame.index - seen.first, boxes, describe(frame.image, boxes), keypoints)
+        looks = models.detector([frame.image for frame, _ in batch])
+        for (frame, place), (boxes, keypoints) in zip(batch, looks, strict=True):
+            if place == 0:
+                trackers.append(Tracker(fps, options.detect_every))
+            trackers[-1].update(frame.index - seen.first, boxes, describe(frame.image, boxes), keypoints)
         batch.clear()
 
     with progress.stage("detect and track", expected_frames(info, options)) as bar:
-        for number, frame in enumerate(read_frames(video, options.start, options.end, warn=warn)):
+        for frame, place, last in in_shots(read_frames(video, options.start, options.end, warn=warn), finder):
             seen.add(frame)
-            if number % options.detect_every == 0:
-                batch.append(frame)
+            if place % options.detect_every == 0 or last:
+                batch.append((frame, place))
                 if len(batch) == DETECTOR_BATCH:
                     detect()
             bar.update()
         if batch:
             detect()
+    seen.shots = finder.starts
     tracks, counts = clean_tracks(
-        tracker.finish(),
+        [tracklet for tracker in trackers for tracklet in tracker.finish()],
+        shots=seen.shots,
         fps=fps,
         frame_count=len(seen.times),
         detect_every=options.detect_every,
@@ -117,8 +126,8 @@ def compute_features(
     Args:
         video: the source.
         info: what `probe` says of the source.
-        folder: where long tracks' features lie while they do not fit into memory.
-        tracks: one a person, of n frames each.
+        folder: where features lie while they do not fit into memory.
+        tracks: one for each person in each shot, of n frames each.
         seen: the frames of the first pass.
         models: networks of the preset.
         options: which stretch, and how many crops at once.
@@ -132,7 +141,9 @@ def compute_features(
         OutputError: the disk is full.
     """
     network = models.features
-    features = [allocate((len(t.frames), network.feature_dim), folder) for t in tracks]
+    # One piece for all: a video of many shots has many tracks, and every file that is mapped keeps one open.
+    ends = np.cumsum([len(t.frames) for t in tracks], dtype=int)
+    features = np.split(allocate((int(ends[-1]) if tracks else 0, network.feature_dim), folder), ends)[:-1]
     for feature in features:
         feature[:] = np.nan
     stride = max(1, round(float(info.fps) / network.looks_fps))

@@ -38,7 +38,7 @@ def make_record(
     Args:
         source: the video.
         info: what `probe` says of it.
-        tracks: one a person, of n frames each.
+        tracks: one for each person in each shot, of n frames each; sorted by person, then shot.
         seen: the frames that were looked at.
         features: (n, F) for each track.
         models: networks of the preset.
@@ -56,6 +56,7 @@ def make_record(
         video=source.name,
         source=str(source.path),
         video_id=source.video_id,
+        shots=[seen.first + start for start in seen.shots],
         width=info.width,
         height=info.height,
         fps=str(Fraction(info.fps)),
@@ -72,13 +73,13 @@ def make_record(
 
 
 def mean_acceleration(result: Result) -> dict[int, float]:
-    """Mean acceleration of every person's joints, millimetres per frame squared, by person."""
-    moving = mean_accelerations(result.joints3d, result.person, result.frame)
+    """Mean acceleration of every person's joints, millimetres per frame squared, by person; not across cuts."""
+    moving = mean_accelerations(result.joints3d, result.person, result.frame, result.shot)
     return {person: 1000 * value for person, value in moving.items()}
 
 
 def _rows(track: Track, lifted: Lifted, seen: Timeline, camera: VideoCamera) -> dict[str, NDArray[Any]]:
-    """One person's rows of the record."""
+    """The record's rows of one person in one shot."""
     count = len(track.frames)
     moved = lifted.joints + lifted.transl[:, None]
     pose = torch.cat([rotmat_to_axis_angle(part) for part in torch.split(lifted.rotmat, 256)])
@@ -98,4 +99,5 @@ def _rows(track: Track, lifted: Lifted, seen: Timeline, camera: VideoCamera) -> 
         "joints2d": project_pinhole(moved, camera.focal, camera.centre).numpy().astype(np.float32),
         "score": track.score.astype(np.float32),
         "interpolated": track.interpolated,
+        "shot": np.full(count, track.shot, np.int32),
     }

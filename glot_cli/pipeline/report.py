@@ -93,6 +93,7 @@ def new_report(
         "people": len(result.people),
         "frames": result.meta.frame_count,
         "rows": len(result),
+        "shots": len(result.meta.shots),
         "mean_acceleration": moving,
         "tracking": counts,
         "seconds": round(seconds, 3),

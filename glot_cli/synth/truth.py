@@ -43,6 +43,7 @@ def truth_record(
             "time": np.arange(frames) / float(request.fps),
             "score": visible[:, number - 1].astype(np.float32),
             "interpolated": np.zeros(frames, bool),
+            "shot": np.zeros(frames, np.int32),
         }
     meta = Meta(
         video=clip.name,
@@ -58,6 +59,7 @@ def truth_record(
         preset="truth",
         weights={},
         program_version=__version__,
+        shots=[0],
     )
     return Result({name: np.concatenate([rows[name] for rows in people]) for name in people[0]}, meta)
 

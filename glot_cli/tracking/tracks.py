@@ -5,8 +5,10 @@ Works offline on the whole clip; pure functions on arrays.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from glot_cli.tracking.boxes import complete_truncated, covered_share, remove_outliers, smooth_boxes, square_crops
 from glot_cli.tracking.joining import join_pieces
 from glot_cli.tracking.keypoints import fill_keypoints, lean
+from glot_cli.tracking.reappearance import recognise
 from glot_cli.tracking.swaps import undo_swaps
 from glot_cli.tracking.tracklets import Tracklet, remove_duplicates
 
@@ -35,10 +38,10 @@ SHADOW_S, SHADOW_COVER = 1.5, 0.7
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """One person through the clip: a row for every video frame of its segments.
+    """One person through a shot: a row for every video frame of its segments.
 
     Attributes:
-        person: counts from 1.
+        person: counts from 1; the tracks of one person in several shots share it.
         frames: (n,), ascending.
         boxes: (n,4) smoothed x1, y1, x2, y2 in pixels.
         crops: (n,3) centre x, centre y, side in pixels.
@@ -48,6 +51,7 @@ class Track:
         keypoints: (n,17,3) of `detector.COCO_KEYPOINTS`: x, y in pixels, confidence, 0 where nothing is known; None
             where the detector knows none.
         lean: (n,) how far the person leans to the right in the picture by the keypoints, radians; None like those.
+        shot: of the video, counts from 0.
     """
 
     person: int
@@ -59,6 +63,7 @@ class Track:
     segment: NDArray[np.int32]
     keypoints: NDArray[np.float32] | None = None
     lean: NDArray[np.float32] | None = None
+    shot: int = field(default=0, kw_only=True)
 
     def key_rows(self, stride: int) -> NDArray[np.bool_]:
         """Rows (n,) of every `stride`-th frame, and the first and the last of every segment."""
@@ -175,28 +180,87 @@ def clean_tracks(
     *,
     fps: float,
     frame_count: int,
+    shots: Sequence[int] = (0,),
     detect_every: int = 1,
     min_frames: int | None = None,
     max_people: int | None = None,
     crop_scale: float = 1.25,
     image_size: tuple[int, int],
 ) -> tuple[list[Track], dict[str, int]]:
-    """Turn the tracklets of a whole clip into one track per person.
+    """Turn the tracklets of a whole clip into one track for each person in each shot.
+
+    Every shot is treated as a clip of its own; then looks alone say who of one shot is who of another.
 
     Args:
-        tracklets: detections at frames 0, n, 2n, … (n = detect_every).
+        tracklets: detections at frames 0, n, 2n, … of each shot (n = detect_every), and at its last.
         fps: the video's frames per second.
         frame_count: frames of the clip.
+        shots: frames that begin a shot, ascending from 0.
         detect_every: every n-th frame was looked at.
-        min_frames: people seen for fewer frames are dropped (default 0.4 s worth; at most the whole clip).
+        min_frames: people seen for fewer frames are dropped (default 0.4 s worth; at most the whole shot).
         max_people: keep those that take the most room (area x duration x score).
         crop_scale: crop side over the box's longer side.
         image_size: (width, height), pixels.
 
     Returns:
-        The tracks, numbered from 1 by first frame, then left to right; and counts for the log: duplicates, joined,
-        swaps_undone, fleeting, uncertain, shadows, surplus.
+        The tracks, sorted by person, then shot; people are numbered from 1 by first frame, then left to right. And
+        counts for the log: duplicates, joined, swaps_undone, fleeting, uncertain, shadows, surplus.
     """
+    lengths = np.diff([*shots, frame_count]).tolist()
+    inside: list[list[Tracklet]] = [[] for _ in shots]
+    for tracklet in tracklets:
+        for shot in range(bisect_right(shots, tracklet.start) - 1, bisect_right(shots, tracklet.end)):
+            piece = _between(tracklet, shots[shot], shots[shot] + lengths[shot])
+            inside[shot] += [piece] if len(piece) else []
+    counts: Counter[str] = Counter()
+    people: list[list[Tracklet]] = []
+    for pieces, length in zip(inside, lengths, strict=True):
+        real, mended = _clean_shot(pieces, fps, length, detect_every, min_frames, image_size)
+        people.append(sorted(real, key=lambda t: (t.start, float(t.boxes[0, 0] + t.boxes[0, 2]))))
+        counts.update(mended)
+    numbers = recognise(people)
+    seen = [
+        (number, shot, t) for shot in range(len(shots)) for number, t in zip(numbers[shot], people[shot], strict=True)
+    ]
+    kept = list(dict.fromkeys(number for number, _, _ in seen))  # by first frame, then left to right
+    counts["surplus"] = max(0, len(kept) - max_people) if max_people is not None else 0
+    if counts["surplus"]:
+        room: defaultdict[int, float] = defaultdict(float)
+        for number, _, t in seen:
+            room[number] += float(np.sum(np.prod(t.boxes[:, 2:] - t.boxes[:, :2], axis=1) * t.scores))
+        most = sorted(room, key=lambda number: -room[number])[:max_people]
+        kept = [number for number in kept if number in most]
+    person = {number: place for place, number in enumerate(kept, start=1)}
+    tracks = []
+    for number, shot, tracklet in sorted((s for s in seen if s[0] in person), key=lambda s: (person[s[0]], s[1])):
+        track = build_track(
+            tracklet,
+            person[number],
+            fps=fps,
+            frame_count=lengths[shot],
+            detect_every=detect_every,
+            crop_scale=crop_scale,
+            image_size=image_size,
+        )
+        tracks.append(replace(track, frames=track.frames + np.int32(shots[shot]), shot=shot))
+    return tracks, dict(counts)
+
+
+def _between(tracklet: Tracklet, start: int, end: int) -> Tracklet:
+    """What lies in the frames from `start` to before `end`, counted from `start`."""
+    inside = tracklet.take((tracklet.frames >= start) & (tracklet.frames < end))
+    return replace(inside, frames=inside.frames - np.int32(start))
+
+
+def _clean_shot(
+    tracklets: list[Tracklet],
+    fps: float,
+    frame_count: int,
+    detect_every: int,
+    min_frames: int | None,
+    image_size: tuple[int, int],
+) -> tuple[list[Tracklet], dict[str, int]]:
+    """One tracklet for each person of one shot, and counts of what was mended or dropped. Arguments as above."""
     if min_frames is None:
         min_frames = default_min_frames(fps)
     tracklets, duplicates = remove_duplicates(tracklets, MAX_FILLED_GAP_S * fps + detect_every)
@@ -204,30 +268,11 @@ def clean_tracks(
     lasting = [t for t in tracklets if not _is_fleeting(t, min_frames, frame_count, detect_every)]
     certain = [t for t in lasting if not _is_uncertain(t, fps, detect_every)]
     real = [t for t in certain if not _is_shadow(t, [o for o in certain if o is not t], fps)]
-    kept = real
-    if max_people is not None and len(real) > max_people:
-        weight = [float(np.sum(np.prod(t.boxes[:, 2:] - t.boxes[:, :2], axis=1) * t.scores)) for t in real]
-        kept = [real[i] for i in np.argsort(weight)[::-1][:max_people]]
-    kept = sorted(kept, key=lambda t: (t.start, float(t.boxes[0, 0] + t.boxes[0, 2])))
-    tracks = [
-        build_track(
-            tracklet,
-            person,
-            fps=fps,
-            frame_count=frame_count,
-            detect_every=detect_every,
-            crop_scale=crop_scale,
-            image_size=image_size,
-        )
-        for person, tracklet in enumerate(kept, start=1)
-    ]
-    counts = {
+    return real, {
         "duplicates": duplicates,
         "joined": joined,
         "swaps_undone": resolved,
         "fleeting": len(tracklets) - len(lasting),
         "uncertain": len(lasting) - len(certain),
         "shadows": len(certain) - len(real),
-        "surplus": len(real) - len(kept),
     }
-    return tracks, counts

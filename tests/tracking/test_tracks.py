@@ -155,6 +155,76 @@ def test_numbers_follow_appearance_then_place() -> None:
         assert [round(float(t.crops[0, 0])) for t in tracks] == [500, 1000, 100]
 
 
+def _dressed(tracklet: Tracklet, kit: int) -> Tracklet:
+    """Somebody whose looks are all like no other kit's."""
+    looks = np.tile(np.eye(8, dtype=np.float32)[kit], (len(tracklet), 1))
+    return Tracklet(tracklet.frames, tracklet.boxes, tracklet.scores, looks)
+
+
+def _after(tracklet: Tracklet, cut: int) -> Tracklet:
+    return Tracklet(tracklet.frames + np.int32(cut), tracklet.boxes, tracklet.scores, tracklet.descriptors)
+
+
+@pytest.mark.parametrize("cut", [40, 41, 47])
+def test_a_shot_is_a_clip_of_its_own(cut: int) -> None:
+    """After a cut all is as if the video began there; before it, as if it ended: to the last digit."""
+    rng = np.random.default_rng(cut)
+    first, second = (
+        Tracklet(t.frames, t.boxes + rng.normal(0, 3, t.boxes.shape).astype(np.float32), t.scores)
+        for t in (_walk(range(0, cut, 3), 300, 5), _walk(range(0, 52, 3), 310 + 5 * cut, -2))
+    )
+    setting = {**SETTING, "detect_every": 3}
+    tracks, _ = clean_tracks([first, _after(second, cut)], frame_count=cut + 52, shots=[0, cut], **setting)
+    alone = [clean_tracks([t], frame_count=n, **setting)[0][0] for t, n in ((first, cut), (second, 52))]
+    assert [(t.person, t.shot) for t in tracks] == [(1, 0), (2, 1)]
+    for track, own, start in zip(tracks, alone, (0, cut), strict=True):
+        np.testing.assert_array_equal(track.frames, own.frames + start)
+        assert track.frames.dtype == np.int32
+        for name in ("boxes", "crops", "score", "interpolated", "segment"):
+            np.testing.assert_array_equal(getattr(track, name), getattr(own, name))
+    ((whole,), _) = clean_tracks([first, _after(second, cut)], frame_count=cut + 52, **setting)
+    assert len(whole.frames) == cut + 52  # without the cut they are one
+
+
+def test_what_spans_a_cut_is_parted() -> None:
+    """Somebody who stands in the same place before and after, with a gap at the cut that would be filled."""
+    keys = [*range(0, 41), *range(47, 100)]
+    tracks, _ = clean_tracks([_still(keys)], frame_count=100, shots=[0, 45], **SETTING)
+    assert [(t.person, t.shot, t.frames[0], t.frames[-1]) for t in tracks] == [(1, 0, 0, 44), (2, 1, 45, 99)]
+    tracks, _ = clean_tracks([_still([*range(20), *range(80, 100)])], frame_count=100, shots=[0, 45, 50], **SETTING)
+    assert [t.shot for t in tracks] == [0, 2]
+
+
+def test_looks_carry_a_number_over_a_cut() -> None:
+    first = [_dressed(_still(range(40), x), kit) for x, kit in ((300, 1), (900, 2))]
+    second = [_after(_dressed(_still(range(30), x, 600), kit), 40) for x, kit in ((200, 2), (700, 3))]
+    tracks, _ = clean_tracks([*first, *second], frame_count=70, shots=[0, 40], **SETTING)
+    assert [(t.person, t.shot, round(float(t.crops[0, 0]))) for t in tracks] == [
+        (1, 0, 300),
+        (2, 0, 900),
+        (2, 1, 200),
+        (3, 1, 700),
+    ]
+
+
+def test_the_most_visible_people_of_all_shots_are_kept() -> None:
+    kits = [(_still(range(40), 300, 150), 1), (_still(range(40), 900, 200), 2)]
+    pieces = [_dressed(*kit) for kit in kits] + [_after(_dressed(_still(range(200), 600, 150), 1), 40)]
+    tracks, counts = clean_tracks(pieces, frame_count=240, shots=[0, 40], max_people=1, **SETTING)
+    assert [(t.person, t.shot) for t in tracks] == [(1, 0), (1, 1)] and counts["surplus"] == 1
+    assert round(float(tracks[0].crops[0, 0])) == 300
+
+
+def test_a_shot_shorter_than_the_least_is_a_clip_shorter_than_it() -> None:
+    """Who is there throughout stays, whoever comes for a moment goes; in a longer shot the same moment is too short."""
+    short = [_still(range(40, 46)), _still(range(40, 43), 900)]
+    tracks, counts = clean_tracks([_still(range(40)), *short], frame_count=46, shots=[0, 40], **SETTING)
+    assert [(t.shot, len(t.frames)) for t in tracks] == [(0, 40), (1, 6)] and counts["fleeting"] == 1
+    tracks, _ = clean_tracks([_still(range(40)), short[0]], frame_count=90, shots=[0, 40], **SETTING)
+    assert [t.shot for t in tracks] == [0]
+
+
 def test_nobody() -> None:
     tracks, counts = clean_tracks([], frame_count=10, **SETTING)
     assert tracks == [] and set(counts.values()) == {0}
+    assert clean_tracks([], frame_count=10, shots=[0, 4], **SETTING) == (tracks, counts)

@@ -1,0 +1,146 @@
+"""Shots: where a film is cut. Nothing is followed, filled or smoothed across a cut."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from glot_cli.video import Frame
+
+SIDE = 128  # pixels; the longer side of the pictures that are compared
+WINDOW = 2  # frames on either side that a change is measured against: a cut is known so many frames late
+# A change counts that is so many times the mean of those around it, and so large itself, of 255. Whip pans, shaken
+# cameras and people who run past have ratios of up to 2.5; cuts in tried material began at 3.4, and at 9.4 of 255.
+LEAST_RATIO, LEAST_CHANGE = 3.0, 9.0
+# Light alone leaves the coarse layout of a picture as it was: of the 64 signs of its slowest waves, so many differ. And
+# what comes back within this time was lit by a flash, or hidden by what passed the lens.
+SAME_LAYOUT, FLASH_S = 0.1, 0.2
+
+Layout = NDArray[np.bool_]
+
+
+class CutFinder:
+    """Says which frames begin a shot, while they come in order: PySceneDetect's AdaptiveDetector, minus flashes.
+
+    Args:
+        fps: the video's frames per second.
+
+    Attributes:
+        starts: frames that begin a shot, ascending, from 0 on. What has been taken for a cut may turn out to be the
+            first edge of a flash, and goes again.
+        decided: of so many frames it has been said, for now, whether they begin a shot.
+    """
+
+    def __init__(self, fps: float) -> None:
+        from scenedetect import AdaptiveDetector
+
+        self.starts = [0]
+        self.decided = 1
+        self._detector = AdaptiveDetector(
+            adaptive_threshold=LEAST_RATIO, min_content_val=LEAST_CHANGE, window_width=WINDOW, min_scene_len=0
+        )
+        self._flash = max(WINDOW, round(FLASH_S * fps))  # frames
+        self._count = 0  # frames so far
+        self._fed = 0  # those that the detector has seen, mirrored ones included
+        self._pictures: deque[NDArray[np.uint8]] = deque(maxlen=WINDOW + 1)
+        self._layouts: dict[int, Layout] = {}
+
+    def add(self, image: NDArray[np.uint8]) -> None:
+        """Take the next frame, (H,W,3) uint8 RGB."""
+        picture = _reduced(image)
+        self._pictures.append(picture)
+        self._layouts[self._count] = _layout(picture)
+        self._layouts.pop(self._count - self._flash - WINDOW - 1, None)
+        self._count += 1
+        if self._count == WINDOW + 1:
+            # The clip is continued before its first frame, and after its last, by what it shows in a mirror of time:
+            # cuts close to the ends are found too, and motion there has something to be measured against.
+            for mirrored in [*self._pictures][:0:-1]:
+                self._feed(mirrored)
+            for begun in self._pictures:
+                self._feed(begun)
+        elif self._count > WINDOW:
+            self._feed(picture)
+
+    def begins(self, frame: int) -> bool:
+        """Whether a frame begins a shot, as far as is known."""
+        place = bisect_left(self.starts, frame)
+        return place < len(self.starts) and self.starts[place] == frame
+
+    def finish(self) -> None:
+        """There are no more frames."""
+        if self._count > WINDOW:
+            for mirrored in [*self._pictures][-2::-1]:
+                self._feed(mirrored)
+        self.decided = self._count
+
+    def _feed(self, picture: NDArray[np.uint8]) -> None:
+        from scenedetect import FrameTimecode
+
+        found = self._detector.process_frame(FrameTimecode(self._fed, 1.0), picture)
+        self._fed += 1
+        for cut in found:
+            self._judge(cut.frame_num - WINDOW)
+        self.decided = max(self.decided, self._fed - 2 * WINDOW)
+
+    def _judge(self, frame: int) -> None:
+        """Whether the change at a frame, 0 being the first, is a cut."""
+        if not 0 < frame < self._count:
+            return  # the mirrored ones
+        now = self._layouts[min(frame + WINDOW, self._count - 1)]
+        earlier = range(max(0, frame - self._flash), frame)
+        same = [before for before in earlier if np.mean(now != self._layouts[before]) < SAME_LAYOUT]
+        if same:
+            self.starts = self.starts[: bisect_right(self.starts, same[0])]
+            return
+        self.starts.append(frame)
+
+
+def in_shots(frames: Iterable[Frame], finder: CutFinder) -> Iterator[tuple[Frame, int, bool]]:
+    """Frames with their places in their shots: (frame, how many of its shot came before it, whether it is the last).
+
+    Comes WINDOW + 1 frames after what it is given, which are held so long.
+    """
+    held: deque[Frame] = deque()
+    number = start = 0
+
+    def known() -> Iterator[tuple[Frame, int, bool]]:
+        nonlocal number, start
+        while held and (number + 1 < finder.decided or ended):
+            if finder.begins(number):
+                start = number
+            last = finder.begins(number + 1) or (ended and len(held) == 1)
+            yield held.popleft(), number - start, last
+            number += 1
+
+    ended = False
+    for frame in frames:
+        held.append(frame)
+        finder.add(frame.image)
+        yield from known()
+    finder.finish()
+    ended = True
+    yield from known()
+
+
+def _reduced(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture (H,W,3) RGB as the detector wants it: BGR, its longer side SIDE pixels."""
+    height, width = image.shape[:2]
+    step = max(1, max(height, width) // (2 * SIDE))  # to average over all of a large picture would cost milliseconds
+    thinned = image[::step, ::step]
+    scale = SIDE / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(np.ascontiguousarray(thinned), size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2BGR), np.uint8)
+
+
+def _layout(picture: NDArray[np.uint8]) -> Layout:
+    """The perceptual hash of a picture, (8,8)."""
+    from scenedetect import HashDetector
+
+    return np.asarray(HashDetector.hash_frame(picture, 8, 2), bool)
