@@ -57,7 +57,7 @@ class Viewing:
     crop_scale: float = 1.25
     crop_scale_std: float = 0.06
     crop_shift_std: float = 0.025
-    truncated: float = 0.12
+    truncated: float = 0.2
 
 
 class Targets(NamedTuple):
@@ -201,7 +201,7 @@ def crop_boxes(points: Tensor, viewing: Viewing, generator: torch.Generator) -> 
     centre = (low + high) / 2
     # A picture border that cuts off the legs (or, seldom, another side): the detector sees only the rest.
     cut = torch.rand(batch, 1, 1, generator=generator) < viewing.truncated
-    share = 0.45 + 0.5 * torch.rand(batch, 1, 1, generator=generator)
+    share = 0.3 + 0.65 * torch.rand(batch, 1, 1, generator=generator)
     axis = (torch.rand(batch, 1, 1, generator=generator) < 0.7).long()  # 1: vertical
     sign = torch.where((axis == 1) & (torch.rand(batch, 1, 1, generator=generator) < 0.9), -1.0, 1.0)
     along = torch.cat([1 - axis, axis], -1).float()
