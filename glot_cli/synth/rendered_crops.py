@@ -28,7 +28,7 @@ from glot_cli.synth.observe import Observer
 from glot_cli.synth.painter import Painter
 from glot_cli.synth.request import make_folder
 from glot_cli.synth.scenery import Backgrounds
-from glot_cli.synth.studio import PEOPLE, SIZE, Film, Habits, Studio
+from glot_cli.synth.studio import PEOPLE, SIZE, Footage, Habits, Studio
 from glot_cli.synth.wardrobe import Figures
 
 CLIPS_PER_FILE = 20
@@ -123,7 +123,7 @@ def _drawn(studio: Studio, source: Motions, frames: int, seeds: tuple[int, int])
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _packed(film: Film) -> Arrays:
+def _packed(film: Footage) -> Arrays:
     """The pictures as JPEG: `jpeg` (N,) bytes one after another, `jpeg_size` (T,)."""
     options = [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
     files = [cv2.imencode(".jpg", picture[..., ::-1], options)[1].ravel() for picture in film.pictures]

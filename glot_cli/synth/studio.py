@@ -64,7 +64,7 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Film:
+class Footage:
     """One clip as pictures, in pixels.
 
     Attributes:
@@ -127,7 +127,7 @@ class Studio:
         outfits = [self.figures.wardrobe.dress(rng) for _ in people]
         return Scene(people, outfits, outlines, border, _frame(outlines))
 
-    def film(self, scene: Scene, rng: np.random.Generator) -> Film:
+    def film(self, scene: Scene, rng: np.random.Generator) -> Footage:
         """Draw a scene."""
         count = len(scene.people[0])
         effects, light = CameraEffects.draw(rng), Light(rng)
@@ -158,7 +158,7 @@ class Studio:
             picture = effects(picture, rng)
             picture[beyond] = 0
             pictures.append(picture)
-        return Film(np.stack(pictures), np.clip(outlines, [left, top] * 2, [right, bottom] * 2), border)
+        return Footage(np.stack(pictures), np.clip(outlines, [left, top] * 2, [right, bottom] * 2), border)
 
     def _people(self, scene: Scene, t: int, shutter: float, light: Light) -> np.ndarray:
         """Everyone in frame t, (SIZE, SIZE, 4) float32, 0 to 255, colour times coverage, averaged while it is open."""
