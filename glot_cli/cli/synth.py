@@ -86,7 +86,7 @@ def command() -> None:
     metavar="FOLDER",
     type=click.Path(readable=False, path_type=Path),
     help="Where the drawn pictures are. Without --motions nothing is drawn: those there are looked at, as is needed "
-    "after a network has changed.  [default: pictures in the folder of --out]",
+    "after a network has changed.  [default: pictures beside the crops]",
 )
 @click.option(
     "--clips",
