@@ -27,8 +27,8 @@ class Viewing:
 
     Attributes:
         shape_std: standard deviations of the first beta, size, and of the others. With (0.9, 1.5) statures spread by
-            0.10 m and the bones' shares of it by 1.4 to 4.8 %, about as measured on people (men and women of ANSUR II:
-            0.09 m; 3 to 4 %); betas of 1 would spread statures by 0.12 m and give all people the same proportions.
+            0.11 m and the bones' shares of them by 1.4 to 4.9 %, about as those of people (men and women of ANSUR II:
+            0.09 m, 3 to 4 %). Betas of 1 would spread statures by 0.12 m and bones' shares by 1.1 to 4.0 %.
         pitch_mean: how far the camera looks down, degrees.
         pitch_std: standard deviation of that.
         steep: share of windows whose camera looks down by anything within `steep_range` instead, all alike.

@@ -12,7 +12,7 @@ from glot_cli.body.model import Body
 from glot_cli.body.rotations import about_axis, rotmat_to_pose6d
 from glot_cli.camera import fit_weak_perspective
 from glot_cli.features.landmark_vector import SWAP, Landmarks, join, unpack
-from glot_cli.motion.viewing import ExactLandmarks, Placed, Viewing, place_randomly, view_exactly
+from glot_cli.motion.viewing import ExactLandmarks, Placed, Viewing, place_randomly, view_exactly, world_to_camera
 from glot_cli.training.landmark_batches import ResidualBank
 from glot_cli.training.simulate import Noise, corrupt
 from glot_cli.training.training_crops import Crops, mirror, recropped, rolled, varied
@@ -31,6 +31,22 @@ def placed(body) -> Placed:
     return place_randomly(
         rotmat, body, LandmarkModel(), Viewing(truncated=0.0, tumble=0.0), torch.Generator().manual_seed(1)
     )
+
+
+def test_cameras_look_from_above_and_below_at_people_of_all_proportions(body):
+    """Pitch as the angle between the camera's axis and the floor; statures from the rest pose's joints."""
+    viewing = Viewing(tumble=0.0)
+    generator = torch.Generator().manual_seed(0)
+    view = world_to_camera(3000, 1, viewing, generator)[:, 0]
+    down = torch.rad2deg(torch.asin(-view[:, 2, 1]))  # the world's up, seen along the camera's axis
+    assert (down > 20).float().mean() > 0.25 and (down < -10).float().mean() > 0.1
+    assert -75 < down.min() < -20 and 50 < down.max() < 75
+    placed = place_randomly(torch.eye(3).repeat(800, 1, 24, 1, 1), body, LandmarkModel(), viewing, generator)
+    hip, knee, ankle = body.rest_joints(placed.betas)[:, (1, 4, 7)].unbind(1)
+    thigh, shank = (knee - hip).norm(dim=-1), (ankle - knee).norm(dim=-1)
+    assert 0.035 < (thigh / shank).std() / (thigh / shank).mean() < 0.06
+    assert 0.06 < (thigh + shank).std() / (thigh + shank).mean() < 0.11
+    assert (placed.pelvis.norm(dim=-1) < 3).float().mean() > 0.2
 
 
 def test_landmark_table_is_symmetric_and_complete():
