@@ -48,7 +48,7 @@ class Observer:
         WeightsError: a file cannot be used.
     """
 
-    def __init__(self, detector: Path, landmarks: Path, device: str = "cpu", image_size: int = 256) -> None:
+    def __init__(self, detector: Path, landmarks: Path, device: str = "cpu", image_size: int = 320) -> None:
         self.device = torch.device(device)
         self.detect = PersonDetector(None, detector, device, CONFIDENCE, image_size)
         self.landmarks = BlazePoseFeatures(landmarks, device)

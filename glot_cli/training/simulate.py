@@ -31,7 +31,7 @@ class Noise:
             to 8 on drawn people; 13 to 19 came out of whole runs on real footage.
         lean_std: standard deviation of that from window to window, degrees (measured: 6 to 13).
         flattened: share that is lost of a trunk's own angle to the picture, of who bends or of a high or low camera,
-            mean of all windows (measured on drawn people: a third).
+            mean of all windows (measured on drawn people: a third to a half).
         flattened_std: standard deviation of that.
         scale_std: standard deviation of its size, a share.
         level_std: standard deviation of the logarithm of a window's overall level of noise.
@@ -49,7 +49,7 @@ class Noise:
     tilt_std: float = 9.0
     lean: float = 9.0
     lean_std: float = 8.0
-    flattened: float = 0.3
+    flattened: float = 0.4
     flattened_std: float = 0.25
     scale_std: float = 0.10
     level_std: float = 0.45
