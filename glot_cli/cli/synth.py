@@ -72,23 +72,29 @@ def command() -> None:
     """
 
 
-@command.command("crops", short_help="Crops to train on, and what the landmark network sees in them.")
+@command.command("crops", short_help="Crops to train on, and what the networks see in them.")
 @click.option(
     "--motions",
     metavar="PATH",
-    required=True,
     multiple=True,
     type=click.Path(readable=False, path_type=Path),
     help="Motions as for 'glot train', a file or a folder of them; may be given more than once.",
 )
 @_out
 @click.option(
+    "--pictures",
+    metavar="FOLDER",
+    type=click.Path(readable=False, path_type=Path),
+    help="Where the drawn pictures are. Without --motions nothing is drawn: those there are looked at, as is needed "
+    "after a network has changed.  [default: pictures beside the crops]",
+)
+@click.option(
     "--clips",
     type=click.IntRange(1),
     default=2000,
     show_default=True,
     metavar="CLIPS",
-    help="How many, rounded up to whole files of 20.",
+    help="How many to draw, rounded up to whole files of 20.",
 )
 @click.option("--frames", type=click.IntRange(4), default=24, show_default=True, metavar="FRAMES", help="Of one clip.")
 @click.option(
@@ -97,8 +103,7 @@ def command() -> None:
     type=click.Path(readable=False, path_type=Path),
     help="Images to stand behind people.  [default: drawn clutter]",
 )
-@click.option("--pictures", is_flag=True, help="Keep the crops in the files, as JPEG.")
-@click.option("--sheet", is_flag=True, help="Draw a contact sheet (.png) of each file; needs --pictures.")
+@click.option("--sheet", is_flag=True, help="Draw a contact sheet (.png) of each file of pictures.")
 @click.option("--device", default="cpu", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 @_seed
 @options.threads
@@ -107,10 +112,10 @@ def command() -> None:
 def crops(
     motions: tuple[Path, ...],
     out: Path,
+    pictures: Path | None,
     clips: int,
     frames: int,
     backgrounds: Path | None,
-    pictures: bool,
     sheet: bool,
     device: str,
     seed: int,
@@ -118,34 +123,35 @@ def crops(
     quiet: bool,
     debug: bool,
 ) -> int:
-    """Draw crops of people, let the detector and the landmark network look at them, and write both to files in FOLDER.
+    """Draw pictures of people, let the networks look at them, and write what they see to files in FOLDER.
 
-    Run again, it goes on after the last file; each depends on its own number and the seed alone.
+    Pictures are kept, so that others can look at them later. Run again, it goes on after the last file; each depends on
+    its own number and the seed alone.
+
+    \b
+    glot synth crops --motions train.npz --out crops/                   draw, and look
+    glot synth crops --pictures crops/pictures/ --out crops_again/      look again at what was drawn
     """
-    if sheet and not pictures:
-        raise click.UsageError("--sheet: shows the crops that --pictures keeps; give both")
+    if not motions and pictures is None:
+        raise click.UsageError("nothing to look at: give --motions to draw pictures, or --pictures drawn before")
     _start(threads)
     with loading():
         from glot_cli.device import pick_device
         from glot_cli.synth.contact_sheet import contact_sheet
-        from glot_cli.synth.rendered_crops import synthesise
+        from glot_cli.synth.rendered_crops import draw_pictures, find_pictures, look_at_pictures
         from glot_cli.synth.scenery import Backgrounds
 
-    behind = Backgrounds.from_folder(backgrounds) if backgrounds is not None else None
-    paths = synthesise(
-        motions,
-        out,
-        clips=clips,
-        frames=frames,
-        seed=seed,
-        backgrounds=behind,
-        pictures=pictures,
-        device=pick_device(device),
-        quiet=quiet,
-    )
+    place = pictures if pictures is not None else out / "pictures"
+    device = pick_device(device)
+    if motions:
+        behind = Backgrounds.from_folder(backgrounds) if backgrounds is not None else None
+        drawn = draw_pictures(motions, place, clips=clips, frames=frames, seed=seed, backgrounds=behind, quiet=quiet)
+    else:
+        drawn = find_pictures(place)
     if sheet:
-        for path in paths:
+        for path in drawn:
             contact_sheet(path)
+    paths = look_at_pictures(drawn, out, device=device, quiet=quiet)
     click.echo(f"{out}: {len(paths)} {'file' if len(paths) == 1 else 'files'} of crops")
     return 0
 

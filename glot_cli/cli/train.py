@@ -44,8 +44,14 @@ _PATH = click.Path(readable=False, path_type=Path)
     type=_PATH,
     help="What 'glot synth crops' made (.npz, or a folder of them), added to those of CONFIG.",
 )
-@click.option("--val-motions", metavar="PATH", multiple=True, type=_PATH, help="Motions to validate on.")
-@click.option("--val-crops", metavar="PATH", multiple=True, type=_PATH, help="Crops to validate on.")
+@click.option(
+    "--val-motions",
+    metavar="PATH",
+    multiple=True,
+    type=_PATH,
+    help="Motions to validate on, each file or folder reported by its name; may be given more than once.",
+)
+@click.option("--val-crops", metavar="PATH", multiple=True, type=_PATH, help="Crops to validate on, likewise.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 @options.threads
 @options.quiet

@@ -7,13 +7,14 @@ written as axis-angle about the axes of the T-pose: x to the body's left, y up, 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from glot_cli.body.rotations import axis_angle_to_rotmat
 
-KEY_SPACING = (8, 30)  # frames from one random pose to the next, at 30 a second
+KEY_SPACING = (8, 200)  # frames from one random pose to the next, at 30 a second: waved about, or held
 
 Range = tuple[float, float]
 # Radians about x, y, z, of the left side and the middle; the right side is the left in a mirror.
@@ -51,19 +52,39 @@ def limits() -> Tensor:
 def wander(count: int, frames: int, generator: torch.Generator) -> Tensor:
     """Smooth random motions within the limits.
 
-    Between random poses at random times it turns with a soft start and end; components lie nearer to the middle of
-    their range than to its ends (the mean of two uniform draws).
+    Components lie nearer to the middle of their range than to its ends (the mean of two uniform draws).
 
     Returns:
         Local rotations (count, frames, 24, 3, 3) at 30 frames a second, identity for the pelvis.
     """
     low, high = limits()
-    keys = math.ceil(frames / KEY_SPACING[0]) + 2
-    share = torch.rand(2, count, keys, 24, 3, generator=generator).mean(0)
-    poses = low + (high - low) * share
-    spacing = KEY_SPACING[0] + (KEY_SPACING[1] - KEY_SPACING[0]) * torch.rand(count, 1, generator=generator)
+
+    def key(keys: int) -> Tensor:
+        poses: Tensor = low + (high - low) * torch.rand(2, count, keys, 24, 3, generator=generator).mean(0)
+        return poses
+
+    return axis_angle_to_rotmat(drifting(key, frames, count, generator))
+
+
+def drifting(key: Callable[[int], Tensor], frames: int, count: int, generator: torch.Generator) -> Tensor:
+    """Windows that turn from key to key with a soft start and end, each at its own random pace within KEY_SPACING.
+
+    Args:
+        key: draws keys: how many each window wants -> (count, keys, ...).
+        frames: of a window.
+        count: windows.
+        generator: of their paces.
+
+    Returns:
+        (count, frames, ...).
+    """
+    poses = key(math.ceil(frames / KEY_SPACING[0]) + 2)
+    low, high = (math.log(spacing) for spacing in KEY_SPACING)
+    spacing = torch.exp(low + (high - low) * torch.rand(count, 1, generator=generator))
     at = (torch.rand(count, 1, generator=generator) * spacing + torch.arange(frames)) / spacing  # in keys
     before = at.floor().long()
     part = (1 - torch.cos(math.pi * (at - before))) / 2
     index = torch.arange(count)[:, None]
-    return axis_angle_to_rotmat(torch.lerp(poses[index, before], poses[index, before + 1], part[..., None, None]))
+    part = part.view(*part.shape, *[1] * (poses.dim() - 2))
+    windows: Tensor = torch.lerp(poses[index, before], poses[index, before + 1], part)
+    return windows

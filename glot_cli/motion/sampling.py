@@ -14,6 +14,7 @@ from glot_cli.body.joints import mirror_rotmat
 from glot_cli.body.rotations import axis_angle_to_rotmat, pose6d_to_rotmat
 from glot_cli.motion.joint_limits import wander
 from glot_cli.motion.motions import Motions
+from glot_cli.motion.postures import strike
 
 ARMS = {"left": (13, 16, 18, 20, 22), "right": (14, 17, 19, 21, 23)}
 LEGS = (1, 2, 4, 5, 7, 8, 10, 11)
@@ -39,6 +40,10 @@ class Augmentation:
         swap_one_arm: the left arm taken from another window, and likewise the right one.
         swap_legs: both legs taken from another window.
         swap_upper: all above the hips taken from another window.
+        seated: sitting, on seats and on the floor, kneeling, squatting (see `postures`).
+        lying: on the back, the front or a side.
+        inverted: upside down.
+        standing: plainly, arms hanging or speaking.
         wander: random limbs move as no capture does, anywhere within human joint limits.
         vary: every joint turned a little.
         vary_scale: by how much: least and most, times the angles of VARIATION.
@@ -50,6 +55,10 @@ class Augmentation:
     swap_one_arm: float = 0.2
     swap_legs: float = 0.2
     swap_upper: float = 0.1
+    seated: float = 0.0
+    lying: float = 0.0
+    inverted: float = 0.0
+    standing: float = 0.0
     wander: float = 0.0
     vary: float = 0.8
     vary_scale: tuple[float, float] = (0.3, 1.6)
@@ -84,6 +93,8 @@ def sample_windows(
         donor = torch.randperm(count, generator=generator)
         other[:, :, joints] = rotmat[donor][:, :, joints]
         rotmat = _where(probability, other, rotmat, generator)
+    held = (augmentation.seated, augmentation.lying, augmentation.inverted, augmentation.standing)
+    rotmat = strike(rotmat, held, generator)
     if augmentation.wander:
         rotmat = _where(augmentation.wander, _wandering(rotmat, generator), rotmat, generator)
     return _where(augmentation.vary, vary(rotmat, augmentation.vary_scale, generator), rotmat, generator)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+BLURRED = 0.12  # share of cameras that blur what moves: most pictures of a video are sharp
+
 
 @dataclass(frozen=True)
 class CameraEffects:
@@ -29,7 +31,7 @@ class CameraEffects:
     @staticmethod
     def draw(rng: np.random.Generator) -> CameraEffects:
         """Those of a random cheap camera."""
-        shutter = rng.uniform(0.2, 1.0) if rng.random() < 0.25 else 0.0
+        shutter = rng.uniform(0.2, 1.0) if rng.random() < BLURRED else 0.0
         quality = int(rng.uniform(25, 95))
         return CameraEffects(rng.uniform(0.6, 1.3), rng.uniform(0, 1.6), rng.uniform(0, 9), quality, shutter)
 

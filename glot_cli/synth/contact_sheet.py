@@ -1,4 +1,4 @@
-"""Contact sheets: what a file of crops looks like, at a glance."""
+"""Contact sheets: what a file of drawn pictures looks like, at a glance."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from glot_cli.files.faults import FileFault
 from glot_cli.files.npz import load_npz
 
 _ARRAYS = ("jpeg", "jpeg_size", "clip")
-TILE = 128  # pixels of a crop's side on the sheet
+TILE = 128  # pixels of a picture's side on the sheet
 CLIPS_A_ROW = 4
 FRAMES_A_CLIP = 3  # first, middle, last
 
 
-def contact_sheet(crops: Path) -> Path:
-    """Write a PNG beside a file of crops.
+def contact_sheet(pictures: Path) -> Path:
+    """Write a PNG beside a file of drawn pictures.
 
     Args:
-        crops: the file, made with pictures.
+        pictures: the file.
 
     Returns:
         The PNG.
@@ -32,12 +32,12 @@ def contact_sheet(crops: Path) -> Path:
         OutputError: the PNG cannot be written.
     """
     try:
-        arrays = load_npz(crops, _ARRAYS)
+        arrays = load_npz(pictures, _ARRAYS)
     except FileFault as error:
-        raise error.about(crops, InputError, remedy="remove it, and make it again") from error
+        raise error.about(pictures, InputError, remedy="remove it, and make it again") from error
     if any(name not in arrays for name in _ARRAYS):
         remedy = "remove it, or ask for no contact sheet"
-        raise InputError("was made without pictures", path=crops, remedy=remedy, option="sheet")
+        raise InputError("holds no pictures", path=pictures, remedy=remedy, option="sheet")
     jpeg, sizes, clip = (arrays[name] for name in _ARRAYS)
     begins = np.cumsum(sizes) - sizes
 
@@ -52,7 +52,7 @@ def contact_sheet(crops: Path) -> Path:
         strips.append(np.concatenate([tile(int(frame)) for frame in shown], 1))
     strips += [np.zeros_like(strips[0])] * (-len(strips) % CLIPS_A_ROW)
     rows = [np.concatenate(strips[i : i + CLIPS_A_ROW], 1) for i in range(0, len(strips), CLIPS_A_ROW)]
-    path = crops.with_suffix(".png")
+    path = pictures.with_suffix(".png")
     try:
         with whole(path) as aside:
             aside.write_bytes(cv2.imencode(".png", np.concatenate(rows))[1].tobytes())

@@ -29,12 +29,10 @@ class Observation(NamedTuple):
     Attributes:
         crops: (T, 3) centre x, y and side, pixels of the picture.
         features: (T, F) of the landmark network.
-        pictures: (T, S, S, 3) uint8 RGB, the crops themselves.
     """
 
     crops: np.ndarray
     features: torch.Tensor
-    pictures: np.ndarray
 
 
 class Observer:
@@ -50,7 +48,7 @@ class Observer:
         WeightsError: a file cannot be used.
     """
 
-    def __init__(self, detector: Path, landmarks: Path, device: str = "cpu", image_size: int = 256) -> None:
+    def __init__(self, detector: Path, landmarks: Path, device: str = "cpu", image_size: int = 320) -> None:
         self.device = torch.device(device)
         self.detect = PersonDetector(None, detector, device, CONFIDENCE, image_size)
         self.landmarks = BlazePoseFeatures(landmarks, device)
@@ -98,4 +96,4 @@ class Observer:
         cut = [extract_crops(pictures[i], track.crops[i, None], size, lean[i, None])[0] for i in looked]
         features = np.full((len(pictures), self.landmarks.feature_dim), np.nan, np.float32)
         features[looked] = self.landmarks(np.stack(cut), None if track.lean is None else lean[looked]).cpu().numpy()
-        return Observation(track.crops, torch.from_numpy(settle(track, features, FPS)[0]), pictures)
+        return Observation(track.crops, torch.from_numpy(settle(track, features, FPS)[0]))

@@ -111,7 +111,7 @@ def clutter(side: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def obstacle(side: int, centre: np.ndarray, extent: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One thing in front of a person: a box, a ball, or a desk.
+    """One thing in front of a person: a desk, a table, a box, or a ball.
 
     Args:
         side: of the picture, pixels.
@@ -124,15 +124,16 @@ def obstacle(side: int, centre: np.ndarray, extent: np.ndarray, rng: np.random.G
     """
     mask = np.zeros((side, side), np.uint8)  # OpenCV softens the edges of 8-bit pictures alone
     kind = rng.random()
-    if kind < 0.3:  # a desk or a wall: everything below some height
-        top = centre[1] + extent[1] * rng.uniform(-0.1, 0.35)
+    if kind < 0.5:  # a desk or a wall: everything below some height; or the board of a table alone
+        top = centre[1] + extent[1] * rng.uniform(-0.25, 0.35)
         tilt = rng.normal() * 0.05 * side
-        corners = np.array([[0, top - tilt], [side, top + tilt], [side, side], [0, side]])
+        end = side if kind < 0.4 else top + extent[1] * rng.uniform(0.05, 0.15)
+        corners = np.array([[0, top - tilt], [side, top + tilt], [side, end + tilt], [0, end - tilt]])
         cv2.fillConvexPoly(mask, corners.round().astype(np.int32), 255, cv2.LINE_AA)
         return mask / np.float32(255)
     at = centre + rng.uniform(-0.5, 0.5, 2) * extent
     half = extent.max() * rng.uniform(0.06, 0.2, 2)
-    if kind < 0.7:
+    if kind < 0.8:
         angle = rng.normal() * 0.3
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         corners = at + (np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half) @ turn.T

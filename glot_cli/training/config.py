@@ -35,8 +35,8 @@ class LandmarkData:
     Attributes:
         motions: files or folders of motions to train on (see `motion.motions`).
         crops: files, or folders of them, that `glot synth crops` made.
-        val_motions: motions that validation uses.
-        val_crops: crops that validation uses.
+        val_motions: motions that validation uses; each file or folder is reported by its name.
+        val_crops: crops that validation uses; likewise.
         rendered_share: share of a batch drawn from the crops.
         residual_share: share of the simulated windows whose noise is what the landmark network did on a similar crop.
         vertices: points of the surface in the loss.

@@ -60,9 +60,11 @@ class LandmarkTask:
         motions = load_motions(data.motions, config.model.frames + 1)
         self.batches = LandmarkBatches(data, config.model.frames, motions, body, landmarks, crops)
         self.body = self.whole_body.subset(np.sort(points)).to(device)
-        self.val_motions = load_motions(data.val_motions) if data.val_motions else None
-        files = files_of(data.val_crops)
-        self.val_crops = Crops.load(files, body, landmarks, mirrored=False) if files else None
+        self.val_motions = {name: load_motions([path]) for name, path in _named(data.val_motions).items()}
+        self.val_crops = {
+            name: Crops.load(files_of([path]), body, landmarks, mirrored=False)
+            for name, path in _named(data.val_crops).items()
+        }
 
     def draw(self, update: int, part: int, parts: int) -> tuple[Tensor, Targets]:
         count = len(share(self.config.batch_size, part, parts))
@@ -91,16 +93,22 @@ class LandmarkTask:
         return torch.cat([rotmat_to_pose6d(rotmat).flatten(), torch.zeros(10), torch.tensor([0.9, 0.0, 0.0])])
 
     def validate(self, model: GLoT) -> dict[str, float]:
-        """Of the whole lifting after the landmarks, on crops of drawn people first, where there are any."""
+        """Of the whole lifting after the landmarks, each file or folder by its name, crops of drawn people first.
+
+        Before all stands the mean over the crops, or over the motions where there are no crops.
+        """
         network = FoldedGLoT(model.cpu())
-        rows: dict[str, float] = {}
-        if self.val_crops is not None:
-            found = evaluate_crops(network, self.val_crops, self.whole_body)
-            rows |= {f"crops.{name}": getattr(found, name) for name in FIGURES}
-        if self.val_motions is not None:
-            found = evaluate_simulated(network, self.val_motions, self.whole_body, views=1)
-            rows |= {f"simulated.{name}": getattr(found, name) for name in FIGURES}
-        return rows
+        body = self.whole_body
+        found = {f"crops.{name}": evaluate_crops(network, crops, body) for name, crops in self.val_crops.items()}
+        first = len(found) or len(self.val_motions)
+        for name, motions in self.val_motions.items():
+            found[f"simulated.{name}"] = evaluate_simulated(network, motions, body, views=1)
+        if not found:
+            return {}
+        decides = FIGURES[0]
+        mean = sum(getattr(errors, decides) for errors in list(found.values())[:first]) / first
+        rows = {f"{of}.{name}": getattr(errors, name) for of, errors in found.items() for name in FIGURES}
+        return {decides: mean, **rows}
 
     def _predict(self, state: State) -> Prediction:
         """Posed bodies of states (B, T, .), pelvis at the origin."""
@@ -125,6 +133,12 @@ class LandmarkTask:
             project_weak(labels.joints, labels.camera),
             labels.vertices - pelvis,
         )
+
+
+def _named(paths: Sequence[Path]) -> dict[str, Path]:
+    """Paths by their own names without a suffix; by the whole of them where two have the same."""
+    short = [path.stem for path in paths]
+    return {name if short.count(name) == 1 else str(path): path for name, path in zip(short, paths, strict=True)}
 
 
 def files_of(paths: Sequence[Path]) -> tuple[Path, ...]:

@@ -20,7 +20,7 @@ from glot_cli.motion.viewing import CENTRE, Placed, Viewing, place_randomly, vie
 from glot_cli.training.simulate import Noise, corrupt
 from glot_cli.training.training_crops import Crops
 
-# What is told of a validation; the best weights are chosen by the first.
+# What is told of a validation; the best weights are chosen by the mean of the first.
 FIGURES = ("pa_mpjpe", "mpjpe", "mpvpe", "acceleration_error", "frames")
 
 

@@ -18,6 +18,7 @@ from glot_cli.motion.motions import load_motions
 from glot_cli.results import load_result
 from glot_cli.synth.acting import Takes
 from glot_cli.synth.contact_sheet import contact_sheet
+from glot_cli.synth.rendered_crops import read_pictures
 from glot_cli.training.training_crops import Crops
 from glot_cli.weights.bodies import load_body
 
@@ -43,6 +44,10 @@ READERS: dict[str, tuple[Callable[[Path], Any], tuple[str, ...]]] = {
     "body": (read_body_arrays, ("v_template",)),
     "foreign body": (lambda path: load_body(str(path)), ("v_template",)),
     "takes": (Takes.read, ("poses", "trans", "clip_index", "clip_names")),
+    "pictures": (
+        read_pictures,
+        ("clip", "pose6d", "betas", "pelvis", "frame", "outline", "border", "jpeg_size", "jpeg"),
+    ),
     "contact sheet": (contact_sheet, ("jpeg", "jpeg_size", "clip")),
     "result": (load_result, ("meta", "frame")),
 }

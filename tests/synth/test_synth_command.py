@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from glot_cli import load_result
 from glot_cli.cli.main import main
+from glot_cli.motion.sampling import Augmentation
 from glot_cli.synth import rendered_crops
+from glot_cli.synth.studio import Habits
 
 
 def call(capfd, *arguments: object) -> tuple[int, str, str]:
@@ -40,11 +43,30 @@ def test_the_command_makes_what_eval_takes(drawing, motions: Path, tmp_path: Pat
 
 def test_the_command_makes_what_training_takes(drawing, motions: Path, tmp_path: Path, capfd, monkeypatch) -> None:
     monkeypatch.setattr(rendered_crops, "CLIPS_PER_FILE", 1)
-    options = ["--clips", 1, "--frames", 6, "--pictures", "--sheet", "--threads", 1, "--quiet"]
-    status, out, err = call(capfd, "synth", "crops", "--motions", motions, "--out", tmp_path / "crops", *options)
+    monkeypatch.setattr(rendered_crops, "AUGMENTATION", Augmentation())
+    monkeypatch.setattr(rendered_crops, "Habits", lambda: Habits(company=0.0, obstacle=0.0, truncated=0.0))
+    crops, again = tmp_path / "crops", tmp_path / "again"
+    options = ["--clips", 1, "--frames", 6, "--sheet", "--threads", 1, "--quiet"]
+    status, out, err = call(capfd, "synth", "crops", "--motions", motions, "--out", crops, *options)
     assert status == 0, err
-    assert out == f"{tmp_path / 'crops'}: 1 file of crops\n"
-    assert sorted(p.name for p in (tmp_path / "crops").iterdir()) == ["crops_0_00000.npz", "crops_0_00000.png"]
+    assert out == f"{crops}: 1 file of crops\n"
+    assert sorted(p.name for p in crops.iterdir()) == ["crops_0_00000.npz", "pictures"]
+    drawn = crops / "pictures"
+    assert sorted(p.name for p in drawn.iterdir()) == ["pictures_0_00000.npz", "pictures_0_00000.png"]
+    # Looking again needs no motions, and draws nothing.
+    status, out, err = call(capfd, "synth", "crops", "--pictures", drawn, "--out", again, "--threads", 1, "--quiet")
+    assert status == 0 and out == f"{again}: 1 file of crops\n", err
+    assert [p.name for p in again.iterdir()] == ["crops_0_00000.npz"] and len(list(drawn.iterdir())) == 2
+    with np.load(crops / "crops_0_00000.npz") as first, np.load(again / "crops_0_00000.npz") as second:
+        assert all(np.array_equal(first[name], second[name]) for name in first.files)
+
+
+def test_crops_of_nothing_are_refused(tmp_path: Path, capfd) -> None:
+    status, _, err = call(capfd, "synth", "crops", "--out", tmp_path / "out")
+    assert status == 2 and "nothing to look at: give --motions to draw pictures, or --pictures" in err
+    status, _, err = call(capfd, "synth", "crops", "--out", tmp_path / "out", "--pictures", tmp_path)
+    assert status == 1 and f"{tmp_path}: no drawn pictures there" in err and err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -56,7 +78,6 @@ def test_the_command_makes_what_training_takes(drawing, motions: Path, tmp_path:
         (("clips", "--seconds", "0.01"), "seconds: 0.01 at 30 frames a second: less than two frames"),
         (("clips", "--people", "2", "--takes", "walk"), "takes: 1 takes for 2 people"),
         (("clips", "--pan", "90"), "-60<=x<=60"),
-        (("crops", "--sheet"), "--sheet: shows the crops that --pictures keeps"),
     ],
 )
 def test_wrong_usage_is_one_line(motions: Path, tmp_path: Path, capfd, arguments: tuple[str, ...], words: str) -> None:

@@ -1,5 +1,7 @@
 """Simulated landmarks against projective geometry, and crops of drawn people against their mirror images."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -7,10 +9,10 @@ from scipy.spatial.transform import Rotation
 
 from glot_cli.body.landmarks import LANDMARK_NAMES, LandmarkModel, attachments
 from glot_cli.body.model import Body
-from glot_cli.body.rotations import rotmat_to_pose6d
+from glot_cli.body.rotations import about_axis, rotmat_to_pose6d
 from glot_cli.camera import fit_weak_perspective
 from glot_cli.features.landmark_vector import SWAP, Landmarks, join, unpack
-from glot_cli.motion.viewing import ExactLandmarks, Placed, Viewing, place_randomly, view_exactly
+from glot_cli.motion.viewing import ExactLandmarks, Placed, Viewing, place_randomly, view_exactly, world_to_camera
 from glot_cli.training.landmark_batches import ResidualBank
 from glot_cli.training.simulate import Noise, corrupt
 from glot_cli.training.training_crops import Crops, mirror, recropped, rolled, varied
@@ -29,6 +31,22 @@ def placed(body) -> Placed:
     return place_randomly(
         rotmat, body, LandmarkModel(), Viewing(truncated=0.0, tumble=0.0), torch.Generator().manual_seed(1)
     )
+
+
+def test_cameras_look_from_above_and_below_at_people_of_all_proportions(body):
+    """Pitch as the angle between the camera's axis and the floor; statures from the rest pose's joints."""
+    viewing = Viewing(tumble=0.0)
+    generator = torch.Generator().manual_seed(0)
+    view = world_to_camera(3000, 1, viewing, generator)[:, 0]
+    down = torch.rad2deg(torch.asin(-view[:, 2, 1]))  # the world's up, seen along the camera's axis
+    assert (down > 20).float().mean() > 0.25 and (down < -10).float().mean() > 0.1
+    assert -75 < down.min() < -20 and 50 < down.max() < 75
+    placed = place_randomly(torch.eye(3).repeat(800, 1, 24, 1, 1), body, LandmarkModel(), viewing, generator)
+    hip, knee, ankle = body.rest_joints(placed.betas)[:, (1, 4, 7)].unbind(1)
+    thigh, shank = (knee - hip).norm(dim=-1), (ankle - knee).norm(dim=-1)
+    assert 0.035 < (thigh / shank).std() / (thigh / shank).mean() < 0.06
+    assert 0.06 < (thigh + shank).std() / (thigh + shank).mean() < 0.11
+    assert (placed.pelvis.norm(dim=-1) < 3).float().mean() > 0.2
 
 
 def test_landmark_table_is_symmetric_and_complete():
@@ -201,3 +219,60 @@ def test_residual_bank_repeats_the_errors_it_saw(body, placed):
     error = unpack(features).landmarks2d - seen.image
     assert error[..., 1].abs().max() < 1e-4
     assert error[..., 0].min() > 0.069 and error[..., 0].max() < 0.131  # 0.1, times 0.7 to 1.3
+
+
+def turn_between(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+    """Degrees that the trunk (hips' middle to shoulders' middle) of landmarks (..., 33, 3) has turned to its front."""
+    up, now = (x[..., (11, 12), :].mean(-2) - x[..., (23, 24), :].mean(-2) for x in (before, after))
+    left = before[..., 23, :] - before[..., 24, :]
+    front = torch.linalg.cross(left, up)
+    ahead = (now * front).sum(-1) / front.norm(dim=-1)
+    return torch.rad2deg(torch.atan2(ahead, (now * up).sum(-1) / up.norm(dim=-1)))
+
+
+def standing(body: Body, heading: float, pitch: float = 0.0) -> ExactLandmarks:
+    """Ten windows of somebody upright, turned by `heading` from facing the camera, which looks down by `pitch`."""
+    flip = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
+    rotmat = torch.eye(3).repeat(10, 4, 24, 1, 1)
+    view = Rotation.from_euler("x", pitch, degrees=True).as_matrix()
+    rotmat[:, :, 0] = torch.from_numpy(view).float() @ flip @ about_axis(1, torch.tensor(math.radians(heading)))
+    pelvis = torch.tensor([0.0, 0.0, 5.0]).expand(10, 4, 3)
+    box = torch.tensor([0.0, 0.0, 0.5]).expand(10, 4, 3)
+    return view_exactly(Placed(rotmat, torch.zeros(10, 10), pelvis, box), body, LandmarkModel())[0]
+
+
+def leaning(exact: ExactLandmarks, **noise: float) -> torch.Tensor:
+    """Degrees (10, 4) that trunks lean too far to their front, with this noise alone."""
+    still = Noise(**{name: 0.0 for name in vars(Noise())} | noise)
+    found = unpack(corrupt(exact, still, torch.Generator().manual_seed(0))).world
+    # A skeleton is also made flatter along the view, which turns nobody who stands across it.
+    return turn_between(exact.world, found)
+
+
+@pytest.mark.parametrize(("heading", "share"), [(0, 1.0), (180, 1.0), (60, 0.5), (90, 0.0)])
+def test_trunks_lean_to_their_front_as_far_as_it_faces_the_camera_or_away(body, heading, share):
+    """Who is seen from the front leans towards the camera, who is seen from behind leans away from it."""
+    exact = standing(body, heading)
+    found = leaning(exact, lean=10.0)
+    assert found.mean() == pytest.approx(10 * share, abs=3.0)  # depth comes out 0.75 to 1.15 times as large
+    legs = slice(23, 33)
+    still, lent = (
+        unpack(corrupt(exact, Noise(**{n: 0.0 for n in vars(Noise())} | {"lean": d}), torch.Generator().manual_seed(0)))
+        for d in (0.0, 10.0)
+    )
+    assert torch.equal(still.world[:, :, legs], lent.world[:, :, legs])
+    assert torch.equal(still.landmarks2d, lent.landmarks2d), "the picture shows where they are"
+
+
+def test_every_window_leans_by_its_own_amount_and_high_cameras_add_theirs(body):
+    spread = leaning(standing(body, 0.0), lean=10.0, lean_std=8.0)
+    assert spread.std(0).min() > 3 and spread.std(1).max() < 1e-3, "one a window"
+    for pitch in (0.0, 40.0):
+        # Below a high camera the head of who stands is nearer to it: leaning back, a share of that angle is lost.
+        exact = standing(body, 0.0, pitch)
+        up = (exact.world[..., (11, 12), :].mean(-2) - exact.world[..., (23, 24), :].mean(-2)).mean((0, 1))
+        nearer = math.degrees(math.atan2(-up[2], math.hypot(up[0], up[1])))
+        assert abs(nearer - pitch) < 15, "shoulders are not right above hips"
+        back = leaning(exact) - leaning(exact, flattened=0.3)
+        assert back.mean() == pytest.approx(0.3 * nearer * math.cos(math.radians(nearer)), abs=1.0)
+    assert leaning(standing(body, 0.0, 40.0), flattened_std=0.25).std(0).min() > 4

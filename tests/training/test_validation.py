@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,10 +16,15 @@ from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat
 from glot_cli.evaluation.body_errors import mean_errors
 from glot_cli.models.fold import FoldedGLoT
+from glot_cli.models.glot import GLoT
 from glot_cli.motion.motions import Motions, load_motions
 from glot_cli.motion.viewing import Viewing
+from glot_cli.training import landmark_task
+from glot_cli.training.config import LandmarkData, TrainConfig
+from glot_cli.training.landmark_task import LandmarkTask
 from glot_cli.training.simulate import Noise
-from glot_cli.training.validation import clip_errors, evaluate_simulated
+from glot_cli.training.validation import FIGURES, clip_errors, evaluate_simulated
+from tests.training.settings import TINY, write_motions
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +84,24 @@ def test_the_shipped_network_lifts_what_it_never_saw(network: FoldedGLoT, motion
     noisy = evaluate_simulated(network, motions, body, viewing=plain, noise=wild, views=2, seed=1)
     assert clean.pa_mpjpe < usual.pa_mpjpe < noisy.pa_mpjpe
     assert clean.mpjpe < 60
+
+
+def test_each_validation_file_is_reported_by_its_name(tmp_path: Path, monkeypatch) -> None:
+    """And the mean of the first figure over the crops, which decides, stands before all."""
+    errors = {"one": 10.0, "two": 30.0, "walks": 99.0}
+    found = {name: SimpleNamespace(**dict.fromkeys(FIGURES, value)) for name, value in errors.items()}
+    paths = {name: write_motions(tmp_path / f"{name}.npz") for name in errors}
+    monkeypatch.setattr(landmark_task.Crops, "load", lambda files, *_, **__: files[0].stem)
+    monkeypatch.setattr(landmark_task, "evaluate_crops", lambda _, crops, __: found[crops])
+    monkeypatch.setattr(landmark_task, "evaluate_simulated", lambda *_, **__: found["walks"])
+    for crops, first in ((("one", "two"), 20.0), ((), 99.0)):
+        data = LandmarkData((paths["walks"],), (), (paths["walks"],), tuple(paths[name] for name in crops))
+        task = LandmarkTask(TrainConfig(model=TINY, landmarks=data), data, torch.device("cpu"))
+        rows = task.validate(GLoT(TINY))
+        assert next(iter(rows.items())) == ("pa_mpjpe", first)
+        assert {n: v for n, v in rows.items() if n.endswith(".pa_mpjpe")} == {
+            **{f"crops.{name}.pa_mpjpe": errors[name] for name in crops},
+            "simulated.walks.pa_mpjpe": 99.0,
+        }
+    both = landmark_task._named([tmp_path / "a" / "val.npz", tmp_path / "b" / "val.npz", tmp_path / "val2.npz"])
+    assert list(both) == [str(tmp_path / "a" / "val.npz"), str(tmp_path / "b" / "val.npz"), "val2"]

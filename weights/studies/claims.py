@@ -72,11 +72,13 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     arguments = parser.parse_args()
     rows = {name: measure(name, VARIANTS[name], arguments) for name in arguments.only}
-    heads = [f"{of}: {column}" for of in ("crops", "simulated") for column in COLUMNS.values()]
+    keys = [key for found in rows.values() for key in found if key.count(".") > 1]
+    kinds = list(dict.fromkeys(key.rpartition(".")[0] for key in keys))
+    heads = [f"{of}: {column}" for of in kinds for column in COLUMNS.values()]
     print(f"| variant | parameters | {' | '.join(heads)} |")
-    print("|---|---:|" + "---:|" * 2 * len(COLUMNS))
+    print("|---|---:|" + "---:|" * len(heads))
     for name, found in rows.items():
-        cells = [found.get(f"{of}.{c}", float("nan")) for of in ("crops", "simulated") for c in COLUMNS]
+        cells = [found.get(f"{of}.{c}", float("nan")) for of in kinds for c in COLUMNS]
         print(f"| {name} | {found['parameters'] / 1e6:.1f} M | " + " | ".join(f"{cell:.1f}" for cell in cells) + " |")
 
 

@@ -1,8 +1,9 @@
 """Errors of the open preset's GLoT on motions it never saw: landmarks simulated, or of crops of drawn people.
 
-    python weights/studies/evaluate_open.py --motions val.npz --crops crops_val/
+    python weights/studies/evaluate_open.py --motions val.npz val2.npz --crops crops_val/ crops_val2/
 
-Everything that `glot run` does once the landmarks are there: lifting, drawing the body onto its landmarks, smoothing.
+Each file of motions and each folder of crops is told of by itself. Everything that `glot run` does once the landmarks
+are there: lifting, drawing the body onto its landmarks, smoothing.
 
 Protocol: 14 common joints, centred on the middle of the hips (MPVPE: on the pelvis), one body shape a track.
 """
@@ -31,17 +32,17 @@ def show(title: str, errors: MeanErrors) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--motions", type=Path, nargs="*", default=[])
-    parser.add_argument("--crops", type=Path, help="folder of what glot synth crops made")
+    parser.add_argument("--crops", type=Path, nargs="*", default=[], help="folders of what glot synth crops made")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--views", type=int, default=4, help="cameras for each simulated clip")
     arguments = parser.parse_args()
     network = FoldedGLoT(weights.load_glot(arguments.weights or weights.locate("glot-open")))
     body = Body.load(weights.locate("open-body"))
-    if arguments.motions:
-        show("simulated", evaluate_simulated(network, load_motions(arguments.motions), body, views=arguments.views))
-    if arguments.crops:
-        crops = Crops.load(sorted(arguments.crops.glob("*.npz")), body.subset([0]), LandmarkModel())
-        show("crops of drawn people", evaluate_crops(network, crops, body))
+    for path in arguments.motions:
+        show(f"simulated, {path}", evaluate_simulated(network, load_motions([path]), body, views=arguments.views))
+    for path in arguments.crops:
+        crops = Crops.load(sorted(path.glob("*.npz")), body.subset([0]), LandmarkModel())
+        show(f"crops of drawn people, {path}", evaluate_crops(network, crops, body))
 
 
 if __name__ == "__main__":
