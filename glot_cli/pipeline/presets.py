@@ -69,11 +69,12 @@ PRESETS = {
         name="open",
         extractor="blazepose",
         detector="person-detector",
-        features="blazepose-heavy",
+        features="blazepose-full",
         glot="glot-open",
         body="open-body",
         shape_space="open-body",
         window_fps=30.0,
+        helpers=("blazepose-heavy",),
     ),
     "paper": Preset(
         name="paper",

@@ -40,7 +40,8 @@ class Observer:
 
     Args:
         detector: its weight file.
-        landmarks: the landmark network's weight file.
+        full: the landmark network's weight file.
+        heavy: that of the network which looks again.
         device: torch's name of where they run.
         image_size: longer side of what the detector looks at, pixels.
 
@@ -48,10 +49,10 @@ class Observer:
         WeightsError: a file cannot be used.
     """
 
-    def __init__(self, detector: Path, landmarks: Path, device: str = "cpu", image_size: int = 320) -> None:
+    def __init__(self, detector: Path, full: Path, heavy: Path, device: str = "cpu", image_size: int = 320) -> None:
         self.device = torch.device(device)
         self.detect = PersonDetector(None, detector, device, CONFIDENCE, image_size)
-        self.landmarks = BlazePoseFeatures(landmarks, device)
+        self.landmarks = BlazePoseFeatures(full, heavy, device)
 
     def __call__(self, pictures: np.ndarray, outlines: np.ndarray) -> Observation | None:
         """Look for a person. Boxes are smoothed and missing ones filled as in a run.

@@ -163,7 +163,8 @@ def look_at_pictures(drawn: Sequence[Path], out: Path, *, device: str = "cpu", q
         WeightsError: a network is not there, or damaged.
     """
     preset = PRESETS["open"]
-    observer = Observer(weights.locate(preset.detector), weights.locate(preset.features), device)
+    detector, full, heavy = map(weights.locate, (preset.detector, preset.features, *preset.helpers))
+    observer = Observer(detector, full, heavy, device)
     make_folder(out)
     paths = []
     for path in tqdm(drawn, desc="looking", unit="file", disable=quiet or None):

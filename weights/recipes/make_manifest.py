@@ -23,6 +23,13 @@ FILES = [
         "AGPL-3.0 (Ultralytics YOLO11)",
     ),
     (
+        "blazepose-full",
+        "blazepose_full.safetensors",
+        "landmark network (BlazePose full)",
+        "npm package @mediapipe/pose 0.5.1675469404, pose_landmark_full.tflite",
+        "Apache-2.0",
+    ),
+    (
         "blazepose-heavy",
         "blazepose_heavy.safetensors",
         "landmark network (BlazePose heavy)",
