@@ -9,6 +9,7 @@ What differs from `pyrender.OffscreenRenderer`:
 - the framebuffer only grows, a smaller picture uses its corner, so that regions of changing size cost nothing;
 - the depth buffer is not read back;
 - one pixel is one pixel on macOS too;
+- rows come top-down;
 - nothing asks for scene bounds (`np.infty` is gone from NumPy 2).
 """
 
@@ -126,13 +127,13 @@ class PinholeCamera(pyrender.Camera):  # type: ignore[misc]  # pyrender has no t
         self.centre = (0.0, 0.0)
 
     def get_projection_matrix(self, width: int, height: int) -> np.ndarray:
-        """(4, 4) OpenGL projection for a viewport of `width` x `height` pixels."""
+        """(4, 4) OpenGL projection for a viewport of `width` x `height` pixels, upside down: row 0 is the upper one."""
         near, far = self.znear, self.zfar
         projection = np.zeros((4, 4))
         projection[0, 0] = 2 * self.focal / width
-        projection[1, 1] = 2 * self.focal / height
+        projection[1, 1] = -2 * self.focal / height
         projection[0, 2] = 1 - 2 * self.centre[0] / width
-        projection[1, 2] = 2 * self.centre[1] / height - 1
+        projection[1, 2] = 1 - 2 * self.centre[1] / height
         projection[2, 2] = (far + near) / (near - far)
         projection[2, 3] = 2 * far * near / (near - far)
         projection[3, 2] = -1
@@ -153,6 +154,7 @@ class RegionRenderer(pyrender.Renderer):  # type: ignore[misc]  # pyrender has n
         self.viewport_width, self.viewport_height = width, height
         self._allocated = (0, 0)
         self._main_fb: Any = None
+        self._pixels = np.empty(0, np.uint8)
 
     def _configure_main_framebuffer(self) -> None:
         width, height = self.viewport_width, self.viewport_height
@@ -166,6 +168,7 @@ class RegionRenderer(pyrender.Renderer):  # type: ignore[misc]  # pyrender has n
         # Clearing is not bound by the viewport, only by the scissor.
         gl.glEnable(gl.GL_SCISSOR_TEST)
         gl.glScissor(0, 0, width, height)
+        gl.glFrontFace(gl.GL_CW)  # the picture is upside down
 
     def _new_framebuffer(self, samples: int) -> tuple[Any, Any, Any]:
         """(framebuffer, colour buffer, depth buffer) of the allocated size with `samples` samples a pixel."""
@@ -190,9 +193,11 @@ class RegionRenderer(pyrender.Renderer):  # type: ignore[misc]  # pyrender has n
         gl.glBindFramebuffer(gl.GL_DRAW_FRAMEBUFFER, self._main_fb)
         gl.glBlitFramebuffer(0, 0, width, height, 0, 0, width, height, gl.GL_COLOR_BUFFER_BIT, gl.GL_NEAREST)
         gl.glBindFramebuffer(gl.GL_READ_FRAMEBUFFER, self._main_fb)
-        pixels = np.empty((height, width, 4), dtype=np.uint8)
+        if self._pixels.size < height * width * 4:
+            self._pixels = np.empty(height * width * 4, np.uint8)
+        pixels = self._pixels[: height * width * 4].reshape(height, width, 4)
         gl.glReadPixels(0, 0, width, height, gl.GL_RGBA, gl.GL_UNSIGNED_BYTE, pixels)
-        return pixels[::-1]
+        return pixels
 
     def _sorted_mesh_nodes(self, scene: Any) -> list[Any]:
         """Occluders first, so that lines behind them are hidden. Everything is opaque: else no order is needed."""
@@ -264,7 +269,7 @@ class PinholeScene:
 
         Returns:
             (h, w, 4) uint8 of the region's size, colour multiplied by coverage (alpha), ready to be put over another
-            picture.
+            picture. The next call overwrites it.
         """
         self._scene.set_pose(self._camera_node, view.pose @ _OPENCV_TO_OPENGL)
         camera = self._camera
