@@ -67,6 +67,12 @@ def open_platform(width: int, height: int) -> Any:
     raise fault
 
 
+def in_software() -> bool:
+    """Whether the current context draws on the CPU."""
+    name = gl.glGetString(gl.GL_RENDERER).decode(errors="replace").lower()
+    return any(word in name for word in ("llvmpipe", "softpipe", "swrast", "software", "gdi generic"))
+
+
 class OSMesaPlatform:
     """A context of Mesa's off-screen library, made by calling the library itself.
 
@@ -146,10 +152,14 @@ class RegionRenderer(pyrender.Renderer):  # type: ignore[misc]  # pyrender has n
     Args:
         width: of the largest picture that is expected, pixels.
         height: of it.
+        samples: a pixel, more than one smooths edges; 0 is one.
+        line_width: pixels.
     """
 
-    def __init__(self, width: int, height: int) -> None:
+    def __init__(self, width: int, height: int, samples: int, line_width: int) -> None:
         super().__init__(width, height)
+        self._samples = samples
+        self._line_width = line_width
         self.dpscale = 1  # on macOS pyrender draws at twice the size
         self.viewport_width, self.viewport_height = width, height
         self._allocated = (0, 0)
@@ -161,7 +171,7 @@ class RegionRenderer(pyrender.Renderer):  # type: ignore[misc]  # pyrender has n
         if self._main_fb is None or width > self._allocated[0] or height > self._allocated[1]:
             self._delete_main_framebuffer()
             self._allocated = (max(width, self._allocated[0]), max(height, self._allocated[1]))
-            samples = min(4, int(gl.glGetIntegerv(gl.GL_MAX_SAMPLES)))
+            samples = min(self._samples, int(gl.glGetIntegerv(gl.GL_MAX_SAMPLES)))
             self._main_fb, self._main_cb, self._main_db = self._new_framebuffer(0)
             self._main_fb_ms, self._main_cb_ms, self._main_db_ms = self._new_framebuffer(samples)
         self._main_fb_dims = (width, height)
@@ -169,6 +179,7 @@ class RegionRenderer(pyrender.Renderer):  # type: ignore[misc]  # pyrender has n
         gl.glEnable(gl.GL_SCISSOR_TEST)
         gl.glScissor(0, 0, width, height)
         gl.glFrontFace(gl.GL_CW)  # the picture is upside down
+        gl.glLineWidth(self._line_width)
 
     def _new_framebuffer(self, samples: int) -> tuple[Any, Any, Any]:
         """(framebuffer, colour buffer, depth buffer) of the allocated size with `samples` samples a pixel."""
@@ -225,10 +236,12 @@ class PinholeScene:
     Args:
         width: of the largest picture that will be asked for, pixels.
         height: of it.
+        samples: as for RegionRenderer.
+        line_width: likewise.
     """
 
-    def __init__(self, width: int, height: int) -> None:
-        self._renderer = RegionRenderer(width, height)
+    def __init__(self, width: int, height: int, samples: int = 4, line_width: int = 1) -> None:
+        self._renderer = RegionRenderer(width, height, samples, line_width)
         self._scene = pyrender.Scene(bg_color=(0.0, 0.0, 0.0, 0.0))
         self._camera = PinholeCamera()
         self._camera_node = self._scene.add(self._camera, pose=np.eye(4))

@@ -37,6 +37,12 @@ class View:
         local: np.ndarray = (points - pose[:3, 3]) @ pose[:3, :3]
         return local
 
+    def enlarged(self, factor: int) -> View:
+        """The same camera with so many times as many pixels in either direction."""
+        width, height = self.size
+        x, y = self.centre
+        return View(self.pose, self.focal * factor, (x * factor, y * factor), (width * factor, height * factor))
+
 
 def front_view(width: int, height: int, focal: float) -> View:
     """The camera that filmed: at the origin, principal point at the picture's centre; all in pixels."""
@@ -96,6 +102,11 @@ class Region:
     near: float
     far: float
 
+    def enlarged(self, factor: int) -> Region:
+        """The same region in a picture with so many times as many pixels in either direction."""
+        x0, y0, x1, y1 = (factor * edge for edge in (self.x0, self.y0, self.x1, self.y1))
+        return replace(self, x0=x0, y0=y0, x1=x1, y1=y1)
+
     def even(self) -> Region:
         """The smallest region around this one whose edges are even."""
         return replace(
@@ -126,9 +137,11 @@ def covered_region(vertices: np.ndarray, view: View, margin: int = 2) -> Region 
     far = float(depth.max())
     if depth.min() <= NEAR:
         return Region(0, 0, width, height, NEAR, far)
-    pixels = view.focal * camera[..., :2] / depth[..., None] + np.array(view.centre)
+    scale = view.focal / depth
+    columns, rows = camera[..., 0] * scale, camera[..., 1] * scale
     # Only people whose own box meets the picture count, or two of them far out on either side would fill it.
-    low, high = pixels.min(axis=1) - margin, pixels.max(axis=1) + margin
+    low = np.stack([columns.min(axis=1), rows.min(axis=1)], axis=1) + view.centre - margin
+    high = np.stack([columns.max(axis=1), rows.max(axis=1)], axis=1) + view.centre + margin
     seen = (high > 0).all(axis=1) & (low < (width, height)).all(axis=1)
     if not seen.any():
         return None

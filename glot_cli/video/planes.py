@@ -56,11 +56,10 @@ class FrameConverter:
 
     def planes(self, frame: Any) -> Planes:
         """The planes of PyAV's frame."""
-        if frame.format.name not in ("yuv420p", "yuvj420p"):
-            # From other YUV formats libswscale is up to 5 levels off if it changes the matrix without RGB between.
-            return self.planes_of_rgb(self.rgb(frame))
         colorspace, turns = _colorspace(frame), rotation(frame) // 90
-        if frame.format.name != "yuv420p" or colorspace != BT709 or frame.color_range not in _LIMITED_RANGES:
+        if frame.format.name not in ("yuv420p", "yuvj420p") or colorspace != BT709:
+            return self.planes_of_rgb(self.rgb(frame))  # libswscale is up to 5 levels off where it leaves RGB out
+        if frame.format.name != "yuv420p" or frame.color_range not in _LIMITED_RANGES:
             frame = self._reformatted(frame, "yuv420p", colorspace)
         return _gather(frame, turns)
 
@@ -97,10 +96,12 @@ def to_frame(planes: Planes) -> Any:
     import av
 
     if planes.shape[0] % 6 == 0:  # the only heights that PyAV takes right
-        return av.VideoFrame.from_numpy_buffer(planes, format="yuv420p")
-    frame = av.VideoFrame(planes.shape[1], planes.shape[0] // 3 * 2, "yuv420p")
-    for target, part in zip(_views(frame), split_planes(planes), strict=True):
-        target[:] = part
+        frame = av.VideoFrame.from_numpy_buffer(planes, format="yuv420p")
+    else:
+        frame = av.VideoFrame(planes.shape[1], planes.shape[0] // 3 * 2, "yuv420p")
+        for target, part in zip(_views(frame), split_planes(planes), strict=True):
+            target[:] = part
+    frame.colorspace, frame.color_range = BT709, LIMITED_RANGE
     return frame
 
 
