@@ -25,6 +25,7 @@ from glot_cli.video.planes import FrameConverter, rotation
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 DEFAULT_IMAGE_FPS = Fraction(30)
 
+_DECODING_THREADS = 4  # at most: each holds a frame or two, and two decode 4K far faster than anyone asks for it
 _ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: the cover of a song is no video
 
 Warn = Callable[[str], None]
@@ -223,6 +224,7 @@ def _decode(container: Any, stream: Any, path: Path, warn: Warn) -> Iterator[Any
     import av
 
     stream.thread_type = "AUTO"
+    stream.codec_context.thread_count = min((os.cpu_count() or 1) + 1, _DECODING_THREADS)
     packets = container.demux(stream)
     n_packets = damaged = 0
     cut = False

@@ -30,7 +30,10 @@ COPIED_AUDIO = frozenset({"aac", "mp3", "opus", "flac"})
 # x264's "superfast" with what it saves too much on: the look ahead that gives still parts their share of bits, and the
 # search for motion of "veryfast". No frame waits for a later one, which halves the time and the memory of "veryfast" at
 # its quality; files are up to a fifth larger.
-_FAST = {"preset": "superfast", "x264-params": "mbtree=1:rc-lookahead=10:me=hex:subme=2:bframes=0"}
+_FAST = {"preset": "superfast", "x264-params": "mbtree=1:me=hex:subme=2:bframes=0"}
+# Frames of look ahead, each of which takes twice a picture's memory; in large pictures there is less to gain by it.
+_LOOKAHEAD, _LOOKAHEAD_LARGE = 10, 5
+_LARGE = 2560 * 1440  # pixels that are not large yet
 
 
 class VideoWriter:
@@ -115,7 +118,11 @@ class VideoWriter:
         context.sample_aspect_ratio = aspect
         context.color_range = LIMITED_RANGE
         context.colorspace = context.color_primaries = context.color_trc = BT709
-        context.options = {"crf": str(crf), **(_FAST if preset is None else {"preset": preset})}
+        if preset is None:
+            frames = _LOOKAHEAD_LARGE if self.size[0] * self.size[1] > _LARGE else _LOOKAHEAD
+            context.options = {"crf": str(crf), **_FAST, "rc-lookahead": str(frames)}
+        else:
+            context.options = {"crf": str(crf), "preset": preset}
         return stream
 
     def write(self, image: Picture, pts: int) -> None:
