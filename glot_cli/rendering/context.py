@@ -30,6 +30,7 @@ OCCLUDER = "occluder"  # material name: fills the depth buffer and leaves no col
 
 # OpenGL's camera looks along -z with y up, OpenCV's along +z with y down.
 _OPENCV_TO_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
+_STEP = 256  # pixels by which a framebuffer grows
 _FLAGS = pyrender.RenderFlags.OFFSCREEN | pyrender.RenderFlags.RGBA | pyrender.RenderFlags.FLAT
 
 
@@ -162,24 +163,29 @@ class RegionRenderer(pyrender.Renderer):  # type: ignore[misc]  # pyrender has n
         self._line_width = line_width
         self.dpscale = 1  # on macOS pyrender draws at twice the size
         self.viewport_width, self.viewport_height = width, height
-        self._allocated = (0, 0)
+        self._allocated: tuple[int, ...] = (0, 0)
         self._main_fb: Any = None
         self._pixels = np.empty(0, np.uint8)
 
     def _configure_main_framebuffer(self) -> None:
-        width, height = self.viewport_width, self.viewport_height
-        if self._main_fb is None or width > self._allocated[0] or height > self._allocated[1]:
-            self._delete_main_framebuffer()
-            self._allocated = (max(width, self._allocated[0]), max(height, self._allocated[1]))
-            samples = min(self._samples, int(gl.glGetIntegerv(gl.GL_MAX_SAMPLES)))
-            self._main_fb, self._main_cb, self._main_db = self._new_framebuffer(0)
-            self._main_fb_ms, self._main_cb_ms, self._main_db_ms = self._new_framebuffer(samples)
-        self._main_fb_dims = (width, height)
+        size = self.viewport_width, self.viewport_height
+        if self._main_fb is None or size[0] > self._allocated[0] or size[1] > self._allocated[1]:
+            self._allocate(*size)
+        self._main_fb_dims = size
         # Clearing is not bound by the viewport, only by the scissor.
         gl.glEnable(gl.GL_SCISSOR_TEST)
-        gl.glScissor(0, 0, width, height)
+        gl.glScissor(0, 0, *size)
         gl.glFrontFace(gl.GL_CW)  # the picture is upside down
         gl.glLineWidth(self._line_width)
+
+    def _allocate(self, width: int, height: int) -> None:
+        """Make framebuffers of at least this size, larger by steps: people come nearer a pixel at a time."""
+        self._delete_main_framebuffer()
+        grown = (-(-length // _STEP) * _STEP for length in (width, height))
+        self._allocated = tuple(map(max, grown, self._allocated))
+        self._main_fb, self._main_cb, self._main_db = drawn = self._new_framebuffer(0)
+        samples = min(self._samples, int(gl.glGetIntegerv(gl.GL_MAX_SAMPLES)))
+        self._main_fb_ms, self._main_cb_ms, self._main_db_ms = self._new_framebuffer(samples) if samples else drawn
 
     def _new_framebuffer(self, samples: int) -> tuple[Any, Any, Any]:
         """(framebuffer, colour buffer, depth buffer) of the allocated size with `samples` samples a pixel."""
@@ -200,9 +206,10 @@ class RegionRenderer(pyrender.Renderer):  # type: ignore[misc]  # pyrender has n
 
     def _read_main_framebuffer(self, scene: Any, flags: int) -> np.ndarray:
         width, height = self._main_fb_dims
-        gl.glBindFramebuffer(gl.GL_READ_FRAMEBUFFER, self._main_fb_ms)
-        gl.glBindFramebuffer(gl.GL_DRAW_FRAMEBUFFER, self._main_fb)
-        gl.glBlitFramebuffer(0, 0, width, height, 0, 0, width, height, gl.GL_COLOR_BUFFER_BIT, gl.GL_NEAREST)
+        if self._main_fb_ms != self._main_fb:
+            gl.glBindFramebuffer(gl.GL_READ_FRAMEBUFFER, self._main_fb_ms)
+            gl.glBindFramebuffer(gl.GL_DRAW_FRAMEBUFFER, self._main_fb)
+            gl.glBlitFramebuffer(0, 0, width, height, 0, 0, width, height, gl.GL_COLOR_BUFFER_BIT, gl.GL_NEAREST)
         gl.glBindFramebuffer(gl.GL_READ_FRAMEBUFFER, self._main_fb)
         if self._pixels.size < height * width * 4:
             self._pixels = np.empty(height * width * 4, np.uint8)

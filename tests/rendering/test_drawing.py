@@ -84,6 +84,27 @@ def test_edges_are_anti_aliased_and_the_rest_is_untouched(overlay: Renderer) -> 
     assert np.array_equal(frame, before)
 
 
+def test_outlines_are_soft_in_large_pictures_too(drawable: str) -> None:
+    """Software draws those with one sample a pixel; coverage and colour are then softened together."""
+    width, height = 3840, 200
+    frame = np.full(planes_shape(width, height), 128, np.uint8)
+    y = split_planes(frame)[0]
+    with Renderer(SPHERE.faces, width, height, FOCAL, backend=drawable) as renderer:
+        pictures = []
+        for level in (255, 0):
+            y[:] = level
+            pictures.append(split_planes(renderer.draw(frame, ball(1.0, 0, 3, 0.4)[None], [0]))[0].astype(float))
+    white, black = pictures
+    covered = 1 - (white - black) / 255
+    assert centroid(covered) == pytest.approx((FOCAL / 3 + width / 2, height / 2), abs=1.5)
+    assert np.sqrt(covered.sum() / np.pi) == pytest.approx(FOCAL * 0.4 / np.sqrt(9 - 0.4**2), abs=1.5)
+    assert 200 < ((covered > 0.05) & (covered < 0.95)).sum() < 1200
+    # No rim darker or brighter than the ball: colour is as wide as its coverage.
+    inside = black[covered > 0.99]
+    rim = (covered > 0.3) & (covered < 0.7)
+    assert inside.min() - 8 < (black[rim] / covered[rim]).min() and (black[rim] / covered[rim]).max() < inside.max() + 8
+
+
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_who_stands_in_front_is_seen(overlay: Renderer, order: tuple[int, int]) -> None:
     people = np.stack([ball(0, 0, 3.0, 0.2), ball(0.02, 0, 3.5, 0.4)])[list(order)]
