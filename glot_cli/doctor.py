@@ -19,6 +19,7 @@ from glot_cli.errors import GlotError
 from glot_cli.pipeline import presets
 from glot_cli.rendering import Renderer
 from glot_cli.video import VideoWriter, read_frames
+from glot_cli.video.planes import planes_shape, split_planes
 
 PACKAGES = (
     *("torch", "torchvision", "ultralytics", "opencv-python", "av", "pyrender", "trimesh", "numpy", "scipy"),
@@ -116,15 +117,15 @@ def _codecs() -> tuple[bool, str]:
 
 def _drawing() -> tuple[bool, str]:
     """Draw one triangle, and see that it covers what it should and nothing else."""
-    grey = np.full((SIZE, SIZE, 3), 90, np.uint8)
+    bright = np.full(planes_shape(SIZE, SIZE), 235, np.uint8)
     corners = np.array([[[-0.5, 0.45, 2.0], [0.5, 0.45, 2.0], [0.0, -0.45, 2.0]]], np.float32)
     try:
         with Renderer(np.array([[0, 1, 2], [0, 2, 1]]), SIZE, SIZE, FOCAL) as renderer:
-            drawn = renderer.draw(grey, corners, np.array([1]))
+            drawn = renderer.draw(bright, corners, np.array([1]))
             backend = renderer.backend
     except GlotError as error:
         return False, _line(error)
-    changed = (np.abs(drawn.astype(int) - grey).max(-1) > 8).nonzero()
+    changed = (np.abs(split_planes(drawn)[0].astype(int) - 235) > 8).nonzero()
     # The triangle projects to columns 16 to 48 and rows 17.6 to 46.4, and covers half of that.
     share = len(changed[0]) / SIZE**2
     inside = len(changed[0]) and changed[1].min() >= 14 and changed[1].max() <= 50 and changed[0].min() >= 15

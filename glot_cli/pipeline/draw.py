@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from glot_cli.rendering.styles import Style
 from glot_cli.results import Result, pose_bodies
 from glot_cli.smoothing import whittaker
 from glot_cli.video import Frame, VideoWriter, probe, read_frames
+from glot_cli.video.planes import Planes
 
 ENOUGH = 0.9  # of the frames, by what a video says of itself, which may be an estimate
 CHUNK = 8  # frames whose bodies are posed in one batch
@@ -80,13 +80,14 @@ def draw(
     ):
         written = 0
 
-        def write(picture: NDArray[np.uint8]) -> None:
+        def write(picture: Planes) -> None:
             nonlocal written
-            writer.write(picture, stamps[written])
+            writer.write_planes(picture, stamps[written])
             written += 1
             bar.update()
 
-        for frame, vertices, people in _posed(result, _covered(result, video, warn), body):
+        posed = _posed(result, body)
+        for frame, (vertices, people) in zip(_covered(result, video, warn), posed, strict=False):  # a video may be cut
             stamps.append(frame.pts)
             if renderer.pending == 3:
                 write(renderer.collect())
@@ -99,27 +100,23 @@ def draw(
 def _covered(result: Result, video: Path, warn: Callable[[str], None]) -> Iterator[Frame]:
     """The frames of the video that the record speaks of."""
     first, last = result.meta.start_frame, result.meta.start_frame + result.meta.frame_count - 1
-    for frame in read_frames(video, warn=warn):
+    for frame in read_frames(video, planes=True, warn=warn):
         if frame.index > last:
             return
         if frame.index >= first:
             yield frame
 
 
-def _posed(
-    result: Result, frames: Iterator[Frame], body: Body
-) -> Iterator[tuple[Frame, NDArray[np.float32], NDArray[np.int32]]]:
-    """(frame, vertices (P, V, 3) metres in the camera's frame, person ids (P,)) for every frame."""
+def _posed(result: Result, body: Body) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int32]]]:
+    """(vertices (P, V, 3) metres in the camera's frame, person ids (P,)) for every frame of the record."""
     rows_of = dict(result.by_frame())
     nobody = np.array([], dtype=np.intp)
-    while chunk := list(islice(frames, CHUNK)):
-        rows = [rows_of.get(frame.index, nobody) for frame in chunk]
-        every = np.concatenate(rows)
-        vertices, _ = pose_bodies(body, result.select(every))
-        for frame, part, points in zip(
-            chunk, rows, np.split(vertices, np.cumsum([len(r) for r in rows])[:-1]), strict=True
-        ):
-            yield frame, points, result.person[part]
+    begin, end = result.meta.start_frame, result.meta.start_frame + result.meta.frame_count
+    for first in range(begin, end, CHUNK):
+        rows = [rows_of.get(frame, nobody) for frame in range(first, min(first + CHUNK, end))]
+        vertices, _ = pose_bodies(body, result.select(np.concatenate(rows)))
+        parts = np.split(vertices, np.cumsum([len(r) for r in rows])[:-1])
+        yield from zip(parts, (result.person[part] for part in rows), strict=True)
 
 
 def _pivots(result: Result) -> dict[int, NDArray[np.float64]]:

@@ -85,10 +85,10 @@ class SharedPictures:
     """Pictures in memory that both processes have mapped; the system frees it when both are gone, however they end.
 
     Args:
-        shape: of all pictures together, (N, H, W, 3).
+        shape: of all pictures together, (N, ...).
 
     Attributes:
-        pictures: (N, H, W, 3) uint8, zeros at first.
+        pictures: uint8, zeros at first.
         key: by which the other process finds them (`map_pictures`): a file descriptor, on Windows a name.
         inherited: file descriptors that the other process must inherit.
 

@@ -23,6 +23,7 @@ import numpy as np
 from glot_cli.errors import RenderError
 from glot_cli.rendering.channel import SharedPictures, nameless_file, receive, send
 from glot_cli.rendering.styles import output_size
+from glot_cli.video.planes import Planes, planes_shape, split_planes
 
 START_TIMEOUT = 120.0  # seconds; a busy machine takes ten
 _STOP_TIMEOUT = 5.0  # seconds
@@ -78,7 +79,7 @@ class BackendSearch:
 
 
 class Renderer:
-    """Draws people over frames of one size, in a process of its own.
+    """Draws people over frames of one size, in a process of its own. Pictures are planes (video/planes.py).
 
     Args:
         faces: (F, 3) vertex indices of the body.
@@ -110,13 +111,14 @@ class Renderer:
         depth: int = 3,
         timeout: float = START_TIMEOUT,
     ) -> None:
-        self._frame_shape = (height, width, 3)
-        out_width, out_height = output_size(style, width, height)
+        self._frame_shape = planes_shape(width, height)
         self._n_vertices = int(np.max(faces)) + 1
-        self._free = deque(range(depth))
+        self._depth = depth
+        self._free = deque(range(depth + 1))
+        self._handed_out: int | None = None  # the slot of the last collected picture, which is being looked at
         self._busy: deque[int] = deque()
         self._needs_frame = style != "plain"
-        pictures_shape = (depth, out_height, out_width, 3)
+        pictures_shape = (depth + 1, *planes_shape(*output_size(style, width, height)))
         try:
             shared = SharedPictures(pictures_shape)
         except OSError as error:
@@ -154,21 +156,21 @@ class Renderer:
 
     def draw(
         self,
-        image: np.ndarray,
+        frame: Planes,
         vertices: np.ndarray,
         person_ids: np.ndarray,
         pivot: np.ndarray | None = None,
-    ) -> np.ndarray:
+    ) -> Planes:
         """Draw one frame and wait for it: `submit` and `collect` in one.
 
         Args:
-            image: as for `submit`, and so the others.
+            frame: as for `submit`, and so the others.
             vertices: (P, V, 3) metres in the camera frame.
             person_ids: (P,).
             pivot: (3,) metres.
 
         Returns:
-            (H, W, 3) uint8 RGB of the size `output_size` gives.
+            Planes (3 H / 2, W) of the size `output_size` gives, the caller's own.
 
         Raises:
             ValueError: frames are under way, or as `submit` and `collect`.
@@ -176,12 +178,12 @@ class Renderer:
         """
         if self._busy:
             raise ValueError("frames are under way: collect them first")
-        self.submit(image, vertices, person_ids, pivot)
-        return self.collect()
+        self.submit(frame, vertices, person_ids, pivot)
+        return self.collect().copy()
 
     def submit(
         self,
-        image: np.ndarray,
+        frame: Planes,
         vertices: np.ndarray,
         person_ids: np.ndarray,
         pivot: np.ndarray | None = None,
@@ -189,7 +191,7 @@ class Renderer:
         """Hand in a frame; its picture comes from `collect`, in the order of submission.
 
         Args:
-            image: (H, W, 3) uint8 RGB; not changed.
+            frame: planes (3 H / 2, W) uint8; not changed.
             vertices: (P, V, 3) metres in the camera frame (x right, y down, z forward); P may be 0.
             person_ids: (P,) integers, which choose the colours.
             pivot: (3,) metres, the point that the side view turns around; None takes the people's centre. A path
@@ -200,19 +202,20 @@ class Renderer:
             RenderError: the drawing process is gone.
         """
         vertices = np.asarray(vertices, dtype=np.float32)
-        if image.shape != self._frame_shape or image.dtype != np.uint8:
-            raise ValueError(f"expected uint8 {self._frame_shape}, got {image.dtype} {image.shape}")
+        if frame.shape != self._frame_shape or frame.dtype != np.uint8:
+            raise ValueError(f"expected uint8 {self._frame_shape}, got {frame.dtype} {frame.shape}")
         if vertices.ndim != 3 or vertices.shape[1] < self._n_vertices or vertices.shape[2] != 3:
             raise ValueError(f"expected vertices (P, {self._n_vertices}, 3), got {vertices.shape}")
         if len(person_ids) != len(vertices):
             raise ValueError(f"{len(person_ids)} ids for {len(vertices)} people")
         if not np.isfinite(vertices).all():
             raise ValueError("vertices are not finite")
-        if not self._free:
+        if len(self._busy) == self._depth:
             raise ValueError(f"{len(self._busy)} frames are under way: collect one first")
         slot = self._free.popleft()
         if self._needs_frame:
-            self._pictures[slot, :, : image.shape[1]] = image
+            for target, plane in zip(split_planes(self._pictures[slot]), split_planes(frame), strict=True):
+                target[:, : plane.shape[1]] = plane
         self._busy.append(slot)
         order = {
             "slot": slot,
@@ -221,8 +224,12 @@ class Renderer:
         }
         self._worker.send(order, vertices[:, : self._n_vertices])
 
-    def collect(self) -> np.ndarray:
-        """Wait for the oldest frame under way and return its picture, uint8 RGB of the size `output_size` gives.
+    def collect(self) -> Planes:
+        """Wait for the oldest frame under way and return its picture.
+
+        Returns:
+            Planes (3 H / 2, W) uint8 of the size `output_size` gives. The next `collect` frees their memory, which a
+            `submit` then overwrites.
 
         Raises:
             ValueError: nothing is under way.
@@ -231,13 +238,15 @@ class Renderer:
         if not self._busy:
             raise ValueError("no frame is under way")
         answer = self._worker.receive()
-        slot = self._busy.popleft()
-        self._free.append(slot)
+        if self._handed_out is not None:
+            self._free.append(self._handed_out)
+        slot = self._handed_out = self._busy.popleft()
         if "error" in answer:
             raise RenderError(
                 f"a frame could not be drawn ({answer['error']})", remedy="ask 'glot doctor' about drawing"
             )
-        return np.array(self._pictures[slot])
+        picture: Planes = self._pictures[slot]
+        return picture
 
     def close(self) -> None:
         """End the drawing process. Frames under way are lost."""

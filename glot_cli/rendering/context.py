@@ -9,6 +9,7 @@ What differs from `pyrender.OffscreenRenderer`:
 - the framebuffer only grows, a smaller picture uses its corner, so that regions of changing size cost nothing;
 - the depth buffer is not read back;
 - one pixel is one pixel on macOS too;
+- rows come top-down;
 - nothing asks for scene bounds (`np.infty` is gone from NumPy 2).
 """
 
@@ -29,6 +30,7 @@ OCCLUDER = "occluder"  # material name: fills the depth buffer and leaves no col
 
 # OpenGL's camera looks along -z with y up, OpenCV's along +z with y down.
 _OPENCV_TO_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
+_STEP = 256  # pixels by which a framebuffer grows
 _FLAGS = pyrender.RenderFlags.OFFSCREEN | pyrender.RenderFlags.RGBA | pyrender.RenderFlags.FLAT
 
 
@@ -64,6 +66,12 @@ def open_platform(width: int, height: int) -> Any:
         except Exception as error:  # PyOpenGL raises many kinds; the next device may work
             fault = error
     raise fault
+
+
+def in_software() -> bool:
+    """Whether the current context draws on the CPU."""
+    name = gl.glGetString(gl.GL_RENDERER).decode(errors="replace").lower()
+    return any(word in name for word in ("llvmpipe", "softpipe", "swrast", "software", "gdi generic"))
 
 
 class OSMesaPlatform:
@@ -126,13 +134,13 @@ class PinholeCamera(pyrender.Camera):  # type: ignore[misc]  # pyrender has no t
         self.centre = (0.0, 0.0)
 
     def get_projection_matrix(self, width: int, height: int) -> np.ndarray:
-        """(4, 4) OpenGL projection for a viewport of `width` x `height` pixels."""
+        """(4, 4) OpenGL projection for a viewport of `width` x `height` pixels, upside down: row 0 is the upper one."""
         near, far = self.znear, self.zfar
         projection = np.zeros((4, 4))
         projection[0, 0] = 2 * self.focal / width
-        projection[1, 1] = 2 * self.focal / height
+        projection[1, 1] = -2 * self.focal / height
         projection[0, 2] = 1 - 2 * self.centre[0] / width
-        projection[1, 2] = 2 * self.centre[1] / height - 1
+        projection[1, 2] = 1 - 2 * self.centre[1] / height
         projection[2, 2] = (far + near) / (near - far)
         projection[2, 3] = 2 * far * near / (near - far)
         projection[3, 2] = -1
@@ -145,27 +153,39 @@ class RegionRenderer(pyrender.Renderer):  # type: ignore[misc]  # pyrender has n
     Args:
         width: of the largest picture that is expected, pixels.
         height: of it.
+        samples: a pixel, more than one smooths edges; 0 is one.
+        line_width: pixels.
     """
 
-    def __init__(self, width: int, height: int) -> None:
+    def __init__(self, width: int, height: int, samples: int, line_width: int) -> None:
         super().__init__(width, height)
+        self._samples = samples
+        self._line_width = line_width
         self.dpscale = 1  # on macOS pyrender draws at twice the size
         self.viewport_width, self.viewport_height = width, height
-        self._allocated = (0, 0)
+        self._allocated: tuple[int, ...] = (0, 0)
         self._main_fb: Any = None
+        self._pixels = np.empty(0, np.uint8)
 
     def _configure_main_framebuffer(self) -> None:
-        width, height = self.viewport_width, self.viewport_height
-        if self._main_fb is None or width > self._allocated[0] or height > self._allocated[1]:
-            self._delete_main_framebuffer()
-            self._allocated = (max(width, self._allocated[0]), max(height, self._allocated[1]))
-            samples = min(4, int(gl.glGetIntegerv(gl.GL_MAX_SAMPLES)))
-            self._main_fb, self._main_cb, self._main_db = self._new_framebuffer(0)
-            self._main_fb_ms, self._main_cb_ms, self._main_db_ms = self._new_framebuffer(samples)
-        self._main_fb_dims = (width, height)
+        size = self.viewport_width, self.viewport_height
+        if self._main_fb is None or size[0] > self._allocated[0] or size[1] > self._allocated[1]:
+            self._allocate(*size)
+        self._main_fb_dims = size
         # Clearing is not bound by the viewport, only by the scissor.
         gl.glEnable(gl.GL_SCISSOR_TEST)
-        gl.glScissor(0, 0, width, height)
+        gl.glScissor(0, 0, *size)
+        gl.glFrontFace(gl.GL_CW)  # the picture is upside down
+        gl.glLineWidth(self._line_width)
+
+    def _allocate(self, width: int, height: int) -> None:
+        """Make framebuffers of at least this size, larger by steps: people come nearer a pixel at a time."""
+        self._delete_main_framebuffer()
+        grown = (-(-length // _STEP) * _STEP for length in (width, height))
+        self._allocated = tuple(map(max, grown, self._allocated))
+        self._main_fb, self._main_cb, self._main_db = drawn = self._new_framebuffer(0)
+        samples = min(self._samples, int(gl.glGetIntegerv(gl.GL_MAX_SAMPLES)))
+        self._main_fb_ms, self._main_cb_ms, self._main_db_ms = self._new_framebuffer(samples) if samples else drawn
 
     def _new_framebuffer(self, samples: int) -> tuple[Any, Any, Any]:
         """(framebuffer, colour buffer, depth buffer) of the allocated size with `samples` samples a pixel."""
@@ -186,13 +206,16 @@ class RegionRenderer(pyrender.Renderer):  # type: ignore[misc]  # pyrender has n
 
     def _read_main_framebuffer(self, scene: Any, flags: int) -> np.ndarray:
         width, height = self._main_fb_dims
-        gl.glBindFramebuffer(gl.GL_READ_FRAMEBUFFER, self._main_fb_ms)
-        gl.glBindFramebuffer(gl.GL_DRAW_FRAMEBUFFER, self._main_fb)
-        gl.glBlitFramebuffer(0, 0, width, height, 0, 0, width, height, gl.GL_COLOR_BUFFER_BIT, gl.GL_NEAREST)
+        if self._main_fb_ms != self._main_fb:
+            gl.glBindFramebuffer(gl.GL_READ_FRAMEBUFFER, self._main_fb_ms)
+            gl.glBindFramebuffer(gl.GL_DRAW_FRAMEBUFFER, self._main_fb)
+            gl.glBlitFramebuffer(0, 0, width, height, 0, 0, width, height, gl.GL_COLOR_BUFFER_BIT, gl.GL_NEAREST)
         gl.glBindFramebuffer(gl.GL_READ_FRAMEBUFFER, self._main_fb)
-        pixels = np.empty((height, width, 4), dtype=np.uint8)
+        if self._pixels.size < height * width * 4:
+            self._pixels = np.empty(height * width * 4, np.uint8)
+        pixels = self._pixels[: height * width * 4].reshape(height, width, 4)
         gl.glReadPixels(0, 0, width, height, gl.GL_RGBA, gl.GL_UNSIGNED_BYTE, pixels)
-        return pixels[::-1]
+        return pixels
 
     def _sorted_mesh_nodes(self, scene: Any) -> list[Any]:
         """Occluders first, so that lines behind them are hidden. Everything is opaque: else no order is needed."""
@@ -220,10 +243,12 @@ class PinholeScene:
     Args:
         width: of the largest picture that will be asked for, pixels.
         height: of it.
+        samples: as for RegionRenderer.
+        line_width: likewise.
     """
 
-    def __init__(self, width: int, height: int) -> None:
-        self._renderer = RegionRenderer(width, height)
+    def __init__(self, width: int, height: int, samples: int = 4, line_width: int = 1) -> None:
+        self._renderer = RegionRenderer(width, height, samples, line_width)
         self._scene = pyrender.Scene(bg_color=(0.0, 0.0, 0.0, 0.0))
         self._camera = PinholeCamera()
         self._camera_node = self._scene.add(self._camera, pose=np.eye(4))
@@ -264,7 +289,7 @@ class PinholeScene:
 
         Returns:
             (h, w, 4) uint8 of the region's size, colour multiplied by coverage (alpha), ready to be put over another
-            picture.
+            picture. The next call overwrites it.
         """
         self._scene.set_pose(self._camera_node, view.pose @ _OPENCV_TO_OPENGL)
         camera = self._camera

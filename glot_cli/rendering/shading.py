@@ -14,10 +14,16 @@ import numpy as np
 # a fill from the right, and a rim from above behind the person that parts them from what is behind.
 _LIGHTS = (((-0.5, -0.8, -1.0), 0.80), ((1.0, -0.1, -0.7), 0.26), ((0.3, -1.0, 0.8), 0.30))
 _SKY, _GROUND = 0.24, 0.09  # ambient light from above and from below
-_GLOSS, _GLOSS_POWER = 0.10, 24.0  # of the key light
+_GLOSS, _GLOSS_POWER = 0.10, 24  # of the key light
 
 _UNIT_LIGHTS = np.array([np.array(to) / np.linalg.norm(to) for to, _ in _LIGHTS], dtype=np.float32)
 _STRENGTHS = np.array([strength for _, strength in _LIGHTS], dtype=np.float32)
+
+# ITU-R BT.709-6, 3.2 and 3.5: Y of 219 levels from 16, U and V of 224 levels around 128.
+_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
+_RED, _, _BLUE = np.eye(3, dtype=np.float32)
+_RGB_TO_YUV = np.stack([219 * _LUMA, 224 / 1.8556 * (_BLUE - _LUMA), 224 / 1.5748 * (_RED - _LUMA)], axis=1) / 255
+_BLACK = np.array([16, 128, 128], np.float32) / 255
 
 
 def shade(points: np.ndarray, normals: np.ndarray, colour: tuple[float, float, float]) -> np.ndarray:
@@ -35,26 +41,38 @@ def shade(points: np.ndarray, normals: np.ndarray, colour: tuple[float, float, f
     Returns:
         (V, 3) float32 sRGB, 0 to 1.
     """
-    normals = normals.astype(np.float32, copy=False)
-    light = np.maximum(normals @ _UNIT_LIGHTS.T, 0) @ _STRENGTHS
+    normals, points = normals.astype(np.float32, copy=False), points.astype(np.float32, copy=False)
+    facing = normals @ _UNIT_LIGHTS.T  # (V, 3) cosines
+    light = np.maximum(facing, 0) @ _STRENGTHS
     upward = 0.5 - 0.5 * normals[:, 1]  # the frame's y points down
     light += _GROUND + (_SKY - _GROUND) * upward
-    towards_camera = -points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-9)
-    half = towards_camera + _UNIT_LIGHTS[0]
-    half /= np.maximum(np.linalg.norm(half, axis=1, keepdims=True), 1e-9)
-    gloss = _GLOSS * np.maximum(np.einsum("ij,ij->i", normals, half), 0) ** _GLOSS_POWER
-    linear = np.array(colour, dtype=np.float32) ** 2.2 * light[:, None] + gloss[:, None]
-    shaded: np.ndarray = np.clip(linear, 0, 1) ** np.float32(1 / 2.2)
-    return shaded.astype(np.float32, copy=False)
+    # With unit vectors n, t to the camera and l to the light, n and t + l, which is sqrt(2 + 2 t.l) long, have the
+    # cosine (n.t + n.l) / sqrt(2 + 2 t.l).
+    nearness = -1 / np.maximum(np.sqrt(np.einsum("ij,ij->i", points, points)), 1e-9)
+    aligned = np.einsum("ij,ij->i", normals, points) * nearness + facing[:, 0]
+    between = 2 + 2 * nearness * (points @ _UNIT_LIGHTS[0])
+    cosine = np.maximum(aligned, 0) / np.sqrt(np.maximum(between, 1e-9))
+    gloss = _GLOSS * cv2.pow(cosine[:, None], _GLOSS_POWER)
+    linear = np.array(colour, dtype=np.float32) ** np.float32(2.2) * light[:, None] + gloss
+    shaded: np.ndarray = cv2.pow(np.clip(linear, 0, 1), 1 / 2.2)
+    return shaded
 
 
-def blend_over(target: np.ndarray, rgba: np.ndarray) -> None:
+def to_yuv(rgb: np.ndarray) -> np.ndarray:
+    """Y, U and V as video holds them (video/planes.py), of sRGB colours (..., 3); both from 0 to 1, float32."""
+    yuv: np.ndarray = rgb @ _RGB_TO_YUV + _BLACK
+    return yuv
+
+
+def blend_over(target: tuple[np.ndarray, np.ndarray, np.ndarray], drawn: np.ndarray) -> None:
     """Put a drawn region over a picture, in place.
 
     Args:
-        target: (h, w, 3) uint8.
-        rgba: (h, w, 4) uint8, colour already multiplied by alpha.
+        target: Y (h, w), U and V (h / 2, w / 2), uint8; h and w even.
+        drawn: (h, w, 4) uint8 Y, U, V and alpha, colour already multiplied by alpha.
     """
-    transparency = cv2.cvtColor(255 - np.ascontiguousarray(rgba[..., 3]), cv2.COLOR_GRAY2RGB)
-    behind = cv2.multiply(np.ascontiguousarray(target), transparency, scale=1 / 255)
-    target[:] = cv2.add(behind, cv2.cvtColor(np.ascontiguousarray(rgba), cv2.COLOR_RGBA2RGB))
+    small = cv2.resize(drawn, (drawn.shape[1] // 2, drawn.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    y, alpha = cv2.extractChannel(drawn, 0), cv2.extractChannel(drawn, 3)
+    _, u, v, small_alpha = cv2.split(small)
+    for plane, colour, coverage in zip(target, (y, u, v), (alpha, small_alpha, small_alpha), strict=True):
+        plane[:] = cv2.add(cv2.multiply(plane, 255 - coverage, scale=1 / 255), colour)

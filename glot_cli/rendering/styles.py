@@ -16,7 +16,8 @@ STYLES: dict[Style, str] = {
 def output_size(style: str, width: int, height: int) -> tuple[int, int]:
     """The size of the pictures that a style makes.
 
-    The side view adds a panel as high as the frame and as wide as the frame's shorter side.
+    The side view adds a panel as high as the frame and as wide as the frame's shorter side. H.264 wants even sizes: an
+    odd one grows by one.
 
     Args:
         style: one of STYLES.
@@ -24,11 +25,12 @@ def output_size(style: str, width: int, height: int) -> tuple[int, int]:
         height: of the frames, pixels.
 
     Returns:
-        (width, height), pixels.
+        (width, height), pixels, even.
 
     Raises:
         ValueError: the style is unknown.
     """
     if style not in STYLES:
         raise ValueError(f"unknown style {style!r}; one of {', '.join(STYLES)}")
+    width, height = width + width % 2, height + height % 2
     return (width + min(width, height) if style == "side" else width), height

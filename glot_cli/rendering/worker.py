@@ -66,7 +66,7 @@ def _serve(orders: BinaryIO, answers: BinaryIO) -> None:
 
 
 def _prepare(setup: dict[str, Any], faces: np.ndarray) -> tuple[OverlayPainter, np.ndarray]:
-    """Open OpenGL, see that it draws, and build the painter and the (N, H, W, 3) shared pictures."""
+    """Open OpenGL, see that it draws, and build the painter and the shared pictures, (N, 3 H / 2, W) planes."""
     import cv2
 
     from glot_cli.rendering.context import open_platform
@@ -88,13 +88,13 @@ def _check_drawing() -> None:
 
     scene = MeshScene(np.array([[0, 1, 2], [0, 2, 3]]), 4, 64, 64)
     square = np.array([[[-1, -1, 4], [-1, 1, 4], [1, 1, 4], [1, -1, 4]]], dtype=np.float32)
-    drawn = scene.draw(square, np.array([0]), front_view(64, 64, 64.0))
+    drawn = scene.draw(square, scene.normals(square), np.array([0]), front_view(64, 64, 64.0))
     scene.close()
     if drawn is None:
         raise RuntimeError("the test picture stayed empty")
-    region, rgba = drawn
+    region, pixels = drawn
     alpha = np.zeros((64, 64))
-    alpha[region.y0 : region.y1, region.x0 : region.x1] = rgba[..., 3]
+    alpha[region.y0 : region.y1, region.x0 : region.x1] = pixels[..., 3]
     if alpha[32, 32] != 255 or alpha[4, 4] != 0 or abs(alpha.sum() / 255 - 32 * 32) > 64:
         raise RuntimeError("the test picture came out wrong")
 

@@ -20,17 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glot_cli.errors import InputError, UsageError
+from glot_cli.video.planes import FrameConverter, rotation
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 DEFAULT_IMAGE_FPS = Fraction(30)
 
+_DECODING_THREADS = 4  # at most: each holds a frame or two, and two decode 4K far faster than anyone asks for it
 _ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: the cover of a song is no video
-_UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED, and the same number for primaries and transfer
-BT709 = 1  # AVCOL_SPCBT709, AVCOL_PRIBT709 and AVCOL_TRCBT709
-_HD_HEIGHT = 720  # players take untagged video of this height and more for BT.709, below for BT.601
 
 Warn = Callable[[str], None]
-Picture = NDArray[np.uint8]  # (H, W, 3) RGB
+Picture = NDArray[np.uint8]  # (H, W, 3) RGB, or planes (planes.py)
 _Undecoded = tuple[int, int, Fraction, Callable[[], Picture]]  # index, pts, time base, what gives the upright picture
 
 
@@ -71,7 +70,7 @@ class Frame:
         index: its number in the source, from 0.
         pts: time stamp in units of `time_base` seconds.
         time_base: seconds.
-        image: (H, W, 3) uint8 RGB, upright.
+        image: (H, W, 3) uint8 RGB, upright; as planes (planes.py) if they were asked for.
     """
 
     index: int
@@ -112,10 +111,10 @@ def probe(path: str | Path, image_fps: Fraction | int = DEFAULT_IMAGE_FPS) -> Vi
         first = next(_decode(container, stream, path, ignore), None)
         if first is None:
             raise _nothing_decodes(path)
-        rotation = _rotation(first)
+        turn = rotation(first)
         width, height = first.width, first.height
         aspect = Fraction(stream.sample_aspect_ratio or 1)
-        if rotation % 180:
+        if turn % 180:
             width, height, aspect = height, width, 1 / aspect
         fps = _frame_rate(stream)
         duration_or_none = _duration(container, stream)
@@ -127,7 +126,7 @@ def probe(path: str | Path, image_fps: Fraction | int = DEFAULT_IMAGE_FPS) -> Vi
             fps=fps,
             time_base=Fraction(stream.time_base or 1 / fps),
             frames=frames,
-            rotation=rotation,
+            rotation=turn,
             has_audio=bool(container.streams.audio),
             duration=float(duration_or_none) if duration_or_none else None,
             sample_aspect_ratio=aspect,
@@ -140,6 +139,7 @@ def read_frames(
     end: float | None = None,
     *,
     image_fps: Fraction | int = DEFAULT_IMAGE_FPS,
+    planes: bool = False,
     warn: Warn | None = None,
 ) -> Iterator[Frame]:
     """Yield the frames of a source in display order, one at a time; memory does not grow with its length.
@@ -152,6 +152,7 @@ def read_frames(
         start: seconds from the first frame; frames with start <= time < end are given.
         end: likewise.
         image_fps: the frame rate (frames per second) that images are given.
+        planes: give pictures as planes (planes.py) rather than RGB.
         warn: receives one line for every fault.
 
     Raises:
@@ -162,7 +163,10 @@ def read_frames(
     if start is not None and end is not None and end <= start:
         raise UsageError(f"{end:g} s is not after the start, {start:g} s", option="end", remedy="give a later end")
     images = image_files(path)
-    frames = _image_frames(images, Fraction(image_fps)) if images is not None else _video_frames(path, warn or ignore)
+    if images is not None:
+        frames = _image_frames(images, Fraction(image_fps), planes)
+    else:
+        frames = _video_frames(path, planes, warn or ignore)
     yield from _between(frames, path, start, end)
 
 
@@ -172,7 +176,7 @@ def _between(
     start: float | None,
     end: float | None,
 ) -> Iterator[Frame]:
-    """Keep the frames of [start, end) and turn only those into RGB."""
+    """Keep the frames of [start, end) and turn only those into pictures."""
     first = None if start is None else Fraction(start).limit_denominator(1_000_000)  # 0.1 is a tenth here
     stop = None if end is None else Fraction(end).limit_denominator(1_000_000)
     origin: Fraction | None = None
@@ -192,11 +196,9 @@ def _between(
         raise InputError(reason, path=path, option="start", remedy="start earlier")
 
 
-def _video_frames(path: Path, warn: Warn) -> Iterator[_Undecoded]:
+def _video_frames(path: Path, planes: bool, warn: Warn) -> Iterator[_Undecoded]:
     """Decode a video file."""
-    from av.video.reformatter import VideoReformatter
-
-    reformatter = VideoReformatter()  # keeps its conversion tables from frame to frame
+    converter = FrameConverter()
     with open_media(path) as container:
         stream = _video_stream(container, path)
         time_base = Fraction(stream.time_base or 1 / _frame_rate(stream))
@@ -210,7 +212,7 @@ def _video_frames(path: Path, warn: Warn) -> Iterator[_Undecoded]:
             last = pts
 
             def picture(frame: Any = frame) -> Picture:
-                return _to_rgb(frame, reformatter)
+                return converter.planes(frame) if planes else converter.rgb(frame)
 
             yield index, pts, time_base, picture
         if index < 0:
@@ -222,6 +224,7 @@ def _decode(container: Any, stream: Any, path: Path, warn: Warn) -> Iterator[Any
     import av
 
     stream.thread_type = "AUTO"
+    stream.codec_context.thread_count = min((os.cpu_count() or 1) + 1, _DECODING_THREADS)
     packets = container.demux(stream)
     n_packets = damaged = 0
     cut = False
@@ -263,23 +266,6 @@ def _ends_early(container: Any, last_time: float) -> bool:
     if not container.duration or container.streams.audio:
         return False
     return bool(last_time - (container.start_time or 0) / 1e6 < container.duration / 1e6 - 1.0)
-
-
-def _to_rgb(frame: Any, reformatter: Any) -> Picture:
-    """Upright (H, W, 3) uint8 RGB of a decoded frame; untagged colours are taken as players take them."""
-    colorspace = frame.colorspace
-    if colorspace == _UNSPECIFIED and frame.height >= _HD_HEIGHT:
-        rgb = reformatter.reformat(frame, format="rgb24", src_colorspace=BT709, interpolation="BILINEAR")
-    else:
-        rgb = reformatter.reformat(frame, format="rgb24", interpolation="BILINEAR")
-    turns = _rotation(frame) // 90
-    image: Picture = rgb.to_ndarray()
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
-
-
-def _rotation(frame: Any) -> int:
-    """Counter-clockwise degrees (0, 90, 180, 270) from the frame's display matrix."""
-    return int(round(frame.rotation / 90) * 90 % 360)
 
 
 def open_media(path: Path) -> Any:
@@ -372,9 +358,10 @@ def _read_image(path: Path) -> Picture:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def _image_frames(files: list[Path], fps: Fraction) -> Iterator[_Undecoded]:
+def _image_frames(files: list[Path], fps: Fraction, planes: bool) -> Iterator[_Undecoded]:
     """Images as frames of a constant rate. All must have the size of the first: a video has one size."""
     size: tuple[int, ...] | None = None
+    converter = FrameConverter()
 
     for index, file in enumerate(files):
 
@@ -385,6 +372,6 @@ def _image_frames(files: list[Path], fps: Fraction) -> Iterator[_Undecoded]:
             if image.shape != size:
                 sizes = f"{image.shape[1]}x{image.shape[0]} pixels, those before it {size[1]}x{size[0]}"
                 raise InputError(f"is {sizes}", path=file, remedy="make all images one size")
-            return image
+            return converter.planes_of_rgb(image) if planes else image
 
         yield index, index, 1 / fps, picture

@@ -14,6 +14,7 @@ from glot_cli import weights
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat
 from glot_cli.rendering import Renderer
+from glot_cli.video.planes import FrameConverter, to_frame
 
 WIDTH, HEIGHT, FOCAL = 320, 240, 400.0
 RATE = 16000  # audio samples per second
@@ -43,13 +44,15 @@ def people_frames(count: int, places: list[float], width: int = WIDTH, height: i
     with torch.inference_mode():
         vertices = body(axis_angle_to_rotmat(pose), torch.zeros(count, body.num_betas)).vertices
     assert vertices is not None
-    scenery = background(width, height)
+    converter = FrameConverter()
+    scenery = converter.planes_of_rgb(background(width, height))
     frames = []
     with Renderer(body.faces, width, height, FOCAL) as renderer:
         for t in range(count):
             at = [np.array([x + 0.1 * float(time[t]), 0.05, 3.0]) for x in places]
             points = np.stack([vertices[t].numpy() + place for place in at])
-            frames.append(renderer.draw(scenery, points, np.arange(2, len(places) + 2)))  # not the overlay's colours
+            drawn = renderer.draw(scenery, points, np.arange(2, len(places) + 2))  # not the overlay's colours
+            frames.append(converter.rgb(to_frame(drawn))[:height, :width])
     return frames
 
 

@@ -20,7 +20,7 @@ from glot_cli.rendering import Renderer, channel, client, probe_backend
 ROOT = Path(__file__).parents[2]
 FACES = np.array([[0, 1, 2], [0, 2, 1]])
 TRIANGLE = np.array([[[0, 0, 3], [0, 1, 3], [1, 0, 3]]], dtype=np.float32)
-BLACK = np.zeros((64, 64, 3), np.uint8)
+BLACK = np.zeros((96, 64), np.uint8)
 
 
 def test_no_backend_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +109,7 @@ with Renderer(np.array([[0, 1, 2]]), 64, 64, 64.0, backend=sys.argv[1]) as rende
     print("draws", flush=True)
     triangle = np.array([[[0, 0, 3], [0, 1, 3], [1, 0, 3]]], dtype=np.float32)
     while True:
-        renderer.draw(np.zeros((64, 64, 3), np.uint8), triangle, [0])
+        renderer.draw(np.zeros((96, 64), np.uint8), triangle, [0])
 """
 
 
@@ -184,7 +184,7 @@ from glot_cli.rendering import Renderer
 triangle = np.array([[[0, 0, 3], [0, 1, 3], [1, 0, 3]]], dtype=np.float32)
 def draw():
     with Renderer(np.array([[0, 2, 1], [0, 1, 2]]), 64, 64, 64.0, backend=sys.argv[1]) as renderer:
-        return renderer.draw(np.zeros((64, 64, 3), np.uint8), triangle, [0])
+        return renderer.draw(np.zeros((96, 64), np.uint8), triangle, [0])
 first = draw()
 assert "triton" not in sys.modules and "OpenGL" not in sys.modules and "torch" not in sys.modules
 import triton._C.libtriton

@@ -11,7 +11,8 @@ import trimesh
 from glot_cli.rendering import STYLES, output_size
 from glot_cli.rendering.colours import person_colour
 from glot_cli.rendering.geometry import NormalMap, covered_region, front_view, side_view, unique_edges
-from glot_cli.rendering.shading import blend_over, shade
+from glot_cli.rendering.shading import blend_over, shade, to_yuv
+from glot_cli.video.planes import FrameConverter, planes_shape, split_planes
 
 
 def test_normals_of_a_sphere_point_outwards() -> None:
@@ -103,18 +104,34 @@ def test_shading_gives_form_and_keeps_hue() -> None:
 
 
 def test_blending() -> None:
+    """What OpenGL drew, over planes: colours of U and V count by the coverage of the four pixels they stand for."""
     rng = np.random.default_rng(0)
-    target = rng.integers(0, 256, (7, 9, 3), dtype=np.uint8)
-    alpha = rng.integers(0, 256, (7, 9, 1), dtype=np.uint8)
-    colour = rng.integers(0, 256, (7, 9, 3)) * (alpha / 255)
-    rgba = np.concatenate([np.floor(colour).astype(np.uint8), alpha], axis=2)
-    expected = target * (1 - alpha / 255.0) + rgba[..., :3]
-    canvas = np.zeros((20, 20, 3), np.uint8)
-    part = canvas[5:12, 3:12]  # a view into a larger picture, as in use
-    part[:] = target
-    blend_over(part, rgba[::-1][::-1])
-    assert np.abs(part - expected).max() <= 0.51
-    assert canvas.sum() == part.sum()
+    alpha = rng.integers(0, 256, (8, 10, 1), dtype=np.uint8)
+    colour = np.floor(rng.integers(0, 256, (8, 10, 3)) * (alpha / 255)).astype(np.uint8)
+    drawn = np.concatenate([colour, alpha], axis=2)
+    small = drawn.reshape(4, 2, 5, 2, 4).mean(axis=(1, 3))
+    canvases = split_planes(np.zeros(planes_shape(20, 20), np.uint8))
+    y, u, v = canvases
+    parts = y[6:14, 4:14], u[3:7, 2:7], v[3:7, 2:7]  # views into a larger picture, as in use
+    expected = []
+    for channel, (part, pixels) in enumerate(zip(parts, (drawn, small, small), strict=True)):
+        part[:] = rng.integers(0, 256, part.shape)
+        expected.append(part * (1 - pixels[..., 3] / 255.0) + pixels[..., channel])
+    blend_over(parts, drawn)
+    for canvas, part, wanted in zip(canvases, parts, expected, strict=True):
+        assert np.abs(part - np.minimum(wanted, 255)).max() <= 1.51  # both means and the sum are rounded
+        assert canvas.sum() == part.sum()
+
+
+def test_colours_become_those_of_video() -> None:
+    """As libswscale has it, which is off by a level or two."""
+    colours = np.random.default_rng(0).integers(0, 256, (50, 3), dtype=np.uint8)
+    flat = np.repeat(np.repeat(colours[None], 2, axis=0), 2, axis=1)  # (2, 100, 3): two pixels wide each
+    planes = split_planes(FrameConverter().planes_of_rgb(flat))
+    found = 255 * to_yuv(colours / 255)
+    for channel, plane in enumerate(planes):
+        wanted = plane[0, :: 2 if channel == 0 else 1]
+        assert np.abs(found[:, channel] - wanted).max() < 2.5
 
 
 def test_output_sizes() -> None:
@@ -125,5 +142,6 @@ def test_output_sizes() -> None:
         "wireframe": (1280, 720),
     }
     assert output_size("side", 720, 1280) == (1440, 1280)
+    assert output_size("side", 321, 241) == (564, 242)
     with pytest.raises(ValueError, match="unknown style"):
         output_size("cubist", 1, 1)

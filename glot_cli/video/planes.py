@@ -1,0 +1,126 @@
+"""Pictures as H.264 holds them: one plane of brightness (Y), and two of colour (U, V) at half its width and height.
+
+BT.709 in limited range (ITU-R BT.709-6, 3.5: Y 16 to 235, U and V 16 to 240 around 128), the three one after the other
+in an array of uint8 (3 H / 2, W), H and W even: a picture of an odd size repeats its last row or column. Most videos
+come this way and go this way, so whoever changes only a part of a picture need not turn it into RGB and back, which
+takes longer than to decode it and blurs the colours.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+BT709 = 1  # AVCOL_SPC_BT709, AVCOL_PRI_BT709 and AVCOL_TRC_BT709
+LIMITED_RANGE = 1  # AVCOL_RANGE_MPEG
+_LIMITED_RANGES = (0, LIMITED_RANGE)  # 0, unspecified, is limited to every player
+_UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
+_HD_HEIGHT = 720  # players take untagged video of this height and more for BT.709, below for BT.601
+
+Planes = NDArray[np.uint8]  # (3 H / 2, W)
+
+
+def even(length: int) -> int:
+    """The length, or one more if it is odd."""
+    return length + length % 2
+
+
+def planes_shape(width: int, height: int) -> tuple[int, int]:
+    """Shape of the array that holds a picture of width x height pixels."""
+    return even(height) // 2 * 3, even(width)
+
+
+def split_planes(planes: Planes) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """Views of Y (H, W), U and V (H / 2, W / 2) in an array (3 H / 2, W) that lies in one piece."""
+    height, width = planes.shape[0] // 3 * 2, planes.shape[1]
+    flat = planes.reshape(-1)
+    u, v = flat[height * width :].reshape(2, height // 2, width // 2)
+    return flat[: height * width].reshape(height, width), u, v
+
+
+class FrameConverter:
+    """Makes upright pictures of decoded frames; untagged colours are taken as players take them."""
+
+    def __init__(self) -> None:
+        from av.video.reformatter import VideoReformatter
+
+        self._reformatter = VideoReformatter()  # keeps its conversion tables from frame to frame
+
+    def rgb(self, frame: Any) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 RGB of PyAV's frame."""
+        image: NDArray[np.uint8] = self._reformatted(frame, "rgb24", _colorspace(frame)).to_ndarray()
+        turns = rotation(frame) // 90
+        return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+
+    def planes(self, frame: Any) -> Planes:
+        """The planes of PyAV's frame."""
+        colorspace, turns = _colorspace(frame), rotation(frame) // 90
+        if frame.format.name not in ("yuv420p", "yuvj420p") or colorspace != BT709:
+            return self.planes_of_rgb(self.rgb(frame))  # libswscale is up to 5 levels off where it leaves RGB out
+        if frame.format.name != "yuv420p" or frame.color_range not in _LIMITED_RANGES:
+            frame = self._reformatted(frame, "yuv420p", colorspace)
+        return _gather(frame, turns)
+
+    def planes_of_rgb(self, image: NDArray[np.uint8]) -> Planes:
+        """The planes of a picture (H, W, 3) uint8 RGB."""
+        import av
+
+        height, width = image.shape[:2]
+        if height % 2 or width % 2:
+            image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+        return _gather(self._reformatted(rgb, "yuv420p", None), 0)
+
+    def _reformatted(self, frame: Any, form: str, colorspace: int | None) -> Any:
+        target = {"dst_colorspace": BT709, "dst_color_range": LIMITED_RANGE} if form == "yuv420p" else {}
+        return self._reformatter.reformat(
+            frame, format=form, src_colorspace=colorspace, interpolation="BILINEAR", **target
+        )
+
+
+def rotation(frame: Any) -> int:
+    """Counter-clockwise degrees (0, 90, 180, 270) from the frame's display matrix."""
+    return int(round(frame.rotation / 90) * 90 % 360)
+
+
+def _colorspace(frame: Any) -> int:
+    """A frame's matrix, AVCOL_SPC_*."""
+    untagged = frame.colorspace == _UNSPECIFIED
+    return BT709 if untagged and frame.height >= _HD_HEIGHT else int(frame.colorspace)
+
+
+def to_frame(planes: Planes) -> Any:
+    """PyAV's frame of an array in one piece, whose memory it may share: do not change it while the frame is in use."""
+    import av
+
+    if planes.shape[0] % 6 == 0:  # the only heights that PyAV takes right
+        frame = av.VideoFrame.from_numpy_buffer(planes, format="yuv420p")
+    else:
+        frame = av.VideoFrame(planes.shape[1], planes.shape[0] // 3 * 2, "yuv420p")
+        for target, part in zip(_views(frame), split_planes(planes), strict=True):
+            target[:] = part
+    frame.colorspace, frame.color_range = BT709, LIMITED_RANGE
+    return frame
+
+
+def _views(frame: Any) -> list[NDArray[np.uint8]]:
+    """The planes of a yuv420p frame."""
+    return [
+        np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+        for plane in frame.planes
+    ]
+
+
+def _gather(frame: Any, turns: int) -> Planes:
+    """The planes of a yuv420p frame, turned, in one piece and of even size."""
+    parts = [np.rot90(view, turns) for view in _views(frame)]
+    height, width = parts[0].shape
+    planes = np.empty(planes_shape(width, height), np.uint8)
+    for target, part in zip(split_planes(planes), parts, strict=True):
+        rows, columns = part.shape
+        target[:rows, :columns] = part
+        target[:rows, columns:] = target[:rows, columns - 1 : columns]
+        target[rows:] = target[rows - 1]
+    return planes
