@@ -73,7 +73,7 @@ def fit_shape(figure: Figure, observed: Evidence, body: Body, landmarks: Landmar
         landmarks: where they sit on it.
     """
     pick = spread(len(figure.rotmat), SHAPE_FRAMES)
-    person = _Person(figure.rows(pick), observed.rows(pick), figure.betas)
+    person = _Fitted(figure.rows(pick), observed.rows(pick), figure.betas)
     for _ in range(SHAPE_STEPS):
         person = _Elimination(person, None, body, landmarks).moved()
     return person.figure.betas
@@ -92,7 +92,7 @@ def fit_focal(people: Sequence[Sighting], body: Body, landmarks: LandmarkModel) 
         landmarks: where they sit on it.
     """
     guess, prior = people[0].observed.focal, FOCAL_PRIOR**-2
-    persons = [_Person(p.figure, _limbs_alone(p.observed), p.figure.betas) for p in people]
+    persons = [_Fitted(p.figure, _limbs_alone(p.observed), p.figure.betas) for p in people]
     gone = 0.0  # logarithm of what the guess is to be multiplied by
     for _ in range(FOCAL_STEPS):
         reduced = [_Elimination(p, s.crops, body, landmarks) for p, s in zip(persons, people, strict=True)]
@@ -115,7 +115,7 @@ def _limbs_alone(observed: Evidence) -> Evidence:
 
 
 @dataclass(frozen=True)
-class _Person:
+class _Fitted:
     """Where the steps so far have led.
 
     Attributes:
@@ -138,7 +138,7 @@ class _Elimination:
     it bodies keep their size in the picture and how they face the ray through the crop.
     """
 
-    def __init__(self, person: _Person, crops: Tensor | None, body: Body, landmarks: LandmarkModel) -> None:
+    def __init__(self, person: _Fitted, crops: Tensor | None, body: Body, landmarks: LandmarkModel) -> None:
         self.person, self.crops, self.body = person, crops, body
         figure = person.figure
         slopes = landmark_slopes(figure, person.observed, body, landmarks)
@@ -178,7 +178,7 @@ class _Elimination:
         weight, pull = self.left[-1:, -1] - mixed[:, 0] @ solved[:, 0], self.right[-1:] - mixed[:, 0] @ solved[:, 1]
         return float(weight), float(pull)
 
-    def moved(self, focal: float = 0.0) -> _Person:
+    def moved(self, focal: float = 0.0) -> _Fitted:
         """The person after the step, the logarithm of the focal length having grown by `focal`."""
         figure, observed = self.person.figure, self.person.observed
         right = self.right[: self.shapes] - focal * self.left[: self.shapes, self.shapes :].sum(1)
@@ -196,7 +196,7 @@ class _Elimination:
             figure = Figure(turn_root(turn, figure.rotmat), transl, figure.betas)
         figure = turned(figure, pose.float())
         figure = replace(figure, betas=figure.betas + shape.float())
-        return _Person(figure, observed, self.person.shape, self.gone + pose)
+        return _Fitted(figure, observed, self.person.shape, self.gone + pose)
 
 
 def _shape_slopes(figure: Figure, body: Body, landmarks: LandmarkModel) -> Tensor:

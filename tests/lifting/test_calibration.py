@@ -69,7 +69,7 @@ def test_slopes_by_the_focal_length_are_those_of_the_errors(body: Body, monkeypa
     """Against differences: the errors when bodies keep their size in the picture and face their rays as before."""
     monkeypatch.setattr("glot_cli.lifting.refine.REFINING_OUTLIER", 1e3)  # whose weights have slopes of their own
     seen = sighting(body, 1.2, 5, noise=0.01)
-    person = calibration._Person(seen.figure, seen.observed, BETAS)
+    person = calibration._Fitted(seen.figure, seen.observed, BETAS)
     one = calibration._Elimination(person, seen.crops, body, LandmarkModel())
     slopes = landmark_slopes(seen.figure, seen.observed, body, LandmarkModel())
     found = one._focal_slopes(slopes, seen.crops, LandmarkModel())[..., 0]
