@@ -25,16 +25,18 @@ SHAPE_FRAMES = 96  # frames of a track that its shape is fitted to
 # Of each component of the shape, about the network's answer. Bones differ less from body to body than components
 # allow: the network's answer hardly leaves the mean, and on footage a tighter prior left trunks and arms short.
 SHAPE_PRIOR = 2.0
+# Of the first, which is stature: one camera sees proportions, and of the size nothing. It stays what the network says.
+SIZE_PRIOR = 0.2
 SHAPE_STEPS = 3
-FOCAL_FRAMES = 32  # frames of a person that the focal length is fitted to
+FOCAL_FRAMES = 64  # frames of a person that the focal length is fitted to
 FOCAL_PEOPLE = 8  # who do so, at most: those with the most landmarks
 FOCAL_PRIOR = 0.2  # of the logarithm of the focal length, about the guess
 # How far the focal length that suits one person best may lie off the true one for reasons that last through the video,
 # such as proportions that no component has. However long somebody is seen, the prior keeps its say; many people do not.
 FOCAL_BIAS = 0.2
-FOCAL_STEPS = 5
-# The landmarks that tell it. Where faces, hands and feet sit on a body is known less well than how their perspective
-# would differ: with faces the estimate came out longer on every drawn and filmed clip.
+FOCAL_STEPS = 3
+# The landmarks that tell it. Faces and hands are small and differ from the body's: a few millimetres there count for
+# more than their perspective, and with them the estimates of drawn clips and of footage were further off.
 LIMBS = [
     LANDMARK_NAMES.index(f"{side}_{joint}")
     for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
@@ -155,8 +157,10 @@ class _Elimination:
         self.left = (shared.mT @ shared - self.mixed.mT @ solved).sum(0)
         self.right = (-(shared.mT @ error) - solved.mT @ self.pull).sum(0)[:, 0]
         self.shapes = len(figure.betas)
-        self.left.diagonal()[: self.shapes] += SHAPE_PRIOR**-2
-        self.right[: self.shapes] -= SHAPE_PRIOR**-2 * (figure.betas - person.shape).double()
+        known = torch.full((self.shapes,), SHAPE_PRIOR**-2, dtype=torch.float64)
+        known[0] = SIZE_PRIOR**-2
+        self.left.diagonal()[: self.shapes] += known
+        self.right[: self.shapes] -= known * (figure.betas - person.shape).double()
 
     def _focal_slopes(self, slopes: Slopes, crops: Tensor, landmarks: LandmarkModel) -> Tensor:
         """Derivatives (N, 66, 1) of the errors by the logarithm of the focal length."""

@@ -104,7 +104,7 @@ def place(
         figure = refine(figure, observed, segment, fps, body, landmarks)
         rotmat, transl, betas = figure.rotmat, figure.transl, figure.betas
         transl = torch.where((transl + body.rest_joints(betas[None])[:, 0])[:, 2:] < LEAST_DEPTH, safe, transl)
-    rotmat = smooth_pose(rotmat, segment, fps, trust(seen.presence))
+    rotmat = smooth_pose(rotmat, segment, fps, trust(reliable))
     joints = _joints(rotmat, betas, body)
     pelvis = joints[:, 0]
     transl = smooth_position(transl + pelvis, segment, fps) - pelvis
