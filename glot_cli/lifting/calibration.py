@@ -27,7 +27,7 @@ SHAPE_FRAMES = 96  # frames of a track that its shape is fitted to
 SHAPE_PRIOR = 2.0
 # Of the first, which is stature: one camera sees proportions, and of the size nothing. It stays what the network says.
 SIZE_PRIOR = 0.2
-SHAPE_STEPS = 3
+SHAPE_STEPS = 2
 FOCAL_FRAMES = 64  # frames of a person that the focal length is fitted to
 FOCAL_PEOPLE = 8  # who do so, at most: those with the most landmarks
 FOCAL_PRIOR = 0.2  # of the logarithm of the focal length, about the guess

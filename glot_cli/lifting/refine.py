@@ -1,7 +1,7 @@
 """Bodies drawn onto their 2D landmarks: the network's answer is the prior, what the picture shows the evidence.
 
-In the manner of SMPLify (Bogo et al., 2016), but with GLoT's pose as the centre of the prior, so that a few damped
-Gauss-Newton steps of a problem that is nearly linear suffice: pose and place of all frames of a chunk at once, which
+In the manner of SMPLify (Bogo et al., 2016), but with GLoT's pose as the centre of the prior, so that the problem
+is nearly linear and one Gauss-Newton step suffices: pose and place of all frames of a chunk at once, which
 smoothness in time ties together. The shape is fitted before (`calibration`).
 
 Shapes: N frames of one person's track, J joints that may turn, D = 3 J + 3 unknowns a frame.
@@ -36,7 +36,7 @@ PRIOR_SIDE, PRIOR_DEPTH = 5.0, 0.3  # metres, of the translation across and alon
 LANDMARK = 0.02  # how far off a landmark that is certain may be, in half crop sides
 REFINING_OUTLIER = 0.1  # in half crop sides: landmarks further off than that count little (Geman-McClure)
 SMOOTH_HZ = 4.0  # what the prior keeps half of where there are no landmarks; slower motion passes
-STEPS = 2
+STEPS = 1  # a second follows landmarks that err, once the first has brought the body near: worse on every clip
 CHUNK, OVERLAP = 256, 16  # frames that are solved together, and those on either side that only smooth them
 LEAST_DEPTH = 0.2  # metres from the camera; nobody stands nearer
 
