@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     "--focal",
     type=click.FloatRange(0, min_open=True),
     metavar="PIXELS",
-    help="Focal length of the camera.  [default: the image diagonal]",
+    help="Focal length of the camera.  [default: of a photograph its EXIF data's, else estimated]",
 )
 @click.option("--start", type=click.FloatRange(0), metavar="SECONDS", help="Begin here, counted from the first frame.")
 @click.option("--end", type=click.FloatRange(0), metavar="SECONDS", help="Stop before this time, counted likewise.")

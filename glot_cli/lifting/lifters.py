@@ -15,9 +15,10 @@ from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.features.extractor import FeatureExtractor, LandmarkExtractor
 from glot_cli.lifting import Edges
+from glot_cli.lifting.calibration import FOCAL_FRAMES, FOCAL_PEOPLE, fit_focal, spread
 from glot_cli.lifting.crosstalk import replace_crosstalk
 from glot_cli.lifting.looks import settle
-from glot_cli.lifting.placing import Lifted, place, place_by_camera
+from glot_cli.lifting.placing import Lifted, place, place_by_camera, sight
 from glot_cli.lifting.windows import estimate
 from glot_cli.models.fold import FoldedGLoT
 from glot_cli.tracking.tracks import Track
@@ -47,6 +48,14 @@ class Lifter(Protocol):
         """Features (n, F) of all tracks with faults mended, and counts of what was mended, by name.
 
         Rows that are NaN were not looked at; they are filled.
+        """
+
+    def focal(
+        self, tracks: Sequence[Track], features: Features, camera: VideoCamera, *, step: int, edges: Edges
+    ) -> float:
+        """The focal length, pixels, that suits what is seen of everybody; the camera's own where nothing tells it.
+
+        Arguments as for `lift`, of all tracks.
         """
 
     def lift(self, track: Track, features: torch.Tensor, camera: VideoCamera, *, step: int, edges: Edges) -> Lifted:
@@ -100,6 +109,31 @@ class LandmarkLifter:
         mended, count = replace_crosstalk(tracks, whole, seen, fps)
         return mended, {**counts, "landmarks_replaced": count}
 
+    def focal(
+        self, tracks: Sequence[Track], features: Features, camera: VideoCamera, *, step: int, edges: Edges
+    ) -> float:
+        """See `Lifter`."""
+        if not self.own_shape or not tracks:  # proportions of another body tell nothing
+            return camera.focal
+        largest = sorted(range(len(tracks)), key=lambda k: -float(tracks[k].crops[:, 2].sum()))[:FOCAL_PEOPLE]
+        people = []
+        for track, feature in ((tracks[k], torch.from_numpy(features[k])) for k in largest):
+            rows = spread(len(feature), FOCAL_FRAMES)
+            state = estimate(
+                self.glot,
+                feature,
+                torch.from_numpy(track.segment),
+                step=step,
+                edges=edges,
+                prepare=self.extractor.network_input,
+                rows=rows,
+            )
+            seen, crops = self.extractor.landmarks(feature[rows]), torch.from_numpy(track.crops)[rows]
+            people.append(
+                sight(state, seen, crops, self.body, self.landmarks, focal=camera.focal, centre=camera.centre)
+            )
+        return fit_focal(people, self.body, self.landmarks)
+
     def lift(self, track: Track, features: torch.Tensor, camera: VideoCamera, *, step: int, edges: Edges) -> Lifted:
         """See `Lifter`."""
         segment = torch.from_numpy(track.segment)
@@ -140,6 +174,12 @@ class CameraLifter:
     def clean(self, tracks: Sequence[Track], features: Features, fps: float) -> tuple[Features, dict[str, int]]:
         """The features as they are."""
         return features, {}
+
+    def focal(
+        self, tracks: Sequence[Track], features: Features, camera: VideoCamera, *, step: int, edges: Edges
+    ) -> float:
+        """The camera's own: there are no landmarks to tell it."""
+        return camera.focal
 
     def lift(self, track: Track, features: torch.Tensor, camera: VideoCamera, *, step: int, edges: Edges) -> Lifted:
         """See `Lifter`."""

@@ -5,7 +5,7 @@ Shapes: N frames of one person's track.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ from glot_cli.camera import (
     translation_from_camera,
 )
 from glot_cli.features.extractor import PictureLandmarks
+from glot_cli.lifting.calibration import Sighting, fit_shape
 from glot_cli.lifting.pose_smoothing import smooth_pose, smooth_position, trust
 from glot_cli.lifting.refine import LEAST_DEPTH, Evidence, Figure, refine
 from glot_cli.lifting.windows import robust_mean
@@ -98,15 +99,35 @@ def place(
     rotmat, transl, safe = (torch.cat(x) for x in zip(*chunks, strict=True))
     if refined:
         figure = Figure(rotmat, transl, betas)
-        figure = refine(figure, observed, segment, fps, body, landmarks, reshape=own_shape)
+        if own_shape:
+            figure = replace(figure, betas=fit_shape(figure, observed, body, landmarks))
+        figure = refine(figure, observed, segment, fps, body, landmarks)
         rotmat, transl, betas = figure.rotmat, figure.transl, figure.betas
         transl = torch.where((transl + body.rest_joints(betas[None])[:, 0])[:, 2:] < LEAST_DEPTH, safe, transl)
-    rotmat = smooth_pose(rotmat, segment, fps, trust(seen.presence))
+    rotmat = smooth_pose(rotmat, segment, fps, trust(reliable))
     joints = _joints(rotmat, betas, body)
     pelvis = joints[:, 0]
     transl = smooth_position(transl + pelvis, segment, fps) - pelvis
     camera = camera_from_translation(transl, crops, pelvis, focal, centre)
     return Lifted(rotmat, betas, state.shape, camera, state.camera, _root(state), transl, joints)
+
+
+@torch.inference_mode()
+def sight(
+    state: State,
+    seen: PictureLandmarks,
+    crops: Tensor,
+    body: Body,
+    landmarks: LandmarkModel,
+    *,
+    focal: float,
+    centre: Tensor,
+) -> Sighting:
+    """What some frames of a person say of the focal length. Arguments as for `place`, of these frames."""
+    observed = Evidence(from_crop(seen.points, crops), seen.reliability, crops[:, 2], focal, centre)
+    betas = _one_shape(state, seen.reliability.mean(-1), True)
+    rotmat, transl, _ = _lay(state, observed, crops, betas, body, landmarks)
+    return Sighting(Figure(rotmat, transl, betas), observed, crops[:, :2])
 
 
 @torch.inference_mode()

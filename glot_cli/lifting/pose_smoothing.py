@@ -17,7 +17,7 @@ from glot_cli.smpl import SMPL_JOINTS
 POSE_CUTOFF_HZ = 3.0  # of joint rotations: lower values make motion smoother still, and blunt blows and kicks
 POSITION_CUTOFF_HZ = 5.0  # of the person in the picture: landmarks tremble above it, people hardly move so fast
 DEPTH_CUTOFF_HZ = 1.2  # the size of a body in the picture says little of its depth from one frame to the next
-SURE = 0.8  # presence of landmarks where rotations are smoothed at the cutoff; less is smoothed more
+SURE = 0.8  # fourth root of the reliability where rotations are smoothed at the cutoff; less is smoothed more
 LEAST_TRUST, MOST_TRUST = 0.005, 2.0
 TRUNK = ("left_hip", "right_hip", "left_shoulder", "right_shoulder")
 HEAD = ("nose", "left_ear", "right_ear", "left_shoulder", "right_shoulder")
@@ -43,13 +43,13 @@ def _shown_by(joint: str) -> list[int]:
     return [LANDMARK_NAMES.index(name) for name in names]
 
 
-def trust(presence: Tensor) -> Tensor:
-    """How far the rotation of each joint in each frame can be relied on: (N, 24), from landmarks' presence (N, 33).
+def trust(reliability: Tensor) -> Tensor:
+    """How far the rotation of each joint in each frame can be relied on: (N, 24), from landmarks' (N, 33).
 
-    Where landmarks are unsure their errors last for frames, too: the sixth power did better than the fourth, which
-    their variances alone would ask for (`reliability`), and as well as the eighth.
+    What hides landmarks hides them for frames on end, and their errors last as long: the 1.5th power did better than
+    their inverse variances themselves, and as well as the square.
     """
-    seen = torch.stack([presence[:, _shown_by(joint)].mean(1) for joint in SMPL_JOINTS], 1)
+    seen = torch.stack([reliability.pow(0.25)[:, _shown_by(joint)].mean(1) for joint in SMPL_JOINTS], 1)
     return (seen / SURE).pow(6).clamp(LEAST_TRUST, MOST_TRUST)
 
 

@@ -1,18 +1,18 @@
 """Bodies drawn onto their 2D landmarks: the network's answer is the prior, what the picture shows the evidence.
 
-In the manner of SMPLify (Bogo et al., 2016), but with GLoT's pose as the centre of the prior, so that a few damped
-Gauss-Newton steps of a problem that is nearly linear suffice. Shape first, from frames of the whole track; then pose
-and place of all frames of a chunk at once, which smoothness in time ties together.
+In the manner of SMPLify (Bogo et al., 2016), but with GLoT's pose as the centre of the prior, so that the problem
+is nearly linear and one Gauss-Newton step suffices: pose and place of all frames of a chunk at once, which
+smoothness in time ties together. The shape is fitted before (`calibration`).
 
 Shapes: N frames of one person's track, J joints that may turn, D = 3 J + 3 unknowns a frame.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,23 +23,20 @@ from glot_cli.camera import project_pinhole
 from glot_cli.smoothing import THIRD_DIFFERENCE, stiffness
 from glot_cli.smpl import SMPL_PARENTS, ancestors
 
-# How far off the network's rotation of each joint may be, radians; joints that are left out stay as they are.
+# How far off the network's rotation of each joint may be, radians; joints that are left out stay as they are. Limbs
+# have more room than the network's errors on drawn people ask for: on footage it errs more. The spine has not: what it
+# bends towards the camera hardly shows in the picture, so a freer one follows the errors of landmarks.
 PRIOR = {
     0: 0.10,  # pelvis
-    1: 0.12, 2: 0.12, 4: 0.12, 5: 0.12, 7: 0.12, 8: 0.12, 10: 0.02, 11: 0.02,  # legs
+    1: 0.24, 2: 0.24, 4: 0.24, 5: 0.24, 7: 0.24, 8: 0.24, 10: 0.02, 11: 0.02,  # legs
     3: 0.05, 6: 0.05, 9: 0.05, 12: 0.06, 15: 0.08,  # spine, neck, head
-    13: 0.04, 14: 0.04, 16: 0.15, 17: 0.15, 18: 0.15, 19: 0.15, 20: 0.10, 21: 0.10,  # arms
+    13: 0.04, 14: 0.04, 16: 0.30, 17: 0.30, 18: 0.30, 19: 0.30, 20: 0.20, 21: 0.20,  # arms
 }  # fmt: skip
 PRIOR_SIDE, PRIOR_DEPTH = 5.0, 0.3  # metres, of the translation across and along the line of sight
-PRIOR_SHAPE = 0.5  # of each component of the shape
 LANDMARK = 0.02  # how far off a landmark that is certain may be, in half crop sides
 REFINING_OUTLIER = 0.1  # in half crop sides: landmarks further off than that count little (Geman-McClure)
 SMOOTH_HZ = 4.0  # what the prior keeps half of where there are no landmarks; slower motion passes
-STEPS = 2
-SHAPE_FRAMES = 96  # frames of a track that its shape is fitted to
-SHAPE_EVIDENCE = 8.0  # frames of which the errors of those may be thought independent
-ITERATIONS = 25  # of conjugate gradients, at most
-ENOUGH = 1e-5  # of the first residual
+STEPS = 1  # a second follows landmarks that err, once the first has brought the body near: worse on every clip
 CHUNK, OVERLAP = 256, 16  # frames that are solved together, and those on either side that only smooth them
 LEAST_DEPTH = 0.2  # metres from the camera; nobody stands nearer
 
@@ -95,10 +92,8 @@ def refine(
     fps: float,
     body: Body,
     landmarks: LandmarkModel,
-    *,
-    reshape: bool = True,
 ) -> Figure:
-    """Turn joints, shift and reshape a body so that its landmarks come to lie where the picture shows them.
+    """Turn joints and shift a body so that its landmarks come to lie where the picture shows them.
 
     The most probable body under independent Gaussian errors of the network (PRIOR), robust ones of the landmarks, and
     motion whose third difference is small.
@@ -110,10 +105,7 @@ def refine(
         fps: frames per second.
         body: that is posed.
         landmarks: where they sit on it.
-        reshape: whether the shape may change.
     """
-    if reshape:
-        figure = _reshape(figure, observed, body, landmarks)
     count = len(segment)
     parts = []
     for start in range(0, count, CHUNK):
@@ -140,7 +132,7 @@ class Slopes(NamedTuple):
     view: Tensor
 
 
-def _slopes(figure: Figure, observed: Evidence, body: Body, landmarks: LandmarkModel) -> Slopes:
+def landmark_slopes(figure: Figure, observed: Evidence, body: Body, landmarks: LandmarkModel) -> Slopes:
     count = len(figure.rotmat)
     half = observed.side[:, None, None] / 2
     posed = body(figure.rotmat, figure.betas.expand(count, -1), vertices=False)
@@ -158,97 +150,63 @@ def _slopes(figure: Figure, observed: Evidence, body: Body, landmarks: LandmarkM
     return Slopes((error * weight[..., None]).flatten(1), by_pose, view)
 
 
-def _reshape(figure: Figure, observed: Evidence, body: Body, landmarks: LandmarkModel) -> Figure:
-    """The shape that fits best once every frame's pose has given way to it; poses stay as they are.
-
-    The poses are unknowns that the Schur complement takes out of the normal equations.
-    """
-    pick = torch.linspace(0, len(figure.rotmat) - 1, min(len(figure.rotmat), SHAPE_FRAMES)).round().long()
-    trust = min(1.0, SHAPE_EVIDENCE / len(pick))
-    some, seen = figure.rows(pick), observed.rows(pick)
-    shapes = torch.eye(len(figure.betas))
-    prior = torch.full((len(figure.betas),), PRIOR_SHAPE**-2, dtype=torch.float64)
-    betas = figure.betas
-
-    def joints(betas: Tensor) -> Tensor:
-        posed = body(some.rotmat, betas.expand(len(pick), -1), vertices=False)
-        return posed.joints[:, landmarks.joint]
-
-    # Joints move in proportion to the shape; what a landmark stands off its joint does not change.
-    base = joints(betas)
-    moved = torch.stack([joints(betas + shape) - base for shape in shapes], -1)  # (P, 33, 3, 10)
-    for _ in range(STEPS):
-        slopes = _slopes(Figure(some.rotmat, some.transl, betas), seen, body, landmarks)
-        by_shape = (slopes.view @ moved).flatten(1, 2)  # (P, 66, 10)
-        pose = slopes.by_pose.double()
-        own = torch.linalg.cholesky(pose.mT @ pose + torch.diag(_certainty().double()))
-        mixed = pose.mT @ by_shape.double()
-        solved = torch.cholesky_solve(mixed, own)
-        shape, error = by_shape.double(), slopes.error.double().unsqueeze(-1)
-        left = (shape.mT @ shape - mixed.mT @ solved).sum(0)
-        right = (shape.mT @ error - solved.mT @ (pose.mT @ error)).sum(0)[:, 0]
-        step = torch.linalg.solve(
-            trust * left + torch.diag(prior), -trust * right - prior * (betas - figure.betas).double()
-        )
-        betas = betas + step.float()
-    return Figure(figure.rotmat, figure.transl, betas)
-
-
 def _solve(
     figure: Figure, observed: Evidence, segment: Tensor, fps: float, body: Body, landmarks: LandmarkModel
 ) -> Figure:
     """Pose and place of N frames, all at once."""
-    certainty, count = _certainty(), len(segment)
+    prior = certainty()
     whole = (segment[3:] == segment[:-3]).float().unsqueeze(-1)  # third differences within one stretch
-    stiff = stiffness(SMOOTH_HZ / fps) * torch.cat([certainty[:-3], torch.zeros(3)])  # position is smoothed elsewhere
-    gone = torch.zeros(count, len(certainty))  # how far the steps so far have led away from the prior
+    stiff = stiffness(SMOOTH_HZ / fps) * torch.cat([prior[:-3], torch.zeros(3)])  # position is smoothed elsewhere
+    gone = torch.zeros(len(segment), len(prior))  # how far the steps so far have led away from the prior
     for _ in range(STEPS):
-        slopes = _slopes(figure, observed, body, landmarks)
-        own = slopes.by_pose.mT @ slopes.by_pose + torch.diag(certainty)
-        right = -(slopes.by_pose.mT @ slopes.error.unsqueeze(-1)).squeeze(-1) - certainty * gone
-        right -= stiff * _third_transposed(_jerk(figure.rotmat) * whole, count)
-
-        def normal(x: Tensor, own: Tensor = own) -> Tensor:
-            return (own @ x.unsqueeze(-1)).squeeze(-1) + stiff * _third_transposed(_third(x) * whole, count)
-
-        # Preconditioned by every frame's own block. In double precision the prior keeps it positive definite, however
-        # close a body comes to the camera.
-        block = own + torch.diag_embed(stiff * _third_transposed(whole, count, squared=True))
-        factor = torch.linalg.cholesky(block.double())
-
-        def precondition(x: Tensor, factor: Tensor = factor) -> Tensor:
-            return torch.cholesky_solve(x.double().unsqueeze(-1), factor).squeeze(-1).float()
-
-        step = _conjugate_gradients(normal, right, precondition)
+        slopes = landmark_slopes(figure, observed, body, landmarks)
+        own = slopes.by_pose.mT @ slopes.by_pose + torch.diag(prior)
+        right = -(slopes.by_pose.mT @ slopes.error.unsqueeze(-1)).squeeze(-1) - prior * gone
+        right -= stiff * _third_transposed(_jerk(figure.rotmat) * whole, len(segment))
+        step = _solve_banded(own, whole * stiff, right)
         gone = gone + step
-        rotmat = figure.rotmat.clone()
-        rotmat[:, FREE] = axis_angle_to_rotmat(torch.unflatten(step[:, :-3], -1, (-1, 3))) @ rotmat[:, FREE]
-        figure = Figure(rotmat, figure.transl + step[:, -3:], figure.betas)
+        figure = turned(figure, step)
     return figure
 
 
-def _conjugate_gradients(
-    normal: Callable[[Tensor], Tensor], right: Tensor, precondition: Callable[[Tensor], Tensor]
-) -> Tensor:
-    """Solve normal(x) = right for a symmetric positive definite `normal` (Hestenes and Stiefel, 1952)."""
-    x = torch.zeros_like(right)
-    residual = right
-    towards = ready = precondition(residual)
-    size = first = (residual * ready).sum()
-    for _ in range(ITERATIONS):
-        if not size > ENOUGH**2 * first:
-            break
-        image = normal(towards)
-        length = size / (towards * image).sum()
-        x = x + length * towards
-        residual = residual - length * image
-        ready = precondition(residual)
-        before, size = size, (residual * ready).sum()
-        towards = ready + size / before * towards
-    return x
+def turned(figure: Figure, step: Tensor) -> Figure:
+    """Bodies whose unknowns (see `Slopes`) have grown by `step` (N, D)."""
+    rotmat = figure.rotmat.clone()
+    rotmat[:, FREE] = axis_angle_to_rotmat(torch.unflatten(step[:, :-3], -1, (-1, 3))) @ rotmat[:, FREE]
+    return Figure(rotmat, figure.transl + step[:, -3:], figure.betas)
 
 
-def _certainty() -> Tensor:
+def _solve_banded(own: Tensor, stiff: Tensor, right: Tensor) -> Tensor:
+    """Solve for all frames what smoothness ties together, exactly: an iteration takes the longer the denser frames lie.
+
+    In double precision the prior keeps the matrix positive definite, however close a body comes to the camera.
+
+    Args:
+        own: (N, D, D) each frame's own block.
+        stiff: (N - 3, D) weights of the third differences.
+        right: (N, D).
+
+    Returns:
+        (N, D).
+    """
+    from scipy.linalg import solveh_banded  # scipy takes its time to import
+
+    count, size = right.shape
+    bands = np.zeros((3 * size + 1, count, size))  # lower form: bands[k, j] is element (j + k, j)
+    blocks = own.double().numpy()
+    for k in range(size):
+        bands[k, :, : size - k] = np.diagonal(blocks, -k, 1, 2)
+    weights = stiff.double().numpy()
+    for k in range(4):
+        for i in range(4 - k):  # row r of the differences touches frames r..r+3
+            bands[k * size, i : i + len(weights)] += THIRD_DIFFERENCE[i] * THIRD_DIFFERENCE[i + k] * weights
+    flat = solveh_banded(
+        bands.reshape(len(bands), -1), right.double().numpy().ravel(), overwrite_ab=True, lower=True, check_finite=False
+    )
+    return torch.from_numpy(flat).to(right.dtype).view(count, size)
+
+
+def certainty() -> Tensor:
     """Inverse variances (D,) of the prior."""
     sigma = torch.tensor(list(PRIOR.values())).repeat_interleave(3)
     return torch.cat([sigma, torch.tensor([PRIOR_SIDE, PRIOR_SIDE, PRIOR_DEPTH])]) ** -2
@@ -261,19 +219,11 @@ def _jerk(rotmat: Tensor) -> Tensor:
     return torch.cat([bends, torch.zeros(len(bends), 3)], 1)
 
 
-def _third(x: Tensor) -> Tensor:
-    """Third differences along time, (N, D) -> (N - 3, D)."""
-    return torch.diff(x, n=3, dim=0)
-
-
-def _third_transposed(x: Tensor, count: int, squared: bool = False) -> Tensor:
-    """The transpose of `_third` for `count` frames, (M, D) -> (count, D): fewer than 4 have no third differences.
-
-    squared: of the operator whose elements are squares of its.
-    """
+def _third_transposed(x: Tensor, count: int) -> Tensor:
+    """The transpose of third differences for `count` frames, (M, D) -> (count, D): fewer than 4 have none."""
     out = x.new_zeros(count, x.shape[1])
     for shift, value in enumerate(THIRD_DIFFERENCE):
-        out[shift : shift + len(x)] += (value**2 if squared else value) * x
+        out[shift : shift + len(x)] += value * x
     return out
 
 

@@ -53,8 +53,9 @@ def estimate(
     batch_size: int = 128,
     prepare: Callable[[Tensor], Tensor] | None = None,
     mirror: Callable[[Tensor], Tensor] | None = None,
+    rows: Tensor | None = None,
 ) -> State:
-    """GLoT's states of every frame of a track.
+    """GLoT's states of the frames of a track.
 
     Args:
         network: in evaluation mode.
@@ -66,11 +67,15 @@ def estimate(
         prepare: makes the network's input of features, frame by frame; None where they are its input.
         mirror: makes of features those of the crops in a mirror. Then two answers are averaged, the second being that
             for the mirrored crop, mirrored back: the same person seen by a network that errs in other ways.
+        rows: (R,) the frames whose states are wanted, ascending; all where None.
 
     Returns:
-        (N, .) on the CPU.
+        (N, .) or (R, .) on the CPU.
     """
     windows = window_indices(segment, network.config, step, edges)
+    if rows is not None:
+        needed, windows = torch.unique(windows[rows], return_inverse=True)
+        features = features[needed]
 
     def answer(prepare: Callable[[Tensor], Tensor] | None) -> State:
         final = network.lift_track(features, windows, batch_size, prepare).final

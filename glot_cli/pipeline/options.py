@@ -40,7 +40,7 @@ class Options:
         detect_every: people are looked for in every n-th frame.
         min_frames: people seen for fewer frames are dropped; None for 0.4 s of video.
         max_people: only so many are kept; None for all.
-        focal: focal length of the camera in pixels; None for the image diagonal.
+        focal: focal length of the camera in pixels; None for what a photograph's EXIF data say, else an estimate.
         start: seconds from the first frame at which to begin; None for the first frame.
         end: seconds from the first frame before which to stop; None for the end.
         edges: how windows at the ends of a track are filled: "replicate" or "official".

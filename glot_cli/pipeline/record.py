@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -44,9 +45,13 @@ def make_record(
         models: networks of the preset.
         options: focal length and window edges.
     """
-    focal = options.focal or float(np.hypot(info.width, info.height))
-    camera = VideoCamera(float(info.fps), focal, torch.tensor([info.width / 2, info.height / 2]))
+    known = options.focal or info.focal
+    guess = known or float(np.hypot(info.width, info.height))
+    camera = VideoCamera(float(info.fps), guess, torch.tensor([info.width / 2, info.height / 2]))
     step = max(1, round(camera.fps / models.preset.window_fps))
+    if not known:
+        focal = models.lifter.focal(tracks, features, camera, step=step, edges=options.edges)
+        camera = replace(camera, focal=focal)
     parts = []
     for track, feature in zip(tracks, features, strict=True):
         lifted = models.lifter.lift(track, torch.from_numpy(feature), camera, step=step, edges=options.edges)
@@ -62,7 +67,7 @@ def make_record(
         fps=str(Fraction(info.fps)),
         frame_count=len(seen.times),
         start_frame=seen.first,
-        focal_length=focal,
+        focal_length=camera.focal,
         body_model=models.body_name,
         body_model_sha256=models.body_hash,
         preset=models.preset.name,

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glot_cli.errors import InputError, UsageError
+from glot_cli.video.exif import exif_focal
 from glot_cli.video.planes import FrameConverter, rotation
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
@@ -48,6 +49,7 @@ class VideoInfo:
         has_audio: whether there is sound.
         duration: seconds, None where the source does not say.
         sample_aspect_ratio: width of a pixel over its height.
+        focal: focal length in pixels that the first image's EXIF data give, None where none do.
     """
 
     path: Path
@@ -60,6 +62,7 @@ class VideoInfo:
     has_audio: bool
     duration: float | None
     sample_aspect_ratio: Fraction
+    focal: float | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,8 @@ def probe(path: str | Path, image_fps: Fraction | int = DEFAULT_IMAGE_FPS) -> Vi
         height, width = _read_image(images[0]).shape[:2]
         fps = Fraction(image_fps)
         duration = float(len(images) / fps)
-        return VideoInfo(path, width, height, fps, 1 / fps, len(images), 0, False, duration, Fraction(1))
+        focal = exif_focal(images[0], width, height)
+        return VideoInfo(path, width, height, fps, 1 / fps, len(images), 0, False, duration, Fraction(1), focal)
 
     with open_media(path) as container:
         stream = _video_stream(container, path)

@@ -27,15 +27,15 @@ def test_jitter_goes_and_slow_motion_stays() -> None:
 
 def test_what_was_hardly_seen_gives_way_to_the_frames_around() -> None:
     """An elbow that is wrong for a third of a second, while it was hidden."""
-    presence = torch.full((90, 33), 0.8)
+    reliability = torch.full((90, 33), 0.8**4)
     wrong = slice(40, 50)
     for name in ("left_elbow", "left_wrist"):
-        presence[wrong, LANDMARK_NAMES.index(name)] = 0.2
+        reliability[wrong, LANDMARK_NAMES.index(name)] = 0.2**4
     turn = torch.zeros(90, 24, 3)
     elbow, other = SMPL_JOINTS.index("left_elbow"), SMPL_JOINTS.index("right_elbow")
     turn[wrong, elbow, 1] = turn[wrong, other, 1] = 1.0
     segment = torch.zeros(90, dtype=torch.long)
-    out = rotmat_to_axis_angle(smooth_pose(axis_angle_to_rotmat(turn), segment, 30.0, trust(presence)))
+    out = rotmat_to_axis_angle(smooth_pose(axis_angle_to_rotmat(turn), segment, 30.0, trust(reliability)))
     assert out[wrong, elbow, 1].max() < 0.3 < 0.9 < out[wrong, other, 1].max()
 
 
@@ -47,7 +47,7 @@ def test_joints_are_trusted_by_the_landmarks_that_show_them() -> None:
         "left_shoulder": {"left_shoulder", "neck", "head", "pelvis", "spine1", "spine2", "spine3", "left_collar",
                           "right_collar"},
     }.items():  # fmt: skip
-        presence = torch.full((1, 33), 0.8)
-        presence[:, LANDMARK_NAMES.index(name)] = 0.0
-        doubted = trust(presence)[0] < 0.99
+        reliability = torch.full((1, 33), 0.8**4)
+        reliability[:, LANDMARK_NAMES.index(name)] = 0.0
+        doubted = trust(reliability)[0] < 0.99
         assert {joint for joint, doubt in zip(SMPL_JOINTS, doubted, strict=True) if doubt} == joints

@@ -90,6 +90,9 @@ def test_a_mirrored_person_moves_in_the_mirror(network: FoldedGLoT, body: Body) 
     features, segment = some_features(40), torch.tensor([0] * 25 + [1] * 15)
     both = {"prepare": network_input, "mirror": mirror_features}
     seen = estimate(network, features, segment, **both)
+    rows = torch.tensor([0, len(segment) // 2, len(segment) - 1])
+    some = estimate(network, features, segment, **both, rows=rows)
+    assert all(torch.allclose(a, b[rows], atol=1e-5) for a, b in zip(some, seen, strict=True))
     mirrored = estimate(network, mirror_features(features), segment, **both)
     for a, b in zip(mirror_state(seen), mirrored, strict=True):
         assert torch.allclose(a, b, atol=1e-5)
