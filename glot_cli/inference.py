@@ -16,35 +16,37 @@ import torch
 from numpy.typing import NDArray
 from safetensors import safe_open
 
-from glot_cli.errors import WeightsError
+from glot_cli.errors import WeightsError, first_line
 
 GRAPH = "graph"  # key of the metadata
 
 
 class CompiledNetwork:
-    """A network ready to run on the CPU.
+    """A network ready to run on the CPU, with as many threads as PyTorch uses.
 
     Args:
         path: a weight file with a graph.
-        threads: how many it may use; None for as many as PyTorch does.
 
     Raises:
         WeightsError: the file cannot be used.
     """
 
-    def __init__(self, path: Path | str, threads: int | None = None) -> None:
+    def __init__(self, path: Path | str) -> None:
         import onnxruntime
 
         try:
             with safe_open(path, framework="np") as file:
-                graph = base64.b64decode((file.metadata() or {})[GRAPH])
+                metadata = file.metadata() or {}
+                if GRAPH not in metadata:
+                    raise ValueError("it holds no graph: it is of another network, or of an earlier glot")
+                graph = base64.b64decode(metadata[GRAPH])
                 # Single precision: what CPUs compute in. The session reads these arrays where they lie, so keep them.
                 self._weights = {
                     name: np.ascontiguousarray(file.get_tensor(name), np.float32)
                     for name in file.keys()  # noqa: SIM118  (not a dict)
                 }
             options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = threads or torch.get_num_threads()
+            options.intra_op_num_threads = torch.get_num_threads()
             options.log_severity_level = 3  # errors alone
             # Threads that wait must not take the cores from whatever else runs on them.
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -54,7 +56,7 @@ class CompiledNetwork:
             options.add_external_initializers(list(self._weights), values)
             self._session: Any = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # safetensors, ONNX Runtime: each has its own kinds, all mean a bad file
-            reason = f"not a readable weight file ({str(error).strip().splitlines()[0]})"
+            reason = f"not a readable weight file ({first_line(error)})"
             raise WeightsError(reason, path=path, remedy="install glot again") from error
         self._input = self._session.get_inputs()[0].name
 

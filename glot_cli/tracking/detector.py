@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from glot_cli.errors import WeightsError
+from glot_cli.errors import WeightsError, first_line
 from glot_cli.inference import CompiledNetwork
 from glot_cli.tracking import ultralytics_adapter
 
@@ -195,9 +195,7 @@ def _bundled(path: Path, architecture: dict[str, Any], names: dict[int, str]) ->
 
 
 def _unreadable(path: Path, error: Exception) -> WeightsError:
-    return WeightsError(
-        f"not a readable person detector ({_first_line(error)})", path=path, remedy="install glot again"
-    )
+    return WeightsError(f"not a readable person detector ({first_line(error)})", path=path, remedy="install glot again")
 
 
 def _local_file(model: str) -> Path:
@@ -232,7 +230,7 @@ def _checkpoint(path: Path) -> tuple[nn.Module, dict[int, str]]:
         task = getattr(network, "task", "detect")
     except Exception as error:
         raise WeightsError(
-            f"not an ultralytics checkpoint that can be read safely ({_first_line(error)})", path=path, remedy=export
+            f"not an ultralytics checkpoint that can be read safely ({first_line(error)})", path=path, remedy=export
         ) from error
     _require_boxes(path, task)
     return network, names
@@ -250,7 +248,7 @@ def _exported(path: Path, device: torch.device) -> Any:
         ) from error
     except Exception as error:
         raise WeightsError(
-            f"not a model ultralytics can run ({_first_line(error)})", path=path, remedy="export it again"
+            f"not a model ultralytics can run ({first_line(error)})", path=path, remedy="export it again"
         ) from error
     _require_boxes(path, getattr(network, "task", "detect"))
     return network
@@ -262,7 +260,3 @@ def _require_boxes(path: Path, task: str) -> None:
         raise WeightsError(
             f"a model for the task '{task}' does not box people", path=path, remedy=f"give one for {', '.join(_TASKS)}"
         )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
