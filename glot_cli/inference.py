@@ -8,7 +8,11 @@ module, which stays what runs on GPUs; tests hold one to the other.
 from __future__ import annotations
 
 import base64
+import functools
+import importlib
+import os
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,6 +23,26 @@ from safetensors import safe_open
 from glot_cli.errors import WeightsError, first_line
 
 GRAPH = "graph"  # key of the metadata
+_SILENT = "ORT_DISABLE_TELEMETRY"  # ONNX Runtime reads it once, while it is imported
+
+
+@functools.cache
+def import_onnxruntime() -> ModuleType:
+    """Import ONNX Runtime without its usage statistics, and return it.
+
+    Left to itself it writes an id of the machine below the home folder and reports to its makers over the network.
+    """
+    before = os.environ.get(_SILENT)
+    os.environ[_SILENT] = "1"
+    try:
+        runtime = importlib.import_module("onnxruntime")
+    finally:
+        if before is None:
+            del os.environ[_SILENT]
+        else:
+            os.environ[_SILENT] = before
+    runtime.disable_telemetry_events()  # the host program may have imported it before
+    return runtime
 
 
 class CompiledNetwork:
@@ -32,8 +56,7 @@ class CompiledNetwork:
     """
 
     def __init__(self, path: Path | str) -> None:
-        import onnxruntime
-
+        onnxruntime = import_onnxruntime()
         try:
             with safe_open(path, framework="np") as file:
                 metadata = file.metadata() or {}
