@@ -89,7 +89,7 @@ class PersonDetector:
 
     def _on_device(self, network: nn.Module) -> Callable[[NDArray[np.uint8]], Any]:
         """What runs a PyTorch network on pictures (n,h,w,3)."""
-        ready = network.to(self.device) if isinstance(network, nn.Module) else network
+        ready = network.to(self.device)
 
         def run(pictures: NDArray[np.uint8]) -> Any:
             # (n,h,w,3) permuted is channels-last memory already
@@ -110,7 +110,7 @@ class PersonDetector:
                 self._image_size = (int(height), int(width))
             names = {int(index): str(name) for index, name in network.names.items()}
         self._end_to_end = bool(getattr(network, "end2end", False))
-        if getattr(network, "task", "detect") != "pose" or tuple(getattr(network, "kpt_shape", ())) != _COCO_SHAPE:
+        if tuple(getattr(network, "kpt_shape", ())) != _COCO_SHAPE:
             self._keypoints = None
         return network, names
 
@@ -227,12 +227,11 @@ def _checkpoint(path: Path) -> tuple[nn.Module, dict[int, str]]:
     try:
         network = ultralytics_adapter.load_checkpoint(path)
         names = {int(index): str(name) for index, name in dict(network.names).items()}
-        task = getattr(network, "task", "detect")
     except Exception as error:
         raise WeightsError(
             f"not an ultralytics checkpoint that can be read safely ({first_line(error)})", path=path, remedy=export
         ) from error
-    _require_boxes(path, task)
+    _require_boxes(path, network.task)
     return network, names
 
 

@@ -96,6 +96,7 @@ def load_checkpoint(path: Path) -> Any:
 
     checkpoint, _ = cast(Any, tasks).torch_safe_load(str(path), safe_only=True)
     network = checkpoint.get("ema") or checkpoint["model"]
+    network.task = getattr(network, "task", None) or cast(Any, tasks).guess_model_task(network)  # few files say it
     for layer in network.modules():
         if isinstance(layer, nn.Upsample) and not hasattr(layer, "recompute_scale_factor"):
             layer.recompute_scale_factor = None  # checkpoints older than torch 1.11 lack it
