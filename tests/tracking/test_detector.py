@@ -186,7 +186,7 @@ def test_detectors_of_boxes_or_other_points_give_no_keypoints(bus, tmp_path, unf
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason="torch.jit.trace is not supported there")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::torch.jit.TracerWarning")
 @pytest.mark.parametrize("points", [17, 5])
-def test_exported_models_tell_their_keypoints(bus, detector, tmp_path, unfolded, points):
+def test_exported_models_tell_their_keypoints(bus, tmp_path, unfolded, points):
     """A TorchScript file of one size, as ultralytics writes them."""
     network = fold(copy.deepcopy(unfolded)).eval()
     network.model[-1].export, network.model[-1].format = True, "torchscript"
@@ -199,11 +199,11 @@ def test_exported_models_tell_their_keypoints(bus, detector, tmp_path, unfolded,
     if points == 5:
         assert model._keypoints is None
         return
-    ((boxes, keypoints),), ((expected, points_expected),) = model([bus]), detector([bus])
-    assert overlaps(expected[:3], boxes).max(axis=1).min() > 0.95
-    for row, person in enumerate(overlaps(expected[:3], boxes).argmax(axis=1)):
-        sure = points_expected[row, :, 2] > 0.9
-        assert np.abs(keypoints[person, sure] - points_expected[row, sure])[:, :2].mean() < 4  # pixels; other bars
+    bundled = PersonDetector(None, WEIGHTS)
+    bundled._rectangular = False  # grey bars to the full square, as a file of one size needs them
+    ((boxes, keypoints),), ((expected, expected_points),) = model([bus]), bundled([bus])
+    np.testing.assert_allclose(boxes, expected, atol=0.05)
+    np.testing.assert_allclose(keypoints, expected_points, atol=0.05)
 
 
 def test_suppression_is_torchvisions_whether_or_not_it_is_imported(detector, bus, monkeypatch):
