@@ -264,6 +264,14 @@ def test_other_model_gives_its_person_class(bus, checkpoint, names, least, most)
     assert least <= len(found) <= most
 
 
+def test_a_model_that_boxes_nobody_is_refused(tmp_path):
+    """Few checkpoints say what they are for; their layers do."""
+    from ultralytics.nn.tasks import ClassificationModel
+
+    with pytest.raises(WeightsError, match=r"classes\.pt: a model for the task 'classify' does not box people"):
+        PersonDetector(_saved(ClassificationModel("yolo11n-cls.yaml", verbose=False), tmp_path / "classes.pt"), WEIGHTS)
+
+
 def test_checkpoint_with_code_is_refused_and_not_run(tmp_path):
     marker = tmp_path / "ran"
 
