@@ -112,8 +112,8 @@ class LandmarkExtractor(FeatureExtractor):
     """One whose features tell where landmarks are, so that bodies can be laid on them.
 
     Attributes:
-        landmark_vectors: whether features are laid out as `landmark_vector` has them; then looks are made to agree, with
-            one another and with the detector's keypoints, before they are lifted.
+        landmark_vectors: whether features are laid out as `landmark_vector` has them; then looks are made to agree,
+            with one another and with the detector's keypoints, before they are lifted.
     """
 
     landmark_vectors: ClassVar[bool] = False
