@@ -130,7 +130,7 @@ def main() -> None:
     arguments = parser.parse_args()
     body = Body.load(weights.locate("open-body")).subset([0])
     preset = PRESETS["open"]
-    models, network = load_models(preset, "cpu"), BlazePoseFeatures(weights.locate(preset.features), second_looks=False)
+    models, network = load_models(preset, "cpu"), BlazePoseFeatures(weights.locate(preset.features), None)
     pairs = load_pairs(arguments.results, arguments.truth)
     videos = [errors(mine, truth, body, models, network) for mine, truth in pairs]
     kinds = list(videos[0][GLOT])
