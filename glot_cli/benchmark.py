@@ -31,7 +31,6 @@ from glot_cli.models.fold import FoldedGLoT
 from glot_cli.models.glot import GLoT, initialise
 from glot_cli.models.glot_config import STATE_DIM, GLoTConfig
 from glot_cli.models.regressors import State
-from glot_cli.pipeline.presets import PRESETS
 from glot_cli.smpl import SMPL_FACES, SMPL_PARENTS, SMPL_VERTICES
 
 OFFICIAL_BATCH = 64  # windows, as the released demo takes them
