@@ -31,7 +31,6 @@ from glot_cli.models.fold import FoldedGLoT
 from glot_cli.models.glot import GLoT, initialise
 from glot_cli.models.glot_config import STATE_DIM, GLoTConfig
 from glot_cli.models.regressors import State
-from glot_cli.pipeline.presets import PRESETS
 from glot_cli.smpl import SMPL_FACES, SMPL_PARENTS, SMPL_VERTICES
 
 OFFICIAL_BATCH = 64  # windows, as the released demo takes them
@@ -75,8 +74,9 @@ def _features(device: str, seconds: float) -> Iterator[Speed]:
         count = 16 if device == "cpu" else 256  # two batches
         return generator.integers(0, 255, (count, size, size, 3), np.uint8)
 
-    blazepose = BlazePoseFeatures(weights.locate(PRESETS["open"].features), device)
-    yield _rate("BlazePose, both sides", "crops/s", crops(256), blazepose, device, seconds)
+    for name in ("full", "heavy"):
+        blazepose = BlazePoseFeatures(weights.locate(f"blazepose-{name}"), None, device)
+        yield _rate(f"BlazePose {name}", "crops/s", crops(256), blazepose, device, seconds)
     plain = SpinNetwork().eval().to(memory_format=torch.channels_last)
     for name, half in (("SPIN features", False), ("SPIN features, half precision", True)):
         spin = SpinFeatures(plain, device, half=half)

@@ -22,8 +22,8 @@ from glot_cli.video import VideoWriter, read_frames
 from glot_cli.video.planes import planes_shape, split_planes
 
 PACKAGES = (
-    *("torch", "torchvision", "ultralytics", "opencv-python", "av", "pyrender", "trimesh", "numpy", "scipy"),
-    "safetensors",
+    *("torch", "torchvision", "onnxruntime", "ultralytics", "opencv-python", "av", "pyrender", "trimesh", "numpy"),
+    *("scipy", "safetensors"),
 )
 # What is missed only by those who use it.
 OPTIONAL = {

@@ -36,6 +36,11 @@ class GlotError(Exception):
         return f"{subject}{self.reason}{f'; {self.remedy}' if self.remedy else ''}"
 
 
+def first_line(error: Exception) -> str:
+    """What a library says went wrong, in the one line that a reason may have."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 class InputError(GlotError):
     """A video, record, motion, data set or configuration that cannot be used."""
 

@@ -37,7 +37,7 @@ LAYERS = (
     ("models",),
     ("video",),
     ("files",),
-    ("camera", "device", "metrics", "progress", "smoothing", "smpl"),
+    ("camera", "device", "inference", "metrics", "progress", "smoothing", "smpl"),
     ("errors", "_version"),
 )
 HEIGHT = {room: -height for height, rooms in enumerate(LAYERS) for room in rooms}

@@ -34,10 +34,10 @@ def test_every_part_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     first, *rows = capsys.readouterr().out.splitlines()
     assert first.startswith("device cpu, ")
     assert [re.split(r"  +", row)[0] for row in rows] == [
-        "BlazePose, both sides", "SPIN, plain ResNet-50", "SPIN features", "SPIN features, half precision",
+        "BlazePose full", "BlazePose heavy", "SPIN, plain ResNet-50", "SPIN features", "SPIN features, half precision",
         "GLoT as the released demo runs it", "GLoT, features to SMPL parameters",
     ]  # fmt: skip
-    assert [" x" in row for row in rows] == [False, False, True, True, False, True]
+    assert [" x" in row for row in rows] == [False, False, False, True, True, False, True]
 
 
 def test_without_smplx_the_released_demo_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,12 @@ import torch
 from glot_cli.camera import (
     camera_from_translation,
     fit_translation,
+    from_crop,
     project_official,
     project_pinhole,
     project_weak,
     ray_rotation,
+    to_crop,
     translation_from_camera,
 )
 from tests.parity import standins
@@ -103,3 +105,11 @@ def test_official_projection_gives_the_official_keypoints() -> None:
     truth = expected["infer.final.kp_2d"]
     found = project_official(torch.from_numpy(points), torch.from_numpy(theta[:, :3])).numpy()
     assert np.abs(found - truth).max() < 1e-4 * np.abs(truth).max()
+
+
+def test_pixels_and_crop_coordinates_are_inverse(generator: torch.Generator) -> None:
+    crops = torch.cat([400 * random(generator, 9, 2), 50 + 200 * random(generator, 9, 1).abs()], -1)
+    points = random(generator, 9, 4, 2)
+    assert torch.allclose(to_crop(from_crop(points, crops), crops), points)
+    corner = torch.tensor([[[90.0, 180.0], [110.0, 200.0]]])  # of a square of 20 pixels about (100, 190)
+    assert to_crop(corner, torch.tensor([[100.0, 190.0, 20.0]])).tolist() == [[[-1, -1], [1, 1]]]

@@ -86,6 +86,7 @@ class BlazePoseFeatures(LandmarkExtractor):
     crop_size = INPUT_SIZE
     crop_scale = 1.25
     looks_fps = 15.0
+    landmark_vectors = True
     extract = staticmethod(extract_crops)
 
     def __init__(self, full: Path | str, heavy: Path | str | None, device: torch.device | str = "cpu") -> None:

@@ -130,14 +130,12 @@ class Size(NamedTuple):
     """What differs between the published sizes of the network.
 
     Attributes:
-        name: MediaPipe's.
         stem: channels at half the picture's side.
         stages: the blocks of each stage; the first block of a stage halves the side of its map.
         descent: channels and blocks of the path from the finest map back down to the neck's side; heavy alone has it.
         head: blocks after each of the two halvings of the head.
     """
 
-    name: str
     stem: int
     stages: tuple[tuple[Blocks, ...], ...]
     descent: tuple[tuple[int, int], ...]
@@ -146,7 +144,6 @@ class Size(NamedTuple):
 
 SIZES = {
     "full": Size(
-        "full",
         16,
         (
             (Blocks(1, 64, 24, 3), Blocks(1, 144, 24, 3)),
@@ -158,7 +155,6 @@ SIZES = {
         (4, 5),
     ),
     "heavy": Size(
-        "heavy",
         24,
         (
             (Blocks(1, 96, 32, 3), Blocks(1, 128, 32, 3), Blocks(2, 192, 32, 3)),

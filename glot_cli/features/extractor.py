@@ -50,7 +50,8 @@ class FeatureExtractor(ABC):
         input_dim: numbers a frame of the temporal network's input.
         crop_size: side of a crop, pixels.
         crop_scale: side of the square that is cropped, in longer sides of the person's box.
-        looks_fps: crops a second of video that are worth a look; rows between are left to `lifting`.
+        looks_fps: crops a second of video that are worth a look; rows between are left to `lifting`, which fills those
+            of landmark vectors alone.
     """
 
     name: ClassVar[str]
@@ -108,7 +109,14 @@ class FeatureExtractor(ABC):
 
 
 class LandmarkExtractor(FeatureExtractor):
-    """One whose features tell where landmarks are, so that bodies can be laid on them."""
+    """One whose features tell where landmarks are, so that bodies can be laid on them.
+
+    Attributes:
+        landmark_vectors: whether features are laid out as `landmark_vector` has them; then looks are made to agree,
+            with one another and with the detector's keypoints, before they are lifted.
+    """
+
+    landmark_vectors: ClassVar[bool] = False
 
     @abstractmethod
     def landmarks(self, features: Tensor) -> PictureLandmarks:

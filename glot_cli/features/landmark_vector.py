@@ -95,22 +95,6 @@ def swap_sides(parts: Landmarks) -> Landmarks:
     )
 
 
-def merge_features(one: Tensor, other: Tensor) -> Tensor:
-    """Mean of two features (...,264) of one crop, each landmark weighing as much as it is present."""
-    a, b = unpack(one), unpack(other)
-    weight = (a.presence + 1e-3) / (a.presence + b.presence + 2e-3)
-    wide = weight.unsqueeze(-1)
-    return join(
-        Landmarks(
-            torch.lerp(b.landmarks2d, a.landmarks2d, wide),
-            torch.lerp(b.z, a.z, weight),
-            (a.visibility + b.visibility) / 2,
-            (a.presence + b.presence) / 2,
-            torch.lerp(b.world, a.world, wide),
-        )
-    )
-
-
 def tilt(feature: Tensor) -> Tensor:
     """How far the trunk in features (...,264) leans to the right in the picture, hips to shoulders, radians: (...)."""
     points = unpack(feature).landmarks2d

@@ -100,11 +100,11 @@ class LandmarkLifter:
 
     def clean(self, tracks: Sequence[Track], features: Features, fps: float) -> tuple[Features, dict[str, int]]:
         """Features of every frame, looks made to agree, with the landmarks that are somebody else's replaced."""
-        whole, counts = [], Counter[str]()
-        for track, feature in zip(tracks, features, strict=True):
-            settled, settled_counts = settle(track, feature, fps)
-            whole.append(settled)
-            counts.update(settled_counts)
+        whole, counts = list(features), Counter[str]()
+        if self.extractor.landmark_vectors:
+            for number, track in enumerate(tracks):
+                whole[number], settled = settle(track, features[number], fps)
+                counts.update(settled)
         seen = [self.extractor.landmarks(torch.from_numpy(feature)) for feature in whole]
         mended, count = replace_crosstalk(tracks, whole, seen, fps)
         return mended, {**counts, "landmarks_replaced": count}

@@ -112,7 +112,8 @@ def reconcile(
         look, sure = seen[:, _LANDMARK] / sizes[:, None, None], parts.presence.numpy()[:, _LANDMARK].astype(float)
         some = [i for i, name in enumerate(LIMBS) if name.endswith(names)]
         wrong = _part_sides(look[:, some], sure[:, some], other[:, some], told[:, some], moves)
-        carried = [i for i, name in enumerate(LANDMARK_NAMES) if name.endswith(tuple(_with_carried(names)))]
+        # Whole names: left_index is of the arms, left_foot_index is not.
+        carried = [i for i, name in enumerate(LANDMARK_NAMES) if name.partition("_")[2] in _with_carried(names)]
         parts = _exchange(parts, wrong, carried)
     seen = from_crop(parts.landmarks2d, square).numpy()
     look, sure = seen[:, _LANDMARK] / sizes[:, None, None], parts.presence.numpy()[:, _LANDMARK].astype(float)

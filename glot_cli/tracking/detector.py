@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from glot_cli.errors import WeightsError
+from glot_cli.errors import WeightsError, first_line
 from glot_cli.inference import CompiledNetwork
 from glot_cli.tracking import ultralytics_adapter
 
@@ -89,7 +89,7 @@ class PersonDetector:
 
     def _on_device(self, network: nn.Module) -> Callable[[NDArray[np.uint8]], Any]:
         """What runs a PyTorch network on pictures (n,h,w,3)."""
-        ready = network.to(self.device) if isinstance(network, nn.Module) else network
+        ready = network.to(self.device)
 
         def run(pictures: NDArray[np.uint8]) -> Any:
             # (n,h,w,3) permuted is channels-last memory already
@@ -110,7 +110,7 @@ class PersonDetector:
                 self._image_size = (int(height), int(width))
             names = {int(index): str(name) for index, name in network.names.items()}
         self._end_to_end = bool(getattr(network, "end2end", False))
-        if getattr(network, "task", "detect") != "pose" or tuple(getattr(network, "kpt_shape", ())) != _COCO_SHAPE:
+        if tuple(getattr(network, "kpt_shape", ())) != _COCO_SHAPE:
             self._keypoints = None
         return network, names
 
@@ -195,9 +195,7 @@ def _bundled(path: Path, architecture: dict[str, Any], names: dict[int, str]) ->
 
 
 def _unreadable(path: Path, error: Exception) -> WeightsError:
-    return WeightsError(
-        f"not a readable person detector ({_first_line(error)})", path=path, remedy="install glot again"
-    )
+    return WeightsError(f"not a readable person detector ({first_line(error)})", path=path, remedy="install glot again")
 
 
 def _local_file(model: str) -> Path:
@@ -229,12 +227,11 @@ def _checkpoint(path: Path) -> tuple[nn.Module, dict[int, str]]:
     try:
         network = ultralytics_adapter.load_checkpoint(path)
         names = {int(index): str(name) for index, name in dict(network.names).items()}
-        task = getattr(network, "task", "detect")
     except Exception as error:
         raise WeightsError(
-            f"not an ultralytics checkpoint that can be read safely ({_first_line(error)})", path=path, remedy=export
+            f"not an ultralytics checkpoint that can be read safely ({first_line(error)})", path=path, remedy=export
         ) from error
-    _require_boxes(path, task)
+    _require_boxes(path, network.task)
     return network, names
 
 
@@ -250,7 +247,7 @@ def _exported(path: Path, device: torch.device) -> Any:
         ) from error
     except Exception as error:
         raise WeightsError(
-            f"not a model ultralytics can run ({_first_line(error)})", path=path, remedy="export it again"
+            f"not a model ultralytics can run ({first_line(error)})", path=path, remedy="export it again"
         ) from error
     _require_boxes(path, getattr(network, "task", "detect"))
     return network
@@ -262,7 +259,3 @@ def _require_boxes(path: Path, task: str) -> None:
         raise WeightsError(
             f"a model for the task '{task}' does not box people", path=path, remedy=f"give one for {', '.join(_TASKS)}"
         )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -11,6 +11,8 @@ FACE, SHOULDERS, HIPS = slice(0, 5), slice(5, 7), slice(11, 13)  # of `detector.
 UPRIGHT_CUTOFF_HZ = 1.5  # people do not turn over faster; a detector that takes hands for feet does
 UPRIGHT_ROUNDS = 10  # of finding frames that disagree with those around them
 DISAGREEING = np.radians(40)  # from the others' direction, counts a quarter
+UNTOLD = 0.05  # confidence below which a frame does not say which way is up
+FILLED = 0.01  # what it counts instead, with what the frames around it say: a curve left to itself turns people over
 
 
 def fill_keypoints(
@@ -66,13 +68,16 @@ def lean(keypoints: NDArray[np.float32], segment: NDArray[np.integer], fps: floa
     angle = np.zeros(len(keypoints), np.float32)
     for number in np.unique(segment):
         rows = np.flatnonzero(segment == number)
-        known, weight = direction[rows], sure[rows]
-        if not weight.any():
+        told = np.flatnonzero(sure[rows] > UNTOLD)
+        if not len(told):
             continue
-        smooth = known
+        at = np.arange(len(rows))
+        known = np.stack([np.interp(at, told, axis) for axis in direction[rows[told]].T], 1)
+        counts = np.where(sure[rows] > UNTOLD, sure[rows], FILLED)
+        smooth, weight = known, counts
         for _ in range(UPRIGHT_ROUNDS):
             smooth = whittaker(known, UPRIGHT_CUTOFF_HZ / fps, np.maximum(weight, 1e-4))
             off = np.arctan2(known[:, 0] * smooth[:, 1] - known[:, 1] * smooth[:, 0], (known * smooth).sum(1))
-            weight = sure[rows] / (1 + (off / DISAGREEING) ** 2) ** 2
+            weight = counts / (1 + (off / DISAGREEING) ** 2) ** 2
         angle[rows] = np.arctan2(smooth[:, 0], -smooth[:, 1])
     return angle

@@ -23,6 +23,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from glot_cli.inference import import_onnxruntime
+
 # Ultralytics reads these once, while it is imported.
 _SETTINGS = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"}
 _STRIDE = 32  # pixels; sides that the networks see are multiples of it
@@ -94,6 +96,7 @@ def load_checkpoint(path: Path) -> Any:
 
     checkpoint, _ = cast(Any, tasks).torch_safe_load(str(path), safe_only=True)
     network = checkpoint.get("ema") or checkpoint["model"]
+    network.task = getattr(network, "task", None) or cast(Any, tasks).guess_model_task(network)  # few files say it
     for layer in network.modules():
         if isinstance(layer, nn.Upsample) and not hasattr(layer, "recompute_scale_factor"):
             layer.recompute_scale_factor = None  # checkpoints older than torch 1.11 lack it
@@ -108,6 +111,8 @@ def open_exported(path: Path, device: torch.device) -> Any:
     import_ultralytics()
     from ultralytics.nn.autobackend import AutoBackend
 
+    if path.suffix == ".onnx":
+        import_onnxruntime()  # before ultralytics does: without usage statistics
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`torch.jit.load` is deprecated", FutureWarning)  # no fault of the user's
         return AutoBackend(str(path), device=device)

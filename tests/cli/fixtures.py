@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import time
 from collections.abc import Iterator
@@ -81,15 +82,20 @@ class Remembering:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._network, name)
 
-    def __call__(self, pictures: list[np.ndarray] | np.ndarray) -> Any:
-        keys = [hashlib.sha256(f"{picture.shape}".encode() + picture.tobytes()).digest() for picture in pictures]
-        new = {key: picture for key, picture in zip(keys, pictures, strict=True) if key not in self._said}
+    def __call__(self, pictures: list[np.ndarray] | np.ndarray, lean: np.ndarray | None = None) -> Any:
+        leans = [b""] * len(pictures) if lean is None else [angle.tobytes() for angle in lean]
+        keys = [
+            hashlib.sha256(f"{picture.shape}".encode() + picture.tobytes() + angle).digest()
+            for picture, angle in zip(pictures, leans, strict=True)
+        ]
+        new = {key: row for row, key in enumerate(keys) if key not in self._said}
         if new:
-            asked = list(new.values())
-            said = self._network(np.stack(asked) if isinstance(pictures, np.ndarray) else asked)
+            rows = list(new.values())
+            asked = pictures[rows] if isinstance(pictures, np.ndarray) else [pictures[row] for row in rows]
+            said = self._network(asked) if lean is None else self._network(asked, lean[rows])
             self._said |= zip(new, said, strict=True)
         answers = [self._said[key] for key in keys]
-        return torch.stack(answers) if isinstance(answers[0], torch.Tensor) else [boxes.copy() for boxes in answers]
+        return torch.stack(answers) if isinstance(answers[0], torch.Tensor) else copy.deepcopy(answers)
 
 
 @cache

@@ -84,3 +84,67 @@ def test_beyond_the_frame_is_black():
 
 def test_no_boxes_no_crops():
     assert extract_crops(np.zeros((10, 10, 3), np.uint8), np.zeros((0, 3))).shape == (0, 256, 256, 3)
+
+
+LEANS = np.radians([0.0, 25.0, -70.0, 90.0, 180.0, -150.0])
+
+
+def test_a_leaning_pattern_stands_upright_in_its_crop():
+    """Dots are drawn where the turn of the crop about its centre says, and are found in the grid they make upright."""
+    grid = np.stack(np.meshgrid([40.0, 100.0, 200.0], [30.0, 128.0, 215.0]), -1).reshape(-1, 2)  # crop pixels
+    box = np.array([[300.0, 260.0, 256.0]])
+    for lean in LEANS:
+        frame = np.zeros((560, 640, 3), np.uint8)
+        cos, sin = np.cos(lean), np.sin(lean)
+        # what is up in the crop, (0, -1), leans to the right in the frame: (sin, -cos)
+        places = box[0, :2] + (grid - 128) @ np.array([[cos, sin], [-sin, cos]])
+        for x, y in places:  # OpenCV counts from pixel centres, with 4 bits of fraction
+            at = round((x - 0.5) * 16), round((y - 0.5) * 16)
+            cv2.circle(frame, at, 4 * 16, (255, 255, 255), -1, cv2.LINE_AA, 4)
+        crop = extract_crops(frame, box, 256, np.array([lean]))[0, ..., 0].astype(float)
+        for x, y in grid:
+            part = crop[int(y) - 8 : int(y) + 8, int(x) - 8 : int(x) + 8]
+            rows, columns = np.mgrid[int(y) - 8 : int(y) + 8, int(x) - 8 : int(x) + 8] + 0.5
+            assert part.sum() > 255 * 40
+            assert abs((part * columns).sum() / part.sum() - x) < 0.15, (lean, x, y)
+            assert abs((part * rows).sum() / part.sum() - y) < 0.15, (lean, x, y)
+
+
+@pytest.mark.parametrize("lean", LEANS)
+@pytest.mark.parametrize("side", [200.0, 256.0, 640.0, 1000.0])
+def test_turned_crops_equal_opencvs_rotation(lean, side):
+    """The whole frame is turned by OpenCV's own matrix and cut straight; shrinking averages either way."""
+    coarse = np.random.default_rng(5).integers(0, 256, (16, 20, 3), dtype=np.uint8)
+    frame = cv2.resize(coarse, (1280, 1024), interpolation=cv2.INTER_CUBIC)
+    box = np.array([[620.0, 500.0, side]])
+    turn = cv2.getRotationMatrix2D((619.5, 499.5), np.degrees(lean), 1)  # counter-clockwise, about pixel centres
+    turned = cv2.warpAffine(frame, turn, (1280, 1024), flags=cv2.INTER_LINEAR)
+    expected = extract_crops(turned, box)[0].astype(int)
+    off = np.abs(extract_crops(frame, box, lean=np.array([lean]))[0] - expected)
+    corners = np.abs(np.mgrid[0:256, 0:256] - 127.5).max(0) > 80  # these may lie beyond the frame before its turn
+    assert off[~corners].mean() < 0.7 and off[~corners].max() < 8
+    assert np.abs(extract_crops(frame, box, lean=np.array([0.0])) - extract_crops(frame, box).astype(int)).max() == 0
+
+
+def test_turned_crops_are_black_beyond_the_frame():
+    """A square on the left edge, turned by 90 degrees: what the frame has not is above or below."""
+    frame = np.full((100, 100, 3), 200, np.uint8)
+    box = np.array([[0.0, 50.0, 64.0]])
+    (right,) = extract_crops(frame, box, 64, np.array([np.pi / 2]))  # up in the crop is right in the frame
+    (left,) = extract_crops(frame, box, 64, np.array([-np.pi / 2]))
+    assert (right[:31] == 200).all() and (right[33:] == 0).all()
+    assert (left[:31] == 0).all() and (left[33:] == 200).all()
+    outside = extract_crops(frame, np.array([[-300.0, 50.0, 64.0], [50.0, 170.0, 64.0]]), 64, np.array([0.4, 0.8]))
+    assert (outside == 0).all()
+    # The corner of a turned square reaches further than half its side.
+    (corner,) = extract_crops(frame, np.array([[-38.0, 50.0, 64.0]]), 64, np.array([np.pi / 4]))
+    assert corner.max() == 200 and corner[:3, -3:].min() == 200 and corner[16:].max() == 0
+
+
+def test_each_crop_has_its_own_lean():
+    frame = np.random.default_rng(6).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    boxes = np.array([[100.0, 100.0, 64.0], [90.0, 110.0, 64.0], [100.0, 100.0, 64.0]])
+    many = extract_crops(frame, boxes, 64, np.array([np.pi / 2, 0.0, np.pi]))
+    np.testing.assert_array_equal(many[1], frame[78:142, 58:122])
+    np.testing.assert_array_equal(many[2], frame[68:132, 68:132][::-1, ::-1])
+    np.testing.assert_array_equal(many[0], np.rot90(frame[68:132, 68:132], 1))

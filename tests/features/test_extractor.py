@@ -45,7 +45,7 @@ class Colours({base}):
     def load(cls, files, device, *, half=False):
         return cls()
 
-    def __call__(self, crops):
+    def __call__(self, crops, lean=None):
         halves = torch.as_tensor(crops).float().unflatten(2, (2, -1)) / 255
         return halves.mean((1, 3)).flatten(1)
 
@@ -93,6 +93,8 @@ def track() -> Track:
         np.ones(COUNT, np.float32),
         whole > 0,
         whole,
+        np.ones((COUNT, 17, 3), np.float32),
+        np.zeros(COUNT, np.float32),
     )
 
 
