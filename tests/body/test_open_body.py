@@ -91,6 +91,8 @@ def test_people_have_human_sizes(shapes):
     assert stature.min() > 1.25 and stature.max() < 2.2
     thigh = np.linalg.norm(joints[:, J["left_knee"]] - joints[:, J["left_hip"]], axis=1)
     assert (thigh / stature > 0.19).all() and (thigh / stature < 0.29).all()  # Drillis & Contini: 0.245
+    shank = np.linalg.norm(joints[:, J["left_ankle"]] - joints[:, J["left_knee"]], axis=1)
+    assert 0.95 < np.median(thigh / shank) < 1.05  # 0.245 to 0.246 of the stature
     assert np.abs(joints[:, 0]).max() < 0.02  # the pelvis hardly leaves the origin with shape
 
 
