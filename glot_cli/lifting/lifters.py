@@ -47,7 +47,7 @@ class Lifter(Protocol):
     def clean(self, tracks: Sequence[Track], features: Features, fps: float) -> tuple[Features, dict[str, int]]:
         """Features (n, F) of all tracks with faults mended, and counts of what was mended, by name.
 
-        Rows that are NaN were not looked at; they are filled.
+        Rows that are NaN were not looked at; they are filled, in the arrays given.
         """
 
     def focal(
@@ -100,13 +100,12 @@ class LandmarkLifter:
 
     def clean(self, tracks: Sequence[Track], features: Features, fps: float) -> tuple[Features, dict[str, int]]:
         """Features of every frame, looks made to agree, with the landmarks that are somebody else's replaced."""
-        whole, counts = list(features), Counter[str]()
+        counts = Counter[str]()
         if self.extractor.landmark_vectors:
-            for number, track in enumerate(tracks):
-                whole[number], settled = settle(track, features[number], fps)
-                counts.update(settled)
-        seen = [self.extractor.landmarks(torch.from_numpy(feature)) for feature in whole]
-        mended, count = replace_crosstalk(tracks, whole, seen, fps)
+            for track, feature in zip(tracks, features, strict=True):
+                counts.update(settle(track, feature, fps))
+        seen = [self.extractor.landmarks(torch.from_numpy(feature)) for feature in features]
+        mended, count = replace_crosstalk(tracks, features, seen, fps)
         return mended, {**counts, "landmarks_replaced": count}
 
     def focal(

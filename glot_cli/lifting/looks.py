@@ -42,36 +42,52 @@ AGREEMENT, CONTINUITY = 1.0, 1.0  # weights of the two kinds of evidence, beside
 PART_SWAPPED = 0.5  # that the limbs of the arms alone, or of the legs alone, are exchanged in the look
 CHOSEN = 0.6  # what it costs to believe the keypoint and not the look
 DOUBT_LOOK, DOUBT_KEYPOINT = 2.0, 2.0  # what it costs more when the one believed is not sure at all
+PIECE, AROUND = 2048, 64  # looks that are settled at once, and those beside them that are looked at too
 PARTS = {"arms": ("elbow", "wrist"), "legs": ("knee", "ankle")}
 
 
-def settle(track: Track, features: NDArray[np.float32], fps: float) -> tuple[NDArray[np.float32], dict[str, int]]:
-    """Features of every frame of a track, from those of the frames that were looked at.
+def settle(track: Track, features: NDArray[np.float32], fps: float) -> dict[str, int]:
+    """Make features of every frame of a track from those of the frames that were looked at.
 
     Args:
         track: the person, N frames.
-        features: (N, 264); rows that are NaN were not looked at.
+        features: (N, 264), changed in place; rows that are NaN were not looked at.
         fps: frames per second.
 
     Returns:
-        (N, 264), and counts of what was mended, by name.
+        Counts of what was mended, by name.
     """
     looked = np.isfinite(features[:, 0])
+    looks = np.flatnonzero(looked)
     sides = points = 0
-    if track.keypoints is not None:
-        rows = np.flatnonzero(looked)
-        features = features.copy()
-        features[rows], sides, points = reconcile(
-            features[rows],
-            track.keypoints[rows],
-            track.crops[rows],
-            (track.boxes[rows, 2:] - track.boxes[rows, :2]).max(1).astype(float),
-            track.frames[rows] / fps,
-            np.diff(track.segment[rows], prepend=-1) != 0,
-        )
-    if not looked.all():
-        features = fill_between(features, looked, track.crops, track.frames, track.segment)
-    return features, {"sides_exchanged": sides, "points_from_keypoints": points}
+    # Piece by piece, for a track may be as long as its video; the looks around a piece only tell what goes on there.
+    for start in range(0, len(looks), PIECE):
+        first, end = max(0, start - AROUND), min(len(looks), start + PIECE)
+        rows = looks[first : end + AROUND]
+        if track.keypoints is not None:
+            settled, swapped, moved = reconcile(
+                features[rows],
+                track.keypoints[rows],
+                track.crops[rows],
+                (track.boxes[rows, 2:] - track.boxes[rows, :2]).max(1).astype(float),
+                track.frames[rows] / fps,
+                np.diff(track.segment[rows], prepend=-1) != 0,
+            )
+            own = slice(start - first, end - first)
+            features[rows[own]] = settled[own]
+            sides += int(swapped[own].sum())
+            points += int(moved[own].sum())
+    for start in range(0, len(looks), PIECE):
+        rows = looks[max(0, start - AROUND) : start + PIECE + AROUND]
+        wide = slice(rows[0], rows[-1] + 1)
+        own = np.flatnonzero(~looked[wide]) + rows[0]
+        own = own[(own > looks[start]) & (own < looks[min(start + PIECE, len(looks) - 1)])]
+        if len(own):
+            whole = fill_between(
+                features[wide], looked[wide], track.crops[wide], track.frames[wide], track.segment[wide]
+            )
+            features[own] = whole[own - rows[0]]
+    return {"sides_exchanged": sides, "points_from_keypoints": points}
 
 
 def reconcile(
@@ -81,7 +97,7 @@ def reconcile(
     sizes: Array,
     times: Array,
     breaks: NDArray[np.bool_],
-) -> tuple[NDArray[np.float32], int, int]:
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
     """Features of looks with left and right set right, and limb points taken from the keypoints where those are better.
 
     Args:
@@ -93,7 +109,8 @@ def reconcile(
         breaks: (n,) true where a look has nothing to do with the one before it.
 
     Returns:
-        The features, the number of looks whose sides were exchanged, and the number of points that were replaced.
+        The features; which looks had their sides exchanged (n,); which limb points were moved by more than two good
+        opinions differ (n, 12).
     """
     parts = unpack(torch.from_numpy(features))
     square = torch.from_numpy(crops)
@@ -119,7 +136,8 @@ def reconcile(
     look, sure = seen[:, _LANDMARK] / sizes[:, None, None], parts.presence.numpy()[:, _LANDMARK].astype(float)
     chosen = _choose(look, sure, other, told, moves)
     parts = _replace(parts, chosen, other * sizes[:, None, None], told, square)
-    return join(parts).numpy(), int(swapped.sum()), int(chosen.sum())
+    moved = chosen & (np.sum((look - other) ** 2, -1) > AGREE**2)
+    return join(parts).numpy(), swapped, moved
 
 
 def fill_between(

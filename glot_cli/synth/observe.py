@@ -97,4 +97,5 @@ class Observer:
         cut = [extract_crops(pictures[i], track.crops[i, None], size, lean[i, None])[0] for i in looked]
         features = np.full((len(pictures), self.landmarks.feature_dim), np.nan, np.float32)
         features[looked] = self.landmarks(np.stack(cut), None if track.lean is None else lean[looked]).cpu().numpy()
-        return Observation(track.crops, torch.from_numpy(settle(track, features, FPS)[0]))
+        settle(track, features, FPS)
+        return Observation(track.crops, torch.from_numpy(features))

@@ -11,6 +11,7 @@ import torch
 from glot_cli.body.landmarks import LANDMARK_NAMES
 from glot_cli.camera import to_crop
 from glot_cli.features.landmark_vector import SWAP, Landmarks, join, unpack
+from glot_cli.lifting import looks
 from glot_cli.lifting.looks import LIMBS, cheapest_path, fill_between, reconcile, settle
 from glot_cli.tracking.detector import COCO_KEYPOINTS
 from glot_cli.tracking.tracks import Track
@@ -102,7 +103,7 @@ def agreed(
     crops = squares(look)
     count = len(look)
     starts = np.isin(np.arange(count), (0, *breaks))
-    features, sides, points = reconcile(
+    features, swapped, moved = reconcile(
         features_of(look, crops, presence),
         keypoints_of(told, confidence),
         crops,
@@ -111,7 +112,12 @@ def agreed(
         starts,
     )
     parts = unpack(torch.from_numpy(features))
-    return parts.landmarks2d.numpy() * (crops[:, None, 2:] / 2) + crops[:, None, :2], parts, sides, points
+    return (
+        parts.landmarks2d.numpy() * (crops[:, None, 2:] / 2) + crops[:, None, :2],
+        parts,
+        int(swapped.sum()),
+        int(moved.sum()),
+    )
 
 
 def off(pixels: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -256,9 +262,8 @@ def track_of(points: np.ndarray, keypoints: np.ndarray | None, frames: np.ndarra
     return Track(1, frames, boxes, squares(points), ones, ones < 0, segment, keypoints, None)
 
 
-def test_settling_a_track_mends_and_fills() -> None:
+def test_settling_a_track_mends_and_fills(monkeypatch: pytest.MonkeyPatch) -> None:
     """30 frames a second, looked at every second one, sides exchanged in some, in two stretches."""
-    count = 90
     truth = np.concatenate([walker(50, SLANT, 60, 30.0), walker(40, BACK, -40, 30.0)])
     frames = np.concatenate([np.arange(50), np.arange(120, 160)]).astype(np.int32)
     segment = np.repeat([0, 1], [50, 40]).astype(np.int32)
@@ -266,17 +271,23 @@ def test_settling_a_track_mends_and_fills() -> None:
     rows = track.key_rows(2)
     features = features_of(exchanged(truth, slice(20, 30)), track.crops)
     features[~rows] = np.nan
-    settled, counts = settle(track, features, 30.0)
-    assert np.isfinite(settled).all() and settled.dtype == np.float32
+    before = features.copy()
+    counts = settle(track, features, 30.0)
+    assert np.isfinite(features).all()
     assert counts == {"sides_exchanged": 5, "points_from_keypoints": 0}
     expected = features_of(truth, track.crops)
-    np.testing.assert_allclose(settled, expected, atol=0.02)
+    np.testing.assert_allclose(features, expected, atol=0.02)
+    monkeypatch.setattr(looks, "PIECE", 12)  # a long track is settled piece by piece
+    monkeypatch.setattr(looks, "AROUND", 10)
+    assert settle(track, before, 30.0) == counts
+    np.testing.assert_allclose(before, features, atol=1e-4)
     bare = track_of(truth, None, frames, segment)
-    settled, counts = settle(bare, np.where(rows[:, None], expected, np.nan), 30.0)
-    assert counts == {"sides_exchanged": 0, "points_from_keypoints": 0}
-    np.testing.assert_allclose(settled, expected, atol=0.02)
-    np.testing.assert_array_equal(settle(bare, expected, 30.0)[0], expected)
-    assert settled.shape == (count, 264)
+    features = np.where(rows[:, None], expected, np.nan)
+    assert settle(bare, features, 30.0) == {"sides_exchanged": 0, "points_from_keypoints": 0}
+    np.testing.assert_allclose(features, expected, atol=0.02)
+    whole = expected.copy()
+    settle(bare, whole, 30.0)
+    np.testing.assert_array_equal(whole, expected)
 
 
 def cubic(frames: np.ndarray, seed: int) -> np.ndarray:
