@@ -224,8 +224,16 @@ def _video_frames(path: Path, warn: Warn) -> Iterator[Frame]:
         time_base = Fraction(stream.time_base or 1 / _frame_rate(stream))
         step = max(1, round(1 / (_frame_rate(stream) * time_base)))
         last: int | None = None
+        size: tuple[int, int] | None = None
+        other_sizes = False
         index = -1
         for index, frame in enumerate(_decode(container, stream, path, warn)):
+            size = size or (frame.width, frame.height)
+            if (frame.width, frame.height) != size:
+                if not other_sizes:
+                    warn(f"{path}: pictures from frame {index} on have another size; they are scaled to the first's")
+                other_sizes = True
+                frame = frame.reformat(*size, interpolation="BILINEAR")
             pts = frame.pts
             if pts is None or (last is not None and pts <= last):
                 pts = 0 if last is None else last + step

@@ -174,6 +174,22 @@ def test_a_thumbnail_is_the_picture_reduced(tmp_path: Path, rotation: int) -> No
             assert frame.thumbnail(1000).shape == frame.image.shape  # never larger
 
 
+def test_pictures_of_another_size_are_scaled_to_the_first(tmp_path: Path) -> None:
+    """As in a stream that was recorded while its quality changed."""
+    parts = [
+        make_video(tmp_path / f"{width}.ts", [0, 1, 2], container_format="mpegts", size=(width, height))
+        for width, height in ((64, 48), (96, 64), (64, 48))
+    ]
+    (tmp_path / "a.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    warnings: list[str] = []
+    frames = list(read_frames(tmp_path / "a.ts", warn=warnings.append))
+    assert [number(frame.image) for frame in frames] == [0, 1, 2] * 3
+    assert {(frame.image.shape, frame.planes.shape) for frame in frames} == {((48, 64, 3), (72, 64))}
+    assert [line for line in warnings if "size" in line] == [
+        f"{tmp_path / 'a.ts'}: pictures from frame 3 on have another size; they are scaled to the first's"
+    ]
+
+
 def test_nothing_is_read_before_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for index in range(5):
         cv2.imwrite(str(tmp_path / f"{index}.png"), picture(index))
