@@ -190,12 +190,7 @@ def read_frames(
     yield from _between(frames, path, start, end)
 
 
-def _between(
-    frames: Iterator[Frame],
-    path: Path,
-    start: float | None,
-    end: float | None,
-) -> Iterator[Frame]:
+def _between(frames: Iterator[Frame], path: Path, start: float | None, end: float | None) -> Iterator[Frame]:
     """Keep the frames of [start, end)."""
     first = None if start is None else Fraction(start).limit_denominator(1_000_000)  # 0.1 is a tenth here
     stop = None if end is None else Fraction(end).limit_denominator(1_000_000)

@@ -66,6 +66,7 @@ class Run:
         seconds: from its start to its end.
         cpu: seconds of all cores.
         memory: most bytes resident at once, all processes together; what they share counts in each.
+        frames: how many it looked at.
         stages: seconds, from run.json.
         told: what it wrote.
     """
@@ -73,6 +74,7 @@ class Run:
     seconds: float
     cpu: float
     memory: int
+    frames: int = 0
     stages: dict[str, float] = field(default_factory=dict)
     told: str = ""
 
@@ -124,7 +126,7 @@ def run_glot(checkout: Path, video: Path, options: list[str]) -> Run:
     if report.get("fault"):
         sys.exit(f"{checkout}: {report['fault']}")
     run.stages = {name: stage["seconds"] for name, stage in report["stages"].items()}
-    run.told = f"{report['frames']} frames, {report['people']} people"
+    run.frames, run.told = report["frames"], f"{report['frames']} frames, people found: {report['people']}"
     return run
 
 
@@ -136,7 +138,8 @@ def run_mediapipe(python: Path, video: Path) -> Run | None:
     with tempfile.TemporaryDirectory() as folder:
         run = watched([str(python), "-c", MEDIAPIPE, str(video)], environment, Path(folder))
     frames, found, seconds, version = run.told.split()
-    run.seconds, run.told = float(seconds), f"MediaPipe {version}, {frames} frames, somebody in {found}"
+    run.frames, run.seconds = int(frames), float(seconds)
+    run.told = f"MediaPipe {version}, {frames} frames, somebody in {found}"
     return run
 
 
@@ -169,14 +172,14 @@ def to_and_fro(video: Path, target: Path, count: int) -> Path:
     return target
 
 
-def rate(runs: list[Run], frames: int) -> float:
+def rate(runs: list[Run]) -> float:
     """Frames a second of the median run."""
-    return frames / statistics.median(run.seconds for run in runs)
+    return statistics.median(run.frames / run.seconds for run in runs)
 
 
-def show(name: str, runs: list[Run], frames: int) -> None:
+def show(name: str, runs: list[Run]) -> None:
     """Print what some runs of the same took."""
-    print(f"\n{name}: {rate(runs, frames):.2f} frames/s ({runs[0].told})")
+    print(f"\n{name}: {rate(runs):.2f} frames/s ({runs[0].told})")
     print(f"  seconds    {', '.join(f'{run.seconds:.1f}' for run in runs)}")
     print(f"  CPU        {', '.join(f'{run.cpu:.1f}' for run in runs)} s")
     print(f"  memory     {max(run.memory for run in runs) / 1e9:.2f} GB")
@@ -206,13 +209,13 @@ def main() -> None:
             if arguments.mediapipe and (run := run_mediapipe(arguments.mediapipe.absolute(), video)):
                 landmarks.append(run)
         for checkout in checkouts:
-            show(str(checkout), runs[checkout], arguments.frames)
-        ours = rate(runs[ROOT], arguments.frames)
+            show(str(checkout), runs[checkout])
+        ours = rate(runs[ROOT])
         if arguments.other:
-            print(f"\n{ours / rate(runs[checkouts[1]], arguments.frames):.2f} times the speed of {checkouts[1]}")
+            print(f"\n{ours / rate(runs[checkouts[1]]):.2f} times the speed of {checkouts[1]}")
         if landmarks:
-            show("MediaPipe's landmarks", landmarks, arguments.frames)
-            print(f"\n{ours / rate(landmarks, arguments.frames):.2f} times the speed of MediaPipe's landmarks alone")
+            show("MediaPipe's landmarks", landmarks)
+            print(f"\n{ours / rate(landmarks):.2f} times the speed of MediaPipe's landmarks alone")
         elif arguments.mediapipe:
             print(f"\nMediaPipe is left out: {arguments.mediapipe} cannot import mediapipe and cv2")
         if arguments.together:
