@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from glot_cli.errors import UsageError
 
@@ -26,3 +27,10 @@ def pick_device(wanted: str) -> str:
     if wanted.removesuffix(":0") not in have:
         raise UsageError(f"{wanted} is not on this machine; there is {', '.join(have)}", option="device")
     return wanted
+
+
+def upload(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the CPU's on the device. To CUDA it travels beside what is computed there."""
+    if device.type == "cuda":  # only from pinned memory
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=device.type == "cuda")

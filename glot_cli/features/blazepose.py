@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glot_cli.body.landmarks import LANDMARK_SHOULDERS
+from glot_cli.device import upload
 from glot_cli.features import skeleton
 from glot_cli.features.blazepose_net import HEATMAP_SIZE, INPUT_SIZE, BlazePose, BlazePoseOutput
 from glot_cli.features.crops import extract_crops
@@ -121,9 +122,9 @@ class BlazePoseFeatures(LandmarkExtractor):
         known = lean is not None
         angles = torch.as_tensor(lean, dtype=torch.float32) if known else torch.zeros(len(images))
         features = []
-        for part, angle in zip(torch.split(images, size), torch.split(angles.to(self.device), size), strict=True):
+        for part, angle in zip(torch.split(images, size), torch.split(upload(angles, self.device), size), strict=True):
             # (n,256,256,3) is what channels-last memory looks like already: no copy is made by permute
-            pictures = part.to(self.device).permute(0, 3, 1, 2).float() / 255
+            pictures = upload(part, self.device).permute(0, 3, 1, 2).float() / 255
             feature = pack(self._full(pictures))
             if self._heavy is not None:
                 feature = self._look_again(self._heavy, pictures, feature, ASTRAY if known else TILT)

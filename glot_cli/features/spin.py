@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from glot_cli.device import upload
 from glot_cli.features.crops import extract_crops_plain
 from glot_cli.features.extractor import FeatureExtractor, register
 from glot_cli.features.spin_net import SPIN_DIM, SpinNetwork
@@ -64,10 +65,8 @@ class SpinFeatures(FeatureExtractor):
         return torch.cat(features) if features else torch.zeros(0, SPIN_DIM, device=self.device)
 
     def _look(self, crops: Tensor) -> Tensor:
-        if self.device.type == "cuda":  # from pinned memory the copy runs beside the computation before it
-            crops = crops.pin_memory()
         # Bytes travel, a quarter of the floats; the channels come last already, so permute copies nothing.
-        pictures = crops.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float()
+        pictures = upload(crops, self.device).permute(0, 3, 1, 2).float()
         pictures = pictures.sub_(self._mean).mul_(self._scale)
         with torch.autocast(self.device.type, _HALF.get(self.device.type, torch.float16), enabled=self.half):
             features: Tensor = self.network(pictures)

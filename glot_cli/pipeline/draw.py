@@ -91,7 +91,7 @@ def draw(
             stamps.append(frame.pts)
             if renderer.pending == 3:
                 write(renderer.collect())
-            renderer.submit(frame.image, vertices, people, pivots.get(frame.index))
+            renderer.submit(frame.planes, vertices, people, pivots.get(frame.index))
         while renderer.pending:
             write(renderer.collect())
     return written
@@ -100,7 +100,7 @@ def draw(
 def _covered(result: Result, video: Path, warn: Callable[[str], None]) -> Iterator[Frame]:
     """The frames of the video that the record speaks of."""
     first, last = result.meta.start_frame, result.meta.start_frame + result.meta.frame_count - 1
-    for frame in read_frames(video, planes=True, warn=warn):
+    for frame in read_frames(video, warn=warn):
         if frame.index > last:
             return
         if frame.index >= first:

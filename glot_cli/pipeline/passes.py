@@ -6,11 +6,13 @@ import logging
 import math
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
+from typing import Generic, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from glot_cli.errors import OutputError
@@ -20,6 +22,7 @@ from glot_cli.pipeline.models import Models
 from glot_cli.pipeline.options import Options
 from glot_cli.progress import Progress
 from glot_cli.tracking.appearance import describe
+from glot_cli.tracking.detector import Detections
 from glot_cli.tracking.online import Tracker
 from glot_cli.tracking.shots import CutFinder, in_shots
 from glot_cli.tracking.tracks import Track, clean_tracks
@@ -28,7 +31,64 @@ from glot_cli.video import Frame, VideoInfo, read_frames
 log = logging.getLogger(__name__)
 
 IN_MEMORY = 32 << 20  # bytes of everybody's features; more lie on the disk
-DETECTOR_BATCH = 4  # frames; more does not pay on a CPU, and a 4K frame is 25 MB
+CPU_FRAMES, GPU_FRAMES = 2, 16  # that the detector is given at once; more does not pay on a CPU
+GPU_BYTES = 128 << 20  # and their pictures, of which a 4K one has 25 MB
+
+Pictures = list[tuple[int, int, NDArray[np.uint8]]]  # number of the frame, its place in its shot, (H, W, 3) RGB
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+
+@dataclass
+class CropBatch:
+    """Some crops, and where their features belong.
+
+    Attributes:
+        crops: (n, S, S, 3) RGB of each frame.
+        leans: (n,) radians by which they were turned upright; empty where nobody was.
+        places: (number of the track, row) of every crop.
+    """
+
+    crops: list[NDArray[np.uint8]] = field(default_factory=list)
+    leans: list[NDArray[np.floating]] = field(default_factory=list)
+    places: list[tuple[int, int]] = field(default_factory=list)
+
+
+class Beside(Generic[Given, Made]):
+    """Computes one batch after the other in a thread of its own, while the frames of the next are read.
+
+    Networks do not hold Python's lock, so on a GPU, or where a core is free, both go on at once. No more than one batch
+    waits to be used.
+
+    Args:
+        compute: what is done in the thread.
+        use: receives each batch and what came of it, in their order, in the thread that began them.
+    """
+
+    def __init__(self, compute: Callable[[Given], Made], use: Callable[[Given, Made], None]) -> None:
+        self._compute, self._use = compute, use
+        self._thread = ThreadPoolExecutor(1)
+        self._begun: tuple[Given, Future[Made]] | None = None
+
+    def begin(self, batch: Given) -> None:
+        """Compute a batch, once the one before is done; returns then. Raises what went wrong with that one."""
+        before = self._begun
+        if before:
+            before[1].result()
+        self._begun = batch, self._thread.submit(self._compute, batch)
+        if before:
+            self._use(before[0], before[1].result())
+
+    def __enter__(self) -> Beside[Given, Made]:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self._thread:
+            if kind is None and self._begun:
+                batch, made = self._begun
+                self._use(batch, made.result())
 
 
 @dataclass
@@ -75,26 +135,34 @@ def follow_people(
     seen = Timeline()
     finder = CutFinder(fps)
     trackers: list[Tracker] = []
-    batch: list[tuple[Frame, int]] = []
+    size = CPU_FRAMES
+    if models.detector.device.type != "cpu":
+        size = max(CPU_FRAMES, min(GPU_FRAMES, GPU_BYTES // (3 * info.width * info.height)))
+    batch: Pictures = []
 
-    def detect() -> None:
-        looks = models.detector([frame.image for frame, _ in batch])
-        for (frame, place), (boxes, keypoints) in zip(batch, looks, strict=True):
+    def detect(batch: Pictures) -> list[Detections]:
+        return models.detector([image for _, _, image in batch])
+
+    def follow(batch: Pictures, found: list[Detections]) -> None:
+        for (index, place, image), (boxes, keypoints) in zip(batch, found, strict=True):
             if place == 0:
                 trackers.append(Tracker(fps, options.detect_every))
-            trackers[-1].update(frame.index - seen.first, boxes, describe(frame.image, boxes), keypoints)
-        batch.clear()
+            trackers[-1].update(index - seen.first, boxes, describe(image, boxes), keypoints)
 
-    with progress.stage("detect and track", expected_frames(info, options)) as bar:
+    with (
+        progress.stage("detect and track", expected_frames(info, options)) as bar,
+        Beside(detect, follow) as detecting,
+    ):
         for frame, place, last in in_shots(read_frames(video, options.start, options.end, warn=warn), finder):
             seen.add(frame)
             if place % options.detect_every == 0 or last:
-                batch.append((frame, place))
-                if len(batch) == DETECTOR_BATCH:
-                    detect()
+                batch.append((frame.index, place, frame.image))
+                if len(batch) == size:
+                    detecting.begin(batch)
+                    batch = []
             bar.update()
         if batch:
-            detect()
+            detecting.begin(batch)
     seen.shots = finder.starts
     tracks, counts = clean_tracks(
         [tracklet for tracker in trackers for tracklet in tracker.finish()],
@@ -153,28 +221,19 @@ def compute_features(
             rows_of.setdefault(int(track.frames[row]), []).append((number, row))
     if not rows_of:
         return features
-    crops: list[NDArray[np.uint8]] = []
-    leans: list[NDArray[np.floating]] = []
-    places: list[tuple[int, int]] = []
-    # A batch is computed while the frames of the next are read: on a GPU the call returns before it is done.
-    computed: list[tuple[list[tuple[int, int]], torch.Tensor]] = []
+    batch = CropBatch()
 
-    def collect() -> None:
-        for batch, values in computed:
-            for (number, row), feature in zip(batch, values.cpu().numpy(), strict=True):
-                features[number][row] = feature
-        computed.clear()
+    def look(batch: CropBatch) -> NDArray[np.float32]:
+        leans = np.concatenate(batch.leans) if batch.leans else None
+        values: NDArray[np.float32] = network(np.concatenate(batch.crops), leans).cpu().numpy()
+        return values
 
-    def extract() -> None:
-        values = network(np.concatenate(crops), np.concatenate(leans) if leans else None)
-        collect()
-        computed.append((places.copy(), values))
-        crops.clear()
-        leans.clear()
-        places.clear()
+    def store(batch: CropBatch, values: NDArray[np.float32]) -> None:
+        for (number, row), feature in zip(batch.places, values, strict=True):
+            features[number][row] = feature
 
     last = max(rows_of)
-    with progress.stage("features", len(seen.times)) as bar:
+    with progress.stage("features", len(seen.times)) as bar, Beside(look, store) as looking:
         for frame in read_frames(video, options.start, options.end):
             index = frame.index - seen.first
             if index > last:
@@ -184,15 +243,15 @@ def compute_features(
                 squares = np.stack([tracks[number].crops[row] for number, row in rows])
                 angles = [lean[row] for number, row in rows if (lean := tracks[number].lean) is not None]
                 lean = np.array(angles) if len(angles) == len(rows) else None
-                crops.append(network.extract(frame.image, squares, network.crop_size, lean))
-                leans += [] if lean is None else [lean]
-                places.extend(rows)
-                if len(places) >= options.batch_size:
-                    extract()
+                batch.crops.append(network.extract(frame.image, squares, network.crop_size, lean))
+                batch.leans += [] if lean is None else [lean]
+                batch.places.extend(rows)
+                if len(batch.places) >= options.batch_size:
+                    looking.begin(batch)
+                    batch = CropBatch()
             bar.update()
-        if places:
-            extract()
-        collect()
+        if batch.places:
+            looking.begin(batch)
     return features
 
 

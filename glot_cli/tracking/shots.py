@@ -51,7 +51,7 @@ class CutFinder:
         self._layouts: dict[int, Layout] = {}
 
     def add(self, image: NDArray[np.uint8]) -> None:
-        """Take the next frame, (H,W,3) uint8 RGB."""
+        """Take the next frame, (H,W,3) uint8 RGB, as it is or reduced."""
         picture = _reduced(image)
         self._pictures.append(picture)
         self._layouts[self._count] = _layout(picture)
@@ -121,7 +121,7 @@ def in_shots(frames: Iterable[Frame], finder: CutFinder) -> Iterator[tuple[Frame
     ended = False
     for frame in frames:
         held.append(frame)
-        finder.add(frame.image)
+        finder.add(frame.thumbnail(2 * SIDE))  # to average over all of a large picture would cost milliseconds
         yield from known()
     finder.finish()
     ended = True
@@ -131,11 +131,9 @@ def in_shots(frames: Iterable[Frame], finder: CutFinder) -> Iterator[tuple[Frame
 def _reduced(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A picture (H,W,3) RGB as the detector wants it: BGR, its longer side SIDE pixels."""
     height, width = image.shape[:2]
-    step = max(1, max(height, width) // (2 * SIDE))  # to average over all of a large picture would cost milliseconds
-    thinned = image[::step, ::step]
     scale = SIDE / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(np.ascontiguousarray(thinned), size, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2BGR), np.uint8)
 
 

@@ -46,16 +46,35 @@ class FrameConverter:
     def __init__(self) -> None:
         from av.video.reformatter import VideoReformatter
 
-        self._reformatter = VideoReformatter()  # keeps its conversion tables from frame to frame
+        # Each keeps its conversion tables from frame to frame.
+        self._reformatter, self._reducer = VideoReformatter(), VideoReformatter()
 
     def rgb(self, frame: Any) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 RGB of PyAV's frame."""
-        image: NDArray[np.uint8] = self._reformatted(frame, "rgb24", _colorspace(frame)).to_ndarray()
-        turns = rotation(frame) // 90
-        return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+        """(H, W, 3) uint8 RGB of PyAV's frame, or of what is that already."""
+        if isinstance(frame, np.ndarray):
+            return frame
+        return _upright(self._reformatted(frame, "rgb24", _colorspace(frame)), frame)
+
+    def thumbnail(self, frame: Any, side: int) -> NDArray[np.uint8]:
+        """(h, w, 3) uint8 RGB, the longer side of about `side` pixels: some of a larger picture's pixels, not all."""
+        if isinstance(frame, np.ndarray):
+            step = max(1, max(frame.shape) // side)
+            return np.ascontiguousarray(frame[::step, ::step])
+        scale = min(1.0, side / max(frame.width, frame.height))
+        small = self._reducer.reformat(
+            frame,
+            width=max(1, round(frame.width * scale)),
+            height=max(1, round(frame.height * scale)),
+            format="rgb24",
+            src_colorspace=_colorspace(frame),
+            interpolation="FAST_BILINEAR",
+        )
+        return _upright(small, frame)
 
     def planes(self, frame: Any) -> Planes:
-        """The planes of PyAV's frame."""
+        """The planes of PyAV's frame, or of a picture (H, W, 3) uint8 RGB."""
+        if isinstance(frame, np.ndarray):
+            return self.planes_of_rgb(frame)
         colorspace, turns = _colorspace(frame), rotation(frame) // 90
         if frame.format.name not in ("yuv420p", "yuvj420p") or colorspace != BT709:
             return self.planes_of_rgb(self.rgb(frame))  # libswscale is up to 5 levels off where it leaves RGB out
@@ -78,6 +97,13 @@ class FrameConverter:
         return self._reformatter.reformat(
             frame, format=form, src_colorspace=colorspace, interpolation="BILINEAR", **target
         )
+
+
+def _upright(rgb: Any, frame: Any) -> NDArray[np.uint8]:
+    """A frame in RGB as an array, turned as the frame that it was made of is to be shown."""
+    image: NDArray[np.uint8] = rgb.to_ndarray()
+    turns = rotation(frame) // 90
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
 
 def rotation(frame: Any) -> int:

@@ -1,7 +1,7 @@
 """Pictures in: video files, folders of images and single images, read as one kind of stream.
 
 Everything goes through PyAV (FFmpeg's libraries, no ffmpeg program); still images go through OpenCV.
-Frames are (H, W, 3) uint8 RGB, upright: the rotation a phone stores beside its pictures is already applied.
+Pictures are upright: the rotation a phone stores beside its pictures is already applied.
 Times are integer time stamps (`pts`) in a `time_base` of seconds, as the source has them.
 """
 
@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from glot_cli.errors import InputError, UsageError
 from glot_cli.video.exif import exif_focal
-from glot_cli.video.planes import FrameConverter, rotation
+from glot_cli.video.planes import FrameConverter, Planes, rotation
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 DEFAULT_IMAGE_FPS = Fraction(30)
@@ -30,8 +31,7 @@ _DECODING_THREADS = 4  # at most: each holds a frame or two, and two decode 4K f
 _ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: the cover of a song is no video
 
 Warn = Callable[[str], None]
-Picture = NDArray[np.uint8]  # (H, W, 3) RGB, or planes (planes.py)
-_Undecoded = tuple[int, int, Fraction, Callable[[], Picture]]  # index, pts, time base, what gives the upright picture
+Picture = NDArray[np.uint8]  # (H, W, 3) RGB
 
 
 @dataclass(frozen=True)
@@ -67,24 +67,44 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture.
+    """One picture, upright, in the form that is asked for: nothing is read or converted before.
 
     Attributes:
         index: its number in the source, from 0.
         pts: time stamp in units of `time_base` seconds.
         time_base: seconds.
-        image: (H, W, 3) uint8 RGB, upright; as planes (planes.py) if they were asked for.
+        source: PyAV's frame, a picture (H, W, 3) uint8 RGB, or a function that reads one.
+        converter: of all frames of the source.
     """
 
     index: int
     pts: int
     time_base: Fraction
-    image: Picture
+    source: Any
+    converter: FrameConverter
 
     @property
     def time(self) -> Fraction:
         """Time stamp in seconds, on the source's clock."""
         return self.pts * self.time_base
+
+    @cached_property
+    def image(self) -> Picture:
+        """(H, W, 3) uint8 RGB. Raises an InputError for an image file that cannot be read or has another size."""
+        return self.converter.rgb(self._decoded)
+
+    @property
+    def planes(self) -> Planes:
+        """Its planes (planes.py), made anew each time."""
+        return self.converter.planes(self._decoded)
+
+    def thumbnail(self, side: int) -> Picture:
+        """(h, w, 3) uint8 RGB, the longer side of about `side` pixels."""
+        return self.converter.thumbnail(self._decoded, side)
+
+    @cached_property
+    def _decoded(self) -> Any:
+        return self.source() if callable(self.source) else self.source
 
 
 def ignore(message: str) -> None:
@@ -143,7 +163,6 @@ def read_frames(
     end: float | None = None,
     *,
     image_fps: Fraction | int = DEFAULT_IMAGE_FPS,
-    planes: bool = False,
     warn: Warn | None = None,
 ) -> Iterator[Frame]:
     """Yield the frames of a source in display order, one at a time; memory does not grow with its length.
@@ -156,51 +175,43 @@ def read_frames(
         start: seconds from the first frame; frames with start <= time < end are given.
         end: likewise.
         image_fps: the frame rate (frames per second) that images are given.
-        planes: give pictures as planes (planes.py) rather than RGB.
         warn: receives one line for every fault.
 
     Raises:
-        InputError: as `probe`; also if no frame can be decoded, images differ in size, or the times ask for none.
+        InputError: as `probe`; also if no frame can be decoded, or the times ask for none. What is wrong with an image
+            file is found when its picture is asked for.
         UsageError: `end` is not after `start`.
     """
     path = Path(path)
     if start is not None and end is not None and end <= start:
         raise UsageError(f"{end:g} s is not after the start, {start:g} s", option="end", remedy="give a later end")
     images = image_files(path)
-    if images is not None:
-        frames = _image_frames(images, Fraction(image_fps), planes)
-    else:
-        frames = _video_frames(path, planes, warn or ignore)
+    frames = _image_frames(images, Fraction(image_fps)) if images is not None else _video_frames(path, warn or ignore)
     yield from _between(frames, path, start, end)
 
 
-def _between(
-    frames: Iterator[_Undecoded],
-    path: Path,
-    start: float | None,
-    end: float | None,
-) -> Iterator[Frame]:
-    """Keep the frames of [start, end) and turn only those into pictures."""
+def _between(frames: Iterator[Frame], path: Path, start: float | None, end: float | None) -> Iterator[Frame]:
+    """Keep the frames of [start, end)."""
     first = None if start is None else Fraction(start).limit_denominator(1_000_000)  # 0.1 is a tenth here
     stop = None if end is None else Fraction(end).limit_denominator(1_000_000)
     origin: Fraction | None = None
     found = False
     seconds = Fraction(0)
     with contextlib.closing(frames):  # type: ignore[type-var]  # the iterators here are generators
-        for index, pts, time_base, picture in frames:
-            origin = pts * time_base if origin is None else origin
-            seconds = pts * time_base - origin
+        for frame in frames:
+            origin = frame.time if origin is None else origin
+            seconds = frame.time - origin
             if stop is not None and seconds >= stop:
                 break
             if first is None or seconds >= first:
                 found = True
-                yield Frame(index, pts, time_base, picture())
+                yield frame
     if not found:
         reason = f"no frame from {start or 0:g} s on, it ends at {float(seconds):.2f} s"
         raise InputError(reason, path=path, option="start", remedy="start earlier")
 
 
-def _video_frames(path: Path, planes: bool, warn: Warn) -> Iterator[_Undecoded]:
+def _video_frames(path: Path, warn: Warn) -> Iterator[Frame]:
     """Decode a video file."""
     converter = FrameConverter()
     with open_media(path) as container:
@@ -208,17 +219,21 @@ def _video_frames(path: Path, planes: bool, warn: Warn) -> Iterator[_Undecoded]:
         time_base = Fraction(stream.time_base or 1 / _frame_rate(stream))
         step = max(1, round(1 / (_frame_rate(stream) * time_base)))
         last: int | None = None
+        size: tuple[int, int] | None = None
+        other_sizes = False
         index = -1
         for index, frame in enumerate(_decode(container, stream, path, warn)):
+            size = size or (frame.width, frame.height)
+            if (frame.width, frame.height) != size:
+                if not other_sizes:
+                    warn(f"{path}: pictures from frame {index} on have another size; they are scaled to the first's")
+                other_sizes = True
+                frame = frame.reformat(*size, interpolation="BILINEAR")
             pts = frame.pts
             if pts is None or (last is not None and pts <= last):
                 pts = 0 if last is None else last + step
             last = pts
-
-            def picture(frame: Any = frame) -> Picture:
-                return converter.planes(frame) if planes else converter.rgb(frame)
-
-            yield index, pts, time_base, picture
+            yield Frame(index, pts, time_base, frame, converter)
         if index < 0:
             raise _nothing_decodes(path)
 
@@ -362,7 +377,7 @@ def _read_image(path: Path) -> Picture:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def _image_frames(files: list[Path], fps: Fraction, planes: bool) -> Iterator[_Undecoded]:
+def _image_frames(files: list[Path], fps: Fraction) -> Iterator[Frame]:
     """Images as frames of a constant rate. All must have the size of the first: a video has one size."""
     size: tuple[int, ...] | None = None
     converter = FrameConverter()
@@ -376,6 +391,6 @@ def _image_frames(files: list[Path], fps: Fraction, planes: bool) -> Iterator[_U
             if image.shape != size:
                 sizes = f"{image.shape[1]}x{image.shape[0]} pixels, those before it {size[1]}x{size[0]}"
                 raise InputError(f"is {sizes}", path=file, remedy="make all images one size")
-            return converter.planes_of_rgb(image) if planes else image
+            return image
 
-        yield index, index, 1 / fps, picture
+        yield Frame(index, index, 1 / fps, picture, converter)

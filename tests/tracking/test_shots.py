@@ -10,6 +10,7 @@ import pytest
 
 from glot_cli.tracking.shots import WINDOW, CutFinder, in_shots
 from glot_cli.video import Frame
+from glot_cli.video.planes import FrameConverter
 
 HEIGHT, WIDTH = 180, 320
 
@@ -90,12 +91,13 @@ def test_short_and_still_sources_are_one_shot(count: int) -> None:
 def test_frames_come_with_their_places_and_few_are_held() -> None:
     pictures = scene(7, 9) + scene(8, 5) + scene(9, 1)
     taken = 0
+    converter = FrameConverter()
 
     def source() -> list[Frame]:
         nonlocal taken
         for index, picture in enumerate(pictures):
             taken += 1
-            yield Frame(index, index, Fraction(1, 30), picture)
+            yield Frame(index, index, Fraction(1, 30), picture, converter)
 
     places = []
     for frame, place, last in in_shots(source(), CutFinder(30.0)):
@@ -119,6 +121,6 @@ def test_what_the_finder_keeps_does_not_grow() -> None:
 
 
 def test_a_single_frame_and_none() -> None:
-    frame = Frame(0, 0, Fraction(1, 30), scene(0, 1)[0])
+    frame = Frame(0, 0, Fraction(1, 30), scene(0, 1)[0], FrameConverter())
     assert [(place, last) for _, place, last in in_shots([frame], CutFinder(30.0))] == [(0, True)]
     assert list(in_shots([], CutFinder(30.0))) == []

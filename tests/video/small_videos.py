@@ -37,11 +37,12 @@ def make_video(
     audio: str | None = None,
     audio_seconds: float = 0.0,
     container_format: str | None = None,
+    size: tuple[int, int] = (64, 48),
 ) -> Path:
-    """A 64x48 video with the given time stamps, made with PyAV alone; sound is a tone that starts with the picture."""
+    """A small video with the given time stamps, made with PyAV alone; sound is a tone that starts with the picture."""
     with av.open(str(path), "w", format=container_format) as container:
         stream = container.add_stream(codec, rate=30)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        (stream.width, stream.height), stream.pix_fmt = size, "yuv420p"
         stream.codec_context.time_base = time_base
         if rotation is not None:
             stream.set_display_rotation(rotation)
@@ -50,7 +51,7 @@ def make_video(
             sound = container.add_stream(audio, rate=RATE)
             sound.layout = "mono"
         for index, stamp in enumerate(stamps):
-            frame = av.VideoFrame.from_ndarray(picture(index), "rgb24")
+            frame = av.VideoFrame.from_ndarray(picture(index, *size), "rgb24")
             frame.pts, frame.time_base = stamp, time_base
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

@@ -70,17 +70,17 @@ def test_planes_are_upright(tmp_path: Path, rotation: int) -> None:
         pytest.skip("this PyAV cannot write a rotation")
     source = make_video(tmp_path / "a.mp4", [0, 1, 2], rotation=rotation)
     converter = FrameConverter()
-    for planes, rgb in zip(read_frames(source, planes=True), read_frames(source), strict=True):
-        assert planes.image.shape == planes_shape(rgb.image.shape[1], rgb.image.shape[0])
-        levels = split_planes(planes.image)[0].astype(int)
-        assert np.abs(levels - split_planes(converter.planes_of_rgb(rgb.image))[0]).mean() < 4
+    for frame in read_frames(source):
+        assert frame.planes.shape == planes_shape(frame.image.shape[1], frame.image.shape[0])
+        levels = split_planes(frame.planes)[0].astype(int)
+        assert np.abs(levels - split_planes(converter.planes_of_rgb(frame.image))[0]).mean() < 4
 
 
 def test_images_are_read_as_planes(tmp_path: Path) -> None:
     image = soft(47, 33)
     cv2.imwrite(str(tmp_path / "1.png"), image[..., ::-1])
-    (frame,) = read_frames(tmp_path, planes=True)
-    assert np.array_equal(frame.image, FrameConverter().planes_of_rgb(image))
+    (frame,) = read_frames(tmp_path)
+    assert np.array_equal(frame.planes, FrameConverter().planes_of_rgb(image))
 
 
 @pytest.mark.parametrize("size", [(64, 48), (48, 34)])
@@ -96,7 +96,7 @@ def test_planes_that_are_written_come_back(tmp_path: Path, size: tuple[int, int]
             memory[:] = planes
             writer.write_planes(memory, index)
             memory[:] = 0
-    read = [frame.image for frame in read_frames(tmp_path / "a.mp4", planes=True)]
+    read = [frame.planes for frame in read_frames(tmp_path / "a.mp4")]
     assert len(read) == len(written)
     assert all(np.array_equal(one, other) for one, other in zip(read, written, strict=True))
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from glot_cli.errors import InputError, UsageError
-from glot_cli.video import probe, read_frames
+from glot_cli.video import probe, read_frames, reading
 from tests.video.small_videos import RATE, copy, make_video, number, picture
 
 
@@ -114,7 +114,7 @@ def bad_inputs(folder: Path) -> dict[str, Path]:
 
 def test_bad_input_is_told_in_one_line(tmp_path: Path) -> None:
     for words, path in bad_inputs(tmp_path).items():
-        for attempt in (lambda p=path: probe(p), lambda p=path: list(read_frames(p))):
+        for attempt in (lambda p=path: probe(p), lambda p=path: [frame.image for frame in read_frames(p)]):
             with pytest.raises(InputError) as caught:
                 attempt()
             message = str(caught.value)
@@ -153,7 +153,53 @@ def test_images_of_unequal_size_are_refused(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "1.png"), picture(0))
     cv2.imwrite(str(tmp_path / "2.png"), picture(0, 80, 48))
     with pytest.raises(InputError, match=r"2\.png: is 80x48 pixels, those before it 64x48"):
-        list(read_frames(tmp_path))
+        for frame in read_frames(tmp_path):
+            frame.thumbnail(32)
+
+
+@pytest.mark.parametrize("rotation", [0, 90])
+def test_a_thumbnail_is_the_picture_reduced(tmp_path: Path, rotation: int) -> None:
+    """Of a video, turned or not, and of an image; sharp edges apart, for it looks at some pixels only."""
+    if rotation and not hasattr(av.video.stream.VideoStream, "set_display_rotation"):
+        pytest.skip("this PyAV cannot write a rotation")
+    make_video(tmp_path / "a.mp4", [5, 19], rotation=rotation)
+    cv2.imwrite(str(tmp_path / "a.png"), picture(5))
+    for name in ("a.mp4", "a.png"):
+        for frame in read_frames(tmp_path / name):
+            small = frame.thumbnail(32)
+            height, width = frame.image.shape[:2]
+            assert small.shape == (height // 2, width // 2, 3)
+            whole = cv2.resize(frame.image, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+            assert np.median(np.abs(small.astype(int) - whole)) <= 3
+            assert frame.thumbnail(1000).shape == frame.image.shape  # never larger
+
+
+def test_pictures_of_another_size_are_scaled_to_the_first(tmp_path: Path) -> None:
+    """As in a stream that was recorded while its quality changed."""
+    parts = [
+        make_video(tmp_path / f"{width}.ts", [0, 1, 2], container_format="mpegts", size=(width, height))
+        for width, height in ((64, 48), (96, 64), (64, 48))
+    ]
+    (tmp_path / "a.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    warnings: list[str] = []
+    frames = list(read_frames(tmp_path / "a.ts", warn=warnings.append))
+    assert [number(frame.image) for frame in frames] == [0, 1, 2] * 3
+    assert {(frame.image.shape, frame.planes.shape) for frame in frames} == {((48, 64, 3), (72, 64))}
+    assert [line for line in warnings if "size" in line] == [
+        f"{tmp_path / 'a.ts'}: pictures from frame 3 on have another size; they are scaled to the first's"
+    ]
+
+
+def test_nothing_is_read_before_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for index in range(5):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), picture(index))
+    read: list[str] = []
+    whole = reading._read_image
+    monkeypatch.setattr(reading, "_read_image", lambda path: read.append(path.stem) or whole(path))
+    frames = list(read_frames(tmp_path))
+    assert read == [] and [number(frames[k].image) for k in (1, 3)] == [1, 3]
+    assert frames[1].image is frames[1].image and frames[1].thumbnail(8).any()
+    assert read == ["1", "3"]
 
 
 def test_single_image_with_exif_orientation(tmp_path: Path) -> None:
