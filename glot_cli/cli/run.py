@@ -56,10 +56,8 @@ if TYPE_CHECKING:
 @click.option(
     "--detect-every",
     type=click.IntRange(1, MOST_DETECT_EVERY),
-    default=3,
-    show_default=True,
     metavar="FRAMES",
-    help="Look for people in every n-th frame; boxes between are interpolated.",
+    help="Look for people in every n-th frame; boxes between are interpolated.  [default: ten times a second]",
 )
 @click.option(
     "--min-frames",
