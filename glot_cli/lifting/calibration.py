@@ -29,7 +29,7 @@ SHAPE_PRIOR = 2.0
 SIZE_PRIOR = 0.2
 SHAPE_STEPS = 2
 FOCAL_FRAMES = 64  # frames of a person that the focal length is fitted to
-FOCAL_PEOPLE = 8  # who do so, at most: those with the most landmarks
+FOCAL_PEOPLE = 8  # tracks that do so, at most: those that are largest in the picture for longest
 FOCAL_PRIOR = 0.2  # of the logarithm of the focal length, about the guess
 # How far the focal length that suits one person best may lie off the true one for reasons that last through the video,
 # such as proportions that no component has. However long somebody is seen, the prior keeps its say; many people do not.
