@@ -37,7 +37,7 @@ FOCAL_BIAS = 0.2
 FOCAL_STEPS = 3
 # The landmarks that tell it. Faces and hands are small and differ from the body's: a few millimetres there count for
 # more than their perspective, and with them the estimates of drawn clips and of footage were further off.
-LIMBS = [
+FOCAL_LANDMARKS = [
     LANDMARK_NAMES.index(f"{side}_{joint}")
     for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
     for side in ("left", "right")
@@ -94,7 +94,7 @@ def fit_focal(people: Sequence[Sighting], body: Body, landmarks: LandmarkModel) 
         landmarks: where they sit on it.
     """
     guess, prior = people[0].observed.focal, FOCAL_PRIOR**-2
-    persons = [_Fitted(p.figure, _limbs_alone(p.observed), p.figure.betas) for p in people]
+    persons = [_Fitted(p.figure, _telling_alone(p.observed), p.figure.betas) for p in people]
     gone = 0.0  # logarithm of what the guess is to be multiplied by
     for _ in range(FOCAL_STEPS):
         reduced = [_Elimination(p, s.crops, body, landmarks) for p, s in zip(persons, people, strict=True)]
@@ -110,9 +110,9 @@ def fit_focal(people: Sequence[Sighting], body: Body, landmarks: LandmarkModel) 
     return guess * math.exp(gone)
 
 
-def _limbs_alone(observed: Evidence) -> Evidence:
+def _telling_alone(observed: Evidence) -> Evidence:
     reliability = torch.zeros_like(observed.reliability)
-    reliability[:, LIMBS] = observed.reliability[:, LIMBS]
+    reliability[:, FOCAL_LANDMARKS] = observed.reliability[:, FOCAL_LANDMARKS]
     return replace(observed, reliability=reliability)
 
 
