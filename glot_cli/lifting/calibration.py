@@ -1,6 +1,6 @@
-"""What stays the same through a video: the shape of each person, and the focal length of the camera.
+"""What stays the same: a person's shape through a shot, and the camera's focal length through the whole video.
 
-Both are fitted to frames of the whole of it. In each of them the pose gives way as it will in `refine`, against the
+Both are fitted to frames from all over it. In each of them the pose gives way as it will in `refine`, against the
 same prior and by the same errors; the Schur complement takes these many unknowns out of the normal equations.
 
 Shapes: N frames of one person, D unknowns of a frame as in `refine`, S components of the shape.
