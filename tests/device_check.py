@@ -283,7 +283,8 @@ def _speed(name: str, count: int, unit: str, seconds: float, work: Callable[[], 
 def single_precision(exact: bool) -> Iterator[None]:
     """Comparisons want all 24 bits; CUDA's convolutions take 11 (TF32) unless they are told."""
     before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False if exact else before[0]
+    if exact:
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     try:
         yield
     finally:

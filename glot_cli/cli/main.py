@@ -17,7 +17,7 @@ from glot_cli.cli.stopping import leave, unwind_on_signals
 from glot_cli.errors import GlotError, UsageError
 
 # Threads of a computation that wait for each other spin, which takes the cores from whatever else runs: beside three
-# other runs that made each nine times as slow. Half a microsecond of it loses nothing on an idle machine. OpenMP reads
+# other runs that made each nine times as slow. Some microseconds of it lose nothing on an idle machine. OpenMP reads
 # this once, when PyTorch is imported: libgomp's count of turns, libomp's milliseconds.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from glot_cli.body.landmarks import LANDMARK_NAMES
-from glot_cli.errors import WeightsError
+from glot_cli.errors import WeightsError, first_line
 
 INPUT_SIZE = 256  # pixels, side of the square crop
 BODY_LANDMARKS = len(LANDMARK_NAMES)  # of the 39; the other six are MediaPipe's own crop alignment points
@@ -266,7 +266,7 @@ class BlazePose(nn.Module):
             state = {name: value.float() for name, value in load_file(path).items()}
         except Exception as error:  # safetensors and the file system raise many kinds; all mean the same to the user
             raise WeightsError(
-                f"not a readable BlazePose weight file ({error})", path=path, remedy="install glot again"
+                f"not a readable BlazePose weight file ({first_line(error)})", path=path, remedy="install glot again"
             ) from error
         network = cls(SIZES["heavy" if any(name.startswith("descent.") for name in state) else "full"])
         try:

@@ -1,6 +1,6 @@
-"""What stays the same through a video: the shape of each person, and the focal length of the camera.
+"""What stays the same: a person's shape through a shot, and the camera's focal length through the whole video.
 
-Both are fitted to frames of the whole of it. In each of them the pose gives way as it will in `refine`, against the
+Both are fitted to frames from all over it. In each of them the pose gives way as it will in `refine`, against the
 same prior and by the same errors; the Schur complement takes these many unknowns out of the normal equations.
 
 Shapes: N frames of one person, D unknowns of a frame as in `refine`, S components of the shape.
@@ -29,7 +29,7 @@ SHAPE_PRIOR = 2.0
 SIZE_PRIOR = 0.2
 SHAPE_STEPS = 2
 FOCAL_FRAMES = 64  # frames of a person that the focal length is fitted to
-FOCAL_PEOPLE = 8  # who do so, at most: those with the most landmarks
+FOCAL_PEOPLE = 8  # tracks that do so, at most: those that are largest in the picture for longest
 FOCAL_PRIOR = 0.2  # of the logarithm of the focal length, about the guess
 # How far the focal length that suits one person best may lie off the true one for reasons that last through the video,
 # such as proportions that no component has. However long somebody is seen, the prior keeps its say; many people do not.
@@ -37,7 +37,7 @@ FOCAL_BIAS = 0.2
 FOCAL_STEPS = 3
 # The landmarks that tell it. Faces and hands are small and differ from the body's: a few millimetres there count for
 # more than their perspective, and with them the estimates of drawn clips and of footage were further off.
-LIMBS = [
+FOCAL_LANDMARKS = [
     LANDMARK_NAMES.index(f"{side}_{joint}")
     for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
     for side in ("left", "right")
@@ -94,7 +94,7 @@ def fit_focal(people: Sequence[Sighting], body: Body, landmarks: LandmarkModel) 
         landmarks: where they sit on it.
     """
     guess, prior = people[0].observed.focal, FOCAL_PRIOR**-2
-    persons = [_Fitted(p.figure, _limbs_alone(p.observed), p.figure.betas) for p in people]
+    persons = [_Fitted(p.figure, _telling_alone(p.observed), p.figure.betas) for p in people]
     gone = 0.0  # logarithm of what the guess is to be multiplied by
     for _ in range(FOCAL_STEPS):
         reduced = [_Elimination(p, s.crops, body, landmarks) for p, s in zip(persons, people, strict=True)]
@@ -110,9 +110,9 @@ def fit_focal(people: Sequence[Sighting], body: Body, landmarks: LandmarkModel) 
     return guess * math.exp(gone)
 
 
-def _limbs_alone(observed: Evidence) -> Evidence:
+def _telling_alone(observed: Evidence) -> Evidence:
     reliability = torch.zeros_like(observed.reliability)
-    reliability[:, LIMBS] = observed.reliability[:, LIMBS]
+    reliability[:, FOCAL_LANDMARKS] = observed.reliability[:, FOCAL_LANDMARKS]
     return replace(observed, reliability=reliability)
 
 

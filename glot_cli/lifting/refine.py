@@ -117,7 +117,7 @@ def refine(
 
 
 class Slopes(NamedTuple):
-    """The landmarks' errors and their derivatives.
+    """The landmarks' errors and their derivatives, robust weights taken for constants (Geman-McClure's).
 
     Unknowns of a frame: turns of the joints FREE about axes of their parents' frames, radians; translation, metres.
 
@@ -133,6 +133,14 @@ class Slopes(NamedTuple):
 
 
 def landmark_slopes(figure: Figure, observed: Evidence, body: Body, landmarks: LandmarkModel) -> Slopes:
+    """How far landmarks fall from where they are seen, and how that changes with the body.
+
+    Args:
+        figure: bodies in N frames.
+        observed: what the picture shows of them.
+        body: that is posed.
+        landmarks: where they sit on it.
+    """
     count = len(figure.rotmat)
     half = observed.side[:, None, None] / 2
     posed = body(figure.rotmat, figure.betas.expand(count, -1), vertices=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from glot_cli.body.model import Body
 from glot_cli.errors import InputError
 from glot_cli.progress import Progress
 from glot_cli.rendering import Renderer, output_size
+from glot_cli.rendering.client import UNDER_WAY
 from glot_cli.rendering.styles import Style
 from glot_cli.results import Result, pose_bodies
 from glot_cli.smoothing import whittaker
@@ -63,7 +65,7 @@ def draw(
         raise InputError(reason, path=video, remedy="give the video that the result was made from")
     width, height = output_size(style, info.width, info.height)
     pivots = _pivots(result)
-    stamps: list[int] = []
+    stamps: deque[int] = deque()  # of the frames under way
     with (
         Renderer(body.faces, info.width, info.height, meta.focal_length, style) as renderer,
         VideoWriter(
@@ -82,14 +84,14 @@ def draw(
 
         def write(picture: Planes) -> None:
             nonlocal written
-            writer.write_planes(picture, stamps[written])
+            writer.write_planes(picture, stamps.popleft())
             written += 1
             bar.update()
 
         posed = _posed(result, body)
         for frame, (vertices, people) in zip(_covered(result, video, warn), posed, strict=False):  # a video may be cut
             stamps.append(frame.pts)
-            if renderer.pending == 3:
+            if renderer.pending == UNDER_WAY:
                 write(renderer.collect())
             renderer.submit(frame.planes, vertices, people, pivots.get(frame.index))
         while renderer.pending:

@@ -45,7 +45,7 @@ class CropBatch:
 
     Attributes:
         crops: (n, S, S, 3) RGB of each frame.
-        leans: (n,) radians by which they were turned upright; empty where nobody was.
+        leans: (n,) radians by which people lean there, which some networks look at upright; empty where nobody knows.
         places: (number of the track, row) of every crop.
     """
 

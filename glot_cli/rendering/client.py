@@ -26,6 +26,7 @@ from glot_cli.rendering.styles import output_size
 from glot_cli.video.planes import Planes, planes_shape, split_planes
 
 START_TIMEOUT = 120.0  # seconds; a busy machine takes ten
+UNDER_WAY = 3  # frames at once, at most; two keep both processes busy
 _STOP_TIMEOUT = 5.0  # seconds
 
 # Started with -c rather than -m so that nothing in the user's current folder can stand in for a module of ours.
@@ -88,7 +89,6 @@ class Renderer:
         focal: focal length in pixels; the principal point is the picture's centre (geometry.py on pixel centres).
         style: one of styles.STYLES.
         backend: one of `backends()`; None tries them in order.
-        depth: how many frames may be under way at once; two keep both processes busy.
         timeout: seconds that the drawing process may take to start.
 
     Attributes:
@@ -108,17 +108,15 @@ class Renderer:
         style: str = "overlay",
         backend: str | None = None,
         *,
-        depth: int = 3,
         timeout: float = START_TIMEOUT,
     ) -> None:
         self._frame_shape = planes_shape(width, height)
         self._n_vertices = int(np.max(faces)) + 1
-        self._depth = depth
-        self._free = deque(range(depth + 1))
+        self._free = deque(range(UNDER_WAY + 1))
         self._handed_out: int | None = None  # the slot of the last collected picture, which is being looked at
         self._busy: deque[int] = deque()
         self._needs_frame = style != "plain"
-        pictures_shape = (depth + 1, *planes_shape(*output_size(style, width, height)))
+        pictures_shape = (UNDER_WAY + 1, *planes_shape(*output_size(style, width, height)))
         try:
             shared = SharedPictures(pictures_shape)
         except OSError as error:
@@ -198,7 +196,7 @@ class Renderer:
                 smoothed over time keeps that view steady.
 
         Raises:
-            ValueError: wrong shapes, numbers that are not finite, or `depth` frames are under way already.
+            ValueError: wrong shapes, numbers that are not finite, or UNDER_WAY frames are under way already.
             RenderError: the drawing process is gone.
         """
         vertices = np.asarray(vertices, dtype=np.float32)
@@ -210,7 +208,7 @@ class Renderer:
             raise ValueError(f"{len(person_ids)} ids for {len(vertices)} people")
         if not np.isfinite(vertices).all():
             raise ValueError("vertices are not finite")
-        if len(self._busy) == self._depth:
+        if len(self._busy) == UNDER_WAY:
             raise ValueError(f"{len(self._busy)} frames are under way: collect one first")
         slot = self._free.popleft()
         if self._needs_frame:

@@ -18,11 +18,11 @@ def default_stride(fps: float) -> int:
 
 
 class Tracker:
-    """Follows people through the detected frames of one video, which come in order.
+    """Follows people through the detected frames of one shot, which come in order.
 
     Args:
         fps: the video's frames per second.
-        detect_every: every n-th frame is detected.
+        detect_every: every n-th frame is detected, and the last.
     """
 
     def __init__(self, fps: float, detect_every: int = 1) -> None:

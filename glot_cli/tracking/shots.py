@@ -104,7 +104,8 @@ class CutFinder:
 def in_shots(frames: Iterable[Frame], finder: CutFinder) -> Iterator[tuple[Frame, int, bool]]:
     """Frames with their places in their shots: (frame, how many of its shot came before it, whether it is the last).
 
-    Comes WINDOW + 1 frames after what it is given, which are held so long.
+    Comes WINDOW + 1 frames after what it is given, which are held so long. Places are those known by then: a cut that
+    turns out to be a flash has begun a shot here.
     """
     held: deque[Frame] = deque()
     number = start = 0

@@ -36,9 +36,10 @@ def exif_focal(path: Path, width: int, height: int) -> float | None:
     if kind is None:
         return None
     try:
-        with warnings.catch_warnings(), kind(path) as image:
-            warnings.simplefilter("ignore")  # of damaged EXIF data
-            tags = image.getexif().get_ifd(IFD.Exif)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged EXIF data, at the opening too, which looks for a resolution
+            with kind(path) as image:
+                tags = image.getexif().get_ifd(IFD.Exif)
     except (OSError, ValueError, SyntaxError, TypeError, KeyError, struct.error):
         return None
     diagonal = math.hypot(width, height)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BT709 = 1  # AVCOL_SPC_BT709, AVCOL_PRI_BT709 and AVCOL_TRC_BT709
+BT601 = 5  # AVCOL_SPC_BT470BG
 LIMITED_RANGE = 1  # AVCOL_RANGE_MPEG
 _LIMITED_RANGES = (0, LIMITED_RANGE)  # 0, unspecified, is limited to every player
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
@@ -53,7 +54,7 @@ class FrameConverter:
         """(H, W, 3) uint8 RGB of PyAV's frame, or of what is that already."""
         if isinstance(frame, np.ndarray):
             return frame
-        return _upright(self._reformatted(frame, "rgb24", _colorspace(frame)), frame)
+        return _upright(self._reformatted(frame, "rgb24", matrix_of(frame)), frame)
 
     def thumbnail(self, frame: Any, side: int) -> NDArray[np.uint8]:
         """(h, w, 3) uint8 RGB, the longer side of about `side` pixels: some of a larger picture's pixels, not all."""
@@ -66,7 +67,7 @@ class FrameConverter:
             width=max(1, round(frame.width * scale)),
             height=max(1, round(frame.height * scale)),
             format="rgb24",
-            src_colorspace=_colorspace(frame),
+            src_colorspace=matrix_of(frame),
             interpolation="FAST_BILINEAR",
         )
         return _upright(small, frame)
@@ -75,7 +76,7 @@ class FrameConverter:
         """The planes of PyAV's frame, or of a picture (H, W, 3) uint8 RGB."""
         if isinstance(frame, np.ndarray):
             return self.planes_of_rgb(frame)
-        colorspace, turns = _colorspace(frame), rotation(frame) // 90
+        colorspace, turns = matrix_of(frame), rotation(frame) // 90
         if frame.format.name not in ("yuv420p", "yuvj420p") or colorspace != BT709:
             return self.planes_of_rgb(self.rgb(frame))  # libswscale is up to 5 levels off where it leaves RGB out
         if frame.format.name != "yuv420p" or frame.color_range not in _LIMITED_RANGES:
@@ -111,10 +112,11 @@ def rotation(frame: Any) -> int:
     return int(round(frame.rotation / 90) * 90 % 360)
 
 
-def _colorspace(frame: Any) -> int:
-    """A frame's matrix, AVCOL_SPC_*."""
-    untagged = frame.colorspace == _UNSPECIFIED
-    return BT709 if untagged and frame.height >= _HD_HEIGHT else int(frame.colorspace)
+def matrix_of(frame: Any) -> int:
+    """The matrix of a frame's colours, AVCOL_SPC_*; of an untagged one, what players take it for."""
+    if frame.colorspace != _UNSPECIFIED:
+        return int(frame.colorspace)
+    return BT709 if frame.height >= _HD_HEIGHT else BT601
 
 
 def to_frame(planes: Planes) -> Any:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from glot_cli.errors import InputError, UsageError
 from glot_cli.video.exif import exif_focal
-from glot_cli.video.planes import FrameConverter, Planes, rotation
+from glot_cli.video.planes import FrameConverter, Planes, matrix_of, rotation
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 DEFAULT_IMAGE_FPS = Fraction(30)
@@ -228,7 +228,9 @@ def _video_frames(path: Path, warn: Warn) -> Iterator[Frame]:
                 if not other_sizes:
                     warn(f"{path}: pictures from frame {index} on have another size; they are scaled to the first's")
                 other_sizes = True
+                matrix = matrix_of(frame)  # of an untagged frame its own size tells it
                 frame = frame.reformat(*size, interpolation="BILINEAR")
+                frame.colorspace = matrix
             pts = frame.pts
             if pts is None or (last is not None and pts <= last):
                 pts = 0 if last is None else last + step

@@ -120,8 +120,8 @@ def run_glot(checkout: Path, video: Path, options: list[str]) -> Run:
     environment = {name: value for name, value in os.environ.items() if name not in FRESH}
     with tempfile.TemporaryDirectory() as out:
         # Imported here as there from its folder alone: an installed glot must not stand in for a checkout.
-        command = [sys.executable, "-P", "-c", GLOT, "run", str(video), "--out", out, "--quiet", *options]
-        run = watched(command, environment | {"PYTHONPATH": str(checkout)}, Path(out))
+        command = [sys.executable, "-c", GLOT, "run", str(video), "--out", out, "--quiet", *options]
+        run = watched(command, environment | {"PYTHONPATH": str(checkout), "PYTHONSAFEPATH": "1"}, Path(out))
         report = json.loads((Path(out) / video.stem / "run.json").read_text())
     if report.get("fault"):
         sys.exit(f"{checkout}: {report['fault']}")

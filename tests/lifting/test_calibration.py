@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any, cast
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from glot_cli.body.rotations import axis_angle_to_rotmat
 from glot_cli.camera import project_pinhole, ray_rotation
 from glot_cli.lifting import calibration
 from glot_cli.lifting.calibration import Sighting, fit_focal, fit_shape, spread
+from glot_cli.lifting.lifters import CameraLifter, LandmarkLifter, VideoCamera
 from glot_cli.lifting.refine import Evidence, Figure, landmark_slopes
 from glot_cli.metrics import pa_mpjpe
 
@@ -102,6 +104,19 @@ def test_what_is_not_seen_leaves_the_guess(body: Body) -> None:
     assert fit_focal([Sighting(seen.figure, blind, seen.crops)], body, LandmarkModel()) == pytest.approx(1300)
     one = sighting(body, 1.3, 1)
     assert fit_focal([one], body, LandmarkModel()) == pytest.approx(1300, rel=0.12)
+
+
+def test_without_landmarks_or_with_foreign_proportions_the_guess_stays(body: Body) -> None:
+    """Not even the networks are asked: there are none here."""
+    camera, nothing = VideoCamera(30.0, 1234.0, CENTRE), cast(Any, None)
+    someone = cast(Any, [nothing])
+    for lifter in (
+        CameraLifter(nothing, nothing, body, own_shape=True),
+        LandmarkLifter(nothing, nothing, body, LandmarkModel(), own_shape=False, refine=True),
+    ):
+        assert lifter.focal(someone, someone, camera, step=1, edges="replicate") == 1234
+    own = LandmarkLifter(nothing, nothing, body, LandmarkModel(), own_shape=True, refine=True)
+    assert own.focal([], [], camera, step=1, edges="replicate") == 1234
 
 
 def test_frames_are_spread_over_all() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 import cv2
@@ -93,7 +94,7 @@ def test_frames_come_with_their_places_and_few_are_held() -> None:
     taken = 0
     converter = FrameConverter()
 
-    def source() -> list[Frame]:
+    def source() -> Iterator[Frame]:
         nonlocal taken
         for index, picture in enumerate(pictures):
             taken += 1

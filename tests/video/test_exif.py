@@ -60,3 +60,14 @@ def test_a_damaged_file_tells_nothing(tmp_path: Path) -> None:
     assert exif_focal(path, 64, 48) is None
     path.write_bytes(b"no picture")
     assert exif_focal(path, 64, 48) is None
+
+
+def test_damaged_tags_are_not_complained_of(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    """Pillow looks into them already when it opens the file, for a resolution."""
+    path = photograph(tmp_path / "photo.jpg", {0xA405: 26})
+    data = bytearray(path.read_bytes())
+    count = data.index(b"Exif") + 6 + 8  # behind the header of 8 bytes: how many tags there are
+    data[count : count + 2] = b"\xff\xff"
+    path.write_bytes(data)
+    exif_focal(path, 64, 48)
+    assert not recwarn.list

@@ -190,6 +190,27 @@ def test_pictures_of_another_size_are_scaled_to_the_first(tmp_path: Path) -> Non
     ]
 
 
+def test_untagged_pictures_of_another_size_keep_their_colours(tmp_path: Path) -> None:
+    """Players take them for BT.709 from 720 rows on, below for BT.601; scaled ones are what they were."""
+    colour = (200, 60, 30)
+    for sizes in (((640, 480), (1280, 720)), ((1280, 720), (640, 480))):
+        parts = b""
+        for width, height in sizes:
+            path = tmp_path / f"{height}.ts"
+            with av.open(str(path), "w", format="mpegts") as container:
+                stream = container.add_stream("libx264", rate=30, options={"crf": "5"})
+                stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+                rgb = av.VideoFrame.from_ndarray(np.full((height, width, 3), colour, np.uint8), "rgb24")
+                frame = rgb.reformat(format="yuv420p", dst_colorspace=1 if height == 720 else 5, dst_color_range=1)
+                frame.colorspace, frame.pts = 2, 0  # unspecified
+                container.mux(stream.encode(frame))
+                container.mux(stream.encode(None))
+            parts += path.read_bytes()
+        (tmp_path / "a.ts").write_bytes(parts)
+        shown = [frame.image.mean((0, 1)) for frame in read_frames(tmp_path / "a.ts")]
+        np.testing.assert_allclose(shown, [colour, colour], atol=4)
+
+
 def test_nothing_is_read_before_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for index in range(5):
         cv2.imwrite(str(tmp_path / f"{index}.png"), picture(index))
