@@ -79,5 +79,5 @@ def lean(keypoints: NDArray[np.float32], segment: NDArray[np.integer], fps: floa
             smooth = whittaker(known, UPRIGHT_CUTOFF_HZ / fps, np.maximum(weight, 1e-4))
             off = np.arctan2(known[:, 0] * smooth[:, 1] - known[:, 1] * smooth[:, 0], (known * smooth).sum(1))
             weight = counts / (1 + (off / DISAGREEING) ** 2) ** 2
-        angle[rows] = np.arctan2(smooth[:, 0], -smooth[:, 1])
+        angle[rows] = np.where(smooth.any(1), np.arctan2(smooth[:, 0], -smooth[:, 1]), 0)
     return angle

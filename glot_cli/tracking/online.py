@@ -9,6 +9,7 @@ from glot_cli.tracking.tracklets import Tracklet, gather
 from glot_cli.tracking.ultralytics_adapter import ByteTrack
 
 LOST_BUFFER_S = 1.0  # how long a lost person is looked for at the predicted place; longer gaps are joined offline
+TOGETHER = 256  # detections of a track that are kept as one piece
 DETECTIONS_FPS = 10.0  # people who pass each other are lost at 6, and found no better at 30
 
 
@@ -31,7 +32,7 @@ class Tracker:
         # do not touch are never matched. The widening follows the time between detections (C-BIoU, Yang et al. 2023).
         self._widening = min(1.0 / rate, 0.25)  # of the height, each side
         self._tracker = ByteTrack(sure=0.3, remembered=max(2, round(LOST_BUFFER_S * rate)), match_limit=0.85)
-        self._found: dict[int, list[Tracklet]] = {}  # of every track, one detection each
+        self._found: dict[int, list[Tracklet]] = {}  # of every track, in pieces
 
     def update(
         self,
@@ -63,7 +64,11 @@ class Tracker:
         widened[:, 2] += margin
         # Unconfirmed tracks count too, or every track would lack its first detection; the cleaning drops the fleeting.
         for track, row in self._tracker.update(widened):
-            self._found.setdefault(track, []).append(seen.take(np.array([row])))
+            found = self._found.setdefault(track, [])
+            found.append(seen.take(np.array([row])))
+            # One by one, arrays take three times the room of what is in them, and a video may be long.
+            if len(found) >= TOGETHER and len(found[-TOGETHER]) == 1:
+                found[-TOGETHER:] = [gather(found[-TOGETHER:])]
 
     def finish(self) -> list[Tracklet]:
         """All tracklets so far, in the order in which they began."""

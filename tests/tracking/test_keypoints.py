@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from glot_cli.tracking.detector import COCO_KEYPOINTS
+from glot_cli.tracking import online
 from glot_cli.tracking.keypoints import FACE, HIPS, SHOULDERS, fill_keypoints, lean
 from glot_cli.tracking.online import Tracker
 from glot_cli.tracking.swaps import undo_swaps
@@ -212,3 +213,19 @@ def test_key_rows_are_every_so_many_frames_and_the_ends_of_stretches() -> None:
     expected = {int(f) for f in track.frames if f % 4 == 0} | {int(f) for end in ends for f in end}
     assert set(frames.tolist()) == expected and track.segment.max() == 1
     assert track.key_rows(1).all()
+
+
+def test_a_long_track_is_kept_in_pieces_and_comes_out_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(online, "TOGETHER", 4)
+    tracker = online.Tracker(30.0)
+    random = np.random.default_rng(0)
+    keypoints = random.random((11, 1, 17, 3)).astype(np.float32)
+    for frame in range(11):
+        box = np.array([[100.0 + frame, 100, 200 + frame, 400, 0.9]])
+        tracker.update(frame, box, keypoints=keypoints[frame])
+    assert max(map(len, tracker._found.values())) < 6
+    (whole,) = tracker.finish()
+    np.testing.assert_array_equal(whole.frames, np.arange(11))
+    np.testing.assert_allclose(whole.boxes[:, 0], 100 + np.arange(11))
+    assert whole.keypoints is not None
+    np.testing.assert_array_equal(whole.keypoints, keypoints[:, 0])
