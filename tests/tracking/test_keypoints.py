@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from glot_cli.tracking.detector import COCO_KEYPOINTS
 from glot_cli.tracking import online
+from glot_cli.tracking.detector import COCO_KEYPOINTS
 from glot_cli.tracking.keypoints import FACE, HIPS, SHOULDERS, fill_keypoints, lean
 from glot_cli.tracking.online import Tracker
 from glot_cli.tracking.swaps import undo_swaps
