@@ -39,7 +39,7 @@ class RunKeywords(TypedDict, total=False):
     half: bool
     device: str
     batch_size: int
-    detect_every: int | None
+    detect_every: int
     min_frames: int | None
     max_people: int | None
     focal: float | None

@@ -56,8 +56,10 @@ if TYPE_CHECKING:
 @click.option(
     "--detect-every",
     type=click.IntRange(1, MOST_DETECT_EVERY),
+    default=3,
+    show_default=True,
     metavar="FRAMES",
-    help="Look for people in every n-th frame; boxes between are interpolated.  [default: ten times a second]",
+    help="Look for people in every n-th frame; boxes between are interpolated.",
 )
 @click.option(
     "--min-frames",

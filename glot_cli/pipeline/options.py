@@ -37,7 +37,7 @@ class Options:
         half: image features in half precision.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
         batch_size: crops that the feature network takes at once.
-        detect_every: people are looked for in every n-th frame; None for ten times a second.
+        detect_every: people are looked for in every n-th frame.
         min_frames: people seen for fewer frames are dropped; None for 0.4 s of video.
         max_people: only so many are kept; None for all.
         focal: focal length of the camera in pixels; None for what a photograph's EXIF data say, else an estimate.
@@ -64,7 +64,7 @@ class Options:
     half: bool = False
     device: str = "auto"
     batch_size: int = 16
-    detect_every: int | None = None
+    detect_every: int = 3
     min_frames: int | None = None
     max_people: int | None = None
     focal: float | None = None

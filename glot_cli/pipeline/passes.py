@@ -19,11 +19,11 @@ from glot_cli.errors import OutputError
 from glot_cli.files.atomic import claim
 from glot_cli.lifting.lifters import Features
 from glot_cli.pipeline.models import Models
-from glot_cli.pipeline.options import MOST_DETECT_EVERY, Options
+from glot_cli.pipeline.options import Options
 from glot_cli.progress import Progress
 from glot_cli.tracking.appearance import describe
 from glot_cli.tracking.detector import Detections
-from glot_cli.tracking.online import Tracker, default_stride
+from glot_cli.tracking.online import Tracker
 from glot_cli.tracking.shots import CutFinder, in_shots
 from glot_cli.tracking.tracks import Track, clean_tracks
 from glot_cli.video import Frame, VideoInfo, read_frames
@@ -132,7 +132,6 @@ def follow_people(
         InputError: the video cannot be read.
     """
     fps = float(info.fps)
-    stride = options.detect_every or min(default_stride(fps), MOST_DETECT_EVERY)
     seen = Timeline()
     finder = CutFinder(fps)
     trackers: list[Tracker] = []
@@ -147,7 +146,7 @@ def follow_people(
     def follow(batch: Pictures, found: list[Detections]) -> None:
         for (index, place, image), (boxes, keypoints) in zip(batch, found, strict=True):
             if place == 0:
-                trackers.append(Tracker(fps, stride))
+                trackers.append(Tracker(fps, options.detect_every))
             trackers[-1].update(index - seen.first, boxes, describe(image, boxes), keypoints)
 
     with (
@@ -156,7 +155,7 @@ def follow_people(
     ):
         for frame, place, last in in_shots(read_frames(video, options.start, options.end, warn=warn), finder):
             seen.add(frame)
-            if place % stride == 0 or last:
+            if place % options.detect_every == 0 or last:
                 batch.append((frame.index, place, frame.image))
                 if len(batch) == size:
                     detecting.begin(batch)
@@ -170,7 +169,7 @@ def follow_people(
         shots=seen.shots,
         fps=fps,
         frame_count=len(seen.times),
-        detect_every=stride,
+        detect_every=options.detect_every,
         min_frames=options.min_frames,
         max_people=options.max_people,
         crop_scale=models.features.crop_scale,

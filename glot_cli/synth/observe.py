@@ -11,14 +11,13 @@ import torch
 from glot_cli.features.blazepose import BlazePoseFeatures
 from glot_cli.features.crops import extract_crops
 from glot_cli.lifting.looks import settle
+from glot_cli.pipeline.options import Options
 from glot_cli.tracking.boxes import box_overlap
 from glot_cli.tracking.detector import PersonDetector
-from glot_cli.tracking.online import default_stride
 from glot_cli.tracking.tracklets import Tracklet, gather
 from glot_cli.tracking.tracks import build_track
 
 FPS = 30.0
-STRIDE = default_stride(FPS)
 CONFIDENCE = 0.25  # boxes that score less start no track
 LEAST_OVERLAP = 0.3  # with the person's outline, for a box to be theirs
 FOUND = 0.5  # share of a clip's frames in which a person must be found, else the clip is dropped
@@ -67,7 +66,7 @@ class Observer:
         """
         pieces = []
         # The last one too: a track ends where it was last seen.
-        looked_at = sorted({*range(0, len(pictures), STRIDE), len(pictures) - 1})
+        looked_at = sorted({*range(0, len(pictures), Options.detect_every), len(pictures) - 1})
         for frame, (boxes, keypoints) in zip(looked_at, self.detect([pictures[f] for f in looked_at]), strict=True):
             if not len(boxes):
                 continue
@@ -86,7 +85,7 @@ class Observer:
             person=1,
             fps=FPS,
             frame_count=len(pictures),
-            detect_every=STRIDE,
+            detect_every=Options.detect_every,
             crop_scale=self.landmarks.crop_scale,
             image_size=(width, height),
         )

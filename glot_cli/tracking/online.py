@@ -10,12 +10,6 @@ from glot_cli.tracking.ultralytics_adapter import ByteTrack
 
 LOST_BUFFER_S = 1.0  # how long a lost person is looked for at the predicted place; longer gaps are joined offline
 TOGETHER = 256  # detections of a track that are kept as one piece
-DETECTIONS_FPS = 10.0  # people who pass each other are lost at 6, and found no better at 30
-
-
-def default_stride(fps: float) -> int:
-    """Every how many frames people are looked for, unless the user says otherwise."""
-    return max(1, round(fps / DETECTIONS_FPS))
 
 
 class Tracker:

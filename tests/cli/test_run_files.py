@@ -75,7 +75,7 @@ def test_run_json_tells_what_ran(finished: Path) -> None:
     report = json.loads((finished / "run.json").read_text())
     assert (report["people"], report["frames"], report["rows"], report["fault"]) == (1, COUNT, COUNT, None)
     assert report["warnings"] == [] and report["fps"] > 0
-    assert report["options"]["detect_every"] is None
+    assert report["options"]["detect_every"] == 3
     for name in ("detect and track", "features", "draw"):
         stage = report["stages"][name]
         assert stage["frames"] == COUNT and stage["fps"] == pytest.approx(COUNT / stage["seconds"], rel=0.05)

@@ -46,7 +46,7 @@ from glot_cli.video import VideoInfo
         {"batch_size": "many"},
         {"batch_size": True},
         {"batch_size": 2.5},
-        {"detect_every": 0.5},
+        {"detect_every": None},
         {"detect_every": 11},
         {"half": 1},
         {"render": None},
