@@ -22,9 +22,10 @@ from glot_cli.camera import ray_rotation
 from glot_cli.lifting.refine import Evidence, Figure, Slopes, certainty, landmark_slopes, turned
 
 SHAPE_FRAMES = 96  # frames of a track that its shape is fitted to
-# Of each component of the shape, about the network's answer. Bones differ less from body to body than components
-# allow: the network's answer hardly leaves the mean, and on footage a tighter prior left trunks and arms short.
-SHAPE_PRIOR = 2.0
+# Of each component of the shape, about the network's answer. Landmarks tell lengths of bones, and components that
+# change these change the flesh as well: with room for it, an error of landmarks becomes a skeleton or a giant. From 0.3
+# to 2 joints of drawn clips and of footage hardly differed, and bodies did: at 2 a component came to 15 deviations.
+SHAPE_PRIOR = 0.4
 # Of the first, which is stature: one camera sees proportions, and of the size nothing. It stays what the network says.
 SIZE_PRIOR = 0.2
 SHAPE_STEPS = 2

@@ -63,7 +63,11 @@ def test_the_shape_comes_nearer_to_the_true_proportions(body: Body) -> None:
     found = fit_shape(far, sight, body, LandmarkModel())
     rest = [body.rest_joints(betas[None]).numpy() for betas in (found, BETAS, average)]
     assert abs(found[0] - average[0]) < 0.3  # of the size the picture says nothing
-    assert pa_mpjpe(rest[0], rest[1]).item() < 0.4 * pa_mpjpe(rest[2], rest[1]).item()
+    assert pa_mpjpe(rest[0], rest[1]).item() < 0.96 * pa_mpjpe(rest[2], rest[1]).item()
+    # Landmarks that lie otherwise on this person than on bodies must not make a skeleton of anybody.
+    wild = 0.04 * sight.side[:, None, None] * torch.randn(1, 33, 2, generator=torch.Generator().manual_seed(1))
+    odd = Evidence(pixels + wild, torch.ones(60, 33), sight.side, FOCAL, CENTRE)
+    assert fit_shape(far, odd, body, LandmarkModel()).abs().max() < 3
     unseen = Evidence(pixels, torch.zeros(60, 33), sight.side, FOCAL, CENTRE)
     assert torch.allclose(fit_shape(true, unseen, body, LandmarkModel()), BETAS, atol=1e-5)
 
