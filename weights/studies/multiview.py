@@ -91,7 +91,7 @@ class View:
 
 def views_of(path: Path) -> Iterator[View]:
     """Every camera of a file of truth."""
-    truth = np.load(path)
+    truth = np.load(path, allow_pickle=False)
     names = truth["names"].tolist()
     world = truth["joints3d"][:, :, [names.index(name) for name in LIMBS]].astype(np.float64)
     for i, camera in enumerate(truth["cameras"]):
