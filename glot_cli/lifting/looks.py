@@ -27,8 +27,7 @@ LIMBS = [name for name in COCO_KEYPOINTS if name.split("_")[-1] in
          ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")]  # fmt: skip
 _LANDMARK = [LANDMARK_NAMES.index(name) for name in LIMBS]
 _KEYPOINT = [COCO_KEYPOINTS.index(name) for name in LIMBS]
-_OTHER = [LIMBS.index("_".join({"left": "right", "right": "left"}[w] if w in ("left", "right") else w
-                               for w in name.split("_"))) for name in LIMBS]  # fmt: skip
+_OTHER = np.arange(len(LIMBS)) ^ 1  # left ones and right ones come in turn
 # Landmarks that go where a limb point goes: those that the point carries.
 _CARRIED = {
     "wrist": ("pinky", "index", "thumb"),
