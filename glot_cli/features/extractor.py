@@ -136,8 +136,10 @@ def register(extractor: Extractor) -> Extractor:
     """Make an extractor known by its name; to be written above its class.
 
     Raises:
-        ValueError: another one has that name.
+        ValueError: another one has that name, or frames would be left out that nothing can fill in.
     """
+    if math.isfinite(extractor.looks_fps) and not getattr(extractor, "landmark_vectors", False):
+        raise ValueError(f"{extractor.name!r} leaves frames out, so its features have to be landmark vectors")
     if _registered.setdefault(extractor.name, extractor) is not extractor:
         raise ValueError(f"two feature extractors are called {extractor.name!r}")
     return extractor

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from glot_cli.body.landmarks import LANDMARK_NAMES
+from glot_cli.body.landmarks import LANDMARK_HIPS, LANDMARK_NAMES
 from glot_cli.camera import fit_weak_perspective, from_crop, to_crop
 from glot_cli.features.landmark_vector import SWAP, Landmarks, join, reliability, unpack
 from glot_cli.tracking.detector import COCO_KEYPOINTS
@@ -37,7 +37,6 @@ _CARRIED = {
 AGREE = 0.04  # of the person's size: two opinions on one point differ by about so much
 MOVE, MOVE_RATE = 0.03, 1.0  # of the size: noise of a point, and how far limbs move in a second
 SWAPPED = 0.35, 0.25  # what it costs in each frame that the look has its sides exchanged, that the keypoints have
-AGREEMENT, CONTINUITY = 1.0, 1.0  # weights of the two kinds of evidence, beside the above
 PART_SWAPPED = 0.5  # that the limbs of the arms alone, or of the legs alone, are exchanged in the look
 CHOSEN = 0.6  # what it costs to believe the keypoint and not the look
 DOUBT_LOOK, DOUBT_KEYPOINT = 2.0, 2.0  # what it costs more when the one believed is not sure at all
@@ -208,7 +207,7 @@ def _sides(
     cost = np.empty((count, 4))
     for state, (a, b) in enumerate(both):
         apart = _far(looks[a], others[b], weights[a] * weights_told[b], AGREE)
-        cost[:, state] = AGREEMENT * shared * apart + SWAPPED[0] * a + SWAPPED[1] * shared * b
+        cost[:, state] = shared * apart + SWAPPED[0] * a + SWAPPED[1] * shared * b
     moved = np.empty((count, 2, 2))  # from the frame before in one state to this one in another
     moved_told = np.empty((count, 2, 2))
     for a in range(2):
@@ -220,7 +219,7 @@ def _sides(
     step = np.zeros((count, 4, 4))
     for i, (a, b) in enumerate(both):
         for j, (c, d) in enumerate(both):
-            step[1:, i, j] = CONTINUITY * (moved[1:, a, c] + shared[1:] * moved_told[1:, b, d])
+            step[1:, i, j] = moved[1:, a, c] + shared[1:] * moved_told[1:, b, d]
     path = cheapest_path(cost, step)
     return path >= 2, path % 2 == 1
 
@@ -230,12 +229,12 @@ def _part_sides(look: Array, sure: Array, other: Array, told: Array, moves: Arra
     turn = np.arange(look.shape[1]) ^ 1
     looks, weights = np.stack([look, look[:, turn]]), np.stack([sure, sure[:, turn]])
     shared = np.minimum(1, told.mean(1) / 0.5)
-    cost = np.stack([AGREEMENT * shared * _far(looks[a], other, weights[a] * told, AGREE) for a in range(2)], 1)
+    cost = np.stack([shared * _far(looks[a], other, weights[a] * told, AGREE) for a in range(2)], 1)
     cost[:, 1] += PART_SWAPPED
     step = np.zeros((len(look), 2, 2))
     for a in range(2):
         for b in range(2):
-            step[1:, a, b] = CONTINUITY * _far(looks[a, :-1], looks[b, 1:], weights[a, :-1] * weights[b, 1:], moves[1:])
+            step[1:, a, b] = _far(looks[a, :-1], looks[b, 1:], weights[a, :-1] * weights[b, 1:], moves[1:])
     return np.asarray(cheapest_path(cost, step) == 1)
 
 
@@ -316,4 +315,5 @@ def _replace(parts: Landmarks, chosen: NDArray[np.bool_], other: Array, told: Ar
             torch.maximum(presence[rows_at, moved], torch.tensor(0.5)),
             torch.from_numpy(told[chosen[:, index], index].astype(np.float32))[:, None],
         )
+    world -= world[:, LANDMARK_HIPS].mean(1, keepdim=True)  # where they are counted from
     return parts._replace(landmarks2d=points, world=world, presence=presence)

@@ -23,6 +23,7 @@ from glot_cli.pipeline.options import Options
 from glot_cli.progress import Progress
 from glot_cli.tracking.appearance import describe
 from glot_cli.tracking.detector import Detections
+from glot_cli.tracking.lookout import Lookout
 from glot_cli.tracking.online import Tracker
 from glot_cli.tracking.shots import CutFinder, in_shots
 from glot_cli.tracking.tracks import Track, clean_tracks
@@ -138,10 +139,11 @@ def follow_people(
     size = CPU_FRAMES
     if models.detector.device.type != "cpu":
         size = max(CPU_FRAMES, min(GPU_FRAMES, GPU_BYTES // (3 * info.width * info.height)))
+    lookout = Lookout(models.detector)
     batch: Pictures = []
 
     def detect(batch: Pictures) -> list[Detections]:
-        return models.detector([image for _, _, image in batch])
+        return lookout([image for _, _, image in batch], [place == 0 for _, place, _ in batch])
 
     def follow(batch: Pictures, found: list[Detections]) -> None:
         for (index, place, image), (boxes, keypoints) in zip(batch, found, strict=True):

@@ -58,6 +58,9 @@ class PersonDetector:
         confidence: boxes scored below it are dropped; the tracker makes use of low ones.
         image_size: the longer side that the network sees, pixels.
 
+    Attributes:
+        any_shape: whether the network takes pictures of any shape.
+
     Raises:
         WeightsError: the model is missing, damaged or no detector.
     """
@@ -69,7 +72,7 @@ class PersonDetector:
         self.device = torch.device(device)
         self.confidence = confidence
         self._image_size: int | tuple[int, int] = image_size
-        self._rectangular = True  # frames keep their shape; formats with fixed shapes need the full square
+        self.any_shape = True  # frames keep their shape; formats with fixed shapes need the full square
         self._end_to_end = False
         self._keypoints: tuple[int, int] | None = _COCO_SHAPE
         self._network: Callable[[NDArray[np.uint8]], Any]
@@ -106,7 +109,7 @@ class PersonDetector:
         else:
             network = _exported(path, self.device)
             if not getattr(network, "dynamic", False):
-                self._rectangular = False
+                self.any_shape = False
                 height, width = network.imgsz
                 self._image_size = (int(height), int(width))
             names = {int(index): str(name) for index, name in network.names.items()}
@@ -116,11 +119,12 @@ class PersonDetector:
         return network, names
 
     @torch.inference_mode()
-    def __call__(self, frames: list[NDArray[np.uint8]]) -> list[Detections]:
+    def __call__(self, frames: list[NDArray[np.uint8]], size: int | None = None) -> list[Detections]:
         """Find people.
 
         Args:
             frames: (H,W,3) uint8 RGB, of any sizes.
+            size: longer side that the network sees here, pixels, where it takes any; None: `image_size`.
 
         Returns:
             What is found in each frame.
@@ -130,15 +134,16 @@ class PersonDetector:
             alike[frame.shape].append(index)
         found: dict[int, Detections] = {}
         for indices in alike.values():
-            size = _CPU_BATCH if self.device.type == "cpu" else len(indices)
-            for start in range(0, len(indices), size):
-                part = indices[start : start + size]
-                found |= zip(part, self._detect([frames[i] for i in part]), strict=True)
+            batch = _CPU_BATCH if self.device.type == "cpu" else len(indices)
+            for start in range(0, len(indices), batch):
+                part = indices[start : start + batch]
+                found |= zip(part, self._detect([frames[i] for i in part], size), strict=True)
         return [found[index] for index in range(len(frames))]
 
-    def _detect(self, frames: list[NDArray[np.uint8]]) -> list[Detections]:
+    def _detect(self, frames: list[NDArray[np.uint8]], size: int | None) -> list[Detections]:
         """One batch of frames of one size."""
-        pictures = ultralytics_adapter.letterbox(frames, self._image_size, rectangular=self._rectangular)
+        seen = size if size and self.any_shape else self._image_size
+        pictures = ultralytics_adapter.letterbox(frames, seen, rectangular=self.any_shape)
         height, width = frames[0].shape[:2]
         selected = ultralytics_adapter.select_boxes(
             self._network(pictures),

@@ -78,7 +78,7 @@ def default_min_frames(fps: float) -> int:
 
 def _is_fleeting(tracklet: Tracklet, min_frames: int, frame_count: int, detect_every: int) -> bool:
     """Seen too rarely; people in clips shorter than min_frames must be seen throughout, a still image keeps all."""
-    detected = -(-frame_count // detect_every)
+    detected = 1 + -(-(frame_count - 1) // detect_every)  # every n-th frame, and the last
     needed = min(-(-min_frames // detect_every), detected)
     return len(tracklet) < max(needed, min(2, detected))  # a single sighting proves nothing where there could be two
 
@@ -135,18 +135,17 @@ def build_track(
         person: its number.
         fps: the video's frames per second.
         frame_count: frames of the clip.
-        detect_every: every n-th frame was looked at.
+        detect_every: every n-th frame was looked at, and the last.
         crop_scale: crop side over the box's longer side.
         image_size: (width, height), pixels.
     """
     edge = max(2 * detect_every, round(CLIP_EDGE_S * fps))
-    last_key = (frame_count - 1) // detect_every * detect_every
     breaks = np.flatnonzero(np.diff(tracklet.frames) - detect_every > MAX_FILLED_GAP_S * fps) + 1
     parts = []
     for number, rows in enumerate(np.split(np.arange(len(tracklet)), breaks)):
         keys = tracklet.frames[rows]
         first = 0 if keys[0] <= edge else int(keys[0]) - detect_every + 1
-        final = frame_count - 1 if keys[-1] >= last_key - edge else int(keys[-1]) + detect_every - 1
+        final = frame_count - 1 if keys[-1] >= frame_count - 1 - edge else int(keys[-1]) + detect_every - 1
         frames = np.arange(first, final + 1)
         raw = remove_outliers(keys, tracklet.boxes[rows], fps)
         boxes = smooth_boxes(keys, raw, frames, fps)

@@ -200,7 +200,7 @@ def test_exported_models_tell_their_keypoints(bus, tmp_path, unfolded, points):
         assert model._keypoints is None
         return
     bundled = PersonDetector(None, WEIGHTS)
-    bundled._rectangular = False  # grey bars to the full square, as a file of one size needs them
+    bundled.any_shape = False  # grey bars to the full square, as a file of one size needs them
     ((boxes, keypoints),), ((expected, expected_points),) = model([bus]), bundled([bus])
     np.testing.assert_allclose(boxes, expected, atol=0.05)
     np.testing.assert_allclose(keypoints, expected_points, atol=0.05)

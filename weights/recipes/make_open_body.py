@@ -30,9 +30,11 @@ from open_body_people import (
     BONES,
     MIRROR_JOINT,
     PARENTS,
+    STRETCH,
     TO_Y_UP,
     rest_geometry,
     sample_coefficients,
+    sample_stretch,
     skinning_weights,
     t_pose,
     t_posed_bones,
@@ -61,7 +63,7 @@ def build(samples: int, seed: int, target_faces: int) -> dict[str, np.ndarray]:
     coefficients = sample_coefficients(model, samples, seed)
     everything = scipy.sparse.identity(len(model.template_vertices), format="csr")
     full_weights = skinning_weights(model)
-    mean_rest = rest_geometry(model, coefficients.mean(0, keepdim=True), everything)
+    mean_rest = rest_geometry(model, coefficients.mean(0, keepdim=True), everything, STRETCH[None])
     full = t_pose(mean_rest, full_weights)[0][0]
     neutral = model.template_vertices.numpy() @ TO_Y_UP.T  # exactly symmetric, unlike the mean
 
@@ -80,7 +82,7 @@ def build(samples: int, seed: int, target_faces: int) -> dict[str, np.ndarray]:
     weights = combination @ full_weights
     weights = (weights + weights[mirror][:, MIRROR_JOINT]) / 2
 
-    rest = rest_geometry(model, coefficients, combination)
+    rest = rest_geometry(model, coefficients, combination, sample_stretch(samples, seed))
     vertices, joints = t_pose(rest, weights)
     flip = np.array([-1.0, 1, 1])
     asymmetry = abs(vertices - vertices[:, mirror] * flip).max()

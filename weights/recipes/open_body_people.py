@@ -26,6 +26,15 @@ L_SHOULDER, L_ELBOW, L_WRIST, L_HAND = 16, 18, 20, 22
 # stature, Drillis and Contini 1966) and 1.04 in a man measured by four cameras. So the knee lies this share of the
 # shank lower.
 KNEE_LOWERED = 0.06
+# MakeHuman's arms and trunks are short: upper arm, forearm and trunk (hips to shoulders) are 0.152, 0.136 and 0.271 of
+# its people's stature. They are 0.160, 0.153 and 0.291 in de Leva (1996, J. Biomech. 29, 1223; both sexes averaged), and
+# 0.163, 0.149 and 0.288 in a man measured by four cameras; the span of the arms is 1.00 of the stature instead of the
+# 1.03 of ANSUR II. And its people hardly differ in them. So each body's are stretched by factors of their own: means
+# between the two, and deviations that reach both.
+UPPER_ARM, FOREARM, TRUNK = range(3)
+STRETCH = np.array([1.035, 1.075, 1.04])
+STRETCH_SD = np.array([0.025, 0.035, 0.03])
+ARM_SHARED = 0.8  # correlation of the two parts of the arm
 TO_Y_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 
 
@@ -36,6 +45,7 @@ class Rest:
     vertices: np.ndarray  # (S,V,3)
     joints: np.ndarray  # (S,24,3)
     bones: dict[str, np.ndarray]  # heads (S,3) by name
+    stretch: np.ndarray  # (S,3) factors of upper arms, forearms and trunk, taken in the T-pose
 
 
 def smpl_joint_of(bone: str) -> int:
@@ -68,13 +78,23 @@ def sample_coefficients(model: anny.Anny, count: int, seed: int) -> torch.Tensor
     return model.get_phenotype_blendshape_coefficients(**phenotype)
 
 
-def rest_geometry(model: anny.Anny, coefficients: torch.Tensor, combination: scipy.sparse.csr_matrix) -> Rest:
+def sample_stretch(count: int, seed: int) -> np.ndarray:
+    """(count, 3) factors of upper arms, forearms and trunk, with STRETCH as their exact mean."""
+    z = np.random.default_rng(seed).standard_normal((count, 3))
+    z[:, FOREARM] = ARM_SHARED * z[:, UPPER_ARM] + np.sqrt(1 - ARM_SHARED**2) * z[:, FOREARM]
+    return STRETCH + STRETCH_SD * (z - z.mean(0)).clip(-2, 2)
+
+
+def rest_geometry(
+    model: anny.Anny, coefficients: torch.Tensor, combination: scipy.sparse.csr_matrix, stretch: np.ndarray
+) -> Rest:
     """Rest geometry of bodies.
 
     Args:
         model: anny's.
         coefficients: (S,n) of its blend shapes.
         combination: (V,N) weights that make the wanted vertices from those of the full mesh.
+        stretch: (S,3) of the bodies, as in `Rest`.
     """
     shapes = np.stack([combination @ shape for shape in model.blendshapes.numpy()])
     vertices = np.tensordot(coefficients.numpy(), shapes, 1) + combination @ model.template_vertices.numpy()
@@ -88,6 +108,7 @@ def rest_geometry(model: anny.Anny, coefficients: torch.Tensor, combination: sci
         vertices @ TO_Y_UP.T,
         joints,
         {name: heads_np[:, i] for name, i in index.items()},
+        stretch,
     )
 
 
@@ -170,7 +191,37 @@ def t_pose(rest: Rest, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         cos, sin = np.cos(theta), np.sin(theta)
         vertices[..., 1] = wrist[:, None, 1] + cos * y - sin * z
         vertices[..., 2] = wrist[:, None, 2] + sin * y + cos * z
-    return vertices, posed
+    return stretched(vertices, posed, weights, rest.stretch)
+
+
+def stretched(
+    vertices: np.ndarray, joints: np.ndarray, weights: np.ndarray, stretch: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """T-posed bodies with longer arms and trunks, and the stature they had.
+
+    Args:
+        vertices: (S,V,3).
+        joints: (S,24,3).
+        weights: (V,24) of the skinning.
+        stretch: (S,3) as in `Rest`.
+    """
+    every = np.concatenate([vertices, joints], 1)
+    weights = np.concatenate([weights, np.eye(24)])
+    hips, shoulders = (joints[:, [j, j + 1], 1].mean(1)[:, None] for j in (L_HIP, L_SHOULDER))
+    longer = stretch[:, None] - 1
+    up = longer[..., TRUNK] * (every[..., 1].clip(hips, shoulders) - hips)
+    for side in (0, 1):
+        arm = weights[:, [j + side for j in (L_SHOULDER, L_ELBOW, L_WRIST, L_HAND)]].sum(1)
+        sign = 1.0 - 2 * side
+        out = sign * every[..., 0]
+        shoulder, elbow, wrist = (sign * joints[:, j + side, 0, None] for j in (L_SHOULDER, L_ELBOW, L_WRIST))
+        further = longer[..., UPPER_ARM] * (out.clip(shoulder, elbow) - shoulder)
+        further += longer[..., FOREARM] * (out.clip(elbow, wrist) - elbow)
+        every[..., 0] += sign * arm * further
+    every[..., 1] += up
+    stature = np.ptp(every[:, : len(vertices[0]), 1], axis=1)
+    every *= (np.ptp(vertices[..., 1], axis=1) / stature)[:, None, None]
+    return every[:, : len(vertices[0])], every[:, len(vertices[0]) :]
 
 
 def t_posed_bones(rest: Rest, model: anny.Anny, tails: np.ndarray) -> dict[str, np.ndarray]:
@@ -186,5 +237,5 @@ def t_posed_bones(rest: Rest, model: anny.Anny, tails: np.ndarray) -> dict[str, 
     names = list(model.bone_labels)
     points = np.concatenate([np.stack([rest.bones[n][0] for n in names]), tails])
     owner = np.array([smpl_joint_of(n) for n in names] * 2)
-    carried, _ = t_pose(Rest(points[None], rest.joints, rest.bones), np.eye(24)[owner])
+    carried, _ = t_pose(Rest(points[None], rest.joints, rest.bones, rest.stretch), np.eye(24)[owner])
     return dict(zip(names + [n + "_tip" for n in names], carried[0], strict=True))
