@@ -18,9 +18,9 @@ KEPT = 0.7  # of the score that the person had in the whole frame
 class Lookout:
     """People in frames that come in order, as `PersonDetector` finds them.
 
-    After somebody was alone in a frame, the next look goes to the surroundings of the person, who is seen there as large
-    as before with a fraction of the arithmetic; where what is found does not fit, the whole frame is looked at after
-    all. On GPUs, which take many frames at once, all looks are at whole ones.
+    After somebody was alone in a frame, the next look goes to the surroundings of the person, who is seen there as
+    large as before with a fraction of the arithmetic; where what is found does not fit, the whole frame is looked at
+    after all. On GPUs, which take many frames at once, all looks are at whole ones.
 
     Args:
         detector: that finds them.
@@ -77,5 +77,6 @@ class Lookout:
 def _who_is_alone(boxes: NDArray[np.float32]) -> NDArray[np.float32] | None:
     """The one box (5,) of somebody who is surely there, where surely nobody else is."""
     if len(boxes) and boxes[0, 4] >= SURE and (boxes[1:, 4] < DOUBTFUL).all():
-        return boxes[0]
+        first: NDArray[np.float32] = boxes[0]
+        return first
     return None

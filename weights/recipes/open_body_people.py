@@ -27,10 +27,9 @@ L_SHOULDER, L_ELBOW, L_WRIST, L_HAND = 16, 18, 20, 22
 # shank lower.
 KNEE_LOWERED = 0.06
 # MakeHuman's arms and trunks are short: upper arm, forearm and trunk (hips to shoulders) are 0.152, 0.136 and 0.271 of
-# its people's stature. They are 0.160, 0.153 and 0.291 in de Leva (1996, J. Biomech. 29, 1223; both sexes averaged), and
-# 0.163, 0.149 and 0.288 in a man measured by four cameras; the span of the arms is 1.00 of the stature instead of the
-# 1.03 of ANSUR II. And its people hardly differ in them. So each body's are stretched by factors of their own: means
-# between the two, and deviations that reach both.
+# its people's stature, and 0.160, 0.153 and 0.291 in de Leva (1996, J. Biomech. 29, 1223; mean of both sexes); the span
+# of the arms is 1.00 of the stature instead of ANSUR II's 1.03. And its people hardly differ in them. So each body is
+# stretched by factors of its own: their means lie between the two, and their deviations reach both.
 UPPER_ARM, FOREARM, TRUNK = range(3)
 STRETCH = np.array([1.035, 1.075, 1.04])
 STRETCH_SD = np.array([0.025, 0.035, 0.03])
