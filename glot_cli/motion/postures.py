@@ -200,6 +200,16 @@ def strike(rotmat: Tensor, shares: tuple[float, float, float, float], generator:
     return changed
 
 
+def seated(rotmat: Tensor) -> Tensor:
+    """Who sits, kneels or squats, (count,) bool: thighs 50 degrees or more from the trunk, knees bent 40 or more.
+
+    Args:
+        rotmat: (count, frames, 24, 3, 3) local rotations; the middle of the frames decides.
+    """
+    legs = rotmat[:, rotmat.shape[1] // 2][:, [1, 2, 4, 5], 1, 1]  # cosines of the bends: bones run along y
+    return (legs < torch.tensor([50.0, 50.0, 40.0, 40.0]).deg2rad().cos()).all(1)
+
+
 def _posed(pick: Tensor, frames: int, generator: torch.Generator) -> Tensor:
     """Windows (count, frames, 24, 3, 3) in the postures of the numbers `pick` (count,)."""
     count = len(pick)

@@ -17,6 +17,7 @@ from glot_cli.body.landmarks import LANDMARK_HIPS, LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import about_axis, axis_angle_to_rotmat, turn_root
 from glot_cli.camera import fit_weak_perspective, project_pinhole, ray_rotation
+from glot_cli.motion.postures import seated
 
 CENTRE = torch.zeros(2)  # principal point; pixels count from it, and the focal length is 1 "pixel": sizes are angles
 
@@ -42,6 +43,7 @@ class Viewing:
         crop_scale_std: standard deviation of that, a share.
         crop_shift_std: standard deviation of how far off the middle of a crop lies, a share of its side.
         truncated: share of windows that a border of the picture cuts.
+        seated_truncated: that of windows of somebody who sits, whom desks and tables hide as well.
     """
 
     shape_std: tuple[float, float] = (0.9, 1.5)
@@ -58,6 +60,7 @@ class Viewing:
     crop_scale_std: float = 0.06
     crop_shift_std: float = 0.025
     truncated: float = 0.2
+    seated_truncated: float = 0.45
 
 
 class Targets(NamedTuple):
@@ -118,12 +121,13 @@ def place_randomly(
 
     # The view is drawn as seen along the ray to the person, so that people stand upright wherever they stand.
     towards = ray_rotation(pelvis[..., :2] / pelvis[..., 2:], 1.0, CENTRE)
+    shares = torch.where(seated(rotmat), viewing.seated_truncated, viewing.truncated)
     rotmat = turn_root(towards @ world_to_camera(batch, frames, viewing, generator), rotmat)
 
     posed = body(rotmat.flatten(0, 1), betas.repeat_interleave(frames, 0), vertices=False)
     both = torch.unflatten(torch.cat([posed.joints, landmarks(posed)], 1), 0, (batch, frames))
     moved = both + (pelvis - both[:, :, 0]).unsqueeze(2)
-    return Placed(rotmat, betas, pelvis, crop_boxes(project_pinhole(moved, 1.0, CENTRE), viewing, generator))
+    return Placed(rotmat, betas, pelvis, crop_boxes(project_pinhole(moved, 1.0, CENTRE), viewing, shares, generator))
 
 
 def view_exactly(placed: Placed, body: Body, landmarks: LandmarkModel) -> tuple[ExactLandmarks, Targets]:
@@ -183,12 +187,13 @@ def world_to_camera(batch: int, frames: int, viewing: Viewing, generator: torch.
     return torch.where(tumbled, view @ tumble, view)
 
 
-def crop_boxes(points: Tensor, viewing: Viewing, generator: torch.Generator) -> Tensor:
+def crop_boxes(points: Tensor, viewing: Viewing, shares: Tensor, generator: torch.Generator) -> Tensor:
     """Square crops around points, as a detector and a box smoother would lay them.
 
     Args:
         points: (B, T, K, 2) joints and landmarks in the image, in any unit.
-        viewing: how large the crops are, how far off, and how often a border of the picture cuts them.
+        viewing: how large the crops are, and how far off.
+        shares: (B,) how likely it is that a border of the picture, or a desk, cuts a window.
         generator: of everything random.
 
     Returns:
@@ -200,7 +205,7 @@ def crop_boxes(points: Tensor, viewing: Viewing, generator: torch.Generator) -> 
     size = (high - low) * 1.06
     centre = (low + high) / 2
     # A picture border that cuts off the legs (or, seldom, another side): the detector sees only the rest.
-    cut = torch.rand(batch, 1, 1, generator=generator) < viewing.truncated
+    cut = torch.rand(batch, 1, 1, generator=generator) < shares[:, None, None]
     share = 0.3 + 0.65 * torch.rand(batch, 1, 1, generator=generator)
     axis = (torch.rand(batch, 1, 1, generator=generator) < 0.7).long()  # 1: vertical
     sign = torch.where((axis == 1) & (torch.rand(batch, 1, 1, generator=generator) < 0.9), -1.0, 1.0)

@@ -33,7 +33,7 @@ from glot_cli.synth.wardrobe import Figures
 
 CLIPS_PER_FILE = 20
 QUALITY = 92  # of the pictures' JPEG
-VIEWING = Viewing(truncated=0.0)  # borders are drawn, see `Habits`
+VIEWING = Viewing(truncated=0.0, seated_truncated=0.0)  # borders are drawn, see `Habits`
 AUGMENTATION = Augmentation(
     swap_arms=0.15, swap_one_arm=0.1, swap_legs=0.1, swap_upper=0.05, seated=0.24, lying=0.05, inverted=0.04,
     standing=0.08, wander=0.14, vary=0.6, vary_scale=(0.3, 1.3),

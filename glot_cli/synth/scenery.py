@@ -110,7 +110,9 @@ def clutter(side: int, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.5, 3)), np.float32)
 
 
-def obstacle(side: int, centre: np.ndarray, extent: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def obstacle(
+    side: int, centre: np.ndarray, extent: np.ndarray, rng: np.random.Generator, *, desk: bool = False
+) -> np.ndarray:
     """One thing in front of a person: a desk, a table, a box, or a ball.
 
     Args:
@@ -118,12 +120,13 @@ def obstacle(side: int, centre: np.ndarray, extent: np.ndarray, rng: np.random.G
         centre: (2,) middle of the person in the picture, pixels.
         extent: (2,) size of the person in the picture, pixels.
         rng: draws it.
+        desk: nothing else.
 
     Returns:
         (side, side) float32, 0 to 1: how much of each pixel it covers.
     """
     mask = np.zeros((side, side), np.uint8)  # OpenCV softens the edges of 8-bit pictures alone
-    kind = rng.random()
+    kind = rng.random() * (0.5 if desk else 1)
     if kind < 0.5:  # a desk or a wall: everything below some height; or the board of a table alone
         top = centre[1] + extent[1] * rng.uniform(-0.25, 0.35)
         tilt = rng.normal() * 0.05 * side

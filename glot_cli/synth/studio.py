@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import torch
 
+from glot_cli.motion.postures import seated
 from glot_cli.motion.viewing import Placed, Viewing
 from glot_cli.rendering.geometry import View
 from glot_cli.synth.camera_effects import CameraEffects
@@ -30,6 +31,7 @@ class Habits:
         company: somebody is beside, before or behind.
         crowd: if so, a second one too.
         obstacle: a thing is in front.
+        desk: the same for somebody who sits; then it is a desk or a table.
         truncated: the picture's border cuts the person.
         deep: if so, and from below, from the thighs upward: half of them or less is left.
         corner: if so, a second border cuts too.
@@ -38,6 +40,7 @@ class Habits:
     company: float = 0.3
     crowd: float = 0.3
     obstacle: float = 0.3
+    desk: float = 0.5
     truncated: float = 0.35
     deep: float = 0.5
     corner: float = 0.15
@@ -54,6 +57,7 @@ class Scene:
         border: (4,) left, top, right, bottom of the video, focal lengths, infinite where it is far away.
         frame: (3,) centre x, y and side of the pictures, in focal lengths, the same through the clip: what moves in a
             picture moves as in a video, and boxes can be smoothed there.
+        sits: whether the first does.
     """
 
     people: list[np.ndarray]
@@ -61,6 +65,7 @@ class Scene:
     outlines: np.ndarray
     border: np.ndarray
     frame: np.ndarray
+    sits: bool
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,8 @@ class Studio:
             border = _border(whole, self.habits, rng)
         outlines = np.clip(whole, np.tile(border[:2], 2), np.tile(border[2:], 2))
         outfits = [self.figures.wardrobe.dress(rng) for _ in people]
-        return Scene(people, outfits, outlines, border, _frame(outlines))
+        sits = bool(seated(placed.rotmat[clip : clip + 1])[0])
+        return Scene(people, outfits, outlines, border, _frame(outlines), sits)
 
     def film(self, scene: Scene, rng: np.random.Generator) -> Footage:
         """Draw a scene."""
@@ -142,10 +148,10 @@ class Studio:
         wide = self.backgrounds.draw(2 * SIZE, rng)
         at = SIZE / 2 + _drift(count, rng)  # of the picture's corner in the background
         thing = None
-        if rng.random() < self.habits.obstacle:
+        if rng.random() < (self.habits.desk if scene.sits else self.habits.obstacle):
             centre = (outlines[:, :2] + outlines[:, 2:]).mean(0) / 2
             extent = (outlines[:, 2:] - outlines[:, :2]).mean(0)
-            thing = obstacle(SIZE, centre, extent, rng), self.backgrounds.draw(SIZE, rng)
+            thing = obstacle(SIZE, centre, extent, rng, desk=scene.sits), self.backgrounds.draw(SIZE, rng)
         pictures = []
         for t in range(count):
             x, y = np.clip(at[t], 0, SIZE - 1)
