@@ -60,6 +60,8 @@ class Lookout:
         margin = AROUND * float((box[2:] - box[:2]).max())
         low = np.clip(np.floor(box[:2] - margin), 0, size).astype(int)
         high = np.clip(np.ceil(box[2:] + margin), 0, size).astype(int)
+        if (high <= low).any():
+            return None
         boxes, keypoints = self._detector([frame[low[1] : high[1], low[0] : high[0]]], size=NEAR_SIZE)[0]
         there = _who_is_alone(boxes)
         if there is None or there[4] < KEPT * score:
@@ -76,7 +78,7 @@ class Lookout:
 
 def _who_is_alone(boxes: NDArray[np.float32]) -> NDArray[np.float32] | None:
     """The one box (5,) of somebody who is surely there, where surely nobody else is."""
-    if len(boxes) and boxes[0, 4] >= SURE and (boxes[1:, 4] < DOUBTFUL).all():
+    if len(boxes) and np.isfinite(boxes[0]).all() and boxes[0, 4] >= SURE and (boxes[1:, 4] < DOUBTFUL).all():
         first: NDArray[np.float32] = boxes[0]
         return first
     return None

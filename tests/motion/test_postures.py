@@ -6,7 +6,7 @@ from torch import Tensor
 
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import rotmat_to_axis_angle
-from glot_cli.motion.postures import GROUPS, INVERTED, LYING, POSTURES, SEATED, STANDING, strike
+from glot_cli.motion.postures import GROUPS, INVERTED, LYING, POSTURES, SEATED, STANDING, seated, strike
 from glot_cli.weights import locate
 
 COUNT, FRAMES = 400, 6
@@ -87,6 +87,17 @@ def test_shares_decide_how_many_are_changed_and_the_rest_stays() -> None:
     assert torch.equal(struck((0.0, 0.0, 0.0, 0.0)), REST)
     assert sum(len(group) for group in GROUPS) == len(POSTURES)
     assert all(GROUPS[i] is group for i, group in enumerate((SEATED, LYING, INVERTED, STANDING)))
+
+
+def test_who_sits_is_told_from_who_does_not(body: Body) -> None:
+    sits = struck(SITS)
+    found = bends(joints(body, sits[:, FRAMES // 2][:, None]))  # angles in space, of the same frame
+    hips, knees = found["hip"].amin(1), found["knee"].amin(1)
+    told = seated(sits)
+    assert told.float().mean() > 0.5
+    assert (hips[told] > 20).all() and (knees[told] > 35).all()
+    assert told[(hips > 95) & (knees > 60)].float().mean() > 0.95
+    assert not seated(struck(STANDS)).any() and not seated(REST).any()
 
 
 def test_a_posture_is_held_and_drifts_a_little() -> None:

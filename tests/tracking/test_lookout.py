@@ -103,6 +103,21 @@ def test_a_new_shot_begins_with_a_whole_look(spy, alone):
     assert sizes(spy) == [None, None, NEAR_SIZE]
 
 
+@pytest.mark.parametrize("box", [(900, 80, 900, 80), (50, 50, 50, 50), (-20, -30, -10, -10), (np.nan, 1, 9, 9)])
+def test_boxes_without_an_inside_are_no_surroundings(box):
+    def look(frames, size=None):
+        assert size is None
+        return [SimpleNamespace(boxes=np.array([[*box, 0.9]], np.float32), keypoints=None) for _ in frames]
+
+    class Detector(SimpleNamespace):
+        __call__ = staticmethod(look)
+
+    found = Lookout(Detector(device=SimpleNamespace(type="cpu"), any_shape=True))(
+        [np.zeros((80, 900, 3), np.uint8)] * 2, [True, False]
+    )
+    assert len(found) == 2
+
+
 @pytest.mark.parametrize(("device", "any_shape"), [("cuda", True), ("cpu", False)])
 def test_on_gpus_and_with_detectors_of_one_shape_all_looks_are_whole(device, any_shape):
     given = []
