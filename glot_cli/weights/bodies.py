@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +13,31 @@ from numpy.typing import NDArray
 from glot_cli.body.model import BODY_ARRAYS, Body, read_body_arrays
 from glot_cli.errors import WeightsError
 from glot_cli.files.contents import contents
-from glot_cli.files.faults import FileFault
+from glot_cli.files.faults import FileFault, check_size
+from glot_cli.files.inert import to_array
 from glot_cli.files.npz import load_npz
-from glot_cli.files.opening import read_bytes
+from glot_cli.files.opening import check_there, read_bytes, unreadable
 from glot_cli.smpl import SMPL_VERTICES
 from glot_cli.weights import store
-from glot_cli.weights.recognise import to_array
 
 RECORD_BETAS = 10  # shape components of a record
+_NONE = np.empty(0)
 
 
 def body_path(name: str) -> Path:
     """The file of a body: by its name, or the path itself. Raises WeightsError when it is not there."""
     if _is_name(name):
         return store.locate(name)
-    path = Path(name).expanduser()
-    if not path.is_file():
-        raise WeightsError("no such body model", path=path, remedy="give open, smpl or a file in SMPL's format")
+    path = Path(os.path.expanduser(name))
+    remedy = "give open, smpl or a file in SMPL's format"
+    if not os.path.exists(path):
+        raise WeightsError("no such body model", path=path, remedy=remedy)
+    try:
+        check_size(check_there(path))
+    except FileFault as error:
+        raise error.about(path, WeightsError, remedy=remedy) from error
+    except OSError as error:
+        raise unreadable(error).about(path, WeightsError) from error
     return path
 
 
@@ -50,7 +59,7 @@ def load_body(name: str, num_betas: int = RECORD_BETAS) -> Body:
     path = body_path(name)
     arrays = read_body_arrays(path) if store.is_known(name) else _read_foreign(path)
     extra = store.added().get("joints-extra")
-    fits = len(arrays.get("v_template", ())) == SMPL_VERTICES and "J_regressor_extra" not in arrays
+    fits = arrays.get("v_template", _NONE).shape == (SMPL_VERTICES, 3) and "J_regressor_extra" not in arrays
     if extra is not None and fits:
         arrays["J_regressor_extra"] = load_arrays(extra.name)["J_regressor"]
     return Body(arrays, str(path), num_betas)
@@ -93,7 +102,7 @@ def recorded_body(name: str, sha256: str, moved: str | Path | None = None, recor
         WeightsError: it is not there, or is another one.
     """
     name = str(moved or name)
-    if not (_is_name(name) or Path(name).expanduser().is_file()):
+    if not (_is_name(name) or os.path.isfile(os.path.expanduser(name))):
         reason = f"needs the body '{name}', which is not there"
         raise WeightsError(reason, path=record, remedy="say where the body's file is now")
     if store.sha256(body_path(name)) != sha256:
