@@ -26,7 +26,7 @@ Arrays = dict[str, NDArray[Any]]
 # What a file in SMPL's format holds: always the first six; pose blend shapes and further joints where it has them.
 _REQUIRED = ("v_template", "shapedirs", "J_regressor", "weights", "kintree_table", "f")
 BODY_ARRAYS = (*_REQUIRED, "posedirs", "J_regressor_extra")
-_LARGEST = 2.0**32  # the root's parent is 2**32 - 1 in some files; all else in one is far smaller
+_LARGEST = {"kintree_table": 2.0**32, "f": 2.0**32}  # the root's parent is 2**32 - 1 in some files
 _REMEDY = "give an SMPL-format .npz (v_template, shapedirs, J_regressor, weights, kintree_table, f)"
 
 
@@ -85,8 +85,8 @@ def _checked(arrays: Mapping[str, NDArray[Any]], source: str) -> Arrays:
             wanted = "x".join("any" if n is None else str(n) for n in shape)
             got = "x".join(map(str, array.shape)) or "a scalar"
             raise WeightsError(f"body model array {name} is {got}, expected {wanted}", path=source, remedy=_REMEDY)
-        if array.dtype.kind not in "fiu" or not np.isfinite(array).all() or np.abs(array).max() > _LARGEST:
-            reason = f"body model array {name} holds values that are no numbers of a body"
+        if array.dtype.kind not in "fiu" or not np.isfinite(array).all() or np.abs(array).max() > _LARGEST.get(name, 1e4):
+            reason = f"body model array {name} holds values that are not finite, or larger than any body's"
             raise WeightsError(reason, path=source, remedy=_REMEDY)
     faces = checked["f"]
     if faces.min() < 0 or faces.max() >= count:

@@ -52,10 +52,16 @@ class Unsupported(FileFault):
     """The file is of a kind that is not read here."""
 
 
-def check_size(n_bytes: int, claim: str = "has") -> None:
-    """Raise Refused where more than `MAX_BYTES` would have to be read; claim: what is said to be so large."""
-    if n_bytes > MAX_BYTES:
-        raise Refused(f"{claim} {n_bytes / 1e9:.1f} GB, more than any official file")
+def check_size(n_bytes: int, claim: str = "has", most: int | None = None) -> None:
+    """Raise Refused where more would have to be read than any file of the kind has.
+
+    Args:
+        n_bytes: how much.
+        claim: what is said to be so large.
+        most: what the largest of the kind has; by default `MAX_BYTES`.
+    """
+    if n_bytes > (MAX_BYTES if most is None else most):
+        raise Refused(f"{claim} {n_bytes / 1e6:,.1f} MB, more than any file of its kind")
 
 
 def check_claim(n_bytes: int, size: int, claim: str = "unpacks to") -> None:

@@ -24,10 +24,10 @@ def first_bytes(path: Path) -> bytes:
         raise unreadable(error) from error
 
 
-def read_bytes(path: Path) -> bytes:
-    """A file whole. Raises FileFault when it is missing, no regular file, empty or too large."""
+def read_bytes(path: Path, most: int | None = None) -> bytes:
+    """A file whole. Raises FileFault when it is missing, no regular file, empty or too large (see `check_size`)."""
     try:
-        check_size(check_there(path))
+        check_size(check_there(path), most=most)
         return path.read_bytes()
     except OSError as error:
         raise unreadable(error) from error

@@ -61,23 +61,27 @@ def load_body(name: str, num_betas: int = RECORD_BETAS) -> Body:
     extra = store.added().get("joints-extra")
     fits = arrays.get("v_template", _NONE).shape == (SMPL_VERTICES, 3) and "J_regressor_extra" not in arrays
     if extra is not None and fits:
-        arrays["J_regressor_extra"] = load_arrays(extra.name)["J_regressor"]
+        arrays["J_regressor_extra"] = load_arrays(extra.name, "J_regressor")["J_regressor"]
     return Body(arrays, str(path), num_betas)
 
 
-def load_arrays(name: str) -> dict[str, NDArray[Any]]:
+def load_arrays(name: str, *needed: str) -> dict[str, NDArray[Any]]:
     """The arrays of weights that are an npz, by their name among weights. Raises WeightsError."""
-    path = store.locate(name)
+    path, remedy = store.locate(name), "add it again with 'glot weights add'"
     try:
-        return load_npz(path)
+        arrays = load_npz(path)
     except FileFault as error:
-        raise error.about(path, WeightsError, remedy="add it again with 'glot weights add'") from error
+        raise error.about(path, WeightsError, remedy=remedy) from error
+    if missing := [array for array in needed if array not in arrays]:
+        raise WeightsError(f"has no array '{missing[0]}'", path=path, remedy=remedy)
+    return arrays
 
 
 def mean_parameters() -> torch.Tensor:
     """(157,) pose6d, shape, camera: the mean parameters that SPIN and GLoT start from. Raises WeightsError."""
-    arrays = load_arrays("mean-params")
-    return torch.from_numpy(np.concatenate([arrays[name].ravel() for name in ("pose", "shape", "cam")])).float()
+    names = ("pose", "shape", "cam")
+    arrays = load_arrays("mean-params", *names)
+    return torch.from_numpy(np.concatenate([arrays[name].ravel() for name in names])).float()
 
 
 def _read_foreign(path: Path) -> dict[str, NDArray[Any]]:

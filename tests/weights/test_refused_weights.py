@@ -54,7 +54,7 @@ def test_an_archive_may_be_larger_than_any_file_in_it(
         out.writestr("video.mp4", bytes(50_000))
         out.write(official[MEAN], MEAN)
     assert [added.entry.name for added in add_weights(tmp_path / "a.zip")] == ["mean-params"]
-    with fails(Refused, match="more than any official file"):
+    with fails(Refused, match="more than any file of its kind"):
         list(add_weights(official[EXTRA]))
 
 
