@@ -85,7 +85,8 @@ def _checked(arrays: Mapping[str, NDArray[Any]], source: str) -> Arrays:
             wanted = "x".join("any" if n is None else str(n) for n in shape)
             got = "x".join(map(str, array.shape)) or "a scalar"
             raise WeightsError(f"body model array {name} is {got}, expected {wanted}", path=source, remedy=_REMEDY)
-        if array.dtype.kind not in "fiu" or not np.isfinite(array).all() or np.abs(array).max() > _LARGEST.get(name, 1e4):
+        largest = _LARGEST.get(name, 1e4)
+        if array.dtype.kind not in "fiu" or not np.isfinite(array).all() or np.abs(array).max() > largest:
             reason = f"body model array {name} holds values that are not finite, or larger than any body's"
             raise WeightsError(reason, path=source, remedy=_REMEDY)
     faces = checked["f"]
