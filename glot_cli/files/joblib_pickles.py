@@ -179,7 +179,7 @@ class _JoblibProgram(Program):
         super().__init__(tape)
         self._tape = tape
         self.memo = _Memory()
-        self.steps = counted(_JoblibProgram, MAX_STEPS, "data set")
+        self.steps = counted(_JoblibProgram, MAX_STEPS, "joblib file")
 
     def find_class(self, module: str, name: str) -> Any:
         if f"{module}.{name}" in _OLD:

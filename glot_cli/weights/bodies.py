@@ -107,9 +107,15 @@ def recorded_body(name: str, sha256: str, moved: str | Path | None = None, recor
     """
     name = str(moved or name)
     if not (_is_name(name) or os.path.isfile(os.path.expanduser(name))):
-        reason = f"needs the body '{name}', which is not there"
+        reason = f"needs the body '{name[:200]}', which is not there"
         raise WeightsError(reason, path=record, remedy="say where the body's file is now")
-    if store.sha256(body_path(name)) != sha256:
+    try:
+        path = body_path(name)
+    except WeightsError as error:
+        raise WeightsError(
+            f"needs the body '{name[:200]}': {error.reason}", path=record, remedy=error.remedy
+        ) from error
+    if store.sha256(path) != sha256:
         reason = f"was made with another version of the body '{name}'"
         raise WeightsError(reason, path=record, remedy="run 'glot run' again, or give the body that was used")
     return load_body(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import bz2
 import gzip
 import os
@@ -86,7 +85,7 @@ def test_an_exploit_in_a_compressed_file(tmp_path: Path, capfd: Any) -> None:
 @pytest.mark.parametrize("start", [b"\x78\x00", b"\x5d."])
 def test_what_only_looks_compressed_is_read_as_a_pickle(start: bytes, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(start + bytes(100))
-    assert re.search("no data set|joblib file", fault_of(tmp_path / "a", Damaged))
+    assert "joblib file" in fault_of(tmp_path / "a", Damaged)
 
 
 @pytest.mark.parametrize(
