@@ -22,6 +22,7 @@ _NO_MOTIONS = ("shape.npz", "neutral_stagei.npz", "male_stagei.npz", "female_sta
 _ARRAYS = ("poses", "clip_index", "clip_action", "clip_names", "mocap_framerate", "mocap_frame_rate")
 _FORMATS = "give motions in glot's format or AMASS's"
 _RATES = 1.0, 10_000.0  # frames a second that a motion can have been recorded with
+MOST_CLIPS = 1 << 24  # in one file
 LONGEST = 2 * 3600  # seconds of one clip
 LARGEST_ANGLE = 1e3  # radians; nobody turns as often
 
@@ -104,19 +105,13 @@ def _read(path: Path) -> list[tuple[np.ndarray, str]]:
         index = arrays["clip_index"]
         if poses.shape[1:] not in ((24, 3), (72,)) or index.shape != poses.shape[:1] or index.dtype.kind not in "iu":
             raise InputError(f"has poses {poses.shape} and clip_index {index.shape}", path=path, remedy=_FORMATS)
+        names = arrays.get("clip_action", arrays.get("clip_names"))
+        count = MOST_CLIPS if names is None else len(names) if names.ndim == 1 and names.dtype.kind in "USiu" else 0
+        if len(index) and not 0 <= index.min() <= index.max() < count:
+            raise InputError("has numbers of clips without a name", path=path, remedy=_FORMATS)
         cuts = np.flatnonzero(index[1:] != index[:-1]) + 1
         starts = [0, *cuts] if len(index) else []
-        names = arrays.get("clip_action", arrays.get("clip_names"))
-        if names is None:
-            labels = [str(index[start]) for start in starts]
-        elif (
-            names.ndim != 1
-            or names.dtype.kind not in "USiu"
-            or (len(index) and not 0 <= index.min() <= index.max() < len(names))
-        ):
-            raise InputError("has numbers of clips without a name", path=path, remedy=_FORMATS)
-        else:
-            labels = [str(names[index[start]]) for start in starts]
+        labels = [str(index[start] if names is None else names[index[start]]) for start in starts]
         return list(zip(np.split(poses.reshape(-1, 24, 3), cuts), labels, strict=False))
     rate = arrays.get("mocap_framerate", arrays.get("mocap_frame_rate"))
     if rate is None:

@@ -234,7 +234,10 @@ def pictures_of(path: Path, arrays: Arrays, rows: NDArray[np.intp]) -> NDArray[n
         data = arrays["jpeg"][ends[row] - arrays["jpeg_size"][row] : ends[row]]
         try:
             with damage("a damaged picture"):
-                if JpegImagePlugin.JpegImageFile(io.BytesIO(data)).size != (SIZE, SIZE):  # before there is room for it
+                if JpegImagePlugin.JpegImageFile(io.BytesIO(data.tobytes())).size != (
+                    SIZE,
+                    SIZE,
+                ):  # before there is room for it
                     raise Damaged(f"is no picture of {SIZE} x {SIZE}")
                 picture[:] = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))[..., ::-1]
         except FileFault as error:

@@ -276,8 +276,11 @@ def _convert(hint: Any, value: Any, path: Path, key: str) -> Any:
 
 
 def _relative(name: str, path: Path) -> Path:
-    """The path that a file at `path` names."""
-    return path.parent / os.path.expanduser(name)  # which, unlike pathlib's, leaves '~nobody' as it is
+    """The path that a file at `path` names. Raises InputError where it is of somebody who is not there."""
+    expanded = os.path.expanduser(name)
+    if expanded.startswith("~"):
+        raise InputError(f"there is no home folder for '{name[:100]}'", path=path, remedy="write the whole path")
+    return path.parent / expanded
 
 
 def _is_name(value: Any) -> bool:
