@@ -45,6 +45,8 @@ class RunKeywords(TypedDict, total=False):
     focal: float | None
     start: float | None
     end: float | None
+    fps: float | None
+    max_pixels: int
     edges: Edges
     refine: bool | None
     style: Style

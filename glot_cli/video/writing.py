@@ -17,8 +17,9 @@ import numpy as np
 from glot_cli.errors import OutputError
 from glot_cli.files.atomic import abandoned, aside_name, not_written
 from glot_cli.files.seal import publish, seal_file
+from glot_cli.video.images import Picture
+from glot_cli.video.media import Warn, ignore, open_media
 from glot_cli.video.planes import BT709, LIMITED_RANGE, FrameConverter, Planes, even, planes_shape, to_frame
-from glot_cli.video.reading import Picture, Warn, ignore, open_media
 
 if TYPE_CHECKING:
     import av
@@ -50,7 +51,6 @@ class VideoWriter:
         time_base: seconds per unit of `pts`.
         fps: nominal frames per second; sets the duration of the last frame and steers the rate control.
         audio_from: a media file whose sound is copied (encoded anew where a browser could not play it), or None.
-        sample_aspect_ratio: width of a pixel over its height.
         crf: x264 quality, 0 (lossless) to 51; 20 is hard to tell from the source.
         preset: of x264, which sets its speed; None: a choice of our own for pictures that are drawn once and looked at.
         warn: receives one line for every fault in the sound, which never stops the picture.
@@ -69,7 +69,6 @@ class VideoWriter:
         time_base: Fraction,
         fps: Fraction,
         audio_from: str | Path | None = None,
-        sample_aspect_ratio: Fraction = Fraction(1),
         crf: int = 20,
         preset: str | None = None,
         warn: Warn | None = None,
@@ -100,14 +99,14 @@ class VideoWriter:
             self.abort()
             raise not_written(self.path, error) from None
         try:
-            self._stream = self._add_stream(fps, sample_aspect_ratio, crf, preset)
+            self._stream = self._add_stream(fps, crf, preset)
             if audio_from is not None:
                 self._audio = _AudioCopier(Path(audio_from), self._container, warn or ignore)
         except BaseException:
             self.abort()
             raise
 
-    def _add_stream(self, fps: Fraction, aspect: Fraction, crf: int, preset: str | None) -> Any:
+    def _add_stream(self, fps: Fraction, crf: int, preset: str | None) -> Any:
         """The picture's stream in the open container."""
         assert self._container is not None
         stream: Any = self._container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1_000_000))
@@ -115,7 +114,7 @@ class VideoWriter:
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
         context.time_base = self._time_base
-        context.sample_aspect_ratio = aspect
+        context.sample_aspect_ratio = Fraction(1)
         context.color_range = LIMITED_RANGE
         context.colorspace = context.color_primaries = context.color_trc = BT709
         if preset is None:

@@ -126,5 +126,5 @@ def test_a_device_that_is_not_there() -> None:
     [(None, None, 100), (1.0, None, 75), (None, 2.0, 50), (1.0, 2.0, 25), (0.1, 0.5, 10), (9.0, None, 0)],
 )
 def test_the_bar_knows_the_stretch(start: float | None, end: float | None, expected: int) -> None:
-    info = VideoInfo(Path("x"), 8, 8, Fraction(25), Fraction(1, 25), 100, 0, False, 4.0, Fraction(1))
+    info = VideoInfo(Path("x"), 8, 8, Fraction(25), "stamps", Fraction(1, 25), 100, False, 4.0)
     assert passes.expected_frames(info, Options(start=start, end=end)) == expected
