@@ -14,7 +14,7 @@ from glot_cli.cli.stopping import loading
 from glot_cli.errors import UsageError
 from glot_cli.files.pixels import MAX_PIXELS
 from glot_cli.lifting import Edges
-from glot_cli.pipeline.options import LEAST_FPS, MOST_DETECT_EVERY, MOST_FPS, MOST_PIXELS, Options
+from glot_cli.pipeline.options import LEAST_FPS, MOST_DETECT_EVERY, MOST_FPS, Options
 from glot_cli.pipeline.presets import GENDERS, PRESETS
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--max-pixels",
-    type=click.IntRange(1, MOST_PIXELS),
+    type=click.IntRange(1),
     default=MAX_PIXELS,
     show_default=True,
     metavar="PIXELS",

@@ -19,9 +19,8 @@ SAME_RESULT = frozenset(
 SAME_RECORD = frozenset({"style", "render", "frames"})  # change only what is made of the record
 
 _CHOICES = {"preset": tuple(PRESETS), "gender": GENDERS, "edges": get_args(Edges), "style": tuple(STYLES)}
-_COUNTS = ("batch_size", "min_frames", "max_people")
+_COUNTS = ("batch_size", "min_frames", "max_people", "max_pixels")
 LEAST_FPS, MOST_FPS = 0.01, 100_000
-MOST_PIXELS = 2_000_000_000  # what counts the bytes of a picture ends there
 LONGEST_FOCAL = 1_000_000  # pixels
 LONGEST_TIME = 10_000_000  # seconds, four months
 MOST_DETECT_EVERY = 10  # frames: boxes between are interpolated, and nobody walks straight for longer
@@ -115,9 +114,6 @@ def _fault(name: str, value: Any) -> str | None:
         return None if right else f"must be a whole number from 1 to {MOST_DETECT_EVERY}"
     if name in _SWITCHES:
         return None if isinstance(value, bool) else "must be true or false"
-    if name == "max_pixels":
-        right = _is_number(value, int) and 1 <= value <= MOST_PIXELS
-        return None if right else f"must be a whole number of pixels from 1 to {MOST_PIXELS:,}"
     if name == "fps":
         right = _is_number(value) and LEAST_FPS <= value <= MOST_FPS
         return None if right else f"must be a number of frames per second from {LEAST_FPS:g} to {MOST_FPS:,}"

@@ -105,6 +105,8 @@ class Album:
             elif _count(image) > 1:
                 self.notes.append(f"{files[0]}: holds several pictures; of such images only the first is read")
         self._depth = self._bits()
+        if self._depth < 16:
+            self.notes.append(f"{files[0]}: uses {self._depth} of 16 bits; white is taken for {(1 << self._depth) - 1}")
 
     def __len__(self) -> int:
         return len(self._pages or self.files)

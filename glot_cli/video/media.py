@@ -63,9 +63,7 @@ def open_media(path: Path, max_pixels: int = MAX_PIXELS) -> Any:
     check_file(path)
     try:
         # FFmpeg decodes a little to see what a file holds: the limit has to be known by then.
-        return av.open(
-            os.path.abspath(path), metadata_errors="ignore", options={**_PROBED, "max_pixels": str(max_pixels)}
-        )
+        return av.open(os.path.abspath(path), metadata_errors="ignore", options={**_PROBED, **_limit(max_pixels)})
     except PermissionError:
         raise InputError("not allowed to read it", path=path, remedy="change its permissions") from None
     except (av.FFmpegError, OSError, ValueError):
@@ -81,12 +79,17 @@ def video_stream(container: Any, path: Path, max_pixels: int) -> Any:
     for stream in container.streams.video:
         if stream.codec_context is not None and not stream.disposition.value & _ATTACHED_PICTURE:
             check_pixels(stream.width, stream.height, path, max_pixels)
-            stream.codec_context.options = {"max_pixels": str(max_pixels)}
+            stream.codec_context.options = _limit(max_pixels)
             return stream
     if container.streams.audio:
         raise InputError("holds sound but no video", path=path, remedy="give a file with a picture")
     remedy = "give a video file, an image or a folder of images"
     raise InputError("holds no video that can be decoded", path=path, remedy=remedy)
+
+
+def _limit(max_pixels: int) -> dict[str, str]:
+    """The option of FFmpeg's decoders, who count the bytes of a picture in 31 bits."""
+    return {"max_pixels": str(min(max_pixels, 2**31 - 1))}
 
 
 def has_stamps(container: Any) -> bool:

@@ -216,9 +216,7 @@ def test_nothing_is_read_before_it_is_asked_for(tmp_path: Path, monkeypatch: pyt
         cv2.imwrite(str(tmp_path / f"{index}.png"), picture(index))
     read: list[str] = []
     info, whole = probe(tmp_path), images._pixels
-    monkeypatch.setattr(
-        images, "_pixels", lambda image, path, depth: read.append(path.stem) or whole(image, path, depth)
-    )
+    monkeypatch.setattr(images, "_pixels", lambda image, path, bits: read.append(path.stem) or whole(image, path, bits))
     frames = list(read_frames(info))
     assert read == [] and [number(frames[k].image) for k in (1, 3)] == [1, 3]
     assert frames[1].image is frames[1].image and frames[1].thumbnail(8).any()
