@@ -25,11 +25,11 @@ def meant_rate(stamps: Sequence[int], time_base: Fraction) -> Fraction | None:
         time_base: seconds.
 
     Returns:
-        Frames per second, None where there are fewer than two stamps.
+        Frames per second, None where there are fewer than two stamps, or nonsense.
     """
     unique = np.unique(np.asarray(stamps, np.int64))
     steps = unique[1:] - unique[:-1]
-    steps = steps[steps > 0]  # numbers at both ends of what 64 bits hold wrap around
+    steps = steps[steps > 0]  # nonsense at both ends of 64 bits wraps around, here and in the sum
     if not len(steps):
         return None
     median = float(np.median(steps))
@@ -37,6 +37,8 @@ def meant_rate(stamps: Sequence[int], time_base: Fraction) -> Fraction | None:
     counts = np.where(single, 1, np.round(steps / median)).astype(np.int64)
     known = counts <= _LONGEST_GAP
     units, frames = int(steps[known].sum()), int(counts[known].sum())
+    if units <= 0:
+        return None
     rate = Fraction(frames) / (units * time_base)
     spread = float(steps[single].std())
     rounding = 0.5 / median if median >= _FINE else 0.0  # of steps that are all alike

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_MOST_OBLONG = 8  # anamorphic lenses squeeze to a half; what says more is damaged
 _NEARLY = math.radians(1)  # as near to a right angle FFmpeg's players take a turn for one
 
 
@@ -107,6 +108,8 @@ def square_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
         height: of it.
         aspect: width of a pixel over its height.
     """
+    if not 1 / _MOST_OBLONG <= aspect <= _MOST_OBLONG:
+        return width, height
     if aspect > 1:
         wide = 2 * round(width * aspect / 2)
         return (wide if wide - width > 1 else width), height
