@@ -178,7 +178,7 @@ def render(
     target = Path(output) if output else params.parent
     if os.path.isdir(target):
         target = target / f"{style}.mp4"
-    meta, warn = result.meta, warn or (lambda line: None)
+    meta, warn = result.meta, (lambda line: None) if warn is None else warn
     try:
         source = Path(video) if video else _find_video(meta, params.parent)
         check_picture(target, params, source)

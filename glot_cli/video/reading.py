@@ -196,7 +196,7 @@ def read_frames(
     start: float | None = None,
     end: float | None = None,
     *,
-    warn: Warn | None = None,
+    warn: Warn = ignore,
 ) -> Iterator[Frame]:
     """Yield the frames of a source in display order, one at a time; memory does not grow with its length.
 
@@ -219,7 +219,6 @@ def read_frames(
         raise UsageError(f"{end:g} s is not after the start, {start:g} s", option="end", remedy="give a later end")
     info = source if isinstance(source, VideoInfo) else probe(source)
     images = image_files(info.path)
-    warn = warn or ignore
     frames = _video_frames(info, warn) if images is None else _image_frames(info, images, warn)
     yield from _between(frames, info.path, start, end)
 

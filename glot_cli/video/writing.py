@@ -71,7 +71,7 @@ class VideoWriter:
         audio_from: str | Path | None = None,
         crf: int = 20,
         preset: str | None = None,
-        warn: Warn | None = None,
+        warn: Warn = ignore,
     ) -> None:
         import av
 
@@ -101,7 +101,7 @@ class VideoWriter:
         try:
             self._stream = self._add_stream(fps, crf, preset)
             if audio_from is not None:
-                self._audio = _AudioCopier(Path(audio_from), self._container, warn or ignore)
+                self._audio = _AudioCopier(Path(audio_from), self._container, warn)
         except BaseException:
             self.abort()
             raise
