@@ -232,8 +232,8 @@ def _deep_pixels(image: ImageFile, path: Path) -> NDArray[np.uint16]:
     """(H, W, 3 or 4) uint16 RGB of an image of 16 bits, which Pillow cuts to 8 where it has colours."""
     import cv2
 
+    image.load()  # so that OpenCV, which prints what it does not like, is given whole files only
     if image.mode.startswith("I;16"):
-        image.load()
         grey = np.asarray(image).astype(np.uint16)
         return np.repeat(grey[..., None], 3, axis=2)
     deep = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)

@@ -70,10 +70,7 @@ def orientation_of(frame: Any) -> Orientation:
     The matrix (ISO/IEC 14496-12, 6.2.2) takes a stored point (x, y) to (a x + c y, b x + d y), y down. Its scale and
     shear mean nothing to players, and so here.
     """
-    data = frame.side_data.get("DISPLAYMATRIX") if frame.side_data else None
-    if data is None:
-        return Orientation()
-    a, b, _, c, d = (float(value) for value in np.frombuffer(bytes(data), np.int32)[:5])
+    a, b, c, d = _display_matrix(frame)
     if not ((a or b) and (c or d)):
         return Orientation()
     mirrored = a * d - b * c < 0
@@ -98,6 +95,19 @@ def orientation_of(frame: Any) -> Orientation:
         clockwise.rows_reversed != clockwise.transposed,
         clockwise.columns_reversed == clockwise.transposed,
     )
+
+
+def _display_matrix(frame: Any) -> tuple[float, float, float, float]:
+    """Its a, b, c, d, to any scale; those of a picture that stays as it is where there is none."""
+    try:
+        data = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # beside it lies what PyAV has no name for, as EXIF data: then it tells the angle alone
+        angle = -math.radians(frame.rotation)
+        return math.cos(angle), math.sin(angle), -math.sin(angle), math.cos(angle)
+    if data is None:
+        return 1.0, 0.0, 0.0, 1.0
+    a, b, _, c, d = (float(value) for value in np.frombuffer(bytes(data), np.int32)[:5])
+    return a, b, c, d
 
 
 def square_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:

@@ -69,6 +69,17 @@ def test_display_matrices_of_any_angle(tmp_path: Path, degrees: int, mirrored: b
     assert np.abs(image - expected).mean() < 12
 
 
+def test_frames_with_exif_data_are_turned_too(tmp_path: Path) -> None:
+    """PyAV 18 cannot list what lies beside such a frame."""
+    with av.open(str(tmp_path / "a.mov"), "w") as container:
+        stream = container.add_stream("tiff", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "rgb24"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(0), "rgb24")))
+        container.mux(stream.encode(None))
+    assert np.array_equal(shown(tmp_path / "a.mov"), picture(0))
+    assert np.array_equal(shown(set_matrix(tmp_path / "a.mov", 0, 1, -1, 0)), np.rot90(picture(0), -1))
+
+
 @pytest.mark.parametrize("matrix", [(0, 0, 0, 0), (1, 0, 0, 0), (1, 2, 2, 4)])
 def test_senseless_display_matrices_do_no_harm(tmp_path: Path, matrix: tuple[int, int, int, int]) -> None:
     assert shown(set_matrix(make_video(tmp_path / "a.mp4", [0]), *matrix)).any()
