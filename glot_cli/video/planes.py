@@ -140,8 +140,13 @@ class FrameConverter:
 
 
 def over_white(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(H, W, 3) of a picture (H, W, 4) with transparency on white, as paper and most pages are."""
+    """(H, W, 3) of a picture (H, W, 4) with transparency on white, as paper and most pages are.
+
+    One that is transparent throughout comes from a program that left that channel empty, and is shown as it is.
+    """
     alpha = rgba[..., 3:].astype(np.uint16)
+    if not alpha.any():
+        return np.ascontiguousarray(rgba[..., :3])
     return ((rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
