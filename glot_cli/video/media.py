@@ -28,6 +28,7 @@ _DEMUXERS = (
     "aac,ac3,aiff,amr,ape,au,caf,dts,eac3,flac,mp3,tta,w64,wav,wv"
 )
 _PROBED = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
+_STILL_BRANDS = frozenset({"avif", "heic", "heim", "heis", "heix", "mif1"})  # of ISO/IEC 23008-12
 _THREADS = 4  # at most: each holds a frame or two, and two decode 4K far faster than anyone asks for it
 _LARGE = 1 << 25  # pixels of a picture, from which on one at a time is enough to hold
 _ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: the cover of a song is no video
@@ -63,7 +64,7 @@ def open_media(path: Path, max_pixels: int = MAX_PIXELS) -> Any:
     check_file(path)
     try:
         # FFmpeg decodes a little to see what a file holds: the limit has to be known by then.
-        return av.open(os.path.abspath(path), metadata_errors="ignore", options={**_PROBED, **_limit(max_pixels)})
+        container = av.open(os.path.abspath(path), metadata_errors="ignore", options={**_PROBED, **_limit(max_pixels)})
     except PermissionError:
         raise InputError("not allowed to read it", path=path, remedy="change its permissions") from None
     except (av.FFmpegError, OSError, ValueError):
@@ -72,6 +73,10 @@ def open_media(path: Path, max_pixels: int = MAX_PIXELS) -> Any:
             path=path,
             remedy="play it elsewhere, then copy or export it again",
         ) from None
+    if container.metadata.get("major_brand") in _STILL_BRANDS:  # FFmpeg sees a film in each of its tiles
+        container.close()
+        raise InputError("a still image of a kind that is not read", path=path, remedy="export it as JPEG or PNG")
+    return container
 
 
 def video_stream(container: Any, path: Path, max_pixels: int) -> Any:

@@ -217,6 +217,20 @@ def test_half_an_image_is_refused(tmp_path: Path) -> None:
             probe(tmp_path / name)
 
 
+def test_photographs_of_phones_are_told_from_films(tmp_path: Path) -> None:
+    """HEIC and AVIF have the form of an MP4, and FFmpeg finds a film in their tiles."""
+    data = make_video(tmp_path / "a.mp4", [0]).read_bytes()
+    for brand in (b"heic", b"avif"):
+        (tmp_path / "a.heic").write_bytes(data.replace(b"ftypisom", b"ftyp" + brand, 1))
+        with pytest.raises(InputError, match=r"a\.heic: a still image of a kind that is not read; export it as JPEG"):
+            probe(tmp_path / "a.heic")
+
+
+def test_an_empty_channel_of_transparency_means_nothing(tmp_path: Path) -> None:
+    Image.fromarray(np.dstack([SOFT, np.zeros((48, 64), np.uint8)])).save(tmp_path / "a.png")
+    assert np.array_equal(read(tmp_path / "a.png"), SOFT)
+
+
 PLAYLISTS = {
     "a.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nclip.mp4\n",
     "a.mp4": "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\na.mp4\n",
