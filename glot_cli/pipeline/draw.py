@@ -61,7 +61,7 @@ def draw(
         reason = f"is {info.width}x{info.height}, but the result was made from {meta.width}x{meta.height}"
         raise InputError(reason, path=video, remedy="give the video that the result was made from")
     needed = meta.start_frame + meta.frame_count
-    if info.frames is not None and info.frames < ENOUGH * needed:
+    if info.frames_told and info.frames is not None and info.frames < ENOUGH * needed:
         reason = f"has {info.frames} frames, but the result was made from {needed}"
         raise InputError(reason, path=video, remedy="give the video that the result was made from")
     width, height = output_size(style, info.width, info.height)

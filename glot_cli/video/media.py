@@ -33,6 +33,7 @@ _THREADS = 4  # at most: each holds a frame or two, and two decode 4K far faster
 _LARGE = 1 << 25  # pixels of a picture, from which on one at a time is enough to hold
 _ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: the cover of a song is no video
 _NO_TIME_STAMPS = 0x80  # AVFMT_NOTIMESTAMPS: a bare stream, whose stamps FFmpeg makes up
+_MAY_BEGIN_ANEW = 0x200  # AVFMT_TS_DISCONT: its stamps may, so that the last less the first is no duration
 _STAMPS, _STAMPED_BYTES = 600, 32 << 20  # how much of a video is looked through for its frame rate: so many frames
 _LEAST_STAMPS = 60  # of large frames
 
@@ -100,6 +101,11 @@ def _limit(max_pixels: int) -> dict[str, str]:
 def has_stamps(container: Any) -> bool:
     """Whether the frames of a file have times: those of a bare stream have none."""
     return not container.format.flags & _NO_TIME_STAMPS
+
+
+def has_duration(container: Any) -> bool:
+    """Whether the duration of a file can be relied on: MPEG-TS may be several recordings, one after the other."""
+    return not container.format.flags & _MAY_BEGIN_ANEW
 
 
 def sample_stamps(path: Path, max_pixels: int) -> list[int]:

@@ -24,6 +24,7 @@ from glot_cli.video.media import (
     Warn,
     decode,
     duration_of,
+    has_duration,
     has_stamps,
     ignore,
     nothing_decodes,
@@ -54,6 +55,7 @@ class VideoInfo:
         fps_from: who says so: the time stamps, the caller, the stream itself, or nobody (then it is 30).
         time_base: seconds per unit of a frame's `pts`.
         frames: the container's own count or an estimate from duration and rate; None where neither is known.
+        frames_told: whether that is about right: not where recordings may lie one after the other (MPEG-TS).
         has_audio: whether there is sound.
         duration: seconds, None where the source does not say.
         focal: focal length in pixels that the first image's EXIF data give, None where none do.
@@ -70,6 +72,7 @@ class VideoInfo:
     has_audio: bool
     duration: float | None
     focal: float | None = None
+    frames_told: bool = True
     max_pixels: int = MAX_PIXELS
 
 
@@ -167,6 +170,7 @@ def probe(path: str | Path, fps: float | Fraction | None = None, max_pixels: int
             frames=stream.frames or (round(duration * density) if duration else None),
             has_audio=bool(container.streams.audio),
             duration=float(duration) if duration else None,
+            frames_told=bool(stream.frames) or has_duration(container),
             max_pixels=max_pixels,
         )
 
