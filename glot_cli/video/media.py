@@ -18,6 +18,8 @@ _SUFFIXES = (
 )
 VIDEO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 
+BACK = 1  # seconds by which time stamps go back where another recording begins
+
 # FFmpeg's demuxers of films; those of sound are here so that sound is told from rubbish. All others stay shut:
 # playlists (hls, dash, concat, imf) lead to other files and may never end, devices and lavfi are no files, and text
 # (tty), single images and raw bytes pass for films by their name alone.

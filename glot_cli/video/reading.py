@@ -21,6 +21,7 @@ from glot_cli.video.exif import exif_focal
 from glot_cli.video.fields import deinterlaced
 from glot_cli.video.images import MILLISECONDS, Album, Picture, image_files
 from glot_cli.video.media import (
+    BACK,
     Warn,
     decode,
     duration_of,
@@ -39,7 +40,6 @@ from glot_cli.video.upright import orientation_of, square_size
 ASSUMED_FPS = Fraction(30)
 _TYPED = 2e-4  # how far a rate that somebody typed may be off: 29.97 is 30000/1001
 _SLOWEST, _FASTEST = Fraction(1, 1000), 1_000_000  # frames per second; other stamps make no sense
-_BACK = 1  # seconds by which stamps go back where another recording begins
 
 
 @dataclass(frozen=True)
@@ -264,7 +264,7 @@ def _video_frames(info: VideoInfo, warn: Warn) -> Iterator[Frame]:
         first = 0
         for index, frame in enumerate(deinterlaced(decode(container, stream, path, warn))):
             pts = frame.pts + shift if stamped and frame.pts is not None else None
-            if pts is not None and last is not None and (last - pts) * info.time_base > _BACK:
+            if pts is not None and last is not None and (last - pts) * info.time_base > BACK:
                 shift += last + step - pts
                 pts = last + step
             if pts is None or (last is not None and pts <= last):

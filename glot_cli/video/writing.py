@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +19,7 @@ from glot_cli.errors import OutputError
 from glot_cli.files.atomic import abandoned, aside_name, not_written
 from glot_cli.files.seal import publish, seal_file
 from glot_cli.video.images import Picture
-from glot_cli.video.media import Warn, ignore, open_media
+from glot_cli.video.media import BACK, Warn, ignore, open_media
 from glot_cli.video.planes import BT709, LIMITED_RANGE, FrameConverter, Planes, even, planes_shape, to_frame
 
 if TYPE_CHECKING:
@@ -225,6 +226,22 @@ class VideoWriter:
             self.abort()
 
 
+def _on_one_clock(packets: Iterable[Any]) -> Iterator[Any]:
+    """Packets whose stamps go on where another recording begins in the same file, as those of pictures do."""
+    ends: dict[int, int] = {}  # of each stream
+    shifts: dict[int, int] = {}
+    for packet in packets:
+        stamp, index = packet.pts if packet.pts is not None else packet.dts, packet.stream.index
+        if stamp is not None:
+            shift, end = shifts.get(index, 0), ends.get(index)
+            if end is not None and (end - stamp - shift) * packet.time_base > BACK:
+                shift = shifts[index] = end - stamp
+            packet.pts = None if packet.pts is None else packet.pts + shift
+            packet.dts = None if packet.dts is None else packet.dts + shift
+            ends[index] = stamp + shift + (packet.duration or 0)
+        yield packet
+
+
 class _AudioCopier:
     """Moves the sound of one file into an open MP4, a stretch at a time so that it lies beside its picture.
 
@@ -247,7 +264,7 @@ class _AudioCopier:
                 output.layout = "mono" if stream.channels == 1 else "stereo"
                 self._outputs[stream.index] = output
                 self._encoded.add(stream.index)
-        self._packets = self._source.demux(list(self._source.streams.audio)) if self._outputs else iter(())
+        self._packets = _on_one_clock(self._source.demux(list(self._source.streams.audio)) if self._outputs else ())
 
     def copy_until(self, origin: Fraction, until: Fraction) -> None:
         """Move the packets with origin <= time < until (seconds on the source's clock), shifted to start at 0."""

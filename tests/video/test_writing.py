@@ -54,6 +54,13 @@ def test_late_start_is_moved_to_zero(tmp_path: Path) -> None:
     assert float(next(read_frames(tmp_path / "b.mp4")).time) == 0.0
 
 
+def test_sound_goes_on_with_a_second_recording(tmp_path: Path) -> None:
+    part = make_video(tmp_path / "a.ts", list(range(60)), container_format="mpegts", audio="aac", audio_seconds=2.0)
+    part.write_bytes(part.read_bytes() * 2)
+    assert copy(part, tmp_path / "b.mp4") == []
+    assert audio_length(tmp_path / "b.mp4")[2] == pytest.approx(4.0, abs=0.15)
+
+
 def test_odd_size_is_padded_to_even(tmp_path: Path) -> None:
     image = np.random.default_rng(0).integers(60, 200, (33, 47, 3), dtype=np.uint8)
     image = cv2.GaussianBlur(image, (9, 9), 3)
