@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ from glot_cli.video.upright import EXIF_ORIENTATIONS, Orientation
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it prints of damaged files is said in a line of ours
 
 IMAGE_SUFFIXES = frozenset({".apng", ".bmp", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 MILLISECONDS = Fraction(1, 1000)  # unit of the durations that moving pictures give
@@ -229,19 +232,19 @@ def _is_deep(image: ImageFile) -> bool:
 
 
 def _deep_pixels(image: ImageFile, path: Path) -> NDArray[np.uint16]:
-    """(H, W, 3 or 4) uint16 RGB of an image of 16 bits, which Pillow cuts to 8 where it has colours."""
-    import cv2
+    """(H, W, 3 or 4) uint16 RGB of an image of 16 bits, which Pillow, unlike FFmpeg, cuts to 8 where it has colours."""
+    import av
 
-    image.load()  # so that OpenCV, which prints what it does not like, is given whole files only
+    image.load()  # it refuses half an image, which FFmpeg would take
     if image.mode.startswith("I;16"):
-        grey = np.asarray(image).astype(np.uint16)
-        return np.repeat(grey[..., None], 3, axis=2)
-    deep = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    if deep is None or deep.dtype != np.uint16:
-        raise InputError("its 16 bits cannot be read", path=path, remedy="export it with 8 bits")
-    if deep.ndim == 2:
-        return np.repeat(deep[..., None], 3, axis=2)
-    return np.asarray(cv2.cvtColor(deep, cv2.COLOR_BGRA2RGBA if deep.shape[2] == 4 else cv2.COLOR_BGR2RGB), np.uint16)
+        return np.repeat(np.asarray(image).astype(np.uint16)[..., None], 3, axis=2)
+    assert image.format is not None
+    codec: Any = av.CodecContext.create(image.format.lower(), "r")
+    codec.thread_count = 1
+    frame = [*codec.decode(av.Packet(path.read_bytes())), *codec.decode(None)][0]
+    clear = any(component.is_alpha for component in frame.format.components)
+    deep: NDArray[np.uint16] = frame.to_ndarray(format="rgba64le" if clear else "rgb48le")
+    return deep
 
 
 def _pixels(image: ImageFile, path: Path, depth: int) -> Picture:

@@ -215,6 +215,10 @@ def test_half_an_image_is_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data[: len(data) // 2])
         with pytest.raises(InputError, match="not an image that can be read, or damaged"):
             probe(tmp_path / name)
+    cv2.imwrite(str(tmp_path / "deep.png"), RNG.integers(0, 65536, (200, 200, 3), dtype=np.uint16))
+    (tmp_path / "deep.png").write_bytes((tmp_path / "deep.png").read_bytes()[:100_000])
+    with pytest.raises(InputError, match="or damaged"):
+        probe(tmp_path / "deep.png")
 
 
 def test_photographs_of_phones_are_told_from_films(tmp_path: Path) -> None:
