@@ -45,6 +45,8 @@ class RunKeywords(TypedDict, total=False):
     focal: float | None
     start: float | None
     end: float | None
+    fps: float | None
+    max_pixels: int
     edges: Edges
     refine: bool | None
     style: Style
@@ -176,7 +178,7 @@ def render(
     target = Path(output) if output else params.parent
     if os.path.isdir(target):
         target = target / f"{style}.mp4"
-    meta, warn = result.meta, warn or (lambda line: None)
+    meta, warn = result.meta, (lambda line: None) if warn is None else warn
     try:
         source = Path(video) if video else _find_video(meta, params.parent)
         check_picture(target, params, source)

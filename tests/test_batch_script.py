@@ -1,10 +1,14 @@
 """`examples/batch.sh`: one process a clip, and which of them failed."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from glot_cli.video.images import IMAGE_SUFFIXES
+from glot_cli.video.media import VIDEO_SUFFIXES
 
 SCRIPT = Path(__file__).resolve().parents[1] / "examples" / "batch.sh"
 
@@ -38,6 +42,26 @@ def test_batch_runs_every_clip_and_reports_failures(tmp_path: Path, fake_glot: d
     assert "1 of 3 clips failed" in done.stderr and str(clips / "bad one.MOV") in done.stderr
     (clips / "bad one.MOV").unlink()
     assert batch(clips, tmp_path / "out", env=fake_glot).returncode == 0
+
+
+def test_batch_takes_what_run_takes_and_names_the_rest(tmp_path: Path, fake_glot: dict[str, str]) -> None:
+    clips = tmp_path / "clips"
+    for name in ("shots/1.PNG", "papers/a.pdf", "results/a/overlay.mp4"):
+        (clips / name).parent.mkdir(parents=True)
+        (clips / name).touch()
+    taken = [clips / f"clip {suffix[1:]}{suffix.upper()}" for suffix in VIDEO_SUFFIXES]
+    for path in (*taken, clips / "notes.txt", clips / "photo.jpg"):
+        path.touch()
+    done = batch(clips, clips / "results", env=fake_glot)
+    calls = [line.split("|")[:-1][-1] for line in (tmp_path / "notes").read_text("utf-8").splitlines()]
+    assert done.returncode == 0 and sorted(calls) == sorted(map(str, [*taken, clips / "shots"]))
+    named = {line.strip() for line in done.stderr.splitlines()[1:]}
+    assert named == {str(clips / name) for name in ("notes.txt", "papers", "photo.jpg")}
+
+
+def test_batch_knows_the_kinds_of_images() -> None:
+    kinds = re.search("^image_kinds='(.*)'$", SCRIPT.read_text("utf-8"), re.MULTILINE)
+    assert kinds and {f".{kind}" for kind in kinds[1].split("|")} == IMAGE_SUFFIXES
 
 
 def test_batch_refuses_wrong_usage(tmp_path: Path, fake_glot: dict[str, str]) -> None:

@@ -12,8 +12,9 @@ from glot_cli.cli import options
 from glot_cli.cli.main import tell_error
 from glot_cli.cli.stopping import loading
 from glot_cli.errors import UsageError
+from glot_cli.files.pixels import MAX_PIXELS
 from glot_cli.lifting import Edges
-from glot_cli.pipeline.options import MOST_DETECT_EVERY, Options
+from glot_cli.pipeline.options import LEAST_FPS, MOST_DETECT_EVERY, MOST_FPS, Options
 from glot_cli.pipeline.presets import GENDERS, PRESETS
 
 if TYPE_CHECKING:
@@ -81,6 +82,20 @@ if TYPE_CHECKING:
 )
 @click.option("--start", type=click.FloatRange(0), metavar="SECONDS", help="Begin here, counted from the first frame.")
 @click.option("--end", type=click.FloatRange(0), metavar="SECONDS", help="Stop before this time, counted likewise.")
+@click.option(
+    "--fps",
+    type=click.FloatRange(LEAST_FPS, MOST_FPS),
+    metavar="RATE",
+    help="Frames a second of image folders and bare streams; others have times.  [default: 30]",
+)
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(1),
+    default=MAX_PIXELS,
+    show_default=True,
+    metavar="PIXELS",
+    help="Refuse pictures of more, before they are read.",
+)
 @click.option(
     "--edges",
     type=click.Choice(get_args(Edges)),

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from glot_cli.body.model import Body
 from glot_cli.errors import InputError
+from glot_cli.files.pixels import MAX_PIXELS
 from glot_cli.progress import Progress
 from glot_cli.rendering import Renderer, output_size
 from glot_cli.rendering.client import UNDER_WAY
 from glot_cli.rendering.styles import Style
 from glot_cli.results import Result, pose_bodies
 from glot_cli.smoothing import whittaker
-from glot_cli.video import Frame, VideoWriter, probe, read_frames
+from glot_cli.video import Frame, VideoInfo, VideoWriter, probe, read_frames
 from glot_cli.video.planes import Planes
 
 ENOUGH = 0.9  # of the frames, by what a video says of itself, which may be an estimate
@@ -55,12 +56,12 @@ def draw(
         OutputError: the target cannot be written.
     """
     meta = result.meta
-    info = probe(video)
+    info = probe(video, meta.frame_rate, max(MAX_PIXELS, meta.width * meta.height))
     if (info.width, info.height) != (meta.width, meta.height):
         reason = f"is {info.width}x{info.height}, but the result was made from {meta.width}x{meta.height}"
         raise InputError(reason, path=video, remedy="give the video that the result was made from")
     needed = meta.start_frame + meta.frame_count
-    if info.frames is not None and info.frames < ENOUGH * needed:
+    if info.frames_told and info.frames is not None and info.frames < ENOUGH * needed:
         reason = f"has {info.frames} frames, but the result was made from {needed}"
         raise InputError(reason, path=video, remedy="give the video that the result was made from")
     width, height = output_size(style, info.width, info.height)
@@ -75,7 +76,6 @@ def draw(
             time_base=info.time_base,
             fps=info.fps,
             audio_from=video if info.has_audio else None,
-            sample_aspect_ratio=info.sample_aspect_ratio,
             warn=warn,
         ) as writer,
         progress.stage("draw", meta.frame_count) as bar,
@@ -89,7 +89,7 @@ def draw(
             bar.update()
 
         posed = _posed(result, body)
-        for frame, (vertices, people) in zip(_covered(result, video, warn), posed, strict=False):  # a video may be cut
+        for frame, (vertices, people) in zip(_covered(result, info, warn), posed, strict=False):  # a video may be cut
             stamps.append(frame.pts)
             if renderer.pending == UNDER_WAY:
                 write(renderer.collect())
@@ -99,10 +99,10 @@ def draw(
     return written
 
 
-def _covered(result: Result, video: Path, warn: Callable[[str], None]) -> Iterator[Frame]:
+def _covered(result: Result, info: VideoInfo, warn: Callable[[str], None]) -> Iterator[Frame]:
     """The frames of the video that the record speaks of."""
     first, last = result.meta.start_frame, result.meta.start_frame + result.meta.frame_count - 1
-    for frame in read_frames(video, warn=warn):
+    for frame in read_frames(info, warn=warn):
         if frame.index > last:
             return
         if frame.index >= first:

@@ -8,15 +8,19 @@ from dataclasses import dataclass, fields
 from typing import Any, get_args
 
 from glot_cli.errors import UsageError
+from glot_cli.files.pixels import MAX_PIXELS
 from glot_cli.lifting import Edges
 from glot_cli.pipeline.presets import GENDERS, PRESETS
 from glot_cli.rendering.styles import STYLES, Style
 
-SAME_RESULT = frozenset({"device", "batch_size", "quiet", "overwrite"})  # change how, not what, a run computes
+SAME_RESULT = frozenset(
+    {"device", "batch_size", "max_pixels", "quiet", "overwrite"}
+)  # change how, not what, a run computes
 SAME_RECORD = frozenset({"style", "render", "frames"})  # change only what is made of the record
 
 _CHOICES = {"preset": tuple(PRESETS), "gender": GENDERS, "edges": get_args(Edges), "style": tuple(STYLES)}
-_COUNTS = ("batch_size", "min_frames", "max_people")
+_COUNTS = ("batch_size", "min_frames", "max_people", "max_pixels")
+LEAST_FPS, MOST_FPS = 0.01, 100_000
 LONGEST_FOCAL = 1_000_000  # pixels
 LONGEST_TIME = 10_000_000  # seconds, four months
 MOST_DETECT_EVERY = 10  # frames: boxes between are interpolated, and nobody walks straight for longer
@@ -43,6 +47,8 @@ class Options:
         focal: focal length of the camera in pixels; None for what a photograph's EXIF data say, else an estimate.
         start: seconds from the first frame at which to begin; None for the first frame.
         end: seconds from the first frame before which to stop; None for the end.
+        fps: frames per second of sources that do not say it, as folders of images; None for 30.
+        max_pixels: pictures of more pixels are refused.
         edges: how windows at the ends of a track are filled: "replicate" or "official".
         refine: whether poses are drawn onto the landmarks; None for the preset's own way.
         style: of the picture: "overlay", "side", "plain" or "wireframe".
@@ -70,6 +76,8 @@ class Options:
     focal: float | None = None
     start: float | None = None
     end: float | None = None
+    fps: float | None = None
+    max_pixels: int = MAX_PIXELS
     edges: Edges = "replicate"
     refine: bool | None = None
     style: Style = "overlay"
@@ -106,6 +114,9 @@ def _fault(name: str, value: Any) -> str | None:
         return None if right else f"must be a whole number from 1 to {MOST_DETECT_EVERY}"
     if name in _SWITCHES:
         return None if isinstance(value, bool) else "must be true or false"
+    if name == "fps":
+        right = _is_number(value) and LEAST_FPS <= value <= MOST_FPS
+        return None if right else f"must be a number of frames per second from {LEAST_FPS:g} to {MOST_FPS:,}"
     if name == "focal":
         right = _is_number(value) and 1 <= value <= LONGEST_FOCAL
         return None if right else f"must be a number of pixels from 1 to {LONGEST_FOCAL:,}"

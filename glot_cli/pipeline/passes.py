@@ -155,7 +155,7 @@ def follow_people(
         progress.stage("detect and track", expected_frames(info, options)) as bar,
         Beside(detect, follow) as detecting,
     ):
-        for frame, place, last in in_shots(read_frames(video, options.start, options.end, warn=warn), finder):
+        for frame, place, last in in_shots(read_frames(info, options.start, options.end, warn=warn), finder):
             seen.add(frame)
             if place % options.detect_every == 0 or last:
                 batch.append((frame.index, place, frame.image))
@@ -236,7 +236,7 @@ def compute_features(
 
     last = max(rows_of)
     with progress.stage("features", len(seen.times)) as bar, Beside(look, store) as looking:
-        for frame in read_frames(video, options.start, options.end):
+        for frame in read_frames(info, options.start, options.end):
             index = frame.index - seen.first
             if index > last:
                 break

@@ -91,7 +91,7 @@ class Runner:
         try:
             if isinstance(earlier := self._earlier(video, place), Outcome):
                 return earlier
-            info = probe(video)
+            info = probe(video, self.options.fps, self.options.max_pixels)
             with place.held():
                 earlier = self._earlier(video, place)
                 # Another run may have finished it in between.
@@ -121,6 +121,7 @@ class Runner:
         with progress.stage("load"):
             models = self.models
         self._find_backend(progress)
+        _tell_rate(info, options, warn)
         tracks, seen, counts = follow_people(video, info, models, options, progress, warn)
         features = compute_features(video, info, place.path, tracks, seen, models, options, progress)
         features, mended = models.lifter.clean(tracks, features, float(info.fps))
@@ -194,3 +195,11 @@ class Runner:
         if self.options.overwrite:
             return None
         return earlier_run(video, place, self.options, lambda: self.weights)
+
+
+def _tell_rate(info: VideoInfo, options: Options, warn: Callable[[str], None]) -> None:
+    """Say where the frame rate is not the one that was meant, as far as is known."""
+    if info.fps_from == "nobody" and info.frames != 1:
+        warn(f"{info.path}: does not say how many frames a second it has; taken for {float(info.fps):g}")
+    elif options.fps is not None and info.fps_from != "caller":
+        warn(f"{info.path}: its own time stamps say {float(info.fps):.2f} frames a second, which stay")

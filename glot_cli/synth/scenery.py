@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from glot_cli.errors import InputError
-from glot_cli.video.reading import IMAGE_SUFFIXES
+from glot_cli.video.images import IMAGE_SUFFIXES
 
 
 class Light:

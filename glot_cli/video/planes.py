@@ -8,10 +8,14 @@ takes longer than to decode it and blurs the colours.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from glot_cli.errors import InputError
+from glot_cli.video.upright import Orientation, orientation_of
 
 BT709 = 1  # AVCOL_SPC_BT709, AVCOL_PRI_BT709 and AVCOL_TRC_BT709
 BT601 = 5  # AVCOL_SPC_BT470BG
@@ -42,46 +46,54 @@ def split_planes(planes: Planes) -> tuple[NDArray[np.uint8], NDArray[np.uint8], 
 
 
 class FrameConverter:
-    """Makes upright pictures of decoded frames; untagged colours are taken as players take them."""
+    """Makes upright pictures of decoded frames.
 
-    def __init__(self) -> None:
+    Untagged colours are taken as players take them; what is transparent is white.
+
+    Args:
+        size: (width, height) of the upright pictures, pixels; None leaves each its own.
+        path: of the source, for errors.
+    """
+
+    def __init__(self, size: tuple[int, int] | None = None, path: Path | None = None) -> None:
         from av.video.reformatter import VideoReformatter
 
+        self._size, self._path = size, path
         # Each keeps its conversion tables from frame to frame.
         self._reformatter, self._reducer = VideoReformatter(), VideoReformatter()
 
     def rgb(self, frame: Any) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 RGB of PyAV's frame, or of what is that already."""
+        """(H, W, 3) uint8 RGB of PyAV's frame, or of what is that already. Raises InputError."""
         if isinstance(frame, np.ndarray):
             return frame
-        return _upright(self._reformatted(frame, "rgb24", matrix_of(frame)), frame)
+        orientation = orientation_of(frame)
+        return orientation.upright(
+            self._opaque(self._reformatter, frame, self._stored_size(frame, orientation), "BILINEAR")
+        )
 
     def thumbnail(self, frame: Any, side: int) -> NDArray[np.uint8]:
         """(h, w, 3) uint8 RGB, the longer side of about `side` pixels: some of a larger picture's pixels, not all."""
         if isinstance(frame, np.ndarray):
             step = max(1, max(frame.shape) // side)
             return np.ascontiguousarray(frame[::step, ::step])
-        scale = min(1.0, side / max(frame.width, frame.height))
-        small = self._reducer.reformat(
-            frame,
-            width=max(1, round(frame.width * scale)),
-            height=max(1, round(frame.height * scale)),
-            format="rgb24",
-            src_colorspace=matrix_of(frame),
-            interpolation="FAST_BILINEAR",
-        )
-        return _upright(small, frame)
+        orientation = orientation_of(frame)
+        size = self._stored_size(frame, orientation)
+        scale = min(1.0, side / max(size))
+        width, height = (max(1, round(length * scale)) for length in size)
+        return orientation.upright(self._opaque(self._reducer, frame, (width, height), "FAST_BILINEAR"))
 
     def planes(self, frame: Any) -> Planes:
-        """The planes of PyAV's frame, or of a picture (H, W, 3) uint8 RGB."""
+        """The planes of PyAV's frame, or of a picture (H, W, 3) uint8 RGB. Raises InputError."""
         if isinstance(frame, np.ndarray):
             return self.planes_of_rgb(frame)
-        colorspace, turns = matrix_of(frame), rotation(frame) // 90
-        if frame.format.name not in ("yuv420p", "yuvj420p") or colorspace != BT709:
+        orientation = orientation_of(frame)
+        size = frame.width, frame.height
+        same_pixels = self._stored_size(frame, orientation) == size and not orientation.turn
+        if frame.format.name not in ("yuv420p", "yuvj420p") or matrix_of(frame) != BT709 or not same_pixels:
             return self.planes_of_rgb(self.rgb(frame))  # libswscale is up to 5 levels off where it leaves RGB out
         if frame.format.name != "yuv420p" or frame.color_range not in _LIMITED_RANGES:
-            frame = self._reformatted(frame, "yuv420p", colorspace)
-        return _gather(frame, turns)
+            frame = self._reformatted(self._reformatter, frame, "yuv420p", size)
+        return _gather(frame, orientation)
 
     def planes_of_rgb(self, image: NDArray[np.uint8]) -> Planes:
         """The planes of a picture (H, W, 3) uint8 RGB."""
@@ -91,25 +103,51 @@ class FrameConverter:
         if height % 2 or width % 2:
             image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-        return _gather(self._reformatted(rgb, "yuv420p", None), 0)
+        return _gather(self._reformatted(self._reformatter, rgb, "yuv420p", (rgb.width, rgb.height)), Orientation())
 
-    def _reformatted(self, frame: Any, form: str, colorspace: int | None) -> Any:
+    def _stored_size(self, frame: Any, orientation: Orientation) -> tuple[int, int]:
+        """(width, height) that a frame is scaled to before it is made upright, pixels."""
+        return orientation.size(*self._size) if self._size else (frame.width, frame.height)
+
+    def _opaque(self, reformatter: Any, frame: Any, size: tuple[int, int], scaling: str) -> NDArray[np.uint8]:
+        """(H, W, 3) RGB of a frame as it is stored, scaled to (width, height)."""
+        if not any(component.is_alpha for component in frame.format.components):
+            rgb: NDArray[np.uint8] = self._reformatted(reformatter, frame, "rgb24", size, scaling).to_ndarray()
+            return rgb
+        return over_white(self._reformatted(reformatter, frame, "rgba", size, scaling).to_ndarray())
+
+    def _reformatted(
+        self, reformatter: Any, frame: Any, form: str, size: tuple[int, int], scaling: str = "BILINEAR"
+    ) -> Any:
+        import av
+
         target = {"dst_colorspace": BT709, "dst_color_range": LIMITED_RANGE} if form == "yuv420p" else {}
-        return self._reformatter.reformat(
-            frame, format=form, src_colorspace=colorspace, interpolation="BILINEAR", **target
-        )
+        matrix = None if frame.format.name == "rgb24" else matrix_of(frame)
+        width, height = size
+        try:
+            return reformatter.reformat(
+                frame,
+                width=width,
+                height=height,
+                format=form,
+                src_colorspace=matrix,
+                interpolation=scaling,
+                **target,
+            )
+        except (av.FFmpegError, OSError, ValueError):
+            reason = f"its colours cannot be read (pixels {frame.format.name}, colour matrix {matrix})"
+            raise InputError(reason, path=self._path, remedy="convert it to usual colours (BT.709)") from None
 
 
-def _upright(rgb: Any, frame: Any) -> NDArray[np.uint8]:
-    """A frame in RGB as an array, turned as the frame that it was made of is to be shown."""
-    image: NDArray[np.uint8] = rgb.to_ndarray()
-    turns = rotation(frame) // 90
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+def over_white(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W, 3) of a picture (H, W, 4) with transparency on white, as paper and most pages are.
 
-
-def rotation(frame: Any) -> int:
-    """Counter-clockwise degrees (0, 90, 180, 270) from the frame's display matrix."""
-    return int(round(frame.rotation / 90) * 90 % 360)
+    One that is transparent throughout comes from a program that left that channel empty, and is shown as it is.
+    """
+    alpha = rgba[..., 3:].astype(np.uint16)
+    if not alpha.any():
+        return np.ascontiguousarray(rgba[..., :3])
+    return ((rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
 def matrix_of(frame: Any) -> int:
@@ -141,9 +179,9 @@ def _views(frame: Any) -> list[NDArray[np.uint8]]:
     ]
 
 
-def _gather(frame: Any, turns: int) -> Planes:
-    """The planes of a yuv420p frame, turned, in one piece and of even size."""
-    parts = [np.rot90(view, turns) for view in _views(frame)]
+def _gather(frame: Any, orientation: Orientation) -> Planes:
+    """The planes of a yuv420p frame, upright but for a turn, in one piece and of even size."""
+    parts = [orientation.flipped(view) for view in _views(frame)]
     height, width = parts[0].shape
     planes = np.empty(planes_shape(width, height), np.uint8)
     for target, part in zip(split_planes(planes), parts, strict=True):

@@ -1,37 +1,45 @@
 """Pictures in: video files, folders of images and single images, read as one kind of stream.
 
-Everything goes through PyAV (FFmpeg's libraries, no ffmpeg program); still images go through OpenCV.
-Pictures are upright: the rotation a phone stores beside its pictures is already applied.
+Video goes through PyAV (FFmpeg's libraries, no ffmpeg program), images go through Pillow.
+Pictures are upright, of one size and of square pixels: what the source says of that is already applied.
 Times are integer time stamps (`pts`) in a `time_base` of seconds, as the source has them.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Literal
 
 from glot_cli.errors import InputError, UsageError
+from glot_cli.files.pixels import MAX_PIXELS, check_pixels
 from glot_cli.video.exif import exif_focal
-from glot_cli.video.planes import FrameConverter, Planes, matrix_of, rotation
+from glot_cli.video.fields import deinterlaced
+from glot_cli.video.images import MILLISECONDS, Album, Picture, image_files
+from glot_cli.video.media import (
+    BACK,
+    Warn,
+    decode,
+    duration_of,
+    has_duration,
+    has_stamps,
+    ignore,
+    nothing_decodes,
+    open_media,
+    sample_stamps,
+    video_stream,
+)
+from glot_cli.video.planes import FrameConverter, Planes
+from glot_cli.video.rates import meant_rate, usual_rate
+from glot_cli.video.upright import orientation_of, square_size
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-DEFAULT_IMAGE_FPS = Fraction(30)
-
-_DECODING_THREADS = 4  # at most: each holds a frame or two, and two decode 4K far faster than anyone asks for it
-_ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: the cover of a song is no video
-
-Warn = Callable[[str], None]
-Picture = NDArray[np.uint8]  # (H, W, 3) RGB
+ASSUMED_FPS = Fraction(30)
+_TYPED = 2e-4  # how far a rate that somebody typed may be off: 29.97 is 30000/1001
+_SLOWEST, _FASTEST = Fraction(1, 1000), 1_000_000  # frames per second; other stamps make no sense
 
 
 @dataclass(frozen=True)
@@ -40,29 +48,32 @@ class VideoInfo:
 
     Attributes:
         path: the source.
-        width: of a picture, pixels, after rotation.
+        width: of every picture that is read, pixels: upright, and square.
         height: likewise.
-        fps: average frames per second.
+        fps: frames per second that are meant: one a median step of the time stamps, exact where they are; pauses and
+            frames that are missing do not lower it.
+        fps_from: who says so: the time stamps, the caller, the stream itself, or nobody (then it is 30).
         time_base: seconds per unit of a frame's `pts`.
         frames: the container's own count or an estimate from duration and rate; None where neither is known.
-        rotation: the counter-clockwise turn in degrees (0, 90, 180, 270) that makes the stored picture upright.
+        frames_told: whether that is about right: not where recordings may lie one after the other (MPEG-TS).
         has_audio: whether there is sound.
         duration: seconds, None where the source does not say.
-        sample_aspect_ratio: width of a pixel over its height.
         focal: focal length in pixels that the first image's EXIF data give, None where none do.
+        max_pixels: that a picture may have.
     """
 
     path: Path
     width: int
     height: int
     fps: Fraction
+    fps_from: Literal["stamps", "caller", "stream", "nobody"]
     time_base: Fraction
     frames: int | None
-    rotation: int
     has_audio: bool
     duration: float | None
-    sample_aspect_ratio: Fraction
     focal: float | None = None
+    frames_told: bool = True
+    max_pixels: int = MAX_PIXELS
 
 
 @dataclass(frozen=True)
@@ -107,74 +118,100 @@ class Frame:
         return self.source() if callable(self.source) else self.source
 
 
-def ignore(message: str) -> None:
-    """The warning receiver of callers who want none."""
-
-
-def probe(path: str | Path, image_fps: Fraction | int = DEFAULT_IMAGE_FPS) -> VideoInfo:
+def probe(path: str | Path, fps: float | Fraction | None = None, max_pixels: int = MAX_PIXELS) -> VideoInfo:
     """Look at a video file, a folder of images or one image; decodes no more than the first picture.
 
     Args:
         path: the source.
-        image_fps: the frame rate (frames per second) that images are given.
+        fps: frames per second of a source that does not say, as a folder of images; others keep their own.
+        max_pixels: that a picture may have; a larger one is not decoded.
 
     Raises:
-        InputError: the source is missing, empty, unreadable, has no picture, or its first picture cannot be decoded.
+        InputError: the source is missing, empty, unreadable, too large, has no picture, or its first picture cannot be
+            decoded.
     """
     path = Path(path)
+    given = None if fps is None else usual_rate(Fraction(fps), _TYPED)
     images = image_files(path)
     if images is not None:
-        height, width = _read_image(images[0]).shape[:2]
-        fps = Fraction(image_fps)
-        duration = float(len(images) / fps)
-        focal = exif_focal(images[0], width, height)
-        return VideoInfo(path, width, height, fps, 1 / fps, len(images), 0, False, duration, Fraction(1), focal)
+        return _look_at_images(path, Album(images, max_pixels), given)
 
-    with open_media(path) as container:
-        stream = _video_stream(container, path)
-        first = next(_decode(container, stream, path, ignore), None)
+    stamps = sample_stamps(path, max_pixels)
+    with open_media(path, max_pixels) as container:
+        stream = video_stream(container, path, max_pixels)
+        first = next(decode(container, stream, path, ignore), None)
         if first is None:
-            raise _nothing_decodes(path)
-        turn = rotation(first)
-        width, height = first.width, first.height
-        aspect = Fraction(stream.sample_aspect_ratio or 1)
-        if turn % 180:
-            width, height, aspect = height, width, 1 / aspect
-        fps = _frame_rate(stream)
-        duration_or_none = _duration(container, stream)
-        frames = stream.frames or (round(duration_or_none * fps) if duration_or_none else None)
+            raise nothing_decodes(path)
+        size = square_size(first.width, first.height, Fraction(stream.sample_aspect_ratio or 1))
+        width, height = orientation_of(first).size(*size)
+        check_pixels(width, height, path, max_pixels)
+        FrameConverter((width, height), path).rgb(first)  # raises where its colours cannot be read
+        stamped = has_stamps(container)
+        own = stream.codec_context.framerate or (stream.guessed_rate if stamped else None)
+        rate = meant_rate(stamps, Fraction(stream.time_base)) if stamped else None
+        rate = rate if rate and _SLOWEST <= rate <= _FASTEST else None
+        told: list[tuple[Any, Literal["stamps", "caller", "stream", "nobody"]]] = [
+            (rate, "stamps"),
+            (given, "caller"),
+            (own, "stream"),
+            (ASSUMED_FPS, "nobody"),
+        ]
+        value, source = next((Fraction(value), source) for value, source in told if value)
+        duration = duration_of(container, stream)
+        # Where there are pauses it counts too many, where frames come twice as often for a while too few.
+        density = max(value, Fraction(stream.average_rate or 0)) if rate else value
         return VideoInfo(
             path=path,
             width=width,
             height=height,
-            fps=fps,
-            time_base=Fraction(stream.time_base or 1 / fps),
-            frames=frames,
-            rotation=turn,
+            fps=value,
+            fps_from=source,
+            time_base=Fraction(stream.time_base) if rate else 1 / value,
+            frames=stream.frames or (round(duration * density) if duration else None),
             has_audio=bool(container.streams.audio),
-            duration=float(duration_or_none) if duration_or_none else None,
-            sample_aspect_ratio=aspect,
+            duration=float(duration) if duration else None,
+            frames_told=bool(stream.frames) or has_duration(container),
+            max_pixels=max_pixels,
         )
 
 
+def _look_at_images(path: Path, album: Album, given: Fraction | None) -> VideoInfo:
+    height, width = next(album.pictures())().shape[:2]
+    focal = exif_focal(album.files[0], width, height)
+    rate = meant_rate(album.stamps, MILLISECONDS) if album.stamps else None
+    fps = rate or given or ASSUMED_FPS
+    return VideoInfo(
+        path=path,
+        width=width,
+        height=height,
+        fps=fps,
+        fps_from="stamps" if rate else "caller" if given else "nobody",
+        time_base=MILLISECONDS if rate else 1 / fps,
+        frames=len(album),
+        has_audio=False,
+        duration=float(album.stamps[-1] * MILLISECONDS if album.stamps else len(album) / fps),
+        focal=focal,
+        max_pixels=album.max_pixels,
+    )
+
+
 def read_frames(
-    path: str | Path,
+    source: str | Path | VideoInfo,
     start: float | None = None,
     end: float | None = None,
     *,
-    image_fps: Fraction | int = DEFAULT_IMAGE_FPS,
-    warn: Warn | None = None,
+    warn: Warn = ignore,
 ) -> Iterator[Frame]:
     """Yield the frames of a source in display order, one at a time; memory does not grow with its length.
 
     `Frame.index` counts the frames of the whole source, also when `start` leaves some out. Time stamps strictly
     increase; where the source lacks one or goes back, one frame's duration is added to the last. Damage is skipped.
+    Interlaced pictures are made whole, and such as have another size than the first are scaled to it.
 
     Args:
-        path: the source.
+        source: its path, or what `probe` says of it.
         start: seconds from the first frame; frames with start <= time < end are given.
         end: likewise.
-        image_fps: the frame rate (frames per second) that images are given.
         warn: receives one line for every fault.
 
     Raises:
@@ -182,12 +219,12 @@ def read_frames(
             file is found when its picture is asked for.
         UsageError: `end` is not after `start`.
     """
-    path = Path(path)
     if start is not None and end is not None and end <= start:
         raise UsageError(f"{end:g} s is not after the start, {start:g} s", option="end", remedy="give a later end")
-    images = image_files(path)
-    frames = _image_frames(images, Fraction(image_fps)) if images is not None else _video_frames(path, warn or ignore)
-    yield from _between(frames, path, start, end)
+    info = source if isinstance(source, VideoInfo) else probe(source)
+    images = image_files(info.path)
+    frames = _video_frames(info, warn) if images is None else _image_frames(info, images, warn)
+    yield from _between(frames, info.path, start, end)
 
 
 def _between(frames: Iterator[Frame], path: Path, start: float | None, end: float | None) -> Iterator[Frame]:
@@ -211,188 +248,54 @@ def _between(frames: Iterator[Frame], path: Path, start: float | None, end: floa
         raise InputError(reason, path=path, option="start", remedy="start earlier")
 
 
-def _video_frames(path: Path, warn: Warn) -> Iterator[Frame]:
+def _video_frames(info: VideoInfo, warn: Warn) -> Iterator[Frame]:
     """Decode a video file."""
-    converter = FrameConverter()
-    with open_media(path) as container:
-        stream = _video_stream(container, path)
-        time_base = Fraction(stream.time_base or 1 / _frame_rate(stream))
-        step = max(1, round(1 / (_frame_rate(stream) * time_base)))
+    path = info.path
+    converter = FrameConverter((info.width, info.height), path)
+    with open_media(path, info.max_pixels) as container:
+        stream = video_stream(container, path, info.max_pixels)
+        stamped = info.fps_from == "stamps"
+        step = max(1, round(1 / (info.fps * info.time_base)))
         last: int | None = None
+        shift = 0  # of the stamps, where another recording began
         size: tuple[int, int] | None = None
         other_sizes = False
         index = -1
-        for index, frame in enumerate(_decode(container, stream, path, warn)):
-            size = size or (frame.width, frame.height)
-            if (frame.width, frame.height) != size:
-                if not other_sizes:
-                    warn(f"{path}: pictures from frame {index} on have another size; they are scaled to the first's")
-                other_sizes = True
-                matrix = matrix_of(frame)  # of an untagged frame its own size tells it
-                frame = frame.reformat(*size, interpolation="BILINEAR")
-                frame.colorspace = matrix
-            pts = frame.pts
+        first = 0
+        for index, frame in enumerate(deinterlaced(decode(container, stream, path, warn))):
+            pts = frame.pts + shift if stamped and frame.pts is not None else None
+            if pts is not None and last is not None and (last - pts) * info.time_base > BACK:
+                shift += last + step - pts
+                pts = last + step
             if pts is None or (last is not None and pts <= last):
                 pts = 0 if last is None else last + step
+            first = pts if last is None else first
             last = pts
-            yield Frame(index, pts, time_base, frame, converter)
+            size = size or (frame.width, frame.height)
+            if (frame.width, frame.height) != size and not other_sizes:
+                seconds = float((pts - first) * info.time_base)
+                change = f"{size[0]}x{size[1]} to {frame.width}x{frame.height} pixels at frame {index}, {seconds:.2f} s"
+                warn(f"{path}: the picture changes from {change}; such pictures are scaled to the first's size")
+                other_sizes = True
+            yield Frame(index, pts, info.time_base, frame, converter)
         if index < 0:
-            raise _nothing_decodes(path)
+            raise nothing_decodes(path)
 
 
-def _decode(container: Any, stream: Any, path: Path, warn: Warn) -> Iterator[Any]:
-    """Decoded frames of one stream. Damaged packets are skipped; what is missing at the end is told to `warn`."""
-    import av
-
-    stream.thread_type = "AUTO"
-    stream.codec_context.thread_count = min((os.cpu_count() or 1) + 1, _DECODING_THREADS)
-    packets = container.demux(stream)
-    n_packets = damaged = 0
-    cut = False
-    finished = False
-    last_time = 0.0
-    while not finished:
-        try:
-            packet = next(packets)
-        except (StopIteration, av.FFmpegError) as error:
-            # A demuxer that fails gives no flush packet: ask the decoder for what it still holds.
-            cut = not isinstance(error, StopIteration)
-            finished, packet = True, None
-        if packet is not None and packet.size:
-            n_packets += 1
-            if packet.pts is not None and packet.time_base:
-                last_time = max(last_time, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-        try:
-            yield from stream.codec_context.decode(packet)
-        except EOFError:  # the decoder was flushed already by the demuxer's own last packet
-            pass
-        except av.FFmpegError:
-            damaged += 1
-
-    if n_packets < (stream.frames or 0):
-        warn(f"{path}: truncated or damaged: {n_packets} of {stream.frames} frames are there; the rest is left out")
-    elif cut:
-        warn(f"{path}: truncated or damaged: reading stopped after {n_packets} frames; the rest is left out")
-    elif not stream.frames and _ends_early(container, last_time):
-        warn(f"{path}: truncated: ends after {last_time:.1f} s of {container.duration / 1e6:.1f} s")
-    if damaged:
-        warn(f"{path}: {damaged} damaged packets could not be decoded; the frames in them are left out")
-
-
-def _ends_early(container: Any, last_time: float) -> bool:
-    """Whether the last picture comes more than a second before the end the header promises (both in seconds).
-
-    Sound may honestly outlast the picture, so this only judges files without sound.
-    """
-    if not container.duration or container.streams.audio:
-        return False
-    return bool(last_time - (container.start_time or 0) / 1e6 < container.duration / 1e6 - 1.0)
-
-
-def open_media(path: Path) -> Any:
-    """Open a media file for reading, as a PyAV container, or raise an InputError that says why not."""
-    import av
-
-    _check_file(path)
-    try:
-        # Only local files: a playlist disguised as a video must not make us fetch from the network.
-        return av.open(os.path.abspath(path), metadata_errors="ignore", options={"protocol_whitelist": "file"})
-    except PermissionError:
-        raise InputError("not allowed to read it", path=path, remedy="change its permissions") from None
-    except (av.FFmpegError, OSError, ValueError):
-        raise InputError(
-            "not a video that can be read (another kind of file, or cut off before its index)",
-            path=path,
-            remedy="play it elsewhere, then copy or export it again",
-        ) from None
-
-
-def _check_file(path: Path) -> None:
-    """Raise an InputError for what is no readable, non-empty file."""
-    try:
-        size = path.stat().st_size
-    except OSError:
-        raise InputError("no such file or folder", path=path, remedy="check the name") from None
-    if path.is_file() and size == 0:
-        raise InputError("the file is empty", path=path, remedy="copy it again")
-
-
-def _video_stream(container: Any, path: Path) -> Any:
-    """The first stream that is a moving picture."""
-    for stream in container.streams.video:
-        if stream.codec_context is not None and not stream.disposition.value & _ATTACHED_PICTURE:
-            return stream
-    if container.streams.audio:
-        raise InputError("holds sound but no video", path=path, remedy="give a file with a picture")
-    remedy = "give a video file, an image or a folder of images"
-    raise InputError("holds no video that can be decoded", path=path, remedy=remedy)
-
-
-def _nothing_decodes(path: Path) -> InputError:
-    reason = "not one frame can be decoded, the file is damaged or truncated"
-    return InputError(reason, path=path, remedy="copy or export it again")
-
-
-def _frame_rate(stream: Any) -> Fraction:
-    """Average frames per second; 30 where the container does not know."""
-    return Fraction(stream.average_rate or stream.guessed_rate or 30)
-
-
-def _duration(container: Any, stream: Any) -> Fraction | None:
-    """Seconds of picture as the header states them."""
-    if stream.duration and stream.time_base:
-        return Fraction(stream.duration * stream.time_base)
-    return Fraction(container.duration, 1_000_000) if container.duration else None
-
-
-def image_files(path: Path) -> list[Path] | None:
-    """The images of a folder in natural order (2 before 10), [path] for one image, None for any other file."""
-    if path.is_dir():
-        files = [p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
-        if not files:
-            remedy = f"give a video or a folder of {', '.join(sorted(IMAGE_SUFFIXES))} files"
-            raise InputError("a folder without images", path=path, remedy=remedy)
-        return sorted(files, key=_natural_key)
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        _check_file(path)
-        return [path]
-    return None
-
-
-def _natural_key(path: Path) -> list[tuple[int, int, str]]:
-    """Sort key that compares runs of digits as numbers; the name itself decides between 1 and 01."""
-    parts = re.split(r"(\d+)", path.name.casefold())
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts] + [(2, 0, path.name)]
-
-
-def _read_image(path: Path) -> Picture:
-    """(H, W, 3) uint8 RGB of an image file, turned as its EXIF orientation says."""
-    import cv2
-
-    try:
-        data = np.fromfile(path, dtype=np.uint8)  # cv2.imread fails on non-ASCII paths on Windows
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    except (OSError, cv2.error):
-        image = None
-    if image is None:
-        raise InputError("not an image that can be read", path=path, remedy="export it again or remove it")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
-
-
-def _image_frames(files: list[Path], fps: Fraction) -> Iterator[Frame]:
-    """Images as frames of a constant rate. All must have the size of the first: a video has one size."""
-    size: tuple[int, ...] | None = None
+def _image_frames(info: VideoInfo, files: list[Path], warn: Warn) -> Iterator[Frame]:
+    """Images, or the pictures of one file. All must have the size of the first: a video has one size."""
+    album = Album(files, info.max_pixels)
     converter = FrameConverter()
+    for note in album.notes:
+        warn(note)
+    places = [*files] if len(files) > 1 else files * len(album)
+    for index, (file, read) in enumerate(zip(places, album.pictures(), strict=True)):
 
-    for index, file in enumerate(files):
-
-        def picture(file: Path = file) -> Picture:
-            nonlocal size
-            image = _read_image(file)
-            size = size or image.shape
-            if image.shape != size:
-                sizes = f"{image.shape[1]}x{image.shape[0]} pixels, those before it {size[1]}x{size[0]}"
+        def picture(file: Path = file, read: Callable[[], Picture] = read) -> Picture:
+            image = read()
+            if image.shape[:2] != (info.height, info.width):
+                sizes = f"{image.shape[1]}x{image.shape[0]} pixels, those before it {info.width}x{info.height}"
                 raise InputError(f"is {sizes}", path=file, remedy="make all images one size")
             return image
 
-        yield Frame(index, index, 1 / fps, picture, converter)
+        yield Frame(index, album.stamps[index] if album.stamps else index, info.time_base, picture, converter)

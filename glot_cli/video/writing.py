@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -17,8 +18,9 @@ import numpy as np
 from glot_cli.errors import OutputError
 from glot_cli.files.atomic import abandoned, aside_name, not_written
 from glot_cli.files.seal import publish, seal_file
+from glot_cli.video.images import Picture
+from glot_cli.video.media import BACK, Warn, ignore, open_media
 from glot_cli.video.planes import BT709, LIMITED_RANGE, FrameConverter, Planes, even, planes_shape, to_frame
-from glot_cli.video.reading import Picture, Warn, ignore, open_media
 
 if TYPE_CHECKING:
     import av
@@ -50,7 +52,6 @@ class VideoWriter:
         time_base: seconds per unit of `pts`.
         fps: nominal frames per second; sets the duration of the last frame and steers the rate control.
         audio_from: a media file whose sound is copied (encoded anew where a browser could not play it), or None.
-        sample_aspect_ratio: width of a pixel over its height.
         crf: x264 quality, 0 (lossless) to 51; 20 is hard to tell from the source.
         preset: of x264, which sets its speed; None: a choice of our own for pictures that are drawn once and looked at.
         warn: receives one line for every fault in the sound, which never stops the picture.
@@ -69,10 +70,9 @@ class VideoWriter:
         time_base: Fraction,
         fps: Fraction,
         audio_from: str | Path | None = None,
-        sample_aspect_ratio: Fraction = Fraction(1),
         crf: int = 20,
         preset: str | None = None,
-        warn: Warn | None = None,
+        warn: Warn = ignore,
     ) -> None:
         import av
 
@@ -100,14 +100,14 @@ class VideoWriter:
             self.abort()
             raise not_written(self.path, error) from None
         try:
-            self._stream = self._add_stream(fps, sample_aspect_ratio, crf, preset)
+            self._stream = self._add_stream(fps, crf, preset)
             if audio_from is not None:
-                self._audio = _AudioCopier(Path(audio_from), self._container, warn or ignore)
+                self._audio = _AudioCopier(Path(audio_from), self._container, warn)
         except BaseException:
             self.abort()
             raise
 
-    def _add_stream(self, fps: Fraction, aspect: Fraction, crf: int, preset: str | None) -> Any:
+    def _add_stream(self, fps: Fraction, crf: int, preset: str | None) -> Any:
         """The picture's stream in the open container."""
         assert self._container is not None
         stream: Any = self._container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1_000_000))
@@ -115,7 +115,7 @@ class VideoWriter:
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
         context.time_base = self._time_base
-        context.sample_aspect_ratio = aspect
+        context.sample_aspect_ratio = Fraction(1)
         context.color_range = LIMITED_RANGE
         context.colorspace = context.color_primaries = context.color_trc = BT709
         if preset is None:
@@ -226,6 +226,22 @@ class VideoWriter:
             self.abort()
 
 
+def _on_one_clock(packets: Iterable[Any]) -> Iterator[Any]:
+    """Packets whose stamps go on where another recording begins in the same file, as those of pictures do."""
+    ends: dict[int, int] = {}  # of each stream
+    shifts: dict[int, int] = {}
+    for packet in packets:
+        stamp, index = packet.pts if packet.pts is not None else packet.dts, packet.stream.index
+        if stamp is not None:
+            shift, end = shifts.get(index, 0), ends.get(index)
+            if end is not None and (end - stamp - shift) * packet.time_base > BACK:
+                shift = shifts[index] = end - stamp
+            packet.pts = None if packet.pts is None else packet.pts + shift
+            packet.dts = None if packet.dts is None else packet.dts + shift
+            ends[index] = stamp + shift + (packet.duration or 0)
+        yield packet
+
+
 class _AudioCopier:
     """Moves the sound of one file into an open MP4, a stretch at a time so that it lies beside its picture.
 
@@ -248,7 +264,7 @@ class _AudioCopier:
                 output.layout = "mono" if stream.channels == 1 else "stereo"
                 self._outputs[stream.index] = output
                 self._encoded.add(stream.index)
-        self._packets = self._source.demux(list(self._source.streams.audio)) if self._outputs else iter(())
+        self._packets = _on_one_clock(self._source.demux(list(self._source.streams.audio)) if self._outputs else ())
 
     def copy_until(self, origin: Fraction, until: Fraction) -> None:
         """Move the packets with origin <= time < until (seconds on the source's clock), shifted to start at 0."""

@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+import cv2
 import numpy as np
 import pytest
 
@@ -18,11 +19,12 @@ import glot_cli
 from glot_cli.api import RunKeywords
 from glot_cli.errors import GlotError, UsageError
 from glot_cli.lifting import Edges
-from glot_cli.pipeline import passes
+from glot_cli.pipeline import passes, run
 from glot_cli.pipeline.options import Options
+from glot_cli.pipeline.report import Warnings
 from glot_cli.pipeline.run import Runner
 from glot_cli.rendering.styles import STYLES, Style
-from glot_cli.video import VideoInfo
+from glot_cli.video import VideoInfo, probe, read_frames
 
 
 @pytest.mark.parametrize(
@@ -55,6 +57,12 @@ from glot_cli.video import VideoInfo
         {"style": np.array(["side"])},
         {"start": 10**400},
         {"focal": 1e-300},
+        {"fps": 0},
+        {"fps": float("nan")},
+        {"fps": "30"},
+        {"fps": 1e9},
+        {"max_pixels": 0},
+        {"max_pixels": 1e6},
     ],
 )
 def test_options_that_cannot_be(options: dict[str, Any]) -> None:
@@ -121,10 +129,41 @@ def test_a_device_that_is_not_there() -> None:
         Runner(Options(device="cuda:99"))
 
 
+def test_what_reading_says_reaches_the_report(tmp_path: Path) -> None:
+    """A list of lines is false as long as it is empty, but wanted."""
+    cv2.imwrite(str(tmp_path / "1.png"), np.zeros((8, 8, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / "2.png"), np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "notes.txt").touch()
+    warnings = Warnings()
+    info = probe(tmp_path)
+    assert len(list(read_frames(info, warn=warnings))) == 2
+    run._tell_rate(info, Options(), warnings)
+    assert [line.removeprefix(f"{tmp_path}: ") for line in warnings] == [
+        "is read as a folder of images; left out: notes.txt",
+        "does not say how many frames a second it has; taken for 30",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fps", "fps_from", "words"),
+    [
+        (None, "stamps", []),
+        (None, "stream", []),
+        (120.0, "caller", []),
+        (120.0, "stamps", ["x: its own time stamps say 30.00 frames a second, which stay"]),
+    ],
+)
+def test_a_rate_that_is_not_used_is_told(fps: float | None, fps_from: str, words: list[str]) -> None:
+    warnings = Warnings()
+    info = VideoInfo(Path("x"), 8, 8, Fraction(30), fps_from, Fraction(1, 30), 100, False, 4.0)  # type: ignore[arg-type]
+    run._tell_rate(info, Options(fps=fps), warnings)
+    assert warnings == words
+
+
 @pytest.mark.parametrize(
     ("start", "end", "expected"),
     [(None, None, 100), (1.0, None, 75), (None, 2.0, 50), (1.0, 2.0, 25), (0.1, 0.5, 10), (9.0, None, 0)],
 )
 def test_the_bar_knows_the_stretch(start: float | None, end: float | None, expected: int) -> None:
-    info = VideoInfo(Path("x"), 8, 8, Fraction(25), Fraction(1, 25), 100, 0, False, 4.0, Fraction(1))
+    info = VideoInfo(Path("x"), 8, 8, Fraction(25), "stamps", Fraction(1, 25), 100, False, 4.0)
     assert passes.expected_frames(info, Options(start=start, end=end)) == expected

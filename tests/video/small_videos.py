@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -38,12 +39,16 @@ def make_video(
     audio_seconds: float = 0.0,
     container_format: str | None = None,
     size: tuple[int, int] = (64, 48),
+    aspect: Fraction | None = None,
+    options: dict[str, str] | None = None,
 ) -> Path:
     """A small video with the given time stamps, made with PyAV alone; sound is a tone that starts with the picture."""
     with av.open(str(path), "w", format=container_format) as container:
-        stream = container.add_stream(codec, rate=30)
+        stream = container.add_stream(codec, rate=30, options=options or {})
         (stream.width, stream.height), stream.pix_fmt = size, "yuv420p"
         stream.codec_context.time_base = time_base
+        if aspect is not None:
+            stream.codec_context.sample_aspect_ratio = aspect
         if rotation is not None:
             stream.set_display_rotation(rotation)
         sound = None
@@ -61,6 +66,17 @@ def make_video(
             samples.rate, samples.pts, samples.time_base = RATE, 0, Fraction(1, RATE)
             container.mux(sound.encode(samples))
             container.mux(sound.encode(None))
+    return path
+
+
+def set_matrix(path: Path, a: float, b: float, c: float, d: float) -> Path:
+    """Give the first track of an MP4 another display matrix (ISO/IEC 14496-12, 8.3.2)."""
+    data = bytearray(path.read_bytes())
+    place = data.index(b"tkhd") + 44
+    assert struct.unpack_from(">9i", data, place) == (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+    a, b, c, d = (round(value * (1 << 16)) for value in (a, b, c, d))
+    struct.pack_into(">9i", data, place, a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
     return path
 
 

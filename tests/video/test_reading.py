@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from glot_cli.errors import InputError, UsageError
-from glot_cli.video import probe, read_frames, reading
+from glot_cli.video import images, probe, read_frames
 from tests.video.small_videos import RATE, copy, make_video, number, picture
 
 
@@ -35,7 +35,6 @@ def test_rotation_is_applied(tmp_path: Path, rotation: int, corner: tuple[int, i
     source = make_video(tmp_path / "a.mp4", list(range(3)), rotation=rotation)
     info = probe(source)
     image = next(read_frames(source)).image
-    assert info.rotation == rotation % 360
     assert image.shape[:2] == (info.height, info.width) == ((64, 48) if rotation % 180 else (48, 64))
     bright = [[image[y, x].mean() > 225 for x in (3, -4)] for y in (3, -4)]
     assert [(y, x) for y in (0, 1) for x in (0, 1) if bright[y][x]] == [corner]
@@ -141,12 +140,12 @@ def test_image_folder_in_natural_order(tmp_path: Path) -> None:
     for index in (10, 2, 1, 33):
         cv2.imwrite(str(tmp_path / f"frame {index}.png"), picture(index))
     (tmp_path / "notes.txt").write_text("not an image")
-    info = probe(tmp_path, image_fps=10)
+    info = probe(tmp_path, fps=10)
     assert (info.width, info.height, info.frames, info.fps) == (64, 48, 4, 10)
-    frames = list(read_frames(tmp_path, image_fps=10))
+    frames = list(read_frames(info))
     assert [number(f.image) for f in frames] == [1, 2, 10, 33]
     assert [f.time for f in frames] == [Fraction(i, 10) for i in range(4)]
-    assert [f.index for f in read_frames(tmp_path, start=0.1, end=0.3, image_fps=10)] == [1, 2]
+    assert [f.index for f in read_frames(info, start=0.1, end=0.3)] == [1, 2]
 
 
 def test_images_of_unequal_size_are_refused(tmp_path: Path) -> None:
@@ -186,7 +185,8 @@ def test_pictures_of_another_size_are_scaled_to_the_first(tmp_path: Path) -> Non
     assert [number(frame.image) for frame in frames] == [0, 1, 2] * 3
     assert {(frame.image.shape, frame.planes.shape) for frame in frames} == {((48, 64, 3), (72, 64))}
     assert [line for line in warnings if "size" in line] == [
-        f"{tmp_path / 'a.ts'}: pictures from frame 3 on have another size; they are scaled to the first's"
+        f"{tmp_path / 'a.ts'}: the picture changes from 64x48 to 96x64 pixels at frame 3, 0.10 s; such pictures are "
+        "scaled to the first's size"
     ]
 
 
@@ -215,9 +215,9 @@ def test_nothing_is_read_before_it_is_asked_for(tmp_path: Path, monkeypatch: pyt
     for index in range(5):
         cv2.imwrite(str(tmp_path / f"{index}.png"), picture(index))
     read: list[str] = []
-    whole = reading._read_image
-    monkeypatch.setattr(reading, "_read_image", lambda path: read.append(path.stem) or whole(path))
-    frames = list(read_frames(tmp_path))
+    info, whole = probe(tmp_path), images._pixels
+    monkeypatch.setattr(images, "_pixels", lambda image, path, bits: read.append(path.stem) or whole(image, path, bits))
+    frames = list(read_frames(info))
     assert read == [] and [number(frames[k].image) for k in (1, 3)] == [1, 3]
     assert frames[1].image is frames[1].image and frames[1].thumbnail(8).any()
     assert read == ["1", "3"]

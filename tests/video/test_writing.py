@@ -29,7 +29,7 @@ def test_constant_rate_round_trip(tmp_path: Path) -> None:
     source = make_video(tmp_path / "a.mp4", list(range(40)))
     info = probe(source)
     assert (info.width, info.height, info.fps, info.frames) == (64, 48, 30, 40)
-    assert (info.rotation, info.has_audio) == (0, False)
+    assert (info.fps_from, info.has_audio) == ("stamps", False)
     assert info.duration == pytest.approx(40 / 30, abs=0.01)
     assert copy(source, tmp_path / "b.mp4") == []
     frames = list(read_frames(tmp_path / "b.mp4"))
@@ -52,6 +52,13 @@ def test_late_start_is_moved_to_zero(tmp_path: Path) -> None:
     assert float(next(read_frames(source)).time) == 5.0
     copy(source, tmp_path / "b.mp4")
     assert float(next(read_frames(tmp_path / "b.mp4")).time) == 0.0
+
+
+def test_sound_goes_on_with_a_second_recording(tmp_path: Path) -> None:
+    part = make_video(tmp_path / "a.ts", list(range(60)), container_format="mpegts", audio="aac", audio_seconds=2.0)
+    part.write_bytes(part.read_bytes() * 2)
+    assert copy(part, tmp_path / "b.mp4") == []
+    assert audio_length(tmp_path / "b.mp4")[2] == pytest.approx(4.0, abs=0.15)
 
 
 def test_odd_size_is_padded_to_even(tmp_path: Path) -> None:
