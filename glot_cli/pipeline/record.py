@@ -91,7 +91,7 @@ def _rows(track: Track, lifted: Lifted, seen: Timeline, camera: VideoCamera) -> 
     return {
         "frame": (track.frames + seen.first).astype(np.int32),
         "person": np.full(count, track.person, np.int32),
-        "time": np.asarray(seen.times)[track.frames],
+        "time": seen.times[track.frames],
         "pose": pose.numpy().astype(np.float32),
         "betas": lifted.betas.expand(count, -1).numpy().astype(np.float32),
         "betas_frame": lifted.betas_frame.numpy().astype(np.float32),
