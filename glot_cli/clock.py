@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 # when it was taken. Steps up to a half longer or shorter than usual are even ones then, as long as they make up for
 # each other: where the steps of late, the last 1 / SHARE_OF_NEW or so, are so much off as a whole, the rate changed.
 UNEVEN, CHANGED, SHARE_OF_NEW = 0.5, 0.15, 0.1
+LEAST_STEP = 0.05  # of a tick: closer stamps are not those of a camera
 PAUSE_S = 1.0  # nothing is smoothed, filled or joined across a longer step
 
 Ticks = NDArray[np.floating]
@@ -41,7 +42,7 @@ class Clock:
             step = (time - self.times[-1]) * self.fps
             self._off += SHARE_OF_NEW * (min(max(step - 1, -UNEVEN), UNEVEN) - self._off)
             even = abs(step - 1) < UNEVEN and abs(self._off) < CHANGED
-            tick = self.ticks[-1] + (1.0 if even else step)
+            tick = self.ticks[-1] + (1.0 if even else max(step, LEAST_STEP))
         self.times.append(time)
         self.ticks.append(tick)
         return tick

@@ -9,8 +9,6 @@ from glot_cli.clock import Ticks
 
 Array = NDArray[np.floating]
 
-THIRD_DIFFERENCE = (-1.0, 3.0, -3.0, 1.0)
-
 
 def stiffness(cutoff: float) -> float:
     """Weight (2 sin(pi cutoff))^-6 of squared third differences, beside squared errors, that halves a frequency.
@@ -66,15 +64,15 @@ def whittaker(values: Array, cutoff: float, weights: Array | None = None, times:
 
 
 def third_differences(times: Array) -> Array:
-    """Factors (n-3,4) of four samples in a row that give their third difference, -1 3 -3 1 at even times (n,).
+    """Factors (n-3,4) of four samples in a row that give their third difference: -1, 3, -3, 1 at even times (n,).
 
-    It is the root of what the differences' squares count by: the time that each stands for.
+    Uneven ones give the third derivative times the root of the time that it stands for: the squares are summed.
     """
-    four = np.lib.stride_tricks.sliding_window_view(np.asarray(times, float), 4)
-    apart = four[:, :, None] - four[:, None, :]
-    apart[:, range(4), range(4)] = 1
-    factors: Array = 6 / apart.prod(-1) * np.sqrt((four[:, 3:] - four[:, :1]) / 3)
-    return factors
+    count = max(0, len(times) - 3)
+    four = [times[i : i + count] for i in range(4)]
+    span = np.sqrt((four[3] - four[0]) / 3)
+    products = [np.prod([one - other for other in four if other is not one], axis=0) for one in four]
+    return np.stack([6 * span / product for product in products], axis=1)
 
 
 def _spans(times: Array) -> Array:
