@@ -55,10 +55,12 @@ def whittaker(values: Array, cutoff: float, weights: Array | None = None, times:
     for i, shift in enumerate((3, 1, -1, -3)):
         bands[6 + shift, place - shift] = differences[:, i]
         bands[6 - shift, place] = differences[:, i]
+    del differences  # a track may be long
     mean = values.mean(axis=0)
-    right = np.zeros((2 * n, values.shape[1]), order="F")
-    right[::2] = bands[6, ::2, None] * (values - mean)
-    solved = dgbsv(3, 3, bands, right, overwrite_ab=True, overwrite_b=True)[2]
+    solved = np.zeros((2 * n, values.shape[1]), order="F")
+    np.subtract(values, mean, out=solved[::2])
+    solved[::2] *= bands[6, ::2, None]
+    solved = dgbsv(3, 3, bands, solved, overwrite_ab=True, overwrite_b=True)[2]
     smooth: Array = solved[::2] + mean
     return smooth
 

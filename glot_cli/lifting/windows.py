@@ -39,14 +39,16 @@ def window_indices(
     _, index, lengths = torch.unique_consecutive(segment, return_inverse=True, return_counts=True)
     first = (lengths.cumsum(0) - lengths)[index]
     last = first + lengths[index] - 1
-    wanted = ticks[:, None] + step * (torch.arange(config.frames) - config.middle)
-    after = torch.searchsorted(ticks, wanted).clamp(1, max(1, count - 1)).clamp(max=count - 1)
-    before = (after - 1).clamp(min=0)
-    nearest = torch.where(wanted - ticks[before] < ticks[after] - wanted, before, after)
-    if edges == "official":
-        whole = (wanted[:, 0] >= ticks[first]) & (wanted[:, -1] <= ticks[last])
-        return torch.where(whole[:, None], nearest, at[:, None])
-    return nearest.clamp(first[:, None], last[:, None])
+    windows = torch.empty(count, config.frames, dtype=torch.long)
+    ends = config.frames - 1 - config.middle
+    whole = (ticks - step * config.middle >= ticks[first]) & (ticks + step * ends <= ticks[last])
+    for place in range(config.frames):  # one at a time: a track may be long
+        wanted = ticks + step * (place - config.middle)
+        after = torch.searchsorted(ticks, wanted).clamp(max=count - 1)
+        before = (after - 1).clamp(min=0)
+        nearest = torch.where(wanted - ticks[before] < ticks[after] - wanted, before, after).clamp(first, last)
+        windows[:, place] = torch.where(whole, nearest, at) if edges == "official" else nearest
+    return windows
 
 
 @torch.inference_mode()
