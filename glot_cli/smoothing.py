@@ -78,9 +78,10 @@ def third_differences(times: Array) -> Array:
 
 
 def _spans(times: Array) -> Array:
-    """The time (n,) that each sample stands for; at the edge of a gap no more than at its other side."""
+    """The time (n,) that each sample stands for: half that between its neighbours, little of it in a gap."""
     steps = np.diff(times)
-    spans: Array = np.minimum(np.append(steps, steps[-1]), np.append(steps[0], steps))
+    before, after = np.append(steps[0], steps), np.append(steps, steps[-1])
+    spans: Array = np.minimum((before + after) / 2, 2 * np.minimum(before, after))
     return spans
 
 
