@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal, localcontext
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ def exact(values: np.ndarray, cutoff: float, weights: np.ndarray, times: np.ndar
         context.prec = 60
         n, strength = len(values), Decimal(stiffness(cutoff))
         at = [Decimal(float(time)) for time in times]
-        steps = [after - before for before, after in zip(at, at[1:], strict=False)]
+        steps = [after - before for before, after in pairwise(at)]
         pairs = zip(steps + steps[-1:], steps[:1] + steps, strict=True)
         spans = [min((a + b) / 2, 2 * min(a, b)) for a, b in pairs]
         weight = [Decimal(float(w)) * span for w, span in zip(weights, spans, strict=True)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -177,7 +178,7 @@ def test_frames_that_come_are_looked_at_as_planned(every: float) -> None:
             looks.append(one.tick)
     ticks = ticks_of(times, FPS)
     np.testing.assert_allclose(looks, looked_at(ticks, every), atol=1e-9)
-    for before, after in zip(looks, looks[1:], strict=False):
+    for before, after in pairwise(looks):
         assert after - before <= every + 1e-6 or not ((ticks > before + 1e-6) & (ticks < after - 1e-6)).any()
     assert looks[0] == 0 and looks[-1] == ticks[-1]
     np.testing.assert_array_equal(looked_at(np.arange(11.0), 3), [0, 3, 6, 9, 10])
