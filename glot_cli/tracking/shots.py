@@ -105,7 +105,7 @@ class CutFinder:
         self.starts.append(frame)
 
 
-class Placed(NamedTuple):
+class ShownFrame(NamedTuple):
     """A frame, and where it stands.
 
     Attributes:
@@ -121,7 +121,7 @@ class Placed(NamedTuple):
     until: float
 
 
-def in_shots(frames: Iterable[Frame], finder: CutFinder, clock: Clock) -> Iterator[Placed]:
+def in_shots(frames: Iterable[Frame], finder: CutFinder, clock: Clock) -> Iterator[ShownFrame]:
     """Frames with their places in their shots.
 
     Comes WINDOW + 1 frames after what it is given, which are held so long. Places are those known by then: a cut that
@@ -136,7 +136,7 @@ def in_shots(frames: Iterable[Frame], finder: CutFinder, clock: Clock) -> Iterat
     number = 0
     start = 0.0
 
-    def known() -> Iterator[Placed]:
+    def known() -> Iterator[ShownFrame]:
         nonlocal number, start
         while held and (number + 1 < finder.decided or ended):
             frame, tick = held.popleft()
@@ -144,7 +144,7 @@ def in_shots(frames: Iterable[Frame], finder: CutFinder, clock: Clock) -> Iterat
                 start = tick
             number += 1
             until = held[0][1] if held and not finder.begins(number) else inf
-            yield Placed(frame, tick, tick - start, until - start)
+            yield ShownFrame(frame, tick, tick - start, until - start)
 
     ended = False
     for frame in frames:
