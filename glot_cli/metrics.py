@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from glot_cli.clock import UNEVEN
+
 Array = NDArray[np.floating]
 
 
@@ -74,21 +76,30 @@ def acceleration_error(predicted: Array, truth: Array) -> Array:
 
 
 def mean_accelerations(
-    joints: Array, person: NDArray[np.integer], frame: NDArray[np.integer], shot: NDArray[np.integer]
+    joints: Array,
+    person: NDArray[np.integer],
+    frame: NDArray[np.integer],
+    shot: NDArray[np.integer],
+    ticks: Array | None = None,
 ) -> dict[int, float]:
-    """Mean acceleration by person, over three frames in a row each, of one shot.
+    """Mean acceleration by person, over three frames in a row each, of one shot, with no gap in time between them.
 
     Args:
         joints: (M, K, 3) metres, relative to the pelvis; rows sorted by person, then frame.
         person: (M,) of every row.
         frame: (M,) of every row.
         shot: (M,) of every row.
+        ticks: (M,) where every row stands in time, one for each frame of a steady rate; `frame` where None.
 
     Returns:
-        Metres per frame squared by person; people without three frames in a row are left out.
+        Metres per tick squared by person; people without three frames in a row are left out.
     """
     if len(joints) < 3:
         return {}
-    sizes = acceleration(joints)
+    steps = np.diff(frame if ticks is None else ticks).astype(float)
     whole = (person[:-2] == person[2:]) & (frame[2:] - frame[:-2] == 2) & (shot[:-2] == shot[2:])
+    whole &= np.maximum(steps[1:], steps[:-1]) < 1 + UNEVEN
+    steps = np.where(steps == 0, 1, steps)[:, None, None]  # of one person to the next; they do not count
+    rates = np.diff(np.diff(joints, axis=0) / steps, axis=0) / ((steps[1:] + steps[:-1]) / 2)
+    sizes = np.linalg.norm(rates, axis=-1).mean(-1)
     return {int(p): float(sizes[whole & (person[:-2] == p)].mean()) for p in np.unique(person[:-2][whole])}

@@ -39,7 +39,7 @@ LAYERS = (
     ("video",),
     ("files",),
     ("camera", "device", "inference", "metrics", "progress", "smoothing", "smpl"),
-    ("errors", "_version"),
+    ("clock", "errors", "_version"),
 )
 HEIGHT = {room: -height for height, rooms in enumerate(LAYERS) for room in rooms}
 

@@ -70,6 +70,17 @@ def test_mean_accelerations_keep_people_and_gaps_apart():
     assert found == {1: pytest.approx(0.01), 4: pytest.approx(0.03)}
 
 
+def test_mean_accelerations_go_by_time():
+    """Frames twice as dense are no calmer for it; and what lies beyond a gap in time has not been accelerated to."""
+    ticks = np.cumsum([0, 1, 1, 1, 0.5, 0.5, 0.5, 1, 900, 1, 1, 2, 1, 1])
+    joints = np.zeros((14, 2, 3))
+    joints[:, :, 0] = (0.5 * 0.01 * ticks**2)[:, None]
+    joints[8:, :, 0] = (0.5 * 0.01 * (ticks[8:] - ticks[8]) ** 2)[:, None]  # somebody sat down in the pause
+    ones, frame = np.ones(14, int), np.arange(14)
+    assert mean_accelerations(joints, ones, frame, ones, ticks) == {1: pytest.approx(0.01)}
+    assert mean_accelerations(joints, ones, frame, ones)[1] > 0.03
+
+
 @pytest.mark.parametrize("frames", [1, 2, 3, 4, 14])
 @pytest.mark.parametrize("count", [2, 3, 14])
 def test_alignment_is_right_for_every_number_of_frames_and_joints(frames, count):

@@ -27,7 +27,7 @@ NEAR_IOU = 0.02  # of two boxes; people further apart are never compared
 SAME, SAME_AROUND = 0.08, 0.20
 ODD_FIT = 0.68  # of a person's usual overlap of landmarks and box: below it, the landmarks may be somebody else's
 POOR_FIT = 0.6  # below it, they are nobody's when they lie about as well on the other person
-MARGIN_FRAMES = 1  # on both sides of what is found
+MARGIN_S = 1 / 120  # on both sides of what is found; a frame at least
 MAX_REPAIR_S = 1.5  # longer stretches stay as they are: what was seen before says little about them
 
 
@@ -35,7 +35,7 @@ class _Person:
     """What the comparisons need to know of one person, a row for each of n frames."""
 
     def __init__(self, track: Track, landmarks: PictureLandmarks) -> None:
-        self.frames = track.frames
+        self.frames, self.ticks = track.frames, track.ticks
         self.boxes = track.boxes.astype(float)  # (n,4) pixels
         self.relative = landmarks.points.numpy()  # (n,33,2) in units of half the crop
         self.pixels = from_crop(landmarks.points, torch.from_numpy(track.crops)).numpy()  # (n,33,2)
@@ -58,12 +58,12 @@ def replace_crosstalk(
         tracks: of everybody.
         features: (n, F) of each track.
         landmarks: (n, 33, .) that are in those features.
-        fps: frames per second.
+        fps: ticks per second.
 
     Returns:
         The features, those of people nobody came near to untouched, and how many of their rows were replaced.
     """
-    found = find_crosstalk(tracks, landmarks)
+    found = find_crosstalk(tracks, landmarks, fps)
     repaired, count = [], 0
     for track, feature, wrong in zip(tracks, features, found, strict=True):
         rows = _within_reach(track, wrong, fps)
@@ -72,7 +72,7 @@ def replace_crosstalk(
     return repaired, count
 
 
-def find_crosstalk(tracks: Sequence[Track], landmarks: Sequence[PictureLandmarks]) -> list[Mask]:
+def find_crosstalk(tracks: Sequence[Track], landmarks: Sequence[PictureLandmarks], fps: float) -> list[Mask]:
     """For each person the rows (n,) whose landmarks are not their own.
 
     Two signs are looked for, only while the boxes of two people overlap: the landmarks of both coincide, then they
@@ -98,7 +98,7 @@ def find_crosstalk(tracks: Sequence[Track], landmarks: Sequence[PictureLandmarks
         wrong_a, wrong_b = _compare(people[i], people[j], rows_a, rows_b, near)
         found[i][rows_a[wrong_a]] = True
         found[j][rows_b[wrong_b]] = True
-    return [_widened(wrong) for wrong in found]
+    return [_widened(wrong, max(1, round(MARGIN_S * fps))) for wrong in found]
 
 
 def _compare(a: _Person, b: _Person, rows_a: Indices, rows_b: Indices, near: Mask) -> tuple[Mask, Mask]:
@@ -141,16 +141,16 @@ def _strangeness(person: _Person, rows: Indices, run: Indices, core: Indices) ->
     known = np.array([row for row in (rows[run[0]] - 1, rows[run[-1]] + 1) if 0 <= row < len(person.frames)], int)
     if not len(known):
         return 0.0
-    expected = _between(person.frames[rows[core]], person.frames[known], person.relative[known])
+    expected = _between(person.ticks[rows[core]], person.ticks[known], person.relative[known])
     return float(np.linalg.norm(person.relative[rows[core]] - expected, axis=-1).mean()) / 2
 
 
-def _between(frames: Indices, known: Indices, values: Array) -> Array:
-    """Values (m,...) at `frames` (m,) on the straight lines between `values` (k,...) at ascending `known` (k,)."""
-    after = np.clip(np.searchsorted(known, frames), 0, len(known) - 1)
-    before = np.clip(np.searchsorted(known, frames, side="right") - 1, 0, len(known) - 1)
-    span = np.maximum(known[after] - known[before], 1)
-    share = np.clip((frames - known[before]) / span, 0, 1).reshape(-1, *[1] * (values.ndim - 1))
+def _between(ticks: Array, known: Array, values: Array) -> Array:
+    """Values (m,...) at `ticks` (m,) on the straight lines between `values` (k,...) at ascending `known` (k,)."""
+    after = np.clip(np.searchsorted(known, ticks), 0, len(known) - 1)
+    before = np.clip(np.searchsorted(known, ticks, side="right") - 1, 0, len(known) - 1)
+    span = known[after] - known[before]
+    share = np.clip((ticks - known[before]) / np.where(span > 0, span, 1), 0, 1).reshape(-1, *[1] * (values.ndim - 1))
     mixed: Array = (1 - share) * values[before] + share * values[after]
     return mixed
 
@@ -161,9 +161,9 @@ def _runs(mask: Mask) -> list[Indices]:
     return np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1) if len(rows) else []
 
 
-def _widened(mask: Mask) -> Mask:
-    """`mask` with MARGIN_FRAMES more at both ends of each stretch."""
-    return np.convolve(mask, np.ones(2 * MARGIN_FRAMES + 1, int), mode="same") > 0 if mask.any() else mask
+def _widened(mask: Mask, margin: int) -> Mask:
+    """`mask` (n,) with `margin` rows more at both ends of each stretch."""
+    return np.convolve(mask, np.ones(2 * margin + 1, int))[margin:-margin] > 0 if mask.any() else mask
 
 
 def _within_reach(track: Track, wrong: Mask, fps: float) -> Mask:
@@ -173,7 +173,7 @@ def _within_reach(track: Track, wrong: Mask, fps: float) -> Mask:
         member = track.segment == number
         for run in _runs(wrong & member):
             beside = [r for r in (run[0] - 1, run[-1] + 1) if 0 <= r < len(wrong) and member[r]]
-            kept[run] = bool(beside) and len(run) <= MAX_REPAIR_S * fps
+            kept[run] = bool(beside) and track.ticks[run[-1]] - track.ticks[run[0]] + 1 <= MAX_REPAIR_S * fps
     return kept
 
 
@@ -186,5 +186,5 @@ def _interpolate(track: Track, feature: NDArray[np.float32], wrong: Mask, rows: 
     for number in np.unique(track.segment[rows]):
         member = track.segment == number
         replaced, good = member & rows, member & ~wrong
-        whole[replaced] = _between(track.frames[replaced], track.frames[good], feature[good])
+        whole[replaced] = _between(track.ticks[replaced], track.ticks[good], feature[good])
     return whole

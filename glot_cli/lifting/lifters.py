@@ -19,6 +19,7 @@ from glot_cli.lifting.calibration import FOCAL_FRAMES, FOCAL_PEOPLE, fit_focal, 
 from glot_cli.lifting.crosstalk import replace_crosstalk
 from glot_cli.lifting.looks import settle
 from glot_cli.lifting.placing import Lifted, place, place_by_camera, sight
+from glot_cli.lifting.thinning import fill_lifted, lifted_rows
 from glot_cli.lifting.windows import estimate
 from glot_cli.models.fold import FoldedGLoT
 from glot_cli.tracking.tracks import Track
@@ -31,7 +32,7 @@ class VideoCamera:
     """What lifting must know of the video.
 
     Attributes:
-        fps: frames per second.
+        fps: ticks per second.
         focal: focal length, pixels.
         centre: (2,) principal point, pixels.
     """
@@ -65,7 +66,7 @@ class Lifter(Protocol):
             track: the person.
             features: (n, F) of the track's frames.
             camera: that filmed them.
-            step: how many frames of the video lie between two of a window.
+            step: how many ticks lie between two frames of a window.
             edges: what stands beyond the ends of a track.
         """
 
@@ -124,6 +125,7 @@ class LandmarkLifter:
                 torch.from_numpy(track.segment),
                 step=step,
                 edges=edges,
+                ticks=torch.from_numpy(track.ticks),
                 prepare=self.extractor.network_input,
                 rows=rows,
             )
@@ -135,30 +137,37 @@ class LandmarkLifter:
 
     def lift(self, track: Track, features: torch.Tensor, camera: VideoCamera, *, step: int, edges: Edges) -> Lifted:
         """See `Lifter`."""
-        segment = torch.from_numpy(track.segment)
-        extractor = self.extractor
+        segment, ticks = torch.from_numpy(track.segment), torch.from_numpy(track.ticks)
+        extractor, crops = self.extractor, torch.from_numpy(track.crops)
+        rows = lifted_rows(track, camera.fps)
         state = estimate(
             self.glot,
             features,
             segment,
             step=step,
             edges=edges,
+            ticks=ticks,
             prepare=extractor.network_input,
             mirror=extractor.mirror,
+            rows=rows,
         )
-        return place(
+        lifted = place(
             state,
-            extractor.landmarks(features),
-            torch.from_numpy(track.crops),
-            segment,
+            extractor.landmarks(features[rows]),
+            crops[rows],
+            segment[rows],
             self.body,
             self.landmarks,
             focal=camera.focal,
             centre=camera.centre,
             fps=camera.fps,
+            ticks=ticks[rows],
             own_shape=self.own_shape,
             refined=self.refine,
         )
+        if len(rows) == len(ticks):
+            return lifted
+        return fill_lifted(lifted, rows, segment, ticks, crops, self.body, focal=camera.focal, centre=camera.centre)
 
 
 @dataclass(frozen=True)
@@ -182,8 +191,10 @@ class CameraLifter:
 
     def lift(self, track: Track, features: torch.Tensor, camera: VideoCamera, *, step: int, edges: Edges) -> Lifted:
         """See `Lifter`."""
-        segment = torch.from_numpy(track.segment)
-        state = estimate(self.glot, features, segment, step=step, edges=edges, prepare=self.extractor.network_input)
+        segment, ticks = torch.from_numpy(track.segment), torch.from_numpy(track.ticks)
+        state = estimate(
+            self.glot, features, segment, step=step, edges=edges, ticks=ticks, prepare=self.extractor.network_input
+        )
         return place_by_camera(
             state,
             torch.from_numpy(track.crops),
@@ -192,5 +203,6 @@ class CameraLifter:
             focal=camera.focal,
             centre=camera.centre,
             fps=camera.fps,
+            ticks=ticks,
             own_shape=self.own_shape,
         )

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from glot_cli.body.landmarks import LANDMARK_HIPS, LANDMARK_NAMES
 from glot_cli.camera import fit_weak_perspective, from_crop, to_crop
+from glot_cli.clock import Ticks
 from glot_cli.features.landmark_vector import SWAP, Landmarks, join, reliability, unpack
 from glot_cli.tracking.detector import COCO_KEYPOINTS
 from glot_cli.tracking.tracks import Track
@@ -50,7 +51,7 @@ def settle(track: Track, features: NDArray[np.float32], fps: float) -> dict[str,
     Args:
         track: the person, N frames.
         features: (N, 264), changed in place; rows that are NaN were not looked at.
-        fps: frames per second.
+        fps: ticks per second.
 
     Returns:
         Counts of what was mended, by name.
@@ -68,7 +69,7 @@ def settle(track: Track, features: NDArray[np.float32], fps: float) -> dict[str,
                 track.keypoints[rows],
                 track.crops[rows],
                 (track.boxes[rows, 2:] - track.boxes[rows, :2]).max(1).astype(float),
-                track.frames[rows] / fps,
+                track.ticks[rows] / fps,
                 np.diff(track.segment[rows], prepend=-1) != 0,
             )
             own = slice(start - first, end - first)
@@ -82,7 +83,7 @@ def settle(track: Track, features: NDArray[np.float32], fps: float) -> dict[str,
         own = own[(own > looks[start]) & (own < looks[min(start + PIECE, len(looks) - 1)])]
         if len(own):
             whole = fill_between(
-                features[wide], looked[wide], track.crops[wide], track.frames[wide], track.segment[wide]
+                features[wide], looked[wide], track.crops[wide], track.ticks[wide], track.segment[wide]
             )
             features[own] = whole[own - rows[0]]
     return {"sides_exchanged": sides, "points_from_keypoints": points}
@@ -142,7 +143,7 @@ def fill_between(
     features: NDArray[np.float32],
     looked: NDArray[np.bool_],
     crops: NDArray[np.float32],
-    frames: NDArray[np.integer],
+    ticks: Ticks,
     segment: NDArray[np.integer],
 ) -> NDArray[np.float32]:
     """Features of every frame from those of the frames that were looked at: landmarks move on cubic splines.
@@ -151,7 +152,7 @@ def fill_between(
         features: (N, 264).
         looked: (N,) which rows are known; of every segment the first and the last.
         crops: (N, 3) centre x, y and side, pixels: landmarks move in the picture, not in the crop.
-        frames: (N,) ascending.
+        ticks: (N,) ascending.
         segment: (N,) number of the gap-free stretch.
 
     Returns:
@@ -169,8 +170,8 @@ def fill_between(
         rows = np.flatnonzero(segment == number)
         known, missing = rows[looked[rows]], rows[~looked[rows]]
         if len(missing):
-            moving[missing] = CubicSpline(frames[known], moving[known])(frames[missing])
-            seen[missing] = interp1d(frames[known], seen[known], axis=0)(frames[missing])
+            moving[missing] = CubicSpline(ticks[known], moving[known])(ticks[missing])
+            seen[missing] = interp1d(ticks[known], seen[known], axis=0)(ticks[missing])
     count = len(LANDMARK_NAMES)
     flat, depth, world = torch.split(torch.from_numpy(moving), [2 * count, count, 3 * count], 1)
     visibility, presence = torch.split(torch.from_numpy(seen), count, 1)

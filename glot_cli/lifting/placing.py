@@ -72,6 +72,7 @@ def place(
     focal: float,
     centre: Tensor,
     fps: float,
+    ticks: Tensor | None = None,
     own_shape: bool = True,
     refined: bool = True,
 ) -> Lifted:
@@ -86,7 +87,8 @@ def place(
         landmarks: where they sit on it.
         focal: focal length, pixels.
         centre: (2,) principal point, pixels.
-        fps: frames per second.
+        fps: ticks per second.
+        ticks: (N,) where frames stand in time, ascending; even where None.
         own_shape: whether the states speak in the shape components of `body`; if not, its average shape is taken.
         refined: whether pose and shape too are fitted to the landmarks, and not the place alone.
     """
@@ -101,13 +103,13 @@ def place(
         figure = Figure(rotmat, transl, betas)
         if own_shape:
             figure = replace(figure, betas=fit_shape(figure, observed, body, landmarks))
-        figure = refine(figure, observed, segment, fps, body, landmarks)
+        figure = refine(figure, observed, segment, fps, body, landmarks, ticks)
         rotmat, transl, betas = figure.rotmat, figure.transl, figure.betas
         transl = torch.where((transl + body.rest_joints(betas[None])[:, 0])[:, 2:] < LEAST_DEPTH, safe, transl)
-    rotmat = smooth_pose(rotmat, segment, fps, trust(reliable))
-    joints = _joints(rotmat, betas, body)
+    rotmat = smooth_pose(rotmat, segment, fps, trust(reliable), ticks)
+    joints = joints_of(rotmat, betas, body)
     pelvis = joints[:, 0]
-    transl = smooth_position(transl + pelvis, segment, fps) - pelvis
+    transl = smooth_position(transl + pelvis, segment, fps, ticks) - pelvis
     camera = camera_from_translation(transl, crops, pelvis, focal, centre)
     return Lifted(rotmat, betas, state.shape, camera, state.camera, _root(state), transl, joints)
 
@@ -140,6 +142,7 @@ def place_by_camera(
     focal: float,
     centre: Tensor,
     fps: float,
+    ticks: Tensor | None = None,
     own_shape: bool = True,
 ) -> Lifted:
     """Put crop-frame states where their weak-perspective cameras say. No rotation is fitted or smoothed.
@@ -151,11 +154,11 @@ def place_by_camera(
     turn = ray_rotation(crops[:, :2], focal, centre)
     rotmat = pose6d_to_rotmat(torch.unflatten(state.pose6d, -1, (24, 6)))
     rotmat = turn_root(turn, rotmat)
-    joints = _joints(rotmat, betas, body)
+    joints = joints_of(rotmat, betas, body)
     pelvis = joints[:, 0]
     possible = torch.cat([state.camera[:, :1].clamp_min(SMALLEST_SCALE), state.camera[:, 1:]], -1)
     transl = translation_from_camera(possible, crops, pelvis, focal, centre)
-    transl = smooth_position(transl + pelvis, segment, fps) - pelvis
+    transl = smooth_position(transl + pelvis, segment, fps, ticks) - pelvis
     camera = camera_from_translation(transl, crops, pelvis, focal, centre)
     return Lifted(rotmat, betas, state.shape, camera, state.camera, _root(state), transl, joints)
 
@@ -169,7 +172,7 @@ def _root(state: State) -> Tensor:
     return pose6d_to_rotmat(state.pose6d[:, :6])
 
 
-def _joints(rotmat: Tensor, betas: Tensor, body: Body) -> Tensor:
+def joints_of(rotmat: Tensor, betas: Tensor, body: Body) -> Tensor:
     """Joints (N, 24, 3) of a body of one shape, without its translation."""
     return torch.cat(
         [body(part, betas.expand(len(part), -1), vertices=False).joints for part in torch.split(rotmat, CHUNK)]

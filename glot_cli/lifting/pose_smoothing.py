@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from glot_cli.body.landmarks import LANDMARK_NAMES
@@ -53,14 +54,15 @@ def trust(reliability: Tensor) -> Tensor:
     return (seen / SURE).pow(6).clamp(LEAST_TRUST, MOST_TRUST)
 
 
-def smooth_pose(rotmat: Tensor, segment: Tensor, fps: float, trusted: Tensor) -> Tensor:
+def smooth_pose(rotmat: Tensor, segment: Tensor, fps: float, trusted: Tensor, ticks: Tensor | None = None) -> Tensor:
     """Remove jitter from rotations.
 
     Args:
         rotmat: (N, 24, 3, 3), changed in place.
         segment: (N,).
-        fps: frames per second.
+        fps: ticks per second.
         trusted: (N, 24) how far each can be relied on, see `trust`.
+        ticks: (N,) where frames stand in time, ascending; even where None.
 
     Returns:
         `rotmat`.
@@ -69,19 +71,26 @@ def smooth_pose(rotmat: Tensor, segment: Tensor, fps: float, trusted: Tensor) ->
         rows = (segment == number).nonzero()[:, 0]
         for joint in range(rotmat.shape[1]):  # one at a time: double precision of all takes room
             turns = rotmat_to_pose6d(rotmat[rows, joint]).numpy()
-            smoothed = whittaker(turns, POSE_CUTOFF_HZ / fps, trusted[rows, joint].numpy())
+            smoothed = whittaker(turns, POSE_CUTOFF_HZ / fps, trusted[rows, joint].numpy(), _of(ticks, rows))
             rotmat[rows, joint] = pose6d_to_rotmat(torch.from_numpy(smoothed).to(rotmat.dtype))
     return rotmat
 
 
-def smooth_position(position: Tensor, segment: Tensor, fps: float) -> Tensor:
-    """Remove jitter from positions (N, 3) in metres: from their direction lightly, from their depth more."""
+def smooth_position(position: Tensor, segment: Tensor, fps: float, ticks: Tensor | None = None) -> Tensor:
+    """Remove jitter from positions (N, 3) in metres: from their direction lightly, from their depth more.
+
+    Arguments as for `smooth_pose`.
+    """
     direction = position[:, :2] / position[:, 2:]
     depth = position[:, 2:].clamp_min(0.1).log()
     out = torch.empty_like(position)
     for number in torch.unique(segment):
         rows = segment == number
-        xy = whittaker(direction[rows].double().numpy(), POSITION_CUTOFF_HZ / fps)
-        z = np.exp(whittaker(depth[rows].double().numpy(), DEPTH_CUTOFF_HZ / fps))
+        xy = whittaker(direction[rows].double().numpy(), POSITION_CUTOFF_HZ / fps, times=_of(ticks, rows))
+        z = np.exp(whittaker(depth[rows].double().numpy(), DEPTH_CUTOFF_HZ / fps, times=_of(ticks, rows)))
         out[rows] = torch.from_numpy(np.concatenate([xy * z, z], 1)).to(out.dtype)
     return out
+
+
+def _of(ticks: Tensor | None, rows: Tensor) -> NDArray[np.float64] | None:
+    return None if ticks is None else ticks[rows].numpy()

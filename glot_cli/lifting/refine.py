@@ -20,7 +20,7 @@ from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat, rotmat_to_axis_angle
 from glot_cli.camera import project_pinhole
-from glot_cli.smoothing import THIRD_DIFFERENCE, stiffness
+from glot_cli.smoothing import stiffness, third_differences
 from glot_cli.smpl import SMPL_PARENTS, ancestors
 
 # How far off the network's rotation of each joint may be, radians; joints that are left out stay as they are. Limbs
@@ -92,6 +92,7 @@ def refine(
     fps: float,
     body: Body,
     landmarks: LandmarkModel,
+    ticks: Tensor | None = None,
 ) -> Figure:
     """Turn joints and shift a body so that its landmarks come to lie where the picture shows them.
 
@@ -102,16 +103,18 @@ def refine(
         figure: what the network says, the centre of the prior.
         observed: what the picture shows.
         segment: (N,) number of the gap-free stretch a frame lies in; nothing is smooth from one to the next.
-        fps: frames per second.
+        fps: ticks per second.
         body: that is posed.
         landmarks: where they sit on it.
+        ticks: (N,) where frames stand in time, ascending; even where None.
     """
     count = len(segment)
+    ticks = torch.arange(count).double() if ticks is None else ticks
     parts = []
     for start in range(0, count, CHUNK):
         first, last = max(0, start - OVERLAP), min(count, start + CHUNK + OVERLAP)
         wide = slice(first, last)
-        solved = _solve(figure.rows(wide), observed.rows(wide), segment[wide], fps, body, landmarks)
+        solved = _solve(figure.rows(wide), observed.rows(wide), segment[wide], ticks[wide], fps, body, landmarks)
         parts.append(solved.rows(slice(start - first, min(count, start + CHUNK) - first)))
     return Figure(torch.cat([p.rotmat for p in parts]), torch.cat([p.transl for p in parts]), figure.betas)
 
@@ -159,19 +162,26 @@ def landmark_slopes(figure: Figure, observed: Evidence, body: Body, landmarks: L
 
 
 def _solve(
-    figure: Figure, observed: Evidence, segment: Tensor, fps: float, body: Body, landmarks: LandmarkModel
+    figure: Figure,
+    observed: Evidence,
+    segment: Tensor,
+    ticks: Tensor,
+    fps: float,
+    body: Body,
+    landmarks: LandmarkModel,
 ) -> Figure:
     """Pose and place of N frames, all at once."""
     prior = certainty()
     whole = (segment[3:] == segment[:-3]).float().unsqueeze(-1)  # third differences within one stretch
+    differences = torch.from_numpy(third_differences(ticks.numpy()))
     stiff = stiffness(SMOOTH_HZ / fps) * torch.cat([prior[:-3], torch.zeros(3)])  # position is smoothed elsewhere
     gone = torch.zeros(len(segment), len(prior))  # how far the steps so far have led away from the prior
     for _ in range(STEPS):
         slopes = landmark_slopes(figure, observed, body, landmarks)
         own = slopes.by_pose.mT @ slopes.by_pose + torch.diag(prior)
         right = -(slopes.by_pose.mT @ slopes.error.unsqueeze(-1)).squeeze(-1) - prior * gone
-        right -= stiff * _third_transposed(_jerk(figure.rotmat) * whole, len(segment))
-        step = _solve_banded(own, whole * stiff, right)
+        right -= stiff * _third_transposed(_jerk(figure.rotmat, differences) * whole, differences, len(segment))
+        step = _solve_banded(own, whole * stiff, right, differences)
         gone = gone + step
         figure = turned(figure, step)
     return figure
@@ -184,7 +194,7 @@ def turned(figure: Figure, step: Tensor) -> Figure:
     return Figure(rotmat, figure.transl + step[:, -3:], figure.betas)
 
 
-def _solve_banded(own: Tensor, stiff: Tensor, right: Tensor) -> Tensor:
+def _solve_banded(own: Tensor, stiff: Tensor, right: Tensor, differences: Tensor) -> Tensor:
     """Solve for all frames what smoothness ties together, exactly: an iteration takes the longer the denser frames lie.
 
     In double precision the prior keeps the matrix positive definite, however close a body comes to the camera.
@@ -193,6 +203,7 @@ def _solve_banded(own: Tensor, stiff: Tensor, right: Tensor) -> Tensor:
         own: (N, D, D) each frame's own block.
         stiff: (N - 3, D) weights of the third differences.
         right: (N, D).
+        differences: (N - 3, 4) factors of these differences.
 
     Returns:
         (N, D).
@@ -204,10 +215,10 @@ def _solve_banded(own: Tensor, stiff: Tensor, right: Tensor) -> Tensor:
     blocks = own.double().numpy()
     for k in range(size):
         bands[k, :, : size - k] = np.diagonal(blocks, -k, 1, 2)
-    weights = stiff.double().numpy()
+    weights, factors = stiff.double().numpy(), differences.numpy()[:, :, None]
     for k in range(4):
         for i in range(4 - k):  # row r of the differences touches frames r..r+3
-            bands[k * size, i : i + len(weights)] += THIRD_DIFFERENCE[i] * THIRD_DIFFERENCE[i + k] * weights
+            bands[k * size, i : i + len(weights)] += factors[:, i] * factors[:, i + k] * weights
     flat = solveh_banded(
         bands.reshape(len(bands), -1), right.double().numpy().ravel(), overwrite_ab=True, lower=True, check_finite=False
     )
@@ -220,18 +231,22 @@ def certainty() -> Tensor:
     return torch.cat([sigma, torch.tensor([PRIOR_SIDE, PRIOR_SIDE, PRIOR_DEPTH])]) ** -2
 
 
-def _jerk(rotmat: Tensor) -> Tensor:
-    """Third difference of the rotations of FREE in (N, 24, 3, 3), as `_third` is of unknowns: (N - 3, D)."""
+def _jerk(rotmat: Tensor, differences: Tensor) -> Tensor:
+    """Third differences of the rotations of FREE in (N, 24, 3, 3), as `differences` (N - 3, 4) takes those of unknowns.
+
+    Returns (N - 3, D).
+    """
     turns = rotmat_to_axis_angle(rotmat[1:, FREE] @ rotmat[:-1, FREE].mT).flatten(1)  # of each frame to the next
-    bends = turns[2:] - 2 * turns[1:-1] + turns[:-2]
+    first, _, third, fourth = differences.float().unsqueeze(-1).unbind(1)
+    bends = fourth * turns[2:] + (third + fourth) * turns[1:-1] - first * turns[:-2]
     return torch.cat([bends, torch.zeros(len(bends), 3)], 1)
 
 
-def _third_transposed(x: Tensor, count: int) -> Tensor:
-    """The transpose of third differences for `count` frames, (M, D) -> (count, D): fewer than 4 have none."""
+def _third_transposed(x: Tensor, differences: Tensor, count: int) -> Tensor:
+    """The transpose of third differences (M, 4) of `count` frames, (M, D) -> (count, D): fewer than 4 have none."""
     out = x.new_zeros(count, x.shape[1])
-    for shift, value in enumerate(THIRD_DIFFERENCE):
-        out[shift : shift + len(x)] += value * x
+    for shift, value in enumerate(differences.float().unbind(1)):
+        out[shift : shift + len(x)] += value[:, None] * x
     return out
 
 

@@ -17,29 +17,38 @@ from glot_cli.models.glot_config import GLoTConfig
 from glot_cli.models.regressors import State
 
 
-def window_indices(segment: Tensor, config: GLoTConfig, step: int = 1, edges: Edges = "replicate") -> Tensor:
+def window_indices(
+    segment: Tensor, config: GLoTConfig, step: int = 1, edges: Edges = "replicate", ticks: Tensor | None = None
+) -> Tensor:
     """Which frames of a track make up the window of each.
 
     Args:
         segment: (N,) number of the gap-free stretch a frame lies in; windows never reach beyond their own.
         config: of the network, which says how many frames T a window has.
-        step: distance of a window's frames.
+        step: distance of a window's frames in time: it takes the frames that are nearest.
         edges: what stands where a window would reach beyond its stretch: `replicate` repeats the stretch's first or
             last frame; `official` takes T copies of the middle frame, as the released demo does.
+        ticks: (N,) where frames stand in time, ascending; even where None.
 
     Returns:
         (N, T) indices of frames.
     """
     count = len(segment)
     at = torch.arange(count)
+    ticks = at.double() if ticks is None else ticks
     _, index, lengths = torch.unique_consecutive(segment, return_inverse=True, return_counts=True)
     first = (lengths.cumsum(0) - lengths)[index]
     last = first + lengths[index] - 1
-    wanted = at[:, None] + step * (torch.arange(config.frames) - config.middle)
-    if edges == "official":
-        whole = (wanted[:, 0] >= first) & (wanted[:, -1] <= last)
-        return torch.where(whole[:, None], wanted, at[:, None])
-    return wanted.clamp(first[:, None], last[:, None])
+    windows = torch.empty(count, config.frames, dtype=torch.long)
+    ends = config.frames - 1 - config.middle
+    whole = (ticks - step * config.middle >= ticks[first]) & (ticks + step * ends <= ticks[last])
+    for place in range(config.frames):  # one at a time: a track may be long
+        wanted = ticks + step * (place - config.middle)
+        after = torch.searchsorted(ticks, wanted).clamp(max=count - 1)
+        before = (after - 1).clamp(min=0)
+        nearest = torch.where(wanted - ticks[before] < ticks[after] - wanted, before, after).clamp(first, last)
+        windows[:, place] = torch.where(whole, nearest, at) if edges == "official" else nearest
+    return windows
 
 
 @torch.inference_mode()
@@ -50,6 +59,7 @@ def estimate(
     *,
     step: int = 1,
     edges: Edges = "replicate",
+    ticks: Tensor | None = None,
     batch_size: int = 128,
     prepare: Callable[[Tensor], Tensor] | None = None,
     mirror: Callable[[Tensor], Tensor] | None = None,
@@ -61,8 +71,9 @@ def estimate(
         network: in evaluation mode.
         features: (N, F) of the frames.
         segment: (N,) number of the gap-free stretch each lies in.
-        step: distance of a window's frames.
-        edges: as for `window_indices`.
+        step: as for `window_indices`.
+        edges: likewise.
+        ticks: likewise.
         batch_size: windows that are computed at once.
         prepare: makes the network's input of features, frame by frame; None where they are its input.
         mirror: makes of features those of the crops in a mirror. Then two answers are averaged, the second being that
@@ -72,7 +83,7 @@ def estimate(
     Returns:
         (N, .) or (R, .) on the CPU.
     """
-    windows = window_indices(segment, network.config, step, edges)
+    windows = window_indices(segment, network.config, step, edges, ticks)
     if rows is not None:
         needed, windows = torch.unique(windows[rows], return_inverse=True)
         features = features[needed]

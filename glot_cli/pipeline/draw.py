@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glot_cli.body.model import Body
+from glot_cli.clock import stretches, ticks_of
 from glot_cli.errors import InputError
 from glot_cli.files.pixels import MAX_PIXELS
 from glot_cli.progress import Progress
@@ -65,7 +66,7 @@ def draw(
         reason = f"has {info.frames} frames, but the result was made from {needed}"
         raise InputError(reason, path=video, remedy="give the video that the result was made from")
     width, height = output_size(style, info.width, info.height)
-    pivots = _pivots(result)
+    pivots = _pivots(result) if style == "side" else {}
     stamps: deque[int] = deque()  # of the frames under way
     with (
         Renderer(body.faces, info.width, info.height, meta.focal_length, style) as renderer,
@@ -122,14 +123,19 @@ def _posed(result: Result, body: Body) -> Iterator[tuple[NDArray[np.float32], ND
 
 
 def _pivots(result: Result) -> dict[int, NDArray[np.float64]]:
-    """The point each frame's side view turns around: the middle of the people, followed slowly through each shot."""
+    """The point each frame's side view turns around: the middle of the people, followed slowly.
+
+    Nothing is followed across a cut or a pause.
+    """
     frames, rows, where = np.unique(result.frame, return_index=True, return_inverse=True)
     if not len(frames):
         return {}
     total = np.zeros((len(frames), 3))
     np.add.at(total, where, result.transl)
     middle = total / np.bincount(where)[:, None]
-    cuts = np.flatnonzero(np.diff(result.shot[rows])) + 1
-    cutoff = PIVOT_CUTOFF_HZ / float(result.meta.frame_rate)
-    smooth = np.concatenate([whittaker(part, cutoff) for part in np.split(middle, cuts)])
+    fps = float(result.meta.frame_rate)
+    ticks = ticks_of(result.time[rows], fps)
+    cuts = np.flatnonzero(np.diff(result.shot[rows]) | np.diff(stretches(ticks, fps))) + 1
+    parts = zip(np.split(middle, cuts), np.split(ticks, cuts), strict=True)
+    smooth = np.concatenate([whittaker(part, PIVOT_CUTOFF_HZ / fps, times=times) for part, times in parts])
     return dict(zip(frames.tolist(), smooth, strict=True))

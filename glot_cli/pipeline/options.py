@@ -41,7 +41,7 @@ class Options:
         half: image features in half precision.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
         batch_size: crops that the feature network takes at once.
-        detect_every: people are looked for in every n-th frame.
+        detect_every: people are looked for in every n-th frame; of more than 120 a second, as if there were 120.
         min_frames: people seen for fewer frames are dropped; None for 0.4 s of video.
         max_people: only so many are kept; None for all.
         focal: focal length of the camera in pixels; None for what a photograph's EXIF data say, else an estimate.

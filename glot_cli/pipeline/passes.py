@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from glot_cli.clock import Clock
 from glot_cli.errors import OutputError
 from glot_cli.files.atomic import claim
 from glot_cli.lifting.lifters import Features
@@ -27,15 +28,16 @@ from glot_cli.tracking.lookout import Lookout
 from glot_cli.tracking.online import Tracker
 from glot_cli.tracking.shots import CutFinder, in_shots
 from glot_cli.tracking.tracks import Track, clean_tracks
-from glot_cli.video import Frame, VideoInfo, read_frames
+from glot_cli.video import VideoInfo, read_frames
 
 log = logging.getLogger(__name__)
 
 IN_MEMORY = 32 << 20  # bytes of everybody's features; more lie on the disk
 CPU_FRAMES, GPU_FRAMES = 2, 16  # that the detector is given at once; more does not pay on a CPU
+FULL_RATE = 120.0  # frames a second; of a video that has more, frames between these are not counted
 GPU_BYTES = 128 << 20  # and their pictures, of which a 4K one has 25 MB
 
-Pictures = list[tuple[int, int, NDArray[np.uint8]]]  # number of the frame, its place in its shot, (H, W, 3) RGB
+Pictures = list[tuple[float, bool, NDArray[np.uint8]]]  # tick of the frame, whether a shot begins, (H, W, 3) RGB
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 
@@ -98,19 +100,15 @@ class Timeline:
 
     Attributes:
         first: number of the first one in the source.
-        times: presentation time of each, seconds.
+        times: (n,) presentation time of each, seconds.
+        ticks: (n,) where each stands in time, see `Clock`.
         shots: where shots begin: frames counted from `first`, ascending from 0.
     """
 
-    first: int = 0
-    times: list[float] = field(default_factory=list)
-    shots: list[int] = field(default_factory=lambda: [0])
-
-    def add(self, frame: Frame) -> None:
-        """Take note of the next frame."""
-        if not self.times:
-            self.first = frame.index
-        self.times.append(float(frame.time))
+    first: int
+    times: NDArray[np.float64]
+    ticks: NDArray[np.float64]
+    shots: list[int]
 
 
 def follow_people(
@@ -133,7 +131,8 @@ def follow_people(
         InputError: the video cannot be read.
     """
     fps = float(info.fps)
-    seen = Timeline()
+    every = options.detect_every * max(1.0, fps / FULL_RATE)
+    clock = Clock(fps)
     finder = CutFinder(fps)
     trackers: list[Tracker] = []
     size = CPU_FRAMES
@@ -143,35 +142,38 @@ def follow_people(
     batch: Pictures = []
 
     def detect(batch: Pictures) -> list[Detections]:
-        return lookout([image for _, _, image in batch], [place == 0 for _, place, _ in batch])
+        return lookout([image for _, _, image in batch], [begins for _, begins, _ in batch])
 
     def follow(batch: Pictures, found: list[Detections]) -> None:
-        for (index, place, image), (boxes, keypoints) in zip(batch, found, strict=True):
-            if place == 0:
-                trackers.append(Tracker(fps, options.detect_every))
-            trackers[-1].update(index - seen.first, boxes, describe(image, boxes), keypoints)
+        for (tick, begins, image), (boxes, keypoints) in zip(batch, found, strict=True):
+            if begins:
+                trackers.append(Tracker(fps, every))
+            trackers[-1].update(tick, boxes, describe(image, boxes), keypoints)
+
+    first, looked = None, 0.0  # number of the first frame, and ticks of a shot when it was looked at last
 
     with (
         progress.stage("detect and track", expected_frames(info, options)) as bar,
         Beside(detect, follow) as detecting,
     ):
-        for frame, place, last in in_shots(read_frames(info, options.start, options.end, warn=warn), finder):
-            seen.add(frame)
-            if place % options.detect_every == 0 or last:
-                batch.append((frame.index, place, frame.image))
+        for one in in_shots(read_frames(info, options.start, options.end, warn=warn), finder, clock):
+            first = one.frame.index if first is None else first
+            if one.since == 0 or one.until - looked > every:  # as `looked_at` says
+                looked = one.since
+                batch.append((one.tick, one.since == 0, one.frame.image))
                 if len(batch) == size:
                     detecting.begin(batch)
                     batch = []
             bar.update()
         if batch:
             detecting.begin(batch)
-    seen.shots = finder.starts
+    seen = Timeline(first or 0, np.array(clock.times), np.array(clock.ticks), finder.starts)
     tracks, counts = clean_tracks(
         [tracklet for tracker in trackers for tracklet in tracker.finish()],
         shots=seen.shots,
         fps=fps,
-        frame_count=len(seen.times),
-        detect_every=options.detect_every,
+        ticks=seen.ticks,
+        detect_every=every,
         min_frames=options.min_frames,
         max_people=options.max_people,
         crop_scale=models.features.crop_scale,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from glot_cli._version import __version__
 from glot_cli.body.rotations import rotmat_to_axis_angle
 from glot_cli.camera import project_pinhole
+from glot_cli.clock import ticks_of
 from glot_cli.lifting.lifters import Features, VideoCamera
 from glot_cli.lifting.placing import Lifted
 from glot_cli.metrics import mean_accelerations
@@ -78,8 +79,10 @@ def make_record(
 
 
 def mean_acceleration(result: Result) -> dict[int, float]:
-    """Mean acceleration of every person's joints, millimetres per frame squared, by person; not across cuts."""
-    moving = mean_accelerations(result.joints3d, result.person, result.frame, result.shot)
+    """Mean acceleration of every person's joints, millimetres per frame squared, by person; not across cuts or gaps."""
+    _, first, where = np.unique(result.frame, return_index=True, return_inverse=True)
+    ticks = ticks_of(result.time[first], float(result.meta.frame_rate))[where]
+    moving = mean_accelerations(result.joints3d, result.person, result.frame, result.shot, ticks)
     return {person: 1000 * value for person, value in moving.items()}
 
 
@@ -91,7 +94,7 @@ def _rows(track: Track, lifted: Lifted, seen: Timeline, camera: VideoCamera) -> 
     return {
         "frame": (track.frames + seen.first).astype(np.int32),
         "person": np.full(count, track.person, np.int32),
-        "time": np.asarray(seen.times)[track.frames],
+        "time": seen.times[track.frames],
         "pose": pose.numpy().astype(np.float32),
         "betas": lifted.betas.expand(count, -1).numpy().astype(np.float32),
         "betas_frame": lifted.betas_frame.numpy().astype(np.float32),

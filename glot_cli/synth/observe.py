@@ -74,9 +74,7 @@ class Observer:
             best = int(overlap.argmax())
             if overlap[best] >= LEAST_OVERLAP:
                 row = None if keypoints is None else keypoints[best : best + 1]
-                pieces.append(
-                    Tracklet(np.array([frame], np.int32), boxes[best, None, :4], boxes[best, 4:], keypoints=row)
-                )
+                pieces.append(Tracklet(np.array([float(frame)]), boxes[best, None, :4], boxes[best, 4:], keypoints=row))
         if len(pieces) < max(2, FOUND * len(looked_at)):
             return None
         height, width = pictures.shape[1:3]
@@ -84,7 +82,7 @@ class Observer:
             gather(pieces),
             person=1,
             fps=FPS,
-            frame_count=len(pictures),
+            ticks=np.arange(len(pictures), dtype=float),
             detect_every=Options.detect_every,
             crop_scale=self.landmarks.crop_scale,
             image_size=(width, height),

@@ -6,8 +6,8 @@ A box is x1, y1, x2, y2 in pixels. All functions are pure and work on whole arra
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from glot_cli.clock import Ticks
 from glot_cli.smoothing import Array, fill_frames, whittaker
 
 # Half-amplitude frequency of the smoother. Walking sways and crouching stay below it, detector jitter lies above.
@@ -36,16 +36,16 @@ def box_overlap(a: Array, b: Array) -> tuple[Array, Array]:
     return shared / np.maximum(area_a + area_b - shared, tiny), shared / np.maximum(np.minimum(area_a, area_b), tiny)
 
 
-def remove_outliers(frames: NDArray[np.integer], boxes: Array, fps: float) -> Array:
+def remove_outliers(frames: Ticks, boxes: Array, fps: float) -> Array:
     """Replace single edges of boxes that leave their neighbourhood for a moment (Hampel's identifier).
 
     An edge further from the running median than OUTLIER_FRACTION of the box size (and than 3 robust standard deviations
     of its neighbours) takes the median's value; all others stay untouched, so steady motion passes through exactly.
 
     Args:
-        frames: (n,), ascending.
+        frames: (n,) ticks, ascending.
         boxes: (n,4), pixels.
-        fps: frames per second.
+        fps: ticks per second.
 
     Returns:
         Boxes (n,4) float64.
@@ -80,17 +80,17 @@ def covered_share(box: Array, others: Array) -> float:
     return float((across[:, None, :] & down[:, :, None]).any(0).mean())
 
 
-def smooth_boxes(key_frames: NDArray[np.integer], boxes: Array, frames: NDArray[np.integer], fps: float) -> Array:
-    """Boxes at consecutive frames from those at key frames, jitter removed.
+def smooth_boxes(key_frames: Ticks, boxes: Array, frames: Ticks, fps: float) -> Array:
+    """Boxes at frames in a row from those at key frames, jitter removed.
 
     Centre and logarithm of the size are filled between key frames and smoothed without lag; the cutoff is fixed in
     hertz, so that the result does not depend on the frame rate.
 
     Args:
-        key_frames: (k,), ascending.
+        key_frames: (k,) ticks, ascending; these frames are among those wanted.
         boxes: (k,4) at key frames, pixels.
-        frames: (m,), consecutive.
-        fps: frames per second.
+        frames: (m,) ticks, ascending.
+        fps: ticks per second.
 
     Returns:
         Boxes (m,4) float64.
@@ -98,13 +98,14 @@ def smooth_boxes(key_frames: NDArray[np.integer], boxes: Array, frames: NDArray[
     centre, size = box_centre_size(np.asarray(boxes, float))
     values = np.concatenate([centre, np.log(np.maximum(size, 1.0))], axis=1)
     inside = (frames >= key_frames[0]) & (frames <= key_frames[-1])
-    smooth = whittaker(fill_frames(key_frames, values, frames[inside], fps), CUTOFF_HZ / fps)
-    values = fill_frames(frames[inside], smooth, frames, fps)
+    seen = frames[inside]
+    smooth = whittaker(fill_frames(key_frames, values, seen, fps), CUTOFF_HZ / fps, times=seen)
+    values = fill_frames(seen, smooth, frames, fps)
     half = np.exp(values[:, 2:]) / 2
     return np.concatenate([values[:, :2] - half, values[:, :2] + half], axis=1)
 
 
-def complete_truncated(frames: NDArray[np.integer], boxes: Array, image_size: tuple[int, int]) -> Array:
+def complete_truncated(frames: Ticks, boxes: Array, image_size: tuple[int, int]) -> Array:
     """Give boxes (n,4) that the picture's border cuts the size they had when they were whole.
 
     Where exactly one side along an axis touches the border, that extent becomes at least the one interpolated (held
@@ -112,7 +113,7 @@ def complete_truncated(frames: NDArray[np.integer], boxes: Array, image_size: tu
     People who are cut in every frame keep their boxes.
 
     Args:
-        frames: (n,), ascending.
+        frames: (n,) ticks, ascending.
         boxes: (n,4), pixels.
         image_size: (width, height), pixels.
 

@@ -29,9 +29,9 @@ MAX_LOOKS_COST = 6.0  # below the limit: somebody may step into the shade, so lo
 class _Ends:
     """State of K tracklets at one of their ends."""
 
-    frame: Array  # (K,)
+    frame: Array  # (K,) ticks
     centre: Array  # (K,2) pixels
-    velocity: Array  # (K,2) pixels per frame; 0 where unknown
+    velocity: Array  # (K,2) pixels per tick; 0 where unknown
     known: NDArray[np.bool_]  # (K,) whether there were enough detections for a velocity
     log_size: Array  # (K,2) of width and height
 
@@ -77,7 +77,7 @@ def join_costs(
     tracklets: Sequence[Tracklet],
     *,
     fps: float,
-    detect_every: int,
+    detect_every: float,
     max_gap_s: float,
     image_size: tuple[int, int],
 ) -> tuple[NDArray[np.integer], NDArray[np.integer], Array]:
@@ -89,8 +89,8 @@ def join_costs(
 
     Args:
         tracklets: K of them.
-        fps: the video's frames per second.
-        detect_every: every n-th frame was looked at.
+        fps: ticks per second.
+        detect_every: ticks between two frames that were looked at.
         max_gap_s: the longest gap that may be closed, seconds.
         image_size: (width, height), pixels.
 
@@ -110,7 +110,7 @@ def join_costs(
     )
     earlier, later = earlier[valid], later[valid]
 
-    gap = (starts.frame[later] - ends.frame[earlier])[:, None]  # (P,1) frames
+    gap = (starts.frame[later] - ends.frame[earlier])[:, None]  # (P,1) ticks
     gap_s = np.maximum(gap[:, 0], 0) / fps
     height = np.exp((ends.log_size[earlier, 1] + starts.log_size[later, 1]) / 2)
     v_end, v_start = ends.velocity[earlier], starts.velocity[later]
@@ -194,7 +194,7 @@ def join_pieces(
     pieces: Sequence[Tracklet],
     *,
     fps: float,
-    detect_every: int,
+    detect_every: float,
     max_gap_s: float,
     image_size: tuple[int, int],
     limit: float = JOIN_LIMIT,
@@ -204,8 +204,8 @@ def join_pieces(
 
     Args:
         pieces: in any order.
-        fps: the video's frames per second.
-        detect_every: every n-th frame was looked at.
+        fps: ticks per second.
+        detect_every: ticks between two frames that were looked at.
         max_gap_s: the longest gap that is closed, seconds.
         image_size: (width, height), pixels.
         limit: the cost beyond which a join is refused.

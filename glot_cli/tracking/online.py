@@ -16,11 +16,11 @@ class Tracker:
     """Follows people through the detected frames of one shot, which come in order.
 
     Args:
-        fps: the video's frames per second.
-        detect_every: every n-th frame is detected, and the last.
+        fps: ticks per second.
+        detect_every: ticks between two detected frames.
     """
 
-    def __init__(self, fps: float, detect_every: int = 1) -> None:
+    def __init__(self, fps: float, detect_every: float = 1) -> None:
         rate = fps / detect_every
         # Boxes are widened for the matching alone: someone who runs moves by a body's width in 0.15 s, and boxes that
         # do not touch are never matched. The widening follows the time between detections (C-BIoU, Yang et al. 2023).
@@ -30,7 +30,7 @@ class Tracker:
 
     def update(
         self,
-        frame_index: int,
+        tick: float,
         boxes: NDArray[np.floating],
         descriptors: NDArray[np.floating] | None = None,
         keypoints: NDArray[np.floating] | None = None,
@@ -38,7 +38,7 @@ class Tracker:
         """Take the detections of one frame.
 
         Args:
-            frame_index: its number in the video.
+            tick: its place in time.
             boxes: (N,5) x1, y1, x2, y2, score in pixels; those that are not finite or empty are left out.
             descriptors: (N,D) looks, NaN rows where they cannot be told; kept for later: ByteTrack goes by motion.
             keypoints: (N,17,3), kept for later too.
@@ -46,7 +46,7 @@ class Tracker:
         boxes = np.asarray(boxes, np.float32).reshape(-1, 5)
         sound = np.isfinite(boxes).all(axis=1) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         seen = Tracklet(
-            np.full(len(boxes), frame_index, np.int32),
+            np.full(len(boxes), tick),
             boxes[:, :4],
             boxes[:, 4],
             None if descriptors is None else np.asarray(descriptors, np.float32),

@@ -1,4 +1,4 @@
-"""Who comes back after a cut: looks alone can say, for places and motion mean nothing across it."""
+"""Who comes back after a cut or a pause: looks alone can say, for places and motion mean little across it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from glot_cli.clock import Ticks
 from glot_cli.tracking.appearance import typical_looks
-from glot_cli.tracking.tracklets import Tracklet
+from glot_cli.tracking.tracklets import Tracklet, concatenate
 
 # Of one minus the cosine of two people's looks. One person in two shots of one light differs by 0.00 to 0.03, strangers
 # by 0.04 and more, a class in one uniform by 0.023. Somebody else must differ by so much more, or it may be either.
 SAME_LOOKS, CLEARER = 0.02, 0.02
+STRANGE_LOOKS = 0.1  # who stands where somebody stood before a pause is somebody else only in other clothes
 SIGHTINGS = 3  # detections with known looks that somebody must have to be known again
 
 
@@ -48,6 +50,47 @@ def recognise(shots: Sequence[Sequence[Tracklet]]) -> list[list[int]]:
             owner = np.concatenate([owner, given])
         numbers.append(given.tolist())
     return numbers
+
+
+def part_strangers(tracklets: Sequence[Tracklet], pauses: Ticks) -> list[Tracklet]:
+    """Cut tracklets at pauses where they go on with somebody who looks plainly different.
+
+    Args:
+        tracklets: of one shot.
+        pauses: (p,) ticks of the first frame after each.
+    """
+    parted: list[Tracklet] = []
+    for tracklet in tracklets:
+        for pause in pauses[(pauses > tracklet.start) & (pauses <= tracklet.end)]:
+            before, after = tracklet.take(tracklet.frames < pause), tracklet.take(tracklet.frames >= pause)
+            if before.descriptors is not None and 1 - _looks(before) @ _looks(after) > STRANGE_LOOKS:
+                parted.append(before)
+                tracklet = after
+        parted.append(tracklet)
+    return parted
+
+
+def reunite(people: Sequence[Tracklet], ticks: Ticks, pauses: Ticks, near: float) -> list[Tracklet]:
+    """Join who is seen up to a pause to who is seen from it on, elsewhere, where `recognise` takes them for one.
+
+    Args:
+        people: of one shot.
+        ticks: of all its frames.
+        pauses: (p,) ticks of the first frame after each.
+        near: ticks; who vanishes longer before a pause, or comes longer after it, has nothing to do with it.
+    """
+    people = list(people)
+    for pause in pauses:
+        last = ticks[np.searchsorted(ticks, pause) - 1]
+        before = [p for p in people if p.start < pause and p.end >= last - near]
+        after = [p for p in people if p.end >= pause and p.start <= pause + near]
+        numbers = recognise([before, after])
+        came = dict(zip(numbers[1], after, strict=True))
+        for number, gone in zip(numbers[0], before, strict=True):
+            new = came.get(number)
+            if new is not None and gone.end < pause <= new.start:
+                people = [p for p in people if p is not gone and p is not new] + [concatenate([gone, new])]
+    return people
 
 
 def _matches(

@@ -5,11 +5,14 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator
+from math import inf
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from glot_cli.clock import Clock, Ticks
 from glot_cli.video import Frame
 
 SIDE = 128  # pixels; the longer side of the pictures that are compared
@@ -28,7 +31,7 @@ class CutFinder:
     """Says which frames begin a shot, while they come in order: PySceneDetect's AdaptiveDetector, minus flashes.
 
     Args:
-        fps: the video's frames per second.
+        fps: ticks per second.
 
     Attributes:
         starts: frames that begin a shot, ascending, from 0 on. What has been taken for a cut may turn out to be the
@@ -44,17 +47,17 @@ class CutFinder:
         self._detector = AdaptiveDetector(
             adaptive_threshold=LEAST_RATIO, min_content_val=LEAST_CHANGE, window_width=WINDOW, min_scene_len=0
         )
-        self._flash = max(WINDOW, round(FLASH_S * fps))  # frames
+        self._flash = max(WINDOW, round(FLASH_S * fps))  # ticks
         self._count = 0  # frames so far
         self._fed = 0  # those that the detector has seen, mirrored ones included
         self._pictures: deque[NDArray[np.uint8]] = deque(maxlen=WINDOW + 1)
-        self._layouts: dict[int, Layout] = {}
+        self._layouts: dict[int, tuple[float, Layout]] = {}  # with the ticks of their frames
 
-    def add(self, image: NDArray[np.uint8]) -> None:
-        """Take the next frame, (H,W,3) uint8 RGB, as it is or reduced."""
+    def add(self, image: NDArray[np.uint8], tick: float) -> None:
+        """Take the next frame, (H,W,3) uint8 RGB, as it is or reduced, and its place in time."""
         picture = _reduced(image)
         self._pictures.append(picture)
-        self._layouts[self._count] = _layout(picture)
+        self._layouts[self._count] = tick, _layout(picture)
         self._layouts.pop(self._count - self._flash - WINDOW - 1, None)
         self._count += 1
         if self._count == WINDOW + 1:
@@ -92,41 +95,82 @@ class CutFinder:
         """Whether the change at a frame, 0 being the first, is a cut."""
         if not 0 < frame < self._count:
             return  # the mirrored ones
-        now = self._layouts[min(frame + WINDOW, self._count - 1)]
-        earlier = range(max(0, frame - self._flash), frame)
-        same = [before for before in earlier if np.mean(now != self._layouts[before]) < SAME_LAYOUT]
+        _, now = self._layouts[min(frame + WINDOW, self._count - 1)]
+        since = self._layouts[frame][0] - self._flash
+        before = {b: self._layouts[b] for b in range(max(0, frame - self._flash), frame)}
+        same = [b for b, (tick, layout) in before.items() if tick >= since and np.mean(now != layout) < SAME_LAYOUT]
         if same:
             self.starts = self.starts[: bisect_right(self.starts, same[0])]
             return
         self.starts.append(frame)
 
 
-def in_shots(frames: Iterable[Frame], finder: CutFinder) -> Iterator[tuple[Frame, int, bool]]:
-    """Frames with their places in their shots: (frame, how many of its shot came before it, whether it is the last).
+class ShownFrame(NamedTuple):
+    """A frame, and where it stands.
+
+    Attributes:
+        frame: as it came.
+        tick: its place in time.
+        since: ticks since its shot began, 0 in the shot's first frame alone.
+        until: ticks from there to the next frame of the shot; infinity for its last.
+    """
+
+    frame: Frame
+    tick: float
+    since: float
+    until: float
+
+
+def in_shots(frames: Iterable[Frame], finder: CutFinder, clock: Clock) -> Iterator[ShownFrame]:
+    """Frames with their places in their shots.
 
     Comes WINDOW + 1 frames after what it is given, which are held so long. Places are those known by then: a cut that
     turns out to be a flash has begun a shot here.
-    """
-    held: deque[Frame] = deque()
-    number = start = 0
 
-    def known() -> Iterator[tuple[Frame, int, bool]]:
+    Args:
+        frames: in order.
+        finder: that finds the shots.
+        clock: that says where frames stand in time.
+    """
+    held: deque[tuple[Frame, float]] = deque()
+    number = 0
+    start = 0.0
+
+    def known() -> Iterator[ShownFrame]:
         nonlocal number, start
         while held and (number + 1 < finder.decided or ended):
+            frame, tick = held.popleft()
             if finder.begins(number):
-                start = number
-            last = finder.begins(number + 1) or (ended and len(held) == 1)
-            yield held.popleft(), number - start, last
+                start = tick
             number += 1
+            until = held[0][1] if held and not finder.begins(number) else inf
+            yield ShownFrame(frame, tick, tick - start, until - start)
 
     ended = False
     for frame in frames:
-        held.append(frame)
-        finder.add(frame.thumbnail(2 * SIDE))  # to average over all of a large picture would cost milliseconds
+        tick = clock.add(float(frame.time))
+        held.append((frame, tick))
+        finder.add(frame.thumbnail(2 * SIDE), tick)  # to average over all of a large picture would cost milliseconds
         yield from known()
     finder.finish()
     ended = True
     yield from known()
+
+
+def looked_at(ticks: Ticks, every: float) -> Ticks:
+    """Which frames of a shot to look at: the first, and each without which the next would come too late.
+
+    So no more than `every` ticks lie between two looks, unless there is no frame between them.
+
+    Args:
+        ticks: (n,) of its frames, ascending.
+        every: ticks between two looks.
+    """
+    places = [0]
+    while places[-1] < len(ticks) - 1:
+        late = int(np.searchsorted(ticks, ticks[places[-1]] + every, side="right")) - 1
+        places.append(max(late, places[-1] + 1))
+    return ticks[places]
 
 
 def _reduced(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from glot_cli.clock import Ticks
 from glot_cli.smoothing import fill_frames
 from glot_cli.tracking.boxes import box_overlap
 from glot_cli.tracking.joining import JOIN_LIMIT, SOLID, best_links, chain_pieces, join_costs
@@ -26,7 +27,7 @@ STAY_BONUS = 1.0  # in the costs of joining: what the frame by frame association
 RETURN_IOU = 0.4
 
 
-def _meetings(tracklets: Sequence[Tracklet], fps: float, detect_every: int) -> list[NDArray[np.bool_]]:
+def _meetings(tracklets: Sequence[Tracklet], looks: Ticks, fps: float) -> list[NDArray[np.bool_]]:
     """For each tracklet, which of its detections (n,) lie in a meeting with another one."""
     reach = round(REACH_S * fps)
     meeting = [np.zeros(len(t), bool) for t in tracklets]
@@ -36,8 +37,7 @@ def _meetings(tracklets: Sequence[Tracklet], fps: float, detect_every: int) -> l
             first, last = max(a.start, b.start) - reach, min(a.end, b.end) + reach
             if first > last:
                 continue
-            frames = np.arange(first, last + 1)
-            frames = frames[(frames - a.start) % detect_every == 0]
+            frames = looks[(looks >= first) & (looks <= last)]
             boxes = [
                 fill_frames(t.frames, t.boxes, np.clip(frames, t.start - reach, t.end + reach), fps) for t in (a, b)
             ]
@@ -94,14 +94,15 @@ def _give_back(tracklets: Sequence[Tracklet], loose: Sequence[Tracklet], fps: fl
 
 
 def undo_swaps(
-    tracklets: Sequence[Tracklet], *, fps: float, detect_every: int, image_size: tuple[int, int]
+    tracklets: Sequence[Tracklet], looks: Ticks, *, fps: float, detect_every: float, image_size: tuple[int, int]
 ) -> tuple[list[Tracklet], int]:
     """Decide anew who is who after each meeting.
 
     Args:
         tracklets: of one clip.
-        fps: the video's frames per second.
-        detect_every: every n-th frame was looked at.
+        looks: ticks of the frames that were looked at, ascending.
+        fps: ticks per second.
+        detect_every: ticks between two of them.
         image_size: (width, height), pixels.
 
     Returns:
@@ -112,7 +113,7 @@ def undo_swaps(
     pieces: list[Tracklet] = []
     loose: list[Tracklet] = []
     origin: list[int] = []
-    for i, (tracklet, meeting) in enumerate(zip(solid, _meetings(solid, fps, detect_every), strict=True)):
+    for i, (tracklet, meeting) in enumerate(zip(solid, _meetings(solid, looks, fps), strict=True)):
         parts, cut_out = _cut(tracklet, meeting, fps)
         pieces += parts
         loose += cut_out

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from glot_cli.clock import Ticks
 from glot_cli.smoothing import Array
 from glot_cli.tracking.boxes import box_overlap
 
@@ -19,14 +20,14 @@ class Tracklet:
     """Detections linked to one person.
 
     Attributes:
-        frames: where there is one (n,), ascending.
+        frames: ticks where there is one (n,), ascending.
         boxes: (n,4) x1, y1, x2, y2 in pixels.
         scores: (n,).
         descriptors: (n,D), what tells people apart by looks: unit vectors, or NaN where others are in the way.
         keypoints: (n,17,3) of `detector.COCO_KEYPOINTS`: x, y in pixels, confidence.
     """
 
-    frames: NDArray[np.int32]
+    frames: Ticks
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     descriptors: NDArray[np.float32] | None = None
@@ -36,17 +37,17 @@ class Tracklet:
         return len(self.frames)
 
     @property
-    def start(self) -> int:
-        """First frame."""
-        return int(self.frames[0])
+    def start(self) -> float:
+        """Tick of the first frame."""
+        return float(self.frames[0])
 
     @property
-    def end(self) -> int:
-        """Last frame."""
-        return int(self.frames[-1])
+    def end(self) -> float:
+        """Tick of the last frame."""
+        return float(self.frames[-1])
 
-    def box_at(self, frame: int) -> Array:
-        """Box (4,) at a frame between the first and the last, in a straight line between detections."""
+    def box_at(self, frame: float) -> Array:
+        """Box (4,) at a tick between the first and the last, in a straight line between detections."""
         return np.array([np.interp(frame, self.frames, edge) for edge in self.boxes.T])
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.integer]) -> Tracklet:
@@ -85,7 +86,7 @@ def concatenate(pieces: Sequence[Tracklet]) -> Tracklet:
 
 
 def _covered(strong: Tracklet, weak: Tracklet, max_gap: float) -> tuple[NDArray[np.bool_], Array]:
-    """Where `strong` is present at weak's frames (n,), gaps up to max_gap frames filled, and its boxes (n,4) there."""
+    """Where `strong` is present at weak's frames (n,), gaps up to max_gap ticks filled, and its boxes (n,4) there."""
     after = np.searchsorted(strong.frames, weak.frames)  # == len(strong) past the end
     before = np.searchsorted(strong.frames, weak.frames, side="right") - 1  # -1 ahead of the start
     inside = (before >= 0) & (after < len(strong))
@@ -116,7 +117,7 @@ def remove_duplicates(tracklets: Sequence[Tracklet], max_gap: float = 0) -> tupl
 
     Args:
         tracklets: of one clip.
-        max_gap: frames; tracklets are taken to be present in gaps up to this.
+        max_gap: ticks; tracklets are taken to be present in gaps up to this.
 
     Returns:
         The tracklets, and how many were dissolved.

@@ -5,6 +5,7 @@ Works offline on the whole clip; pure functions on arrays.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -14,14 +15,16 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from glot_cli.clock import Ticks, stretches
 from glot_cli.tracking.boxes import complete_truncated, covered_share, remove_outliers, smooth_boxes, square_crops
 from glot_cli.tracking.joining import join_pieces
 from glot_cli.tracking.keypoints import fill_keypoints, lean
-from glot_cli.tracking.reappearance import recognise
+from glot_cli.tracking.reappearance import part_strangers, recognise, reunite
+from glot_cli.tracking.shots import looked_at
 from glot_cli.tracking.swaps import undo_swaps
 from glot_cli.tracking.tracklets import Tracklet, remove_duplicates
 
-MAX_FILLED_GAP_S = 1.0  # longer gaps split a track into segments
+MAX_FILLED_GAP_S = 1.0  # longer gaps split a track into segments; so do pauses
 # Gaps are closed in the order of certainty, which gives the later ones better velocities to go by. In long gaps all
 # pieces compete at once: of two people who vanish together, the one found first need not be the one lost first.
 SHORT_GAP_S, SURE_LIMIT = 0.4, 4.0
@@ -43,6 +46,7 @@ class Track:
     Attributes:
         person: counts from 1; the tracks of one person in several shots share it.
         frames: (n,), ascending.
+        ticks: (n,) where these frames stand in time, see `clock.Clock`.
         boxes: (n,4) smoothed x1, y1, x2, y2 in pixels.
         crops: (n,3) centre x, centre y, side in pixels.
         score: (n,) of the detections, in [0,1].
@@ -63,30 +67,40 @@ class Track:
     segment: NDArray[np.int32]
     keypoints: NDArray[np.float32] | None = None
     lean: NDArray[np.float32] | None = None
+    ticks: Ticks = field(kw_only=True)
     shot: int = field(default=0, kw_only=True)
 
     def key_rows(self, stride: int) -> NDArray[np.bool_]:
-        """Rows (n,) of every `stride`-th frame, and the first and the last of every segment."""
-        turn = np.diff(self.segment) != 0
-        return np.asarray((self.frames % stride == 0) | np.append(True, turn) | np.append(turn, True))
+        """Rows (n,) of a frame in every `stride` ticks, and the first and the last of every segment."""
+        return thinned(self.ticks, self.segment, stride)
+
+
+def thinned(ticks: Ticks, segment: NDArray[np.integer], stride: float) -> NDArray[np.bool_]:
+    """Rows (n,) of the first frame in every `stride` ticks, and of the first and the last of every segment (n,)."""
+    turn = np.diff(segment) != 0
+    first = np.diff(np.floor(ticks / stride)) > 0
+    return np.asarray(np.append(True, first | turn) | np.append(turn, True))
 
 
 def default_min_frames(fps: float) -> int:
-    """Frames a person must be seen to be kept, unless the user says otherwise: 0.4 s worth, at least 1."""
+    """Ticks a person must be seen to be kept, unless the user says otherwise: 0.4 s worth, at least 1."""
     return max(1, round(DEFAULT_MIN_S * fps))
 
 
-def _is_fleeting(tracklet: Tracklet, min_frames: int, frame_count: int, detect_every: int) -> bool:
+def _is_fleeting(tracklet: Tracklet, min_frames: int, looks: Ticks, detect_every: float) -> bool:
     """Seen too rarely; people in clips shorter than min_frames must be seen throughout, a still image keeps all."""
-    detected = 1 + -(-(frame_count - 1) // detect_every)  # every n-th frame, and the last
-    needed = min(-(-min_frames // detect_every), detected)
-    return len(tracklet) < max(needed, min(2, detected))  # a single sighting proves nothing where there could be two
+    # Where frames are missing, so many ticks hold fewer looks than elsewhere.
+    after = np.searchsorted(looks, tracklet.start + min_frames) - np.searchsorted(looks, tracklet.start)
+    before = np.searchsorted(looks, tracklet.end, "right") - np.searchsorted(looks, tracklet.end - min_frames, "right")
+    needed = min(math.ceil(min_frames / detect_every), max(int(after), int(before)), len(looks))
+    return len(tracklet) < max(needed, min(2, len(looks)))  # a single sighting proves nothing where there could be two
 
 
-def _is_uncertain(tracklet: Tracklet, fps: float, detect_every: int) -> bool:
+def _is_uncertain(tracklet: Tracklet, looks: Ticks, fps: float, detect_every: float) -> bool:
     """Scored too low, or missed too often for its score."""
     steps = np.diff(tracklet.frames)
-    expected = 1 + np.sum(steps[steps - detect_every <= MAX_FILLED_GAP_S * fps]) / detect_every
+    due = np.minimum(steps / detect_every, np.diff(np.searchsorted(looks, tracklet.frames)))
+    expected = 1 + np.sum(due[steps - detect_every <= MAX_FILLED_GAP_S * fps])
     return bool(tracklet.scores.mean() < MIN_MEAN_SCORE or tracklet.scores.sum() / expected < MIN_PRESENCE)
 
 
@@ -104,12 +118,12 @@ def _is_shadow(tracklet: Tracklet, others: Sequence[Tracklet], fps: float) -> bo
 
 
 def _repair(
-    tracklets: list[Tracklet], fps: float, detect_every: int, image_size: tuple[int, int]
+    tracklets: list[Tracklet], looks: Ticks, fps: float, detect_every: float, image_size: tuple[int, int]
 ) -> tuple[list[Tracklet], int, int]:
     """Join what belongs together, undo swaps: tracklets, number of joints, number of identities changed."""
     join = partial(join_pieces, fps=fps, detect_every=detect_every, image_size=image_size)
     tracklets, sure = join(tracklets, max_gap_s=SHORT_GAP_S, limit=SURE_LIMIT)
-    tracklets, changed = undo_swaps(tracklets, fps=fps, detect_every=detect_every, image_size=image_size)
+    tracklets, changed = undo_swaps(tracklets, looks, fps=fps, detect_every=detect_every, image_size=image_size)
     tracklets, short = join(tracklets, max_gap_s=SHORT_GAP_S)
     tracklets, long = join(tracklets, max_gap_s=LONG_GAP_S, solid_only=True)
     return tracklets, sure + short + long, changed
@@ -120,33 +134,39 @@ def build_track(
     person: int,
     *,
     fps: float,
-    frame_count: int,
-    detect_every: int,
+    ticks: Ticks,
+    detect_every: float,
     crop_scale: float,
     image_size: tuple[int, int],
 ) -> Track:
     """A row for every frame: gaps up to MAX_FILLED_GAP_S filled, longer ones split; boxes smoothed; crops laid out.
 
     Each segment is extended by up to a detection stride, for the person came and went between two detected frames,
-    and to the clip's ends from within CLIP_EDGE_S, as long as the box stays in the picture.
+    and to the ends of the clip, or of what lies between its pauses, from within CLIP_EDGE_S, as long as the box stays
+    in the picture.
 
     Args:
         tracklet: the person's detections.
         person: its number.
-        fps: the video's frames per second.
-        frame_count: frames of the clip.
-        detect_every: every n-th frame was looked at, and the last.
+        fps: ticks per second.
+        ticks: of all frames of the clip.
+        detect_every: ticks between two frames that were looked at.
         crop_scale: crop side over the box's longer side.
         image_size: (width, height), pixels.
     """
     edge = max(2 * detect_every, round(CLIP_EDGE_S * fps))
-    breaks = np.flatnonzero(np.diff(tracklet.frames) - detect_every > MAX_FILLED_GAP_S * fps) + 1
+    stretch = stretches(ticks, fps)
+    own = stretch[np.searchsorted(ticks, tracklet.frames)]
+    gaps = np.diff(tracklet.frames) - detect_every > MAX_FILLED_GAP_S * fps
     parts = []
-    for number, rows in enumerate(np.split(np.arange(len(tracklet)), breaks)):
+    for number, rows in enumerate(np.split(np.arange(len(tracklet)), np.flatnonzero(gaps | (np.diff(own) > 0)) + 1)):
         keys = tracklet.frames[rows]
-        first = 0 if keys[0] <= edge else int(keys[0]) - detect_every + 1
-        final = frame_count - 1 if keys[-1] >= frame_count - 1 - edge else int(keys[-1]) + detect_every - 1
-        frames = np.arange(first, final + 1)
+        begin, end = np.searchsorted(stretch, own[rows[0]]), np.searchsorted(stretch, own[rows[0]], side="right")
+        if keys[0] - ticks[begin] > edge:
+            begin = max(begin, np.searchsorted(ticks, keys[0] - detect_every, side="right"))
+        if ticks[end - 1] - keys[-1] > edge:
+            end = min(end, np.searchsorted(ticks, keys[-1] + detect_every))
+        frames = ticks[begin:end]
         raw = remove_outliers(keys, tracklet.boxes[rows], fps)
         boxes = smooth_boxes(keys, raw, frames, fps)
         whole = smooth_boxes(keys, complete_truncated(keys, raw, image_size), frames, fps)
@@ -158,7 +178,7 @@ def build_track(
         kept = observed | np.all((centre > 0) & (centre < np.array(image_size)), axis=1)
         parts.append(
             (
-                frames[kept].astype(np.int32),
+                np.arange(begin, end, dtype=np.int32)[kept],
                 boxes[kept].astype(np.float32),
                 square_crops(whole[kept], crop_scale).astype(np.float32),
                 np.interp(frames[kept], keys, tracklet.scores[rows]).astype(np.float32),
@@ -167,20 +187,20 @@ def build_track(
             )
         )
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    track = Track(person, *columns)
+    track = Track(person, *columns, ticks=ticks[columns[0]])
     if tracklet.keypoints is None:
         return track
-    keypoints = fill_keypoints(tracklet.frames, tracklet.keypoints, track.frames, detect_every)
-    return replace(track, keypoints=keypoints, lean=lean(keypoints, track.segment, fps))
+    keypoints = fill_keypoints(tracklet.frames, tracklet.keypoints, track.ticks, detect_every)
+    return replace(track, keypoints=keypoints, lean=lean(keypoints, track.segment, track.ticks, fps))
 
 
 def clean_tracks(
     tracklets: Sequence[Tracklet],
     *,
     fps: float,
-    frame_count: int,
+    ticks: Ticks,
     shots: Sequence[int] = (0,),
-    detect_every: int = 1,
+    detect_every: float = 1,
     min_frames: int | None = None,
     max_people: int | None = None,
     crop_scale: float = 1.25,
@@ -191,12 +211,12 @@ def clean_tracks(
     Every shot is treated as a clip of its own; then looks alone say who of one shot is who of another.
 
     Args:
-        tracklets: detections at frames 0, n, 2n, … of each shot (n = detect_every), and at its last.
-        fps: the video's frames per second.
-        frame_count: frames of the clip.
+        tracklets: detections where `looked_at` says, in each shot.
+        fps: ticks per second.
+        ticks: of all frames of the clip.
         shots: frames that begin a shot, ascending from 0.
-        detect_every: every n-th frame was looked at.
-        min_frames: people seen for fewer frames are dropped (default 0.4 s worth; at most the whole shot).
+        detect_every: ticks between two frames that were looked at.
+        min_frames: people seen for fewer ticks are dropped (default 0.4 s worth; at most the whole shot).
         max_people: keep those that take the most room (area x duration x score).
         crop_scale: crop side over the box's longer side.
         image_size: (width, height), pixels.
@@ -205,16 +225,17 @@ def clean_tracks(
         The tracks, sorted by person, then shot; people are numbered from 1 by first frame, then left to right. And
         counts for the log: duplicates, joined, swaps_undone, fleeting, uncertain, shadows, surplus.
     """
-    lengths = np.diff([*shots, frame_count]).tolist()
+    clips = [part - part[0] for part in np.split(np.asarray(ticks, float), shots[1:])]
+    starts = [float(ticks[first]) for first in shots]
     inside: list[list[Tracklet]] = [[] for _ in shots]
     for tracklet in tracklets:
-        for shot in range(bisect_right(shots, tracklet.start) - 1, bisect_right(shots, tracklet.end)):
-            piece = _between(tracklet, shots[shot], shots[shot] + lengths[shot])
+        for shot in range(bisect_right(starts, tracklet.start) - 1, bisect_right(starts, tracklet.end)):
+            piece = _between(tracklet, starts[shot], [*starts, math.inf][shot + 1])
             inside[shot] += [piece] if len(piece) else []
     counts: Counter[str] = Counter()
     people: list[list[Tracklet]] = []
-    for pieces, length in zip(inside, lengths, strict=True):
-        real, mended = _clean_shot(pieces, fps, length, detect_every, min_frames, image_size)
+    for pieces, clip in zip(inside, clips, strict=True):
+        real, mended = _clean_shot(pieces, fps, clip, detect_every, min_frames, image_size)
         people.append(sorted(real, key=lambda t: (t.start, float(t.boxes[0, 0] + t.boxes[0, 2]))))
         counts.update(mended)
     numbers = recognise(people)
@@ -236,40 +257,45 @@ def clean_tracks(
             tracklet,
             person[number],
             fps=fps,
-            frame_count=lengths[shot],
+            ticks=clips[shot],
             detect_every=detect_every,
             crop_scale=crop_scale,
             image_size=image_size,
         )
-        tracks.append(replace(track, frames=track.frames + np.int32(shots[shot]), shot=shot))
+        frames = track.frames + np.int32(shots[shot])
+        tracks.append(replace(track, frames=frames, ticks=ticks[frames], shot=shot))
     return tracks, dict(counts)
 
 
-def _between(tracklet: Tracklet, start: int, end: int) -> Tracklet:
-    """What lies in the frames from `start` to before `end`, counted from `start`."""
+def _between(tracklet: Tracklet, start: float, end: float) -> Tracklet:
+    """What lies in the ticks from `start` to before `end`, counted from `start`."""
     inside = tracklet.take((tracklet.frames >= start) & (tracklet.frames < end))
-    return replace(inside, frames=inside.frames - np.int32(start))
+    return replace(inside, frames=inside.frames - start)
 
 
 def _clean_shot(
     tracklets: list[Tracklet],
     fps: float,
-    frame_count: int,
-    detect_every: int,
+    ticks: Ticks,
+    detect_every: float,
     min_frames: int | None,
     image_size: tuple[int, int],
 ) -> tuple[list[Tracklet], dict[str, int]]:
     """One tracklet for each person of one shot, and counts of what was mended or dropped. Arguments as above."""
     if min_frames is None:
         min_frames = default_min_frames(fps)
+    looks = looked_at(ticks, detect_every)
+    pauses = ticks[np.flatnonzero(np.diff(stretches(ticks, fps))) + 1]
+    tracklets = part_strangers(tracklets, pauses)
     tracklets, duplicates = remove_duplicates(tracklets, MAX_FILLED_GAP_S * fps + detect_every)
-    tracklets, joined, resolved = _repair(tracklets, fps, detect_every, image_size)
-    lasting = [t for t in tracklets if not _is_fleeting(t, min_frames, frame_count, detect_every)]
-    certain = [t for t in lasting if not _is_uncertain(t, fps, detect_every)]
+    tracklets, joined, resolved = _repair(tracklets, looks, fps, detect_every, image_size)
+    lasting = [t for t in tracklets if not _is_fleeting(t, min_frames, looks, detect_every)]
+    certain = [t for t in lasting if not _is_uncertain(t, looks, fps, detect_every)]
     real = [t for t in certain if not _is_shadow(t, [o for o in certain if o is not t], fps)]
-    return real, {
+    known = reunite(real, ticks, pauses, MAX_FILLED_GAP_S * fps)
+    return known, {
         "duplicates": duplicates,
-        "joined": joined,
+        "joined": joined + len(real) - len(known),
         "swaps_undone": resolved,
         "fleeting": len(tracklets) - len(lasting),
         "uncertain": len(lasting) - len(certain),

@@ -95,6 +95,7 @@ def track() -> Track:
         whole,
         np.ones((COUNT, 17, 3), np.float32),
         np.zeros(COUNT, np.float32),
+        ticks=np.arange(float(COUNT)),
     )
 
 

@@ -29,7 +29,14 @@ def _track(person: int, x: np.ndarray, height: float, segment: np.ndarray | None
     none = np.zeros(n, bool)
     segment = np.zeros(n, np.int32) if segment is None else segment
     return Track(
-        person, np.arange(n, dtype=np.int32), boxes.astype(np.float32), crops, np.ones(n, np.float32), none, segment
+        person,
+        np.arange(n, dtype=np.int32),
+        boxes.astype(np.float32),
+        crops,
+        np.ones(n, np.float32),
+        none,
+        segment,
+        ticks=np.arange(float(n)),
     )
 
 
@@ -80,7 +87,7 @@ def test_landmarks_of_the_other_are_found_and_replaced(loser: int) -> None:
     features = [_feature(t, p) for t, p in zip(tracks, seen, strict=True)]
     wrong = np.zeros(FRAMES, bool)
     wrong[LOCKED] = True
-    found = find_crosstalk(tracks, _seen(features))
+    found = find_crosstalk(tracks, _seen(features), FPS)
     assert not found[1 - loser].any()
     assert found[loser][wrong].all() and found[loser].sum() <= wrong.sum() + 2
     repaired, count = replace_crosstalk(tracks, features, _seen(features), FPS)
@@ -112,7 +119,7 @@ def test_people_apart_are_never_compared() -> None:
     pixels = [_pixels(track) for track in tracks]
     pixels[1][40:60] = pixels[0][40:60]
     features = [_feature(track, p) for track, p in zip(tracks, pixels, strict=True)]
-    assert not any(wrong.any() for wrong in find_crosstalk(tracks, _seen(features)))
+    assert not any(wrong.any() for wrong in find_crosstalk(tracks, _seen(features), FPS))
     assert replace_crosstalk(tracks, features, _seen(features), FPS)[1] == 0
 
 
@@ -124,7 +131,7 @@ def test_a_mixture_at_the_end_is_replaced_by_the_last_good_one() -> None:
     seen = pixels[0].copy()
     seen[60:, :, 0] = 540 + 0.4 * (pixels[0][60:, :, 0] - 480)  # narrow, half on the other
     features = [_feature(tracks[0], seen), _feature(tracks[1], pixels[1])]
-    found = find_crosstalk(tracks, _seen(features))
+    found = find_crosstalk(tracks, _seen(features), FPS)
     np.testing.assert_array_equal(np.flatnonzero(found[0]), np.arange(59, FRAMES))
     assert not found[1].any()
     repaired, count = replace_crosstalk(tracks, features, _seen(features), FPS)
@@ -141,7 +148,7 @@ def test_long_stretches_stay_and_gaps_are_not_bridged() -> None:
     first = 200 - round(MAX_REPAIR_S * FPS) - 20
     seen[first:] = pixels[0][first:]
     features = [_feature(tracks[0], pixels[0]), _feature(tracks[1], seen)]
-    assert find_crosstalk(tracks, _seen(features))[1][first:].all()
+    assert find_crosstalk(tracks, _seen(features), FPS)[1][first:].all()
     assert replace_crosstalk(tracks, features, _seen(features), FPS)[1] == 0
 
     segment = (np.arange(200) >= 180).astype(np.int32)

@@ -259,7 +259,9 @@ def test_keypoints_that_are_not_known_are_never_taken() -> None:
 def track_of(points: np.ndarray, keypoints: np.ndarray | None, frames: np.ndarray, segment: np.ndarray) -> Track:
     boxes = np.concatenate([points[..., :2].min(1), points[..., :2].max(1)], 1).astype(np.float32)
     ones = np.ones(len(points), np.float32)
-    return Track(1, frames, boxes, squares(points), ones, ones < 0, segment, keypoints, None)
+    return Track(
+        1, frames, boxes, squares(points), ones, ones < 0, segment, keypoints, None, ticks=frames.astype(float)
+    )
 
 
 def test_settling_a_track_mends_and_fills(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,17 +146,22 @@ class Motion:
         noise = tremble * self.side[0] * torch.randn(pixels.shape, generator=generator)
         self.sight = Evidence(pixels + noise, torch.ones(count, 33), self.side, FOCAL, CENTRE)
 
-    def refined(self, body: Body, segment: Tensor | None = None, fps: float = 30.0) -> Figure:
+    def refined(
+        self, body: Body, segment: Tensor | None = None, fps: float = 30.0, ticks: Tensor | None = None
+    ) -> Figure:
         segment = torch.zeros(len(self.guess), dtype=torch.long) if segment is None else segment
         figure = Figure(self.guess, self.transl, BETAS)
-        return refine(figure, self.sight, segment, fps, body, LandmarkModel())
+        return refine(figure, self.sight, segment, fps, body, LandmarkModel(), ticks)
 
 
-@pytest.mark.parametrize("tied", [False, True])
-def test_a_step_is_that_of_the_dense_problem(body: Body, monkeypatch: pytest.MonkeyPatch, tied: bool) -> None:
+@pytest.mark.parametrize(("tied", "steps"), [(False, [1] * 7), (True, [1] * 7), (True, [0, 1, 0.5, 2, 1, 3, 0.7])])
+def test_a_step_is_that_of_the_dense_problem(
+    body: Body, monkeypatch: pytest.MonkeyPatch, tied: bool, steps: list[float]
+) -> None:
     """Against the normal equations whose derivatives autograd takes of the residuals themselves."""
     monkeypatch.setattr(module, "STEPS", 1)
     count, joints = 7, list(PRIOR)
+    at = torch.tensor(steps).cumsum(0)[:, None]
     motion = Motion(body, count, tremble=0.01)
     sigma = torch.cat([torch.tensor(list(PRIOR.values())).repeat_interleave(3), torch.tensor([5.0, 5.0, 0.3])])
     stiffness = (2 * torch.sin(torch.tensor(torch.pi * 4 / 30))) ** -3.0  # root of the smoother's lambda
@@ -170,13 +175,16 @@ def test_a_step_is_that_of_the_dense_problem(body: Body, monkeypatch: pytest.Mon
         seen = drawn(body, rotmat, motion.transl + x[:, -3:]) - motion.sight.pixels
         seen = seen / motion.side[:, None, None] * 2 * weight
         turns = rotmat_to_axis_angle(rotmat[1:, joints] @ rotmat[:-1, joints].mT).flatten(1)
-        jerk = (turns[2:] - 2 * turns[1:-1] + turns[:-2]) * stiffness / sigma[:-3] * tied
+        speeds = turns / (at[1:] - at[:-1])  # divided differences, one after the other
+        bends = (speeds[1:] - speeds[:-1]) / (at[2:] - at[:-2])
+        jerk = 6 * (bends[1:] - bends[:-1]) / (at[3:] - at[:-3]) * ((at[3:] - at[:-3]) / 3).sqrt()
+        jerk = jerk * stiffness / sigma[:-3] * tied
         return torch.cat([seen.flatten(), (x / sigma).flatten(), jerk.flatten()])
 
     start = torch.zeros(count * len(sigma))
     slope = torch.autograd.functional.jacobian(residuals, start, vectorize=True).double()
     step = -torch.linalg.lstsq(slope, residuals(start).double()[:, None]).solution.view(count, -1).float()
-    found = motion.refined(body, None if tied else torch.arange(count))
+    found = motion.refined(body, None if tied else torch.arange(count), ticks=at[:, 0].double())
     moved = rotmat_to_axis_angle(found.rotmat[:, joints] @ motion.guess[:, joints].mT).flatten(1)
     allowed = 0.05 if tied else 1e-3  # from frame to frame a joint turns by a small angle, it is assumed
     assert (moved - step[:, :-3]).norm() < allowed * step[:, :-3].norm()
@@ -191,11 +199,12 @@ def test_dense_frames_are_solved_as_exactly_as_sparse_ones(fps: float) -> None:
     root = torch.randn(count, size, size, generator=generator)
     own, right = root @ root.mT + torch.eye(size), torch.randn(count, size, generator=generator)
     stiff = stiffness(4.0 / fps) * torch.rand(count - 3, size, generator=generator)
+    even = torch.tensor([-1.0, 3.0, -3.0, 1.0]).double().expand(count - 3, 4)
     dense = torch.block_diag(*own).double()
     third = torch.diff(torch.eye(count * size, dtype=torch.double).view(count, size, -1), n=3, dim=0).flatten(0, 1)
     dense += third.mT @ (stiff.double().flatten()[:, None] * third)
     expected = torch.linalg.solve(dense, right.double().flatten()).view(count, size).float()
-    torch.testing.assert_close(module._solve_banded(own, stiff, right), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(module._solve_banded(own, stiff, right, even), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_motion_comes_out_smooth_and_nearer_to_the_truth(body: Body) -> None:

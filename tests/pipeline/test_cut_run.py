@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import cv2
 import numpy as np
 import pytest
 
+from glot_cli.pipeline import draw as drawing
 from glot_cli.pipeline.draw import _pivots
+from glot_cli.progress import Progress
+from glot_cli.rendering.styles import Style
 from glot_cli.results import FIELDS, Result, empty_arrays, load_result
+from glot_cli.video import probe
 from tests.cli.fixtures import COUNT, Glot
 from tests.pipeline.made_results import record
 
@@ -52,3 +59,47 @@ def test_the_side_view_does_not_drift_across_a_cut(video: Path) -> None:
     arrays["transl"][10:, 2] = 5.0
     pivots = _pivots(Result(arrays, record(video).meta))
     np.testing.assert_allclose([pivots[t][2] for t in range(20)], [0.0] * 10 + [5.0] * 10, atol=1e-9)
+
+
+def test_the_side_view_goes_by_time(video: Path) -> None:
+    """It does not drift across a pause, follows as slowly at 1000 frames a second as at 25, and anybody's absence."""
+
+    def pivots(frames: np.ndarray, times: np.ndarray, depth: np.ndarray, fps: int) -> np.ndarray:
+        count = len(frames)
+        arrays = {name: np.zeros((count, *values.shape[1:]), values.dtype) for name, values in empty_arrays().items()}
+        arrays["frame"] += frames.astype(np.int32)
+        arrays["time"] += times
+        arrays["transl"][:, 2] = depth
+        found = _pivots(Result(arrays, replace(record(video).meta, fps=str(fps))))
+        return np.array([found[int(frame)][2] for frame in frames])
+
+    frames = np.arange(20)
+    late = frames >= 10
+    np.testing.assert_allclose(pivots(frames, frames / 25 + 30 * late, 5.0 * late, 25), 5.0 * late, atol=1e-6)
+    slow, fast = np.arange(100), np.arange(4000)
+    wanted = pivots(slow, slow / 25, np.sin(slow / 25), 25)
+    np.testing.assert_allclose(pivots(fast, fast / 1000, np.sin(fast / 1000), 1000)[::40], wanted, atol=0.02)
+    there = np.delete(slow, slice(30, 45))
+    np.testing.assert_allclose(pivots(there, there / 25, 0.1 * there, 25), 0.1 * there, atol=1e-3)
+
+
+@pytest.mark.parametrize("style", ["overlay", "wireframe", "side"])
+def test_only_the_side_view_has_a_pivot(video: Path, monkeypatch: pytest.MonkeyPatch, style: Style) -> None:
+    class Asked(Exception):
+        pass
+
+    class Reached(Exception):
+        pass
+
+    def asked(*_: object, **__: object) -> None:
+        raise Asked
+
+    def reached(*_: object, **__: object) -> None:
+        raise Reached
+
+    monkeypatch.setattr(drawing, "_pivots", asked)
+    monkeypatch.setattr(drawing, "Renderer", reached)
+    meta = replace(record(video).meta, width=probe(video).width, height=probe(video).height)
+    with pytest.raises(Asked if style == "side" else Reached):
+        drawing.draw(Result(empty_arrays(), meta), video, video, cast(Any, SimpleNamespace(faces=None)), style=style,
+                     progress=Progress(quiet=True), warn=pytest.fail)  # fmt: skip

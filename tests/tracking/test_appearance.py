@@ -13,6 +13,7 @@ from glot_cli.tracking.tracklets import Tracklet
 
 BLACK, WHITE, RED, BLUE = (25, 25, 28), (225, 225, 220), (170, 40, 40), (40, 60, 160)
 SETTING = {"fps": 30.0, "detect_every": 3, "image_size": (1280, 720)}
+LOOKS = np.arange(0, 400.0, 3)
 
 
 Colour = tuple[int, int, int]
@@ -118,7 +119,7 @@ TWO_KITS = [(BLACK, WHITE), (WHITE, BLUE)]
 @pytest.mark.parametrize("swap", [False, True])
 def test_everyone_leaves_a_meeting_in_their_own_clothes(swap: bool, turn: float) -> None:
     """They pass each other, or turn back, which motion alone takes for passing."""
-    resolved, changed = undo_swaps(_meeting(TWO_KITS, swap, turn), **SETTING)
+    resolved, changed = undo_swaps(_meeting(TWO_KITS, swap, turn), LOOKS, **SETTING)
     assert changed == (2 if swap else 0)
     assert len(resolved) == 2
     for tracklet in resolved:
@@ -130,10 +131,10 @@ def test_everyone_leaves_a_meeting_in_their_own_clothes(swap: bool, turn: float)
 
 def test_motion_decides_when_all_wear_the_same() -> None:
     kit = [(RED, WHITE), (RED, WHITE)]
-    resolved, changed = undo_swaps(_meeting(kit, swap=True), **SETTING)
+    resolved, changed = undo_swaps(_meeting(kit, swap=True), LOOKS, **SETTING)
     assert changed == 2
     assert all(np.ptp(t.boxes[:, 0]) > 500 for t in resolved)  # both went all the way
-    assert undo_swaps(_meeting(kit, swap=False), **SETTING)[1] == 0
+    assert undo_swaps(_meeting(kit, swap=False), LOOKS, **SETTING)[1] == 0
 
 
 def test_unknown_looks_cost_nothing() -> None:

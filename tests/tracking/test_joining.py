@@ -8,6 +8,7 @@ from glot_cli.tracking.tracklets import Tracklet, concatenate, remove_duplicates
 
 SIZE = (2000, 1000)
 SETTING = {"fps": 30.0, "detect_every": 1, "image_size": SIZE}
+LOOKS = np.arange(400.0)
 
 
 def _piece(
@@ -132,7 +133,7 @@ def test_swap_at_a_meeting_is_undone() -> None:
         concatenate([_piece(0, 60, *right), _piece(61, 120, *left)]),
         concatenate([_piece(0, 60, *left), _piece(61, 120, *right)]),
     ]
-    resolved, changed = undo_swaps(swapped, **SETTING)
+    resolved, changed = undo_swaps(swapped, LOOKS, **SETTING)
     assert changed == 2
     assert sorted(len(t) for t in resolved) == [121, 121]
     for tracklet in resolved:
@@ -142,7 +143,7 @@ def test_swap_at_a_meeting_is_undone() -> None:
 
 def test_right_tracks_pass_a_meeting_unchanged() -> None:
     right = [_piece(0, 120, 300, 5), _piece(0, 120, 900, -5)]
-    resolved, changed = undo_swaps(right, **SETTING)
+    resolved, changed = undo_swaps(right, LOOKS, **SETTING)
     assert changed == 0
     for before, after in zip(right, sorted(resolved, key=lambda t: t.boxes[0, 0]), strict=True):
         np.testing.assert_array_equal(before.frames, after.frames)
@@ -158,12 +159,12 @@ def test_people_who_turn_back_keep_their_identity() -> None:
         boxes = np.stack([x - 50, np.full(121, 250.0), x + 50, np.full(121, 550.0)], axis=1)
         return Tracklet(frames, boxes.astype(np.float32), np.full(121, 0.8, np.float32))
 
-    resolved, changed = undo_swaps([person(300 + way), person(830 - way)], **SETTING)
+    resolved, changed = undo_swaps([person(300 + way), person(830 - way)], LOOKS, **SETTING)
     assert changed == 0
     assert sorted(np.ptp(t.boxes[:, 0]) for t in resolved) == [240, 240]
 
 
 def test_people_who_stay_together_keep_their_identity() -> None:
     pair = [_piece(0, 200, 300, 0), _piece(0, 200, 330, 0)]
-    resolved, changed = undo_swaps(pair, **SETTING)
+    resolved, changed = undo_swaps(pair, LOOKS, **SETTING)
     assert changed == 0 and [len(t) for t in resolved] == [201, 201]

@@ -14,6 +14,7 @@ from glot_cli.tracking.tracklets import Tracklet, concatenate, gather
 from glot_cli.tracking.tracks import Track, clean_tracks
 
 FPS = 30.0
+LOOKS = np.arange(400.0)
 # A person of 230 pixels from nose to ankles, the middle of the hips at (0, 0), y down.
 HEIGHTS = {"shoulder": (20, -100), "elbow": (30, -50), "wrist": (30, -10), "hip": (15, 0), "knee": (15, 50),
            "ankle": (15, 100), "eye": (5, -132), "ear": (9, -130), "nose": (0, -130)}  # fmt: skip
@@ -74,7 +75,7 @@ def test_one_look_tells_of_its_own_frame_alone() -> None:
 @pytest.mark.parametrize("count", [1, 2, 3, 60])
 def test_lean_of_somebody_who_keeps_it(degrees: int, count: int) -> None:
     """Standing, lying on either side, upside down; for a still picture too."""
-    angle = lean(people(np.full(count, np.radians(degrees))), whole(count), FPS)
+    angle = lean(people(np.full(count, np.radians(degrees))), whole(count), np.arange(float(count)), FPS)
     assert angle.dtype == np.float32 and apart(angle, np.radians(degrees)).max() < 0.1
 
 
@@ -82,7 +83,7 @@ def test_lean_of_somebody_who_keeps_it(degrees: int, count: int) -> None:
 def test_lean_follows_a_somersault(seconds: float) -> None:
     count = round(seconds * FPS)
     angles = np.linspace(0, 2 * np.pi, count)
-    assert apart(lean(people(angles), whole(count), FPS), angles).max() < 5
+    assert apart(lean(people(angles), whole(count), np.arange(float(count)), FPS), angles).max() < 5
 
 
 def test_frames_that_take_hands_for_feet_do_not_count() -> None:
@@ -90,7 +91,7 @@ def test_frames_that_take_hands_for_feet_do_not_count() -> None:
     noise = np.radians(8) * np.random.default_rng(1).normal(size=120)
     told = noise.copy()
     told[[*range(40, 46), 80, 81]] += np.pi
-    angle = lean(people(told), whole(120), FPS)
+    angle = lean(people(told), whole(120), np.arange(120.0), FPS)
     assert apart(angle, 0).max() < 12
     assert apart(angle, 0).mean() < 0.6 * apart(noise, 0).mean()
 
@@ -102,10 +103,10 @@ def test_unsure_points_say_less_than_sure_ones() -> None:
     for lost in (HIPS, FACE):
         some = points.copy()
         some[:, lost] = (0, 0, 0)
-        assert apart(lean(some, whole(40), FPS), angles).max() < 2
+        assert apart(lean(some, whole(40), np.arange(40.0), FPS), angles).max() < 2
     some = points.copy()
     some[:, SHOULDERS, 2] = 0  # which leaves no direction
-    assert (lean(some, whole(40), FPS) == 0).all()
+    assert (lean(some, whole(40), np.arange(40.0), FPS) == 0).all()
 
 
 @pytest.mark.parametrize("unknown", [slice(60, 90), slice(60, 360), slice(0, 200), slice(150, 160)])
@@ -114,13 +115,13 @@ def test_where_nothing_is_known_what_was_known_holds(unknown: slice) -> None:
     noise = np.radians(6) * np.random.default_rng(2).normal(size=360)
     points = people(np.radians(20) + noise)
     points[unknown, :, 2] = 0
-    assert apart(lean(points, whole(360), FPS), np.radians(20)).max() < 20
+    assert apart(lean(points, whole(360), np.arange(360.0), FPS), np.radians(20)).max() < 20
 
 
 def test_a_few_frames_of_which_some_are_unknown() -> None:
     points = people(np.full(3, 0.4))
     points[1:, :, 2] = 0
-    np.testing.assert_allclose(lean(points, whole(3), FPS), 0.4, atol=1e-3)
+    np.testing.assert_allclose(lean(points, whole(3), np.arange(3.0), FPS), 0.4, atol=1e-3)
 
 
 def test_stretches_do_not_touch() -> None:
@@ -128,7 +129,7 @@ def test_stretches_do_not_touch() -> None:
     angles = np.concatenate([np.zeros(30), np.zeros(20), np.full(30, np.pi / 2)])
     points = people(angles)
     points[30:50, :, 2] = 0
-    angle = lean(points, np.repeat([0, 1, 2], [30, 20, 30]).astype(np.int32), FPS)
+    angle = lean(points, np.repeat([0, 1, 2], [30, 20, 30]).astype(np.int32), np.arange(80.0), FPS)
     assert apart(angle[:30], 0).max() < 0.1 and apart(angle[50:], np.pi / 2).max() < 0.1
     assert (angle[30:50] == 0).all()
 
@@ -180,7 +181,7 @@ def test_keypoints_go_with_their_person_through_a_swap_and_its_undoing() -> None
         concatenate([marked(0, 60, *right), marked(61, 120, *left)]),
         concatenate([marked(0, 60, *left), marked(61, 120, *right)]),
     ]
-    resolved, changed = undo_swaps(swapped, fps=FPS, detect_every=1, image_size=(2000, 1000))
+    resolved, changed = undo_swaps(swapped, LOOKS, fps=FPS, detect_every=1, image_size=(2000, 1000))
     assert changed == 2
     for tracklet in resolved:
         away = np.abs(tracklet.frames - 60) > 15
@@ -188,7 +189,7 @@ def test_keypoints_go_with_their_person_through_a_swap_and_its_undoing() -> None
 
 
 def tracks_of(pieces: list[Tracklet], count: int, every: int) -> list[Track]:
-    return clean_tracks(pieces, fps=FPS, frame_count=count, detect_every=every, image_size=(2000, 1000))[0]
+    return clean_tracks(pieces, fps=FPS, ticks=np.arange(float(count)), detect_every=every, image_size=(2000, 1000))[0]
 
 
 def test_tracks_have_keypoints_and_a_lean_for_every_frame() -> None:

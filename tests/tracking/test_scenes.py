@@ -87,7 +87,9 @@ def follow(detections: list[tuple[int, np.ndarray]], every: int, frame_count: in
     tracker = Tracker(FPS, every)
     for frame, boxes in detections:
         tracker.update(frame, boxes)
-    tracks, _ = clean_tracks(tracker.finish(), fps=FPS, frame_count=frame_count, detect_every=every, image_size=SIZE)
+    tracks, _ = clean_tracks(
+        tracker.finish(), fps=FPS, ticks=np.arange(float(frame_count)), detect_every=every, image_size=SIZE
+    )
     return tracks
 
 

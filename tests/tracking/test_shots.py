@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from math import inf
 
 import cv2
 import numpy as np
 import pytest
 
+from glot_cli.clock import Clock
 from glot_cli.tracking.shots import WINDOW, CutFinder, in_shots
 from glot_cli.video import Frame
 from glot_cli.video.planes import FrameConverter
@@ -34,8 +36,8 @@ def scene(seed: int, count: int, *, speed: float = 1.0) -> list[np.ndarray]:
 
 def starts(frames: list[np.ndarray], fps: float = 30.0) -> list[int]:
     finder = CutFinder(fps)
-    for frame in frames:
-        finder.add(frame)
+    for number, frame in enumerate(frames):
+        finder.add(frame, number)
     finder.finish()
     assert finder.decided == len(frames)
     return finder.starts
@@ -101,9 +103,10 @@ def test_frames_come_with_their_places_and_few_are_held() -> None:
             yield Frame(index, index, Fraction(1, 30), picture, converter)
 
     places = []
-    for frame, place, last in in_shots(source(), CutFinder(30.0)):
+    for frame, tick, since, until in in_shots(source(), CutFinder(30.0), Clock(30.0)):
         assert frame.image is pictures[len(places)]
-        places.append((place, last))
+        assert (tick, until) in ((frame.index, since + 1), (frame.index, inf))
+        places.append((since, until == inf))
         assert taken - len(places) <= WINDOW + 1
     assert places == [
         *((t, t == 8) for t in range(9)),
@@ -115,13 +118,13 @@ def test_frames_come_with_their_places_and_few_are_held() -> None:
 def test_what_the_finder_keeps_does_not_grow() -> None:
     finder = CutFinder(30.0)
     sizes = []
-    for frame in scene(1, 60):
-        finder.add(frame)
+    for number, frame in enumerate(scene(1, 60)):
+        finder.add(frame, number)
         sizes.append((len(finder._pictures), len(finder._layouts), len(finder._detector._buffer)))
     assert sizes[20] == sizes[-1]
 
 
 def test_a_single_frame_and_none() -> None:
     frame = Frame(0, 0, Fraction(1, 30), scene(0, 1)[0], FrameConverter())
-    assert [(place, last) for _, place, last in in_shots([frame], CutFinder(30.0))] == [(0, True)]
-    assert list(in_shots([], CutFinder(30.0))) == []
+    assert [one[1:] for one in in_shots([frame], CutFinder(30.0), Clock(30.0))] == [(0, 0, inf)]
+    assert list(in_shots([], CutFinder(30.0), Clock(30.0))) == []

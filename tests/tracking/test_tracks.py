@@ -17,7 +17,7 @@ def _still(frames: np.ndarray | range, x: float = 400, height: float = 300, scor
 
 
 def test_rows_types_and_crops() -> None:
-    ((track,), counts) = clean_tracks([_still(range(60))], frame_count=60, crop_scale=1.2, **SETTING)
+    ((track,), counts) = clean_tracks([_still(range(60))], ticks=np.arange(60.0), crop_scale=1.2, **SETTING)
     assert track.person == 1
     np.testing.assert_array_equal(track.frames, np.arange(60))
     assert track.frames.dtype == np.int32 and track.segment.dtype == np.int32
@@ -30,7 +30,7 @@ def test_rows_types_and_crops() -> None:
 
 def test_missed_detections_are_filled_and_flagged() -> None:
     keys = [*range(20), *range(35, 60)]
-    ((track,), _) = clean_tracks([_still(keys)], frame_count=60, **SETTING)
+    ((track,), _) = clean_tracks([_still(keys)], ticks=np.arange(60.0), **SETTING)
     np.testing.assert_array_equal(track.frames, np.arange(60))
     np.testing.assert_array_equal(np.flatnonzero(track.interpolated), np.arange(20, 35))
     assert not track.segment.any()
@@ -39,18 +39,18 @@ def test_missed_detections_are_filled_and_flagged() -> None:
 @pytest.mark.parametrize("every", [3, 5, 10])
 def test_frames_between_detections_are_not_flagged(every: int) -> None:
     keys = np.arange(0, 98, every)
-    ((track,), _) = clean_tracks([_still(keys)], frame_count=98, detect_every=every, **SETTING)
+    ((track,), _) = clean_tracks([_still(keys)], ticks=np.arange(98.0), detect_every=every, **SETTING)
     np.testing.assert_array_equal(track.frames, np.arange(98))
     assert not track.interpolated.any()
     gone = keys[(keys < 40) | (keys >= 40 + 2 * every)]
-    ((track,), _) = clean_tracks([_still(gone)], frame_count=98, detect_every=every, **SETTING)
+    ((track,), _) = clean_tracks([_still(gone)], ticks=np.arange(98.0), detect_every=every, **SETTING)
     flagged = np.flatnonzero(track.interpolated)
     np.testing.assert_array_equal(flagged, np.arange(gone[gone < 40][-1] + 1, gone[gone >= 40][0]))
 
 
 def test_long_gap_splits_into_segments_of_one_id() -> None:
     keys = [*range(40), *range(90, 150)]  # 1.7 s
-    ((track,), _) = clean_tracks([_still(keys)], frame_count=150, **SETTING)
+    ((track,), _) = clean_tracks([_still(keys)], ticks=np.arange(150.0), **SETTING)
     np.testing.assert_array_equal(track.frames, keys)
     np.testing.assert_array_equal(track.segment, [0] * 40 + [1] * 60)
 
@@ -58,14 +58,14 @@ def test_long_gap_splits_into_segments_of_one_id() -> None:
 def test_longest_gap_that_is_filled_is_one_second() -> None:
     for missing, segments in ((30, 1), (31, 2)):
         keys = [*range(40), *range(40 + missing, 120)]
-        ((track,), _) = clean_tracks([_still(keys)], frame_count=120, **SETTING)
+        ((track,), _) = clean_tracks([_still(keys)], ticks=np.arange(120.0), **SETTING)
         assert track.segment.max() + 1 == segments
 
 
 def test_last_detection_reaches_the_end_of_the_clip() -> None:
-    ((track,), _) = clean_tracks([_still(range(0, 100, 10))], frame_count=97, detect_every=10, **SETTING)
+    ((track,), _) = clean_tracks([_still(range(0, 100, 10))], ticks=np.arange(97.0), detect_every=10, **SETTING)
     assert track.frames[-1] == 96
-    ((track,), _) = clean_tracks([_still(range(0, 50, 10))], frame_count=97, detect_every=10, **SETTING)
+    ((track,), _) = clean_tracks([_still(range(0, 50, 10))], ticks=np.arange(97.0), detect_every=10, **SETTING)
     assert track.frames[-1] == 49  # gone by the next detection at 50
 
 
@@ -73,7 +73,7 @@ def test_ends_follow_the_motion() -> None:
     keys = np.arange(0, 50, 5)
     moving = _still(keys)
     moving = Tracklet(moving.frames, moving.boxes + 6 * keys[:, None] * np.array([1, 0, 1, 0]), moving.scores)
-    ((track,), _) = clean_tracks([moving], frame_count=49, detect_every=5, **SETTING)
+    ((track,), _) = clean_tracks([moving], ticks=np.arange(49.0), detect_every=5, **SETTING)
     np.testing.assert_allclose(track.boxes[:, 0], 340 + 6.0 * np.arange(49), atol=1.0)
 
 
@@ -82,7 +82,7 @@ def test_ends_follow_the_motion() -> None:
 def test_short_clips_and_still_images_keep_their_people(frame_count: int, every: int) -> None:
     keys = sorted({*range(0, frame_count, every), frame_count - 1})
     tracks, _ = clean_tracks(
-        [_still(keys, x) for x in (700, 200)], frame_count=frame_count, detect_every=every, **SETTING
+        [_still(keys, x) for x in (700, 200)], ticks=np.arange(float(frame_count)), detect_every=every, **SETTING
     )
     assert [t.person for t in tracks] == [1, 2]
     assert tracks[0].crops[0, 0] < tracks[1].crops[0, 0]
@@ -109,7 +109,7 @@ def test_a_box_over_two_people_who_pass_is_nobody() -> None:
     people = [_walk(range(0, 120, 3), 300, 5), _walk(range(0, 120, 3), 900, -5)]
     shadow = _around(people, range(48, 75, 3))
     for rows in (np.arange(9), np.array([0, 1, 7, 8])):
-        tracks, _ = clean_tracks([*people, shadow.take(rows)], frame_count=120, detect_every=3, **SETTING)
+        tracks, _ = clean_tracks([*people, shadow.take(rows)], ticks=np.arange(120.0), detect_every=3, **SETTING)
         assert len(tracks) == 2 and all(len(track.frames) == 120 for track in tracks)
 
 
@@ -126,13 +126,13 @@ def test_shadows_are_short_and_lie_on_people_who_were_there() -> None:
 
 def test_fleeting_and_uncertain_are_dropped_and_counted() -> None:
     pieces = [_still(range(100)), _still(range(20, 26), 900), _still(range(100), 1100, score=0.2)]
-    tracks, counts = clean_tracks(pieces, frame_count=100, **SETTING)
+    tracks, counts = clean_tracks(pieces, ticks=np.arange(100.0), **SETTING)
     assert len(tracks) == 1
     assert counts["fleeting"] == 1 and counts["uncertain"] == 1
-    tracks, _ = clean_tracks(pieces, frame_count=100, min_frames=5, **SETTING)
+    tracks, _ = clean_tracks(pieces, ticks=np.arange(100.0), min_frames=5, **SETTING)
     assert len(tracks) == 2
     # twelve sightings, one in ten frames
-    rare, counts = clean_tracks([_still(range(0, 120, 10), score=0.5)], frame_count=120, **SETTING)
+    rare, counts = clean_tracks([_still(range(0, 120, 10), score=0.5)], ticks=np.arange(120.0), **SETTING)
     assert rare == [] and counts["uncertain"] == 1
 
 
@@ -142,7 +142,7 @@ def test_default_min_frames_follows_the_frame_rate() -> None:
 
 def test_max_people_keeps_the_most_visible() -> None:
     pieces = [_still(range(100), 150, 100), _still(range(100), 500, 400), _still(range(40), 1000, 400)]
-    tracks, counts = clean_tracks(pieces, frame_count=100, max_people=2, **SETTING)
+    tracks, counts = clean_tracks(pieces, ticks=np.arange(100.0), max_people=2, **SETTING)
     assert counts["surplus"] == 1
     assert [float(t.crops[0, 0]) for t in tracks] == [500, 1000]
     assert [t.person for t in tracks] == [1, 2]
@@ -151,7 +151,7 @@ def test_max_people_keeps_the_most_visible() -> None:
 def test_numbers_follow_appearance_then_place() -> None:
     pieces = [_still(range(30, 100), 100), _still(range(100), 1000), _still(range(100), 500)]
     for order in ([0, 1, 2], [2, 1, 0], [1, 0, 2]):
-        tracks, _ = clean_tracks([pieces[i] for i in order], frame_count=100, **SETTING)
+        tracks, _ = clean_tracks([pieces[i] for i in order], ticks=np.arange(100.0), **SETTING)
         assert [round(float(t.crops[0, 0])) for t in tracks] == [500, 1000, 100]
 
 
@@ -174,31 +174,33 @@ def test_a_shot_is_a_clip_of_its_own(cut: int) -> None:
         for t in (_walk(range(0, cut, 3), 300, 5), _walk(range(0, 52, 3), 310 + 5 * cut, -2))
     )
     setting = {**SETTING, "detect_every": 3}
-    tracks, _ = clean_tracks([first, _after(second, cut)], frame_count=cut + 52, shots=[0, cut], **setting)
-    alone = [clean_tracks([t], frame_count=n, **setting)[0][0] for t, n in ((first, cut), (second, 52))]
+    tracks, _ = clean_tracks([first, _after(second, cut)], ticks=np.arange(float(cut + 52)), shots=[0, cut], **setting)
+    alone = [clean_tracks([t], ticks=np.arange(float(n)), **setting)[0][0] for t, n in ((first, cut), (second, 52))]
     assert [(t.person, t.shot) for t in tracks] == [(1, 0), (2, 1)]
     for track, own, start in zip(tracks, alone, (0, cut), strict=True):
         np.testing.assert_array_equal(track.frames, own.frames + start)
         assert track.frames.dtype == np.int32
         for name in ("boxes", "crops", "score", "interpolated", "segment"):
             np.testing.assert_array_equal(getattr(track, name), getattr(own, name))
-    ((whole,), _) = clean_tracks([first, _after(second, cut)], frame_count=cut + 52, **setting)
+    ((whole,), _) = clean_tracks([first, _after(second, cut)], ticks=np.arange(float(cut + 52)), **setting)
     assert len(whole.frames) == cut + 52  # without the cut they are one
 
 
 def test_what_spans_a_cut_is_parted() -> None:
     """Somebody who stands in the same place before and after, with a gap at the cut that would be filled."""
     keys = [*range(0, 41), *range(47, 100)]
-    tracks, _ = clean_tracks([_still(keys)], frame_count=100, shots=[0, 45], **SETTING)
+    tracks, _ = clean_tracks([_still(keys)], ticks=np.arange(100.0), shots=[0, 45], **SETTING)
     assert [(t.person, t.shot, t.frames[0], t.frames[-1]) for t in tracks] == [(1, 0, 0, 44), (2, 1, 45, 99)]
-    tracks, _ = clean_tracks([_still([*range(20), *range(80, 100)])], frame_count=100, shots=[0, 45, 50], **SETTING)
+    tracks, _ = clean_tracks(
+        [_still([*range(20), *range(80, 100)])], ticks=np.arange(100.0), shots=[0, 45, 50], **SETTING
+    )
     assert [t.shot for t in tracks] == [0, 2]
 
 
 def test_looks_carry_a_number_over_a_cut() -> None:
     first = [_dressed(_still(range(40), x), kit) for x, kit in ((300, 1), (900, 2))]
     second = [_after(_dressed(_still(range(30), x, 600), kit), 40) for x, kit in ((200, 2), (700, 3))]
-    tracks, _ = clean_tracks([*first, *second], frame_count=70, shots=[0, 40], **SETTING)
+    tracks, _ = clean_tracks([*first, *second], ticks=np.arange(70.0), shots=[0, 40], **SETTING)
     assert [(t.person, t.shot, round(float(t.crops[0, 0]))) for t in tracks] == [
         (1, 0, 300),
         (2, 0, 900),
@@ -210,7 +212,7 @@ def test_looks_carry_a_number_over_a_cut() -> None:
 def test_the_most_visible_people_of_all_shots_are_kept() -> None:
     kits = [(_still(range(40), 300, 150), 1), (_still(range(40), 900, 200), 2)]
     pieces = [_dressed(*kit) for kit in kits] + [_after(_dressed(_still(range(200), 600, 150), 1), 40)]
-    tracks, counts = clean_tracks(pieces, frame_count=240, shots=[0, 40], max_people=1, **SETTING)
+    tracks, counts = clean_tracks(pieces, ticks=np.arange(240.0), shots=[0, 40], max_people=1, **SETTING)
     assert [(t.person, t.shot) for t in tracks] == [(1, 0), (1, 1)] and counts["surplus"] == 1
     assert round(float(tracks[0].crops[0, 0])) == 300
 
@@ -218,13 +220,13 @@ def test_the_most_visible_people_of_all_shots_are_kept() -> None:
 def test_a_shot_shorter_than_the_least_is_a_clip_shorter_than_it() -> None:
     """Who is there throughout stays, whoever comes for a moment goes; in a longer shot the same moment is too short."""
     short = [_still(range(40, 46)), _still(range(40, 43), 900)]
-    tracks, counts = clean_tracks([_still(range(40)), *short], frame_count=46, shots=[0, 40], **SETTING)
+    tracks, counts = clean_tracks([_still(range(40)), *short], ticks=np.arange(46.0), shots=[0, 40], **SETTING)
     assert [(t.shot, len(t.frames)) for t in tracks] == [(0, 40), (1, 6)] and counts["fleeting"] == 1
-    tracks, _ = clean_tracks([_still(range(40)), short[0]], frame_count=90, shots=[0, 40], **SETTING)
+    tracks, _ = clean_tracks([_still(range(40)), short[0]], ticks=np.arange(90.0), shots=[0, 40], **SETTING)
     assert [t.shot for t in tracks] == [0]
 
 
 def test_nobody() -> None:
-    tracks, counts = clean_tracks([], frame_count=10, **SETTING)
+    tracks, counts = clean_tracks([], ticks=np.arange(10.0), **SETTING)
     assert tracks == [] and set(counts.values()) == {0}
-    assert clean_tracks([], frame_count=10, shots=[0, 4], **SETTING) == (tracks, counts)
+    assert clean_tracks([], ticks=np.arange(10.0), shots=[0, 4], **SETTING) == (tracks, counts)
