@@ -146,6 +146,8 @@ def _clip(data: Mapping[str, Any]) -> _Clip:
     if not _SHORTEST <= time <= 1:
         raise ValueError(f"says that a frame lasts {time:g} s")
     orders = ["".join(order).upper() for order in data["rot_order"]]
+    if any(sorted(order) != ["X", "Y", "Z"] for order in orders):
+        raise ValueError("turns a joint twice about one axis")
     return _Clip([str(name) for name in data["names"]], parents, offsets, orders, rotations, time)
 
 
