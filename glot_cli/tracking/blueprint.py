@@ -220,7 +220,7 @@ def check_layers(network: nn.Module, layers: Mapping[str, Made]) -> None:
 
     What may differ among networks of one description, the term by which norms avoid division by 0, is taken over.
     """
-    for path, module in network.named_modules():
+    for path, module in network.named_modules(remove_duplicate=False):  # many share an activation
         made = layers.get(path)
         if made is None or not path:
             continue
