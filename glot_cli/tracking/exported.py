@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 import threading
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,9 +26,14 @@ from glot_cli.inference import import_onnxruntime
 from glot_cli.tracking.blueprint import MAX_NAME, SMALLER, check_names, check_points
 
 MAX_TEXT = 1 << 20  # letters of what a model tells about itself
-MAX_NODES = 100_000  # of an ONNX model; a large detector has 1,500
+MAX_NODES = 20_000  # of an ONNX model; a large detector has 1,500
+MAX_USES = 4
 SIDES = (32, 4096)  # pixels of the pictures of a model that takes one size
 MAX_STRIDE = 256
+MAX_PIXELS = 1 << 23  # of the pictures that a model takes at a time
+_ANY = (640, 640)  # (height, width) of a picture for models that take any, pixels
+_KINDS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+_AT_ONCE = 2  # pictures; what they take is bounded
 PATIENCE = 8.0  # seconds for one picture
 ROOM = 512 << 20  # bytes that a model may take, besides four times its own
 # Nodes that repeat others as often as the model likes, or run what is not in it.
@@ -44,7 +51,7 @@ class Told(NamedTuple):
         end_to_end: whether its answers need no reduction to one box for each thing.
         size: (height, width) of the pictures that it takes, pixels; None: any.
         stride: of which the sides of its pictures are multiples, pixels.
-        single: whether it takes one picture at a time.
+        pictures: how many it takes at a time; None: any number.
     """
 
     task: str
@@ -53,7 +60,7 @@ class Told(NamedTuple):
     end_to_end: bool
     size: tuple[int, int] | None
     stride: int
-    single: bool
+    pictures: int | None
 
 
 Exported = tuple[Callable[[NDArray[np.float32]], Any], Told]
@@ -67,11 +74,16 @@ class _Bounded:
         device: where it runs, if ONNX Runtime can there.
         trusted: whether it may take as long and as much memory as it likes.
         as_it_is: whether it is left as it is: making it faster runs parts of it, for as long as they take.
+
+    Attributes:
+        count: of pictures that it takes at a time; None: any.
+        size: (height, width) of the pictures that it takes, pixels; None: any.
     """
 
     def __init__(self, data: bytes, device: torch.device, *, trusted: bool, as_it_is: bool = False) -> None:
         self._runtime = runtime = import_onnxruntime()
         self._trusted = trusted
+        self._room = ROOM + 4 * len(data)
         options = runtime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 4  # what is wrong comes as an error
@@ -84,27 +96,45 @@ class _Bounded:
             place = runtime.OrtMemoryInfo(
                 "Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT
             )
-            room = {"max_mem": ROOM + 4 * len(data), "arena_extend_strategy": 1}  # as much as is asked for
+            room = {"max_mem": self._room, "arena_extend_strategy": 1}  # as much as is asked for
             runtime.create_and_register_allocator(place, runtime.OrtArenaCfg(room))
             options.add_session_config_entry("session.use_env_allocators", "1")
+            options.add_session_config_entry("session.disable_prepacking", "1")  # a copy of the numbers for every node
         providers: list[Any] = ["CPUExecutionProvider"]
         if device.type == "cuda" and "CUDAExecutionProvider" in runtime.get_available_providers():
             providers.insert(0, ("CUDAExecutionProvider", {"device_id": device.index or 0}))
-        self._session = runtime.InferenceSession(data, options, providers=providers)
-        (self.asked,) = self._session.get_inputs()
-        self._kind = {"tensor(float)": np.float32, "tensor(float16)": np.float16}[self.asked.type]
+        keep = [] if trusted else ["ConstantFolding"]  # keeps whatever constant nodes make
+        self._session: Any = runtime.InferenceSession(data, options, providers=providers, disabled_optimizers=keep)
+        (asked,) = self._session.get_inputs()
+        if (
+            asked.type not in _KINDS
+            or len(asked.shape) != 4
+            or (isinstance(asked.shape[1], int) and asked.shape[1] != 3)
+        ):
+            raise Unsupported("takes something else than coloured pictures of floating point numbers")
+        self._name, self._kind = asked.name, _KINDS[asked.type]
+        count, _, height, width = (side if isinstance(side, int) else None for side in asked.shape)
+        self.count = count
+        self.size = None if height is None or width is None else _size((height, width))
+        if count is not None and not 1 <= count * math.prod(self.size or _ANY) <= MAX_PIXELS:
+            raise Refused(f"takes {count} pictures at a time", remedy="export it for one")
 
     def __call__(self, images: NDArray[np.float32]) -> Tensor:
         """The first answer to images (n,3,h,w) from 0 to 1."""
+        if self.count is None and len(images) > _AT_ONCE:
+            pieces = range(0, len(images), _AT_ONCE)
+            return torch.cat([self(images[start : start + _AT_ONCE]) for start in pieces])
         how = self._runtime.RunOptions()
         late = threading.Timer(PATIENCE * len(images), setattr, (how, "terminate", True))
         if not self._trusted:
             late.start()
         try:
-            (answer, *_) = self._session.run(None, {self.asked.name: images.astype(self._kind, copy=False)}, how)
+            (answer, *_) = self._session.run(None, {self._name: images.astype(self._kind, copy=False)}, how)
         except Exception as error:
             if how.terminate:
-                raise Refused(f"takes more than {PATIENCE:g} s for one picture here", remedy=SMALLER) from error
+                raise Unsupported(f"takes more than {PATIENCE:g} s for one picture here", remedy=SMALLER) from error
+            if "Available memory of" in str(error):  # ONNX Runtime's own words, where its room is used up
+                raise Unsupported(f"takes more than {self._room >> 20} MB for a picture", remedy=SMALLER) from error
             raise
         finally:
             late.cancel()
@@ -134,19 +164,14 @@ def open_onnx(path: Path, device: torch.device, *, trusted: bool) -> Exported:
         told = _tells({entry.key: _literal(entry.value) for entry in model.metadata_props})
         del model
         if not trusted:
-            side = 640
-            height, width = told.size or (side, side)
-            _Bounded(data, torch.device("cpu"), trusted=False, as_it_is=True)(
-                np.full((1, 3, height, width), 0.5, np.float32)
-            )
+            tried = _Bounded(data, torch.device("cpu"), trusted=False, as_it_is=True)
+            tried(np.full((tried.count or 1, 3, *(tried.size or _ANY)), 0.5, np.float32))
         network = _Bounded(data, device, trusted=trusted)
-        count, _, height, width = network.asked.shape
     except FileFault:
         raise
     except Exception as error:  # protobuf and ONNX Runtime have their own kinds
         raise Damaged(f"is not a model that ONNX Runtime can run ({one_line(error)})") from error
-    size = _size((height, width)) if isinstance(height, int) and isinstance(width, int) else None
-    return network, told._replace(size=size, single=count == 1)
+    return network, told._replace(size=network.size, pictures=network.count)
 
 
 def open_script(path: Path, device: torch.device) -> Exported:
@@ -181,15 +206,15 @@ def _tells(told: Any) -> Told:
         end_to_end=bool(told.get("end2end") or settings.get("nms")),
         size=None if settings.get("dynamic") is True else _size(told.get("imgsz")),
         stride=stride,
-        single=False,
+        pictures=None,
     )
 
 
 def _size(told: Any) -> tuple[int, int]:
     if not isinstance(told, list | tuple) or len(told) != 2 or not all(type(side) is int for side in told):
         raise Damaged("does not tell which pictures it takes")
-    if not all(SIDES[0] <= side <= SIDES[1] for side in told):
-        raise Refused(f"takes pictures of {told[1]} x {told[0]}, not from {SIDES[0]} to {SIDES[1]} pixels a side")
+    if not all(SIDES[0] <= side <= SIDES[1] for side in told) or math.prod(told) > MAX_PIXELS:
+        raise Refused(f"takes pictures of {told[1]:.6g} x {told[0]:.6g} pixels, which no detector does")
     return told[0], told[1]
 
 
@@ -208,6 +233,8 @@ def _check_graph(model: Any) -> None:
     if model.functions:
         raise Refused("has functions of its own, which no detector needs")
     nodes = 0
+    used: Counter[str] = Counter()
+    sizes: dict[str, int] = {}
     waiting = [model.graph]
     while waiting:
         graph = waiting.pop()
@@ -215,11 +242,15 @@ def _check_graph(model: Any) -> None:
         if nodes > MAX_NODES:
             raise Refused(f"has more than {MAX_NODES:,} nodes, more than any detector")
         tensors = list(graph.initializer)
+        sizes |= {tensor.name: math.prod(tensor.dims) for tensor in tensors}
         sparse = bool(graph.sparse_initializer)
         for node in graph.node:
             if node.op_type in _UNBOUNDED or node.domain not in _DOMAINS:
                 raise Refused(f"asks for {node.op_type[:MAX_NAME]}, which no detector needs")
+            used.update(node.input)
             for attribute in node.attribute:
+                if node.op_type == "Constant":
+                    sizes |= {name: math.prod(attribute.t.dims) for name in node.output}
                 tensors += [attribute.t, *attribute.tensors]
                 waiting += [attribute.g, *attribute.graphs]
                 sparse = sparse or attribute.HasField("sparse_tensor") or bool(attribute.sparse_tensors)
@@ -227,3 +258,6 @@ def _check_graph(model: Any) -> None:
             raise Refused("holds sparse tensors, which no detector has")
         if any(tensor.data_location or tensor.external_data for tensor in tensors):
             raise Refused("keeps its numbers in another file", remedy="export it into one file")
+    # What makes a model fast may copy them for every node that takes them.
+    if sum(sizes.get(name, 0) * count for name, count in used.items()) > MAX_USES * sum(sizes.values()):
+        raise Refused(f"takes its numbers more than {MAX_USES} times over, which no detector does")

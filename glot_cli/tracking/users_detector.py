@@ -79,7 +79,7 @@ def open_detector(model: str, device: torch.device, *, trusted: bool) -> UsersDe
             opened = _of_checkpoint(path, device)
         else:
             call, told = open_script(path, device) if kind == "program" else open_onnx(path, device, trusted=trusted)
-            opened = UsersDetector(_on_images(call, told.single), told)
+            opened = UsersDetector(_on_images(call, told.pictures), told)
     except FileFault as fault:
         raise fault.about(path, WeightsError, remedy=export if kind == "checkpoint" else "export it again") from fault
     except ImportError as error:
@@ -181,19 +181,21 @@ def _of_checkpoint(path: Path, device: torch.device) -> UsersDetector:
         end_to_end=blueprint.end_to_end,
         size=None,
         stride=int(network.stride.max()),
-        single=False,
+        pictures=None,
     )
     return UsersDetector(on_device(ready(network), device), told)
 
 
-def _on_images(network: Callable[[NDArray[np.float32]], Any], single: bool) -> Run:
-    """What runs an exported network on pictures (n,h,w,3)."""
+def _on_images(network: Callable[[NDArray[np.float32]], Any], count: int | None) -> Run:
+    """What runs an exported network, which takes `count` pictures at a time (None: any), on pictures (n,h,w,3)."""
 
     def run(pictures: NDArray[np.uint8]) -> Any:
         images = as_images(pictures)
-        if not single:
-            return _first(network(images))
-        return torch.cat([_first(network(images[number : number + 1])) for number in range(len(images))])
+        if count is None:
+            return network(images)
+        whole = np.concatenate([images, np.zeros((-len(images) % count, *images.shape[1:]), np.float32)])
+        answers = [_first(network(whole[start : start + count])) for start in range(0, len(whole), count)]
+        return torch.cat(answers)[: len(images)]
 
     return run
 
