@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import torch
 
 MAX_PROGRAM = 4 << 20  # bytes; that of a large detector has 0.25 million, in the midst of a training a million
+MAX_STEPS = 600_000  # of a program; that of a large detector takes 100,000
 MAX_MEMBERS = 20_000  # files in the zip, one a tensor
 MAX_NAMES = 1000  # classes that a program names
 MAX_MODULES = 10_000  # a large detector has 700
@@ -43,9 +44,9 @@ _NUMBERS = {  # storages of PyTorch -> what their numbers are
     "LongStorage": "int64", "IntStorage": "int32", "ShortStorage": "int16", "CharStorage": "int8",
     "ByteStorage": "uint8", "BoolStorage": "bool",
 }  # fmt: skip
-# The steps of pickle protocol 2 and below that objects are built with, and a few of later ones.
+# The steps that objects are built with in pickle protocol 2, which PyTorch writes, and a few of later ones.
 _STEPS = (
-    "PROTO FRAME STOP MARK POP POP_MARK DUP GET BINGET LONG_BINGET PUT BINPUT LONG_BINPUT MEMOIZE "
+    "PROTO STOP MARK POP POP_MARK DUP GET BINGET LONG_BINGET PUT BINPUT LONG_BINPUT MEMOIZE "
     "NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 FLOAT BINFLOAT "
     "STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES "
     "EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_LIST LIST APPEND APPENDS EMPTY_DICT DICT SETITEM SETITEMS "
@@ -165,11 +166,25 @@ class _Names(Mapping[str, type]):
         return len(self._met)
 
 
+class _Tape(io.BytesIO):
+    """The program as it is read, its steps counted: each begins with a reading."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._left = 2 * MAX_STEPS  # most steps have an argument
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._left -= 1
+        if self._left < 0:
+            raise Refused(f"is a pickle of more than {MAX_STEPS:,} steps, more than any detector needs")
+        return super().read(size)
+
+
 class _NetworkProgram(Program):
     """A program that may name layers, and tensors whose numbers lie beside it."""
 
     def __init__(self, data: bytes) -> None:
-        super().__init__(io.BytesIO(data))
+        super().__init__(_Tape(data))
         self.allowed = _Names()
         self.steps = {_CODES[name]: self.steps[_CODES[name]] for name in _STEPS.split()}
 

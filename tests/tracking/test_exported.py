@@ -144,7 +144,7 @@ UNWANTED = {
     "a sparse constant": ({"nodes": [node("Constant", [], ["o"], sparse_value=SPARSE)]}, "sparse"),
     "nodes": ({"nodes": [node("Identity", ["images"], [f"o{i}"]) for i in range(20_001)]}, "20,000 nodes"),
     "memory": (
-        {"nodes": [node("ConstantOfShape", ["size"], ["o"]), node("ReduceSum", ["o"], ["p"])], "size": np.array([1 << 30])},
+        {"nodes": [node("ConstantOfShape", ["n"], ["o"]), node("ReduceSum", ["o"], ["p"])], "n": np.array([1 << 30])},
         "takes more than 512 MB for a picture; give a smaller",
     ),
     "unknown": ({"nodes": [node("Wonder", ["images"], ["o"])]}, "can run"),

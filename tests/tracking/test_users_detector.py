@@ -266,7 +266,7 @@ WRONG = {
     "an empty list": (lambda n: [], "with list"),
     "text": (lambda n: "boxes", "with str"),
     "a fault": (lambda n: 1 / 0, r"fails on a picture \(ZeroDivisionError"),
-    "no place": (lambda n: torch.full((n, 5, 20), math.nan).index_fill(1, torch.tensor([4]), 0.9), "boxes that are none"),
+    "no place": (lambda n: torch.full((n, 5, 20), math.nan).index_fill(1, torch.tensor([4]), 0.9), "that are none"),
     "inside out": (lambda n: torch.tensor([320.0, 320, -50, -50, 0.9]).expand(n, 20, 5).mT, "boxes that are none"),
     "too sure": (lambda n: torch.tensor([320.0, 320, 50, 50, 90]).expand(n, 20, 5).mT, "boxes that are none"),
 }  # fmt: skip
