@@ -200,7 +200,7 @@ def _find_video(meta: Meta, folder: Path) -> Path:
 
     for place in (Path(meta.source), folder / meta.video, folder.parent / meta.video, Path(meta.video)):
         with suppress(InputError):
-            if os.path.exists(place) and meta.video_id in ("", Source.of(place).video_id):
+            if (os.path.isfile(place) or os.path.isdir(place)) and meta.video_id in ("", Source.of(place).video_id):
                 return place
     reason = "the video of this result is not there any more, or has changed"
     raise InputError(reason, path=meta.source, remedy="say where it is now")

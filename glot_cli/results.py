@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import stat
-import zipfile
-import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,47 +13,49 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glot_cli.errors import InputError
-from glot_cli.files.npz import write_npz
+from glot_cli.errors import InputError, one_line
+from glot_cli.files.faults import FileFault
+from glot_cli.files.npz import load_npz, write_npz
+from glot_cli.record_checks import Field, NewerError, array_fault, meta_of, order_fault
 
 if TYPE_CHECKING:
     from glot_cli.body.model import Body
 
 FORMAT_VERSION = 3  # 1 had no global_orient_network, 2 no shots
 POSED_AT_ONCE = 64  # rows; posing takes room on the way
+_REMEDY = "give the params.npz of a finished 'glot run'"
 
 
-@dataclass(frozen=True)
-class Field:
-    """One array of the record: its type, the shape of a row, its unit and meaning, the format that brought it."""
-
-    dtype: str
-    row: tuple[int, ...]
-    unit: str
-    meaning: str
-    since: int = 1
-
+# Least and greatest values, far outside what bodies and cameras have: what is computed with them stays finite.
+_NUMBERS, _ANGLES, _FAR, _FARTHEST = (0.0, 2.0**31), (-1e3, 1e3), (-1e9, 1e9), (-1e12, 1e12)
 
 FIELDS: dict[str, Field] = {
-    "frame": Field("int32", (), "", "index of the video frame, from 0"),
-    "person": Field("int32", (), "", "who it is: one number per person through the whole video, from 1"),
-    "time": Field("float64", (), "s", "presentation time of the frame"),
-    "pose": Field("float32", (24, 3), "rad", "axis-angle of each SMPL joint; joint 0 turns the body into the camera"),
-    "betas": Field("float32", (10,), "", "body shape, one for each person in each shot"),
-    "betas_frame": Field("float32", (10,), "", "body shape as estimated from this frame alone"),
+    "frame": Field("int32", (), "", "index of the video frame, from 0", _NUMBERS),
+    "person": Field("int32", (), "", "who it is: one number per person through the whole video, from 1", _NUMBERS),
+    "time": Field("float64", (), "s", "presentation time of the frame", _FAR),
+    "pose": Field(
+        "float32", (24, 3), "rad", "axis-angle of each SMPL joint; joint 0 turns the body into the camera", _ANGLES
+    ),
+    "betas": Field("float32", (10,), "", "body shape, one for each person in each shot", _ANGLES),
+    "betas_frame": Field("float32", (10,), "", "body shape as estimated from this frame alone", _ANGLES),
     "camera": Field("float32", (3,), "1/m, m, m", "weak-perspective s, tx, ty in the crop (-1 to 1 across its side)"),
     "camera_network": Field("float32", (3,), "1/m, m, m", "the network's own, before it was laid on landmarks"),
     "global_orient_network": Field(
-        "float32", (3,), "rad", "the network's own rotation of joint 0, in the frame of the crop", since=2
+        "float32", (3,), "rad", "the network's own rotation of joint 0, in the frame of the crop", _ANGLES, since=2
     ),
-    "box": Field("float32", (3,), "px", "crop: centre x, centre y, side"),
-    "transl": Field("float32", (3,), "m", "translation of the body model in the camera frame"),
+    "box": Field("float32", (3,), "px", "crop: centre x, centre y, side", _FAR),
+    "transl": Field("float32", (3,), "m", "translation of the body model in the camera frame", _FAR),
     "joints3d": Field("float32", (24, 3), "m", "SMPL joints in the camera frame, relative to the pelvis joint"),
-    "joints2d": Field("float32", (24, 2), "px", "SMPL joints in the picture"),
-    "score": Field("float32", (), "", "confidence of the detection, 0 to 1"),
+    "joints2d": Field("float32", (24, 2), "px", "SMPL joints in the picture", _FARTHEST),
+    "score": Field("float32", (), "", "confidence of the detection, 0 to 1", (-1e-3, 1 + 1e-3)),
     "interpolated": Field("bool", (), "", "true where no detection lay near and the box was filled in"),
     "shot": Field(
-        "int32", (), "", "shot of the video, from 0; nothing is followed, filled or smoothed across a cut", since=3
+        "int32",
+        (),
+        "",
+        "shot of the video, from 0; nothing is followed, filled or smoothed across a cut",
+        _NUMBERS,
+        since=3,
     ),
 }
 
@@ -136,7 +135,7 @@ class Result:
     meta: Meta
 
     def __post_init__(self) -> None:
-        fault = check_arrays(self.arrays)
+        fault = array_fault(self.arrays, FIELDS, version=1)
         if fault:
             raise ValueError(fault)
 
@@ -319,42 +318,8 @@ def empty_arrays() -> dict[str, NDArray[Any]]:
     return {name: np.zeros((0, *field.row), field.dtype) for name, field in FIELDS.items()}
 
 
-def check_arrays(arrays: dict[str, NDArray[Any]]) -> str | None:
-    """What keeps arrays from being a record, None when nothing does. Arrays of later formats may be missing."""
-    missing = [name for name, field in FIELDS.items() if name not in arrays and field.since == 1]
-    if missing:
-        return f"has no array '{missing[0]}'"
-    rows = len(arrays["frame"]) if arrays["frame"].ndim == 1 else -1
-    for name, expected in FIELDS.items():
-        if name not in arrays:
-            continue
-        found = arrays[name]
-        if found.shape != (rows, *expected.row):
-            return f"array '{name}' has shape {found.shape}, expected ({rows}, {', '.join(map(str, expected.row))})"
-        if found.dtype != np.dtype(expected.dtype):
-            return f"array '{name}' holds {found.dtype}, expected {expected.dtype}"
-        if found.dtype.kind == "f" and not np.isfinite(found).all():
-            return f"array '{name}' holds values that are not finite numbers"
-    return None
-
-
-# What NumPy, zipfile, zlib and json raise on files that are something else, damaged or cut off.
-_NOT_A_RECORD = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    NotImplementedError,
-    RecursionError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-
-
 def load_result(path: str | Path) -> Result:
-    """Read a record. Nothing in it is unpickled.
+    """Read a record. Nothing in it is unpickled, and every value is one that a record can have.
 
     Args:
         path: `params.npz`, one file of `frames/`, or the folder that `glot run` wrote.
@@ -365,25 +330,20 @@ def load_result(path: str | Path) -> Result:
     path = Path(path)
     if os.path.isdir(path):
         path = path / "params.npz"
+    if not os.path.lexists(path):
+        raise InputError("no such file", path=path, remedy=_REMEDY)
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe may take for ever
-            raise InputError("is no regular file", path=path, remedy="give the params.npz of a finished 'glot run'")
-        # Opened here: of a damaged file NumPy leaves its own handle to the garbage collector.
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        meta = json.loads(str(arrays.pop("meta")))
-        known = {f.name for f in fields(Meta)}
-        if meta.get("format_version", 0) > FORMAT_VERSION:
-            reason = f"has format version {meta['format_version']}, this glot reads {FORMAT_VERSION}"
-            raise InputError(reason, path=path, remedy="update glot")
-        record = Meta(**{key: value for key, value in meta.items() if key in known})
-    except FileNotFoundError as error:
-        raise InputError("no such file", path=path, remedy="give the params.npz of a finished 'glot run'") from error
-    except _NOT_A_RECORD as error:
-        reason = " ".join(str(error).split())[:200]
-        reason = f"not a glot result ({reason})"
-        raise InputError(reason, path=path, remedy="give the params.npz of a 'glot run'") from error
-    fault = check_arrays(arrays)
+        arrays = load_npz(path)
+        meta = meta_of(str(arrays.pop("meta")), Meta, FORMAT_VERSION)
+    except FileFault as error:
+        raise InputError(f"not a glot result ({error.reason})", path=path, remedy=_REMEDY) from error
+    except KeyError as error:
+        raise InputError("not a glot result (has no array 'meta')", path=path, remedy=_REMEDY) from error
+    except NewerError as error:
+        raise InputError(str(error), path=path, remedy="update glot") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"not a glot result ({one_line(error)})", path=path, remedy=_REMEDY) from error
+    fault = array_fault(arrays, FIELDS, meta.format_version) or order_fault(arrays["frame"], arrays["person"])
     if fault:
         raise InputError(fault, path=path, remedy="run 'glot run' on the video again")
-    return Result(arrays, record)
+    return Result(arrays, meta)

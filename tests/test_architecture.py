@@ -31,6 +31,7 @@ LAYERS = (
     ("tracking", "rendering"),
     ("motion",),
     ("results",),
+    ("record_checks",),
     ("weights",),
     ("features",),
     ("body",),

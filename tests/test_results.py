@@ -41,6 +41,7 @@ def result() -> Result:
     rng = np.random.default_rng(0)
     arrays = {name: rng.normal(size=(7, *field.row)).astype(field.dtype) for name, field in FIELDS.items()}
     arrays |= {"person": np.array(PEOPLE, np.int32), "frame": np.array(FRAMES, np.int32)}
+    arrays |= {"score": rng.random(7, np.float32), "shot": np.array([0, 0, 0, 1, 0, 0, 1], np.int32)}
     return Result(arrays, META)
 
 
@@ -161,7 +162,7 @@ def test_unknown_facts_of_a_later_program_do_no_harm(path: Path, result: Result)
         (lambda a: a.update(pose=a["pose"].astype(np.float64)), "'pose' holds float64, expected float32"),
         (lambda a: a.update(person=a["person"].astype(np.float32)), "'person' holds float32"),
         (lambda a: a["transl"].__setitem__((0, 2), np.nan), "'transl' holds values that are not finite"),
-        (lambda a: a.update(score=np.array([{}] * 7, dtype=object)), "allow_pickle"),
+        (lambda a: a.update(score=np.array([{}] * 7, dtype=object)), "holds Python objects"),
     ],
 )
 def test_what_is_no_record_is_refused(path: Path, change: Callable[[Arrays], None], words: str) -> None:

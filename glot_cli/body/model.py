@@ -26,6 +26,7 @@ Arrays = dict[str, NDArray[Any]]
 # What a file in SMPL's format holds: always the first six; pose blend shapes and further joints where it has them.
 _REQUIRED = ("v_template", "shapedirs", "J_regressor", "weights", "kintree_table", "f")
 BODY_ARRAYS = (*_REQUIRED, "posedirs", "J_regressor_extra")
+_LARGEST = {"kintree_table": 2.0**32, "f": 2.0**32}  # the root's parent is 2**32 - 1 in some files
 _REMEDY = "give an SMPL-format .npz (v_template, shapedirs, J_regressor, weights, kintree_table, f)"
 
 
@@ -63,6 +64,9 @@ def _checked(arrays: Mapping[str, NDArray[Any]], source: str) -> Arrays:
     if missing:
         raise WeightsError(f"body model lacks {', '.join(missing)}", path=source, remedy=_REMEDY)
     checked = {name: np.asarray(arrays[name]) for name in BODY_ARRAYS if name in arrays}
+    for name in BODY_ARRAYS:
+        if name in checked and not checked[name].size:
+            raise WeightsError(f"body model array {name} is empty", path=source, remedy=_REMEDY)
     count = checked["v_template"].shape[0] if checked["v_template"].ndim else 0
     expected: dict[str, tuple[int | None, ...]] = {
         "v_template": (count, 3),
@@ -81,11 +85,12 @@ def _checked(arrays: Mapping[str, NDArray[Any]], source: str) -> Arrays:
             wanted = "x".join("any" if n is None else str(n) for n in shape)
             got = "x".join(map(str, array.shape)) or "a scalar"
             raise WeightsError(f"body model array {name} is {got}, expected {wanted}", path=source, remedy=_REMEDY)
-        if not np.issubdtype(array.dtype, np.number) or not np.isfinite(array).all():
-            reason = f"body model array {name} holds values that are not finite numbers"
+        largest = _LARGEST.get(name, 1e4)
+        if array.dtype.kind not in "fiu" or not np.isfinite(array).all() or np.abs(array).max() > largest:
+            reason = f"body model array {name} holds values that are not finite, or larger than any body's"
             raise WeightsError(reason, path=source, remedy=_REMEDY)
     faces = checked["f"]
-    if faces.size and (faces.min() < 0 or faces.max() >= count):
+    if faces.min() < 0 or faces.max() >= count:
         raise WeightsError(f"body model faces point outside its {count} vertices", path=source, remedy=_REMEDY)
     parents = _parents(checked["kintree_table"])
     if parents[0] != -1 or any(not 0 <= p < j for j, p in enumerate(parents) if j):

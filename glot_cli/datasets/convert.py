@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from glot_cli.datasets.layouts import BY_COUNT, to_spin
 from glot_cli.files.faults import Damaged, Refused
+from glot_cli.files.inert import is_text
 from glot_cli.files.rows import Rows, chunks, parts, release, take
 
 MARGIN = 1.2  # side of the crop over the side of the box
@@ -247,8 +247,7 @@ def _as_bytes(values: NDArray[Any]) -> NDArray[np.bytes_]:
     """Text as UTF-8."""
     if values.dtype.kind == "S":
         return values
-    letters = np.ascontiguousarray(values).view(np.dtype(np.uint32).newbyteorder(values.dtype.byteorder))
-    if letters.max(initial=0) > sys.maxunicode:
+    if not is_text(values):
         raise Damaged("holds names that are no text")
     return np.char.encode(values, "utf-8", "replace")
 

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from glot_cli.errors import InputError, UsageError, one_line
+from glot_cli.files.faults import FileFault
+from glot_cli.files.opening import read_bytes
 
 META_FILE = "meta.json"
 _SUFFIXES = {".pt", ".h5", ".hdf5", ".pkl", ".joblib"}
 FORMAT = 1
+MAX_META = 256 << 20  # bytes of meta.json, which names all videos
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def read_meta(folder: Path) -> DatasetMeta:
     """What is told of the data set in a folder. Raises InputError where that is damaged or of a later version."""
     path = folder / META_FILE
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        held = json.loads(read_bytes(path, MAX_META))
         if held["format"] > FORMAT:
             remedy = "install that, or add the data set again"
             raise InputError("comes from a later version of glot", path=path, remedy=remedy)
@@ -114,10 +117,9 @@ def read_meta(folder: Path) -> DatasetMeta:
             raise ValueError("holds no frames")
     except InputError:
         raise
-    except OSError as error:
-        reason = f"cannot be read ({error.strerror})"
-        raise InputError(reason, path=path, remedy="add the data set again") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except FileFault as error:
+        raise error.about(path, InputError, remedy="add the data set again") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         reason = f"is damaged ({type(error).__name__}: {one_line(error)})"
         raise InputError(reason, path=path, remedy="add the data set again in its place") from error
     return DatasetMeta(**values)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
+import os
 import tarfile
-import zipfile
-import zlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any, cast
 
-from glot_cli.errors import one_line
-from glot_cli.files.faults import Damaged, Refused, check_size
+from glot_cli.files.faults import ALWAYS, MAX_RATIO, Refused, damage
 from glot_cli.files.npz import is_npz
 from glot_cli.files.opening import BZ2, GZIP, XZ, ZIP, is_tar
+from glot_cli.files.zips import MAX_MEMBERS, open_zip, zip_names
 
-MAX_ARCHIVE = 64 << 30  # bytes of everything in an archive, most of which is passed over
-MAX_MEMBERS = 100_000
+LONGEST_HEADER = 1 << 15  # bytes of what a tar says of one file; tarfile takes long over more, and holds all of it
+_PIECE = 1 << 14  # bytes of a member read at once
 WORTH_A_LOOK = (".pkl", ".npz", ".npy", ".pt", ".pth", ".tar", ".safetensors")  # .pth.tar is a network, not an archive
 
 
@@ -36,15 +39,6 @@ def is_archive(path: Path) -> bool:
     return not is_npz(names) and not _is_network(names)
 
 
-def zip_names(file: IO[bytes]) -> list[str]:
-    """Names of the files in a zip. Raises Damaged."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            return archive.namelist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise Damaged(f"is a damaged or cut off archive ({one_line(error)})") from error
-
-
 def _is_network(names: list[str]) -> bool:
     """Whether a zip with files of these names is what torch.save writes."""
     return any(PurePosixPath(name).name == "data.pkl" for name in names)
@@ -55,52 +49,64 @@ def members(path: Path) -> Iterator[tuple[str, bytes]]:
 
     Raises:
         Damaged: it is cut off or altered.
-        Refused: it unpacks to more than any official archive does.
+        Refused: it unpacks to far more than its size allows, or in a way that is not read here.
     """
-    try:
-        with path.open("rb") as file:
-            if file.read(4) == ZIP:
-                yield from _zip_members(file)
-            else:
-                file.seek(0)
-                yield from _tar_members(file)
-    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, ValueError, RuntimeError,
-            NotImplementedError) as error:  # fmt: skip
-        raise Damaged(f"is a damaged archive ({one_line(error)})") from error
+    with damage("a damaged archive"), path.open("rb") as file:
+        if file.read(4) == ZIP:
+            with open_zip(file, _worth_a_look) as archive:
+                for name in archive.members:
+                    yield name, archive.read(name)
+        else:
+            yield from _tar_members(file)
 
 
-def _zip_members(file: IO[bytes]) -> Iterator[tuple[str, bytes]]:
-    with zipfile.ZipFile(file) as archive:
-        listed = archive.infolist()
-        _check_archive(len(listed), sum(info.file_size for info in listed))
-        for info in listed:
-            if _worth_a_look(info.filename):
-                _check_member(info.filename, info.file_size)
-                yield info.filename, archive.read(info)  # never more than file_size, whatever is compressed
+class _Unpacked:
+    """A tar as `tarfile` reads it: never much at once, never far more than the file's size allows."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._left = max(ALWAYS, MAX_RATIO * file.seek(0, os.SEEK_END))
+        file.seek(0)
+        start = file.read(6)
+        file.seek(0)
+        for magic, module in ((GZIP, gzip), (BZ2, bz2), (XZ, lzma)):
+            if start.startswith(magic):
+                file = cast("IO[bytes]", cast("Any", module).open(file))
+        self._file = file
+
+    def read(self, size: int) -> bytes:
+        if size > LONGEST_HEADER:
+            raise Refused(f"is an archive that says more than {LONGEST_HEADER:,} bytes of one file in it")
+        self._spend(size)
+        return self._file.read(size)
+
+    def seek(self, place: int) -> int:
+        self._spend(max(0, place - self._file.tell()))
+        return self._file.seek(place)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def _spend(self, count: int) -> None:
+        self._left -= count
+        if self._left < 0:
+            raise Refused("is an archive that unpacks to far more than its size allows")
 
 
 def _tar_members(file: IO[bytes]) -> Iterator[tuple[str, bytes]]:
-    with tarfile.open(fileobj=file, mode="r|*") as archive:
-        total = 0
+    with tarfile.open(fileobj=cast("IO[bytes]", _Unpacked(file)), mode="r:") as archive:
         for count, info in enumerate(archive, start=1):
-            total += info.size
-            _check_archive(count, total)
-            if info.isreg() and _worth_a_look(info.name):
-                _check_member(info.name, info.size)
-                member = archive.extractfile(info)
-                if member is not None:
-                    yield info.name, member.read()
+            if count > MAX_MEMBERS:
+                raise Refused(f"is an archive of more than {MAX_MEMBERS:,} files")
+            if not info.isreg() or not _worth_a_look(info.name):
+                continue
+            if info.issparse():
+                raise Refused(f"holds {info.name} with gaps in it")
+            member = archive.extractfile(info)
+            assert member is not None  # it is a regular file
+            with member:
+                yield info.name, b"".join(iter(partial(member.read, _PIECE), b""))
 
 
 def _worth_a_look(name: str) -> bool:
     path = PurePosixPath(name)
     return path.suffix.lower() in WORTH_A_LOOK and not path.name.startswith(".") and "__MACOSX" not in path.parts
-
-
-def _check_archive(count: int, size: int) -> None:
-    if count > MAX_MEMBERS or size > MAX_ARCHIVE:
-        raise Refused(f"is an archive that unpacks to {count:,} files and {size / 2**30:.0f} GB or more")
-
-
-def _check_member(name: str, size: int) -> None:
-    check_size(size, f"holds {name}, which unpacks to")

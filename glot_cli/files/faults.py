@@ -1,12 +1,17 @@
-"""What can be wrong with a file that others made, and the size beyond which none is read."""
+"""What can be wrong with a file that others made, and the sizes beyond which none is read."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from glot_cli.errors import GlotError
+from glot_cli.errors import GlotError, one_line
 
-MAX_BYTES = 2 << 30  # of one file, and of all that a file unpacks to; the largest official one has 0.5 GB
+MAX_BYTES = 768 << 20  # of one file that is read whole; the largest official one has 0.5 GB
+ALWAYS = 64 << 20  # bytes that any file may unpack to, however small it is: some arrays are nothing but zeros
+MAX_RATIO = 20  # how much larger than its file more than that may be; numbers never shrink so much
 
 
 class FileFault(GlotError):
@@ -47,7 +52,39 @@ class Unsupported(FileFault):
     """The file is of a kind that is not read here."""
 
 
-def check_size(n_bytes: int, claim: str = "unpacks to") -> None:
-    """Raise Refused where more than `MAX_BYTES` would have to be read; claim: what is said to be so large."""
-    if n_bytes > MAX_BYTES:
-        raise Refused(f"{claim} {n_bytes / 2**30:.1f} GB, more than any official file")
+def check_size(n_bytes: int, claim: str = "has", most: int | None = None) -> None:
+    """Raise Refused where more would have to be read than any file of the kind has.
+
+    Args:
+        n_bytes: how much.
+        claim: what is said to be so large.
+        most: what the largest of the kind has; by default `MAX_BYTES`.
+    """
+    if n_bytes > (MAX_BYTES if most is None else most):
+        raise Refused(f"{claim} {n_bytes / 1e6:,.1f} MB, more than any file of its kind")
+
+
+def check_claim(n_bytes: int, size: int, claim: str = "unpacks to") -> None:
+    """Raise Refused where a file of `size` bytes says that it holds far more; claim: what it says."""
+    if n_bytes > max(ALWAYS, MAX_RATIO * size):
+        raise Refused(f"{claim} {min(n_bytes, 10**18) / 1e9:.1f} GB, far more than its size allows")
+
+
+@contextmanager
+def damage(kind: str) -> Iterator[None]:
+    """Whatever a reader raises in the block but an error of glot's own, as Damaged; its warnings are not shown.
+
+    A broken file leads libraries, and Python itself, to nearly every exception there is.
+
+    Args:
+        kind: what the file is then, "a damaged npz".
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except GlotError:
+        raise
+    except Exception as error:
+        words = one_line(error) or type(error).__name__
+        raise Damaged(f"is {kind} ({words})") from error

@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glot_cli.errors import one_line
-from glot_cli.files.faults import Damaged, Refused, Unsupported
+from glot_cli.files.faults import Damaged, Refused, Unsupported, damage
 from glot_cli.files.rows import Rows
 
 MAX_NAMES = 1000
@@ -37,10 +36,8 @@ class _H5Rows:
         self.dtype: np.dtype[Any] = np.dtype("S") if text else dataset.dtype
 
     def __getitem__(self, key: slice) -> NDArray[Any]:
-        try:
+        with damage("a damaged HDF5 file"):  # a piece that does not unpack, or is not there
             part = self._dataset[key]
-        except (OSError, RuntimeError, ValueError) as error:  # a piece that does not unpack, or is not there
-            raise Damaged(f"is a damaged HDF5 file ({one_line(error)})") from error
         return np.array([v.encode() if isinstance(v, str) else bytes(v) for v in part], "S") if self._text else part
 
 
@@ -57,15 +54,11 @@ def open_h5(path: Path) -> Iterator[dict[str, Rows]]:
         h5py = import_module("h5py")
     except ImportError as error:
         raise Unsupported("is an HDF5 file, which h5py reads", remedy="pip install 'glot-cli[train]'") from error
-    try:
+    with damage("a damaged or cut off HDF5 file"):
         file = h5py.File(path, "r")
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
-        raise Damaged(f"is a damaged or cut off HDF5 file ({one_line(error)})") from error
     with file:
-        try:
+        with damage("a damaged HDF5 file"):
             arrays = _arrays(h5py, file, path.stat().st_size)
-        except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-            raise Damaged(f"is a damaged HDF5 file ({one_line(error)})") from error
         yield arrays
 
 

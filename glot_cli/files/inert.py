@@ -8,15 +8,18 @@ keep once that is seen to be one.
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glot_cli.files.faults import Damaged, Refused
+from glot_cli.files.faults import Damaged, Refused, damage
 
 LONGEST_TYPE = 20  # letters of the name of a data type
-MAX_DENSE = 1 << 26  # values of a sparse matrix written out
+MAX_DENSE = 1 << 22  # values of a sparse matrix written out; SMPL's largest has 0.2 million
+MOST_DIMENSIONS = 32  # of an array; NumPy's older releases know no more
+LONGEST_SIDE = 1 << 48  # of an array
 _PLAIN_KINDS = "biufSU"  # of NumPy's data types: numbers and text; never Python objects
 
 
@@ -68,10 +71,10 @@ class DataType(_Inert):
 
 def _shape(value: Any, of: str) -> tuple[int, ...]:
     """A shape as integers; some are written as NumPy's numbers."""
-    if not isinstance(value, tuple):
+    if not isinstance(value, tuple) or len(value) > MOST_DIMENSIONS:
         raise Damaged(f"holds {of} without a shape")
-    sizes = [int(n.plain()) if isinstance(n, Array) and n.shape == () else n for n in value]
-    if not all(type(n) is int and n >= 0 for n in sizes):
+    sizes = [n.plain().item() if isinstance(n, Array) and n.shape == () else n for n in value]
+    if not all(type(n) is int and 0 <= n < LONGEST_SIDE for n in sizes):
         raise Damaged(f"holds {of} without a shape")
     return tuple(sizes)
 
@@ -104,7 +107,16 @@ class Array(_Inert):
         dtype = self.dtype.plain()
         if math.prod(shape) * dtype.itemsize != len(data):
             raise Damaged(f"holds an array of shape {shape} with {len(data)} bytes")
-        return np.frombuffer(data, dtype).reshape(shape, order="F" if self.fortran else "C")
+        array = np.frombuffer(data, dtype).reshape(shape, order="F" if self.fortran else "C")
+        if dtype.kind == "U" and not is_text(array):
+            raise Damaged("holds letters that are none")
+        return array
+
+
+def is_text(array: NDArray[Any]) -> bool:
+    """Whether every letter of an array of text is one: NumPy dies of others as soon as they are asked for."""
+    letters = np.ascontiguousarray(array).view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
+    return int(letters.max(initial=0)) <= sys.maxunicode
 
 
 class Reconstruct(_Inert):
@@ -267,3 +279,16 @@ _STANDS_FOR: dict[str, type[_Inert]] = {
     "csr_matrix": SparseRows,
 }
 ALLOWED = {f"{module}.{name}": _STANDS_FOR[name] for name, modules in _MODULES.items() for module in modules}
+
+
+def is_array(value: Any) -> bool:
+    """Whether what a pickle left is something that `to_array` makes an array of."""
+    return isinstance(value, Array | Chumpy | Sparse)
+
+
+def to_array(value: Any) -> NDArray[Any]:
+    """An array, or what a pickle holds in its place, as an array. Raises Damaged, and Refused where it is too large."""
+    if not is_array(value):
+        return np.asarray(value)
+    with damage("a damaged pickle"):
+        return np.asarray(value.plain())

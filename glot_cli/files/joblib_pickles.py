@@ -9,9 +9,6 @@ into memory afterwards: an array of 12 GB takes none.
 from __future__ import annotations
 
 import math
-import pickle
-import pickletools
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -19,7 +16,7 @@ from typing import IO, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from glot_cli.files.faults import Damaged, FileFault, Refused, Unsupported
+from glot_cli.files.faults import Damaged, Refused, Unsupported, damage
 from glot_cli.files.inert import (
     ALLOWED,
     Array,
@@ -32,26 +29,15 @@ from glot_cli.files.inert import (
     Reconstructor,
     Scalar,
 )
-from glot_cli.files.pickles import Program
+from glot_cli.files.pickles import Program, counted
 
 MAX_PROGRAM = 64 << 20  # bytes of a file that are not numbers of arrays; an official one has some thousand
 MAX_STEPS = 4_000_000  # a list of 1.5 million names takes 3 million
 MAX_ARRAYS = 1000
-MAX_TEXT = 1 << 30  # bytes of a list of names once all are given the longest one's room
+MAX_TEXT = 256 << 20  # bytes of a list of names once all are given the longest one's room
 
 _MODULES = ("joblib.numpy_pickle", "sklearn.externals.joblib.numpy_pickle")
 _OLD = {f"{m}{compat}.{z}NDArrayWrapper" for m in _MODULES for compat in ("", "_compat") for z in ("", "Z")}
-
-# What a program may do: make numbers, text, tuples, lists and dictionaries, remember them, and call what
-# `find_class` gives it. Missing are sets, extensions, parts outside the file, and room claimed before it is filled.
-_STEPS = (
-    "PROTO FRAME STOP MARK POP POP_MARK DUP GET BINGET LONG_BINGET PUT BINPUT LONG_BINPUT MEMOIZE "
-    "NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT "
-    "STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 "
-    "BINBYTES SHORT_BINBYTES BINBYTES8 EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 "
-    "EMPTY_LIST LIST APPEND APPENDS EMPTY_DICT DICT SETITEM SETITEMS "
-    "GLOBAL STACK_GLOBAL INST REDUCE NEWOBJ BUILD"
-)
 
 
 class Wrapper(Object):
@@ -114,26 +100,19 @@ def read_joblib(path: Path) -> dict[str, NDArray[Any]]:
         Damaged: it is cut off or altered, or holds no arrays with names.
         Unsupported: joblib before 0.10 wrote it.
     """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        try:
-            held = _JoblibProgram(_Tape(file, size)).load()
-        except FileFault:
-            raise
-        # Whatever a broken program does: wrong stack, wrong types, missing marks.
-        except Exception as error:
-            raise Damaged(f"is a damaged joblib file ({type(error).__name__})") from error
-    if not isinstance(held, dict):
-        raise Damaged("is a joblib file without named arrays")
-    arrays = {}
-    for name, value in held.items():
-        if isinstance(value, StoredArray):
-            arrays[name] = value.map(path)
-        elif isinstance(value, Array):  # in files that pickle itself wrote
-            arrays[name] = value.plain()
-        elif isinstance(value, list | tuple):
-            arrays[name] = _of_list(name, value)
-    return arrays
+    with path.open("rb") as file, damage("a damaged joblib file"):
+        held = _JoblibProgram(_Tape(file, path.stat().st_size)).load()
+        if not isinstance(held, dict):
+            raise Damaged("is a joblib file without named arrays")
+        arrays = {}
+        for name, value in held.items():
+            if isinstance(value, StoredArray):
+                arrays[name] = value.map(path)
+            elif isinstance(value, Array):  # in files that pickle itself wrote
+                arrays[name] = value.plain()
+            elif isinstance(value, list | tuple):
+                arrays[name] = _of_list(name, value)
+        return arrays
 
 
 class _Tape:
@@ -182,24 +161,6 @@ class _Tape:
         return StoredArray(offset, shape, dtype, fortran)
 
 
-class _Steps(dict[int, Callable[[Any], None]]):
-    """The steps that a program may take, counted."""
-
-    taken = 0
-
-    def __getitem__(self, code: int) -> Callable[[Any], None]:
-        self.taken += 1
-        if self.taken > MAX_STEPS:
-            raise Refused(f"is a pickle of more than {MAX_STEPS:,} steps, more than any data set needs")
-        return super().__getitem__(code)
-
-    def __missing__(self, code: int) -> Callable[[Any], None]:
-        named = [step.name for step in pickletools.opcodes if step.code == chr(code)]
-        if not named:
-            raise Damaged("is no joblib file, or a damaged one")
-        raise Refused(f"is a pickle that asks for {named[0]}, which no data set needs")
-
-
 class _Memory(dict[int, Any]):
     """What a program remembers, by number. An honest one counts upwards."""
 
@@ -218,8 +179,7 @@ class _JoblibProgram(Program):
         super().__init__(tape)
         self._tape = tape
         self.memo = _Memory()
-        steps = {code: self.steps[code] for code in (getattr(pickle, name)[0] for name in _STEPS.split())}
-        self.steps = _Steps(steps | {pickle.BUILD[0]: _JoblibProgram.load_build})
+        self.steps = counted(_JoblibProgram, MAX_STEPS, "joblib file")
 
     def find_class(self, module: str, name: str) -> Any:
         if f"{module}.{name}" in _OLD:

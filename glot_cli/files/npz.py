@@ -3,38 +3,30 @@
 from __future__ import annotations
 
 import io
-import lzma
 import math
-import struct
-import warnings
-import zipfile
-import zlib
 from collections.abc import Collection
 from pathlib import Path
-from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glot_cli.errors import one_line
 from glot_cli.files.atomic import not_written
-from glot_cli.files.faults import MAX_BYTES, Damaged, Refused, check_size
+from glot_cli.files.faults import Damaged, Refused, damage
+from glot_cli.files.inert import MOST_DIMENSIONS, is_text
 from glot_cli.files.opening import check_there, unreadable
 from glot_cli.files.seal import sealed
+from glot_cli.files.zips import open_zip
 
-# What zipfile and its codecs raise on an archive that is damaged, cut off or packed in a way that they do not know.
-BAD_ZIP = (OSError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError,
-           RuntimeError, ValueError)  # fmt: skip
-MAX_RATIO = 20  # how much larger than their file arrays above `MAX_BYTES` may be; numbers never shrink that much
 _PIECE = 16 << 20  # bytes of an array read at once
+_ENDING = ".npy"
 
 Arrays = dict[str, NDArray[Any]]
 
 
 def is_npz(names: list[str]) -> bool:
     """Whether a zip with files of these names is an npz."""
-    return bool(names) and all(name.endswith(".npy") for name in names)
+    return bool(names) and all(name.endswith(_ENDING) for name in names)
 
 
 def load_npz(path: Path, names: Collection[str] | None = None) -> Arrays:
@@ -46,44 +38,35 @@ def load_npz(path: Path, names: Collection[str] | None = None) -> Arrays:
 
     Raises:
         Damaged: it is empty, cut off, altered or no npz.
-        Refused: one of the arrays holds objects, or they claim far more than the file's size allows.
-        FileFault: it is missing or a folder.
+        Refused: one of the arrays holds objects, or they claim far more than the file's size allows (see `open_zip`).
+        FileFault: it is missing or no regular file.
     """
     try:
-        size = check_there(path)
+        check_there(path)
         file = path.open("rb")  # here: zipfile leaves a damaged file open
     except OSError as error:
         raise unreadable(error) from error
     with file:
-        return _read_arrays(file, names, allowed=max(MAX_BYTES, MAX_RATIO * size))
+        return _read_arrays(file, names)
 
 
 def read_npz(data: bytes) -> Arrays:
-    """The arrays of an npz by name. Raises Damaged, and Refused where one holds objects or all are too large."""
+    """The arrays of an npz by name; see `load_npz` for what is raised."""
     return _read_arrays(io.BytesIO(data))
 
 
-def _read_arrays(file: IO[bytes], names: Collection[str] | None = None, allowed: int | None = None) -> Arrays:
-    """Those of an open npz that are wanted; allowed: bytes they may unpack to, None: as an official file."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            members = {
-                info.filename.removesuffix(".npy"): info
-                for info in archive.infolist()
-                if info.filename.endswith(".npy") and (names is None or info.filename.removesuffix(".npy") in names)
-            }
-            claimed = sum(info.file_size for info in members.values())
-            if allowed is None:
-                check_size(claimed)
-            elif claimed > allowed:
-                raise Refused(f"claims {claimed / 1e9:.1f} GB, far more than its size allows")
-            arrays = {}
-            for name, info in members.items():
-                with archive.open(info) as member:
-                    arrays[name] = read_npy(member, info.file_size)
-            return arrays
-    except BAD_ZIP as error:
-        raise Damaged(f"is a damaged or cut off npz, or none ({one_line(error)})") from error
+def _read_arrays(file: IO[bytes], names: Collection[str] | None = None) -> Arrays:
+    """Those of an open npz that are wanted."""
+
+    def wanted(member: str) -> bool:
+        return member.endswith(_ENDING) and (names is None or member.removesuffix(_ENDING) in names)
+
+    arrays = {}
+    with open_zip(file, wanted, "a damaged or cut off npz, or none") as archive:
+        for name, info in archive.members.items():
+            with archive.open(name) as member:
+                arrays[name.removesuffix(_ENDING)] = read_npy(member, info.file_size)
+    return arrays
 
 
 def read_npy(file: IO[bytes], size: int) -> NDArray[Any]:
@@ -94,13 +77,13 @@ def read_npy(file: IO[bytes], size: int) -> NDArray[Any]:
         Refused: the array holds Python objects.
     """
     shape, fortran, dtype = _read_header(file, size)
-    try:
+    with damage("a damaged array"):  # a shape or type that no array has
         array = np.empty(math.prod(shape), dtype)
         if array.nbytes:
             _fill(array.view(np.uint8).data, file)
+        if dtype.kind == "U" and not is_text(array):
+            raise Damaged("is a damaged array (holds letters that are none)")
         return array.reshape(shape, order="F" if fortran else "C")
-    except (ValueError, TypeError, OverflowError) as error:  # a shape or type that no array has
-        raise Damaged(f"is a damaged array ({one_line(error)})") from error
 
 
 def _fill(raw: memoryview, file: IO[bytes]) -> None:
@@ -120,35 +103,32 @@ def map_npy(path: Path) -> NDArray[Any]:
     Raises:
         Damaged: it is empty, cut off, altered or no .npy.
         Refused: it holds Python objects.
-        FileFault: it is missing or a folder.
+        FileFault: it is missing or no regular file.
     """
     try:
         size = check_there(path)
-        with path.open("rb") as file:
-            shape, fortran, dtype = _read_header(file, size)
-            start = file.tell()
-            if start + math.prod(shape) * dtype.itemsize > size:
-                raise Damaged("is an array that was cut off")
-            return np.memmap(file, dtype, "r", start, shape, "F" if fortran else "C")
+        file = path.open("rb")
     except OSError as error:
         raise unreadable(error) from error
-    except (ValueError, TypeError, OverflowError) as error:  # a shape or type that no array has
-        raise Damaged(f"is a damaged array ({one_line(error)})") from error
+    with file, damage("a damaged array"):
+        shape, fortran, dtype = _read_header(file, size)
+        start = file.tell()
+        if start + math.prod(shape) * dtype.itemsize > size:
+            raise Damaged("is an array that was cut off")
+        return np.memmap(file, dtype, "r", start, shape, "F" if fortran else "C")
 
 
 def _read_header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Shape, whether in Fortran's order, and type of a .npy of `size` bytes; see `read_npy` for what is raised."""
     fmt = np.lib.format
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Python's parser, which reads the header, says what it thinks of it
-            read_header = fmt.read_array_header_1_0 if fmt.read_magic(file) == (1, 0) else fmt.read_array_header_2_0
-            shape, fortran, dtype = read_header(file)
-    except (*BAD_ZIP, SyntaxError, TypeError, KeyError, MemoryError, TokenError) as error:
-        raise Damaged(f"is a damaged array ({one_line(error)})") from error
+    with damage("a damaged array"):  # Python's parser reads the header, and says what it thinks of it
+        read_header = fmt.read_array_header_1_0 if fmt.read_magic(file) == (1, 0) else fmt.read_array_header_2_0
+        shape, fortran, dtype = read_header(file)
     if dtype.hasobject:
         raise Refused("holds Python objects, which would have to be unpickled, instead of an array of numbers")
-    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > size:
+    if len(shape) > MOST_DIMENSIONS or not all(0 <= n <= size for n in shape) or dtype.itemsize > size:
+        raise Damaged(f"is a damaged array (claims far more than the {size} bytes it has)")
+    if math.prod(shape) * max(dtype.itemsize, 1) > size:
         raise Damaged(f"claims an array of shape {shape}, but has only {size} bytes")
     return shape, fortran, dtype
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 from glot_cli.files.faults import Damaged, FileFault, check_size
@@ -23,23 +24,31 @@ def first_bytes(path: Path) -> bytes:
         raise unreadable(error) from error
 
 
-def read_bytes(path: Path) -> bytes:
-    """A file whole. Raises FileFault when it is missing, a folder, empty or too large."""
+def read_bytes(path: Path, most: int | None = None) -> bytes:
+    """A file whole. Raises FileFault when it is missing, no regular file, empty or too large (see `check_size`)."""
     try:
-        check_size(check_there(path), "has")
+        check_size(check_there(path), most=most)
         return path.read_bytes()
     except OSError as error:
         raise unreadable(error) from error
 
 
 def check_there(path: Path) -> int:
-    """Bytes of a file. Raises FileFault for a folder and an empty file, OSError for one that is not there."""
-    size = path.stat().st_size
-    if path.is_dir():
+    """Bytes of a file. Raises FileFault where it is no regular file or empty, OSError where it is not there.
+
+    To open a pipe or a device may take for ever. What the system makes up (/proc) calls itself a file, but empty.
+    """
+    try:
+        there = path.stat()
+    except ValueError as error:  # a name with a NUL, or with half a letter
+        raise FileFault(f"is no name of a file ({error})", remedy="check the name") from error
+    if stat.S_ISDIR(there.st_mode):
         raise FileFault("is a folder", remedy="give the files in it")
-    if not size:
+    if not stat.S_ISREG(there.st_mode):
+        raise FileFault("is no regular file", remedy="copy what it gives into a file, and give that")
+    if not there.st_size:
         raise Damaged("is empty")
-    return size
+    return there.st_size
 
 
 def unreadable(error: OSError) -> FileFault:

@@ -10,14 +10,24 @@ from __future__ import annotations
 import io
 import pickle
 import pickletools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from glot_cli.errors import one_line
-from glot_cli.files.faults import Damaged, Refused
+from glot_cli.files.faults import Damaged, Refused, damage
 from glot_cli.files.inert import ALLOWED
 
 MAX_STEPS = 100_000  # a body model takes a few thousand
+
+# What a program may do at most: make numbers, text, tuples, lists and dictionaries, remember them, and call what
+# `find_class` gives it. Missing are sets, extensions, parts outside the file, and room claimed before it is filled.
+STEPS = (
+    "PROTO FRAME STOP MARK POP POP_MARK DUP GET BINGET LONG_BINGET PUT BINPUT LONG_BINPUT MEMOIZE "
+    "NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT "
+    "STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 "
+    "BINBYTES SHORT_BINBYTES BINBYTES8 EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 "
+    "EMPTY_LIST LIST APPEND APPENDS EMPTY_DICT DICT SETITEM SETITEMS "
+    "GLOBAL STACK_GLOBAL INST REDUCE NEWOBJ BUILD"
+)
 
 _Python: Any = pickle._Unpickler  # Python's own, whose steps can be exchanged; typeshed leaves them out
 _ALL_STEPS: dict[int, Any] = _Python.dispatch
@@ -72,6 +82,42 @@ class Program(pickle._Unpickler):
         raise Refused("is a pickle that asks for parts outside itself")
 
 
+class _Steps(dict[int, Callable[[Any], None]]):
+    """The steps that a program may take, counted."""
+
+    def __init__(self, steps: Mapping[int, Callable[[Any], None]], most: int, needs: str) -> None:
+        super().__init__(steps)
+        self._taken, self._most, self._needs = 0, most, needs
+
+    def __getitem__(self, code: int) -> Callable[[Any], None]:
+        self._taken += 1
+        if self._taken > self._most:
+            raise Refused(f"is a pickle of more than {self._most:,} steps, more than any {self._needs} needs")
+        return super().__getitem__(code)
+
+    def __missing__(self, code: int) -> Callable[[Any], None]:
+        named = [step.name for step in pickletools.opcodes if step.code == chr(code)]
+        if not named:
+            raise Damaged(f"is no {self._needs}, or a damaged one")
+        raise Refused(f"is a pickle that asks for {named[0]}, which no {self._needs} needs")
+
+
+def counted(program: type[Program], most: int, needs: str, *further: str) -> Mapping[int, Callable[[Any], None]]:
+    """The steps in `STEPS`, of which a program takes so many.
+
+    Args:
+        program: whose they are; it may have methods of its own for those of Python's.
+        most: how many it takes.
+        needs: of which kind of file it is.
+        further: names of steps that it may take besides.
+    """
+    steps = {}
+    for name in (*STEPS.split(), *further):
+        code = getattr(pickle, name)[0]
+        steps[code] = getattr(program, _ALL_STEPS[code].__name__)
+    return _Steps(steps, most, needs)
+
+
 def unpickle(data: bytes) -> Any:
     """What a pickle of any protocol holds, arrays as inert objects with `plain()`.
 
@@ -80,13 +126,8 @@ def unpickle(data: bytes) -> Any:
         Damaged: it is cut off or altered.
     """
     _read_through(data)
-    try:
+    with damage("a damaged pickle"):
         return Program(io.BytesIO(data)).load()
-    except (Refused, Damaged):
-        raise
-    # Whatever a broken program does: wrong stack, wrong types, missing marks.
-    except Exception as error:
-        raise Damaged(f"is a damaged pickle ({type(error).__name__}: {one_line(error)})") from error
 
 
 def _read_through(data: bytes) -> None:

@@ -16,6 +16,12 @@ _CHOICES = {
     "mask_token": ("template", "learned", "none"),
     "correction": ("hierarchical", "plain"),
 }
+_LARGEST = {  # beyond these nobody has a network, nor the memory for one
+    "feature_dim": 1 << 16, "frames": 1024, "global_dim": 1 << 14, "global_layers": 128, "decoder_dim": 1 << 14,
+    "decoder_layers": 128, "local_dim": 1 << 14, "local_layers": 128, "nearby": 1024, "heads": 1024,
+    "regressor_dim": 1 << 14, "iterations": 128,
+}  # fmt: skip
+_SHARES = ("dropout", "drop_path", "regressor_dropout")
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,14 @@ class GLoTConfig:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be {' or '.join(map(repr, choices))}, not {getattr(self, name)!r}")
+        for name, largest in _LARGEST.items():
+            value = getattr(self, name)
+            if type(value) is not int or not 1 <= value <= largest:
+                raise ValueError(f"{name} must be a whole number from 1 to {largest}")
+        for name in _SHARES:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+                raise ValueError(f"{name} must be 0 or more, and less than 1")
         if not 1 <= self.nearby <= self.frames - 1 - self.middle:
             raise ValueError(f"nearby={self.nearby} frames do not fit on both sides of frame {self.middle}")
 

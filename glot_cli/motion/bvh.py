@@ -8,9 +8,10 @@ an A, face any way, and have y or z up.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,9 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from glot_cli.body.rotations import least_rotation
-from glot_cli.errors import InputError, one_line
+from glot_cli.errors import InputError
+from glot_cli.files.faults import FileFault, check_size, damage
+from glot_cli.files.opening import read_bytes
 from glot_cli.smpl import SMPL_JOINTS, SMPL_PARENTS
 
 Floats = NDArray[np.floating]
@@ -48,6 +51,10 @@ _BONES = {
     "shoulder": ("elbow", (1.0, 0.0, 0.0)),
     "elbow": ("wrist", (1.0, 0.0, 0.0)),
 }
+MOST_JOINTS = 1000
+_BYTES = 100  # that a joint takes in a frame while a file is read
+_FARTHEST = 1e6  # degrees, or whatever lengths are in
+_SHORTEST = 1e-4  # seconds that a frame lasts
 _STEEPEST = 75.0  # degrees between a bone of the rest pose and the T-pose's that are still taken for a T or an A
 
 
@@ -63,7 +70,7 @@ def read_bvh(path: Path) -> tuple[Floats, float]:
     clip = _load(path)
     index = _matched(path, clip.names)
     rest = _positions(clip.parents, clip.offsets)
-    frame = _body_frame(rest, index)
+    frame = _body_frame(path, rest, index)
     turned = _global_rotations(clip)
     corrections = _corrections(path, rest, index, frame)
     whole: dict[int, Rotation] = {}
@@ -77,8 +84,6 @@ def read_bvh(path: Path) -> tuple[Floats, float]:
     for joint, parent in enumerate(SMPL_PARENTS):
         local = up * whole[joint] if parent < 0 else whole[parent].inv() * whole[joint]
         poses[:, joint] = local.as_rotvec()
-    if clip.frame_time <= 0:
-        raise InputError(f"says that a frame lasts {clip.frame_time} s", path=path, remedy="export it again")
     return poses, 1 / clip.frame_time
 
 
@@ -101,26 +106,47 @@ def _load(path: Path) -> _Clip:
     except ImportError as error:
         reason = "reading BVH needs upc-pymotion"
         raise InputError(reason, path=path, remedy="pip install 'glot-cli[train]'") from error
-    file = BVH()
     try:
-        file.load(str(path))
-        data = file.data
-        whole = len(data["names"]) and all(channels is not None for channels in data["channels"])
-        if not whole or not np.isfinite(data["rotations"]).all():
-            raise ValueError("no motion in it")
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", path=path, remedy="check the name") from error
-    except Exception as error:  # whatever text that is no BVH does to a parser
-        reason = f"not a BVH file that can be read ({one_line(error, 80)})"
-        raise InputError(reason, path=path, remedy="export it again") from error
-    return _Clip(
-        [str(name) for name in data["names"]],
-        data["parents"],
-        np.asarray(data["offsets"], float),
-        ["".join(order).upper() for order in data["rot_order"]],
-        data["rotations"],
-        float(data["frame_time"]),
-    )
+        with damage("no BVH file that can be read"):
+            _check_claims(read_bytes(path).decode("utf-8"))
+            file = BVH()
+            file.load(str(path))
+            clip = _clip(file.data)
+    except FileFault as error:
+        raise error.about(path, InputError, remedy="export it again") from error
+    return clip
+
+
+def _check_claims(text: str) -> None:
+    """Raise ValueError where a file says that it has more frames than lines, or more than there is memory for.
+
+    The parser makes room for as many as it says.
+    """
+    lines = re.split(r"\r\n|\r|\n", text)
+    joints = sum("JOINT" in line or "ROOT" in line or "End Site" in line for line in lines)
+    if joints > MOST_JOINTS:
+        raise ValueError(f"has more than {MOST_JOINTS:,} joints")
+    (frames,) = (int(line.split()[1]) for line in lines if "Frames" in line)
+    if not 0 < frames <= len(lines):
+        raise ValueError(f"has {len(lines):,} lines for {frames:.3g} frames")
+    check_size(frames * joints * _BYTES, "would take")
+
+
+def _clip(data: Mapping[str, Any]) -> _Clip:
+    """What the parser left, checked. Raises whatever is raised where it is no motion."""
+    parents = [int(parent) for parent in data["parents"]]
+    offsets, rotations = np.asarray(data["offsets"], float), np.asarray(data["rotations"], float)
+    count, time = len(parents), float(data["frame_time"])
+    if not count or any(not 0 <= parent < max(joint, 1) for joint, parent in enumerate(parents)):
+        raise ValueError("its joints are no tree")
+    if offsets.shape != (count, 3) or rotations.shape[1:] != (count, 3) or any(n is None for n in data["channels"]):
+        raise ValueError("no motion in it")
+    if not (np.abs(offsets) < _FARTHEST).all() or not (np.abs(rotations) < _FARTHEST).all():
+        raise ValueError("holds values that are no angles or lengths")
+    if not _SHORTEST <= time <= 1:
+        raise ValueError(f"says that a frame lasts {time:g} s")
+    orders = ["".join(order).upper() for order in data["rot_order"]]
+    return _Clip([str(name) for name in data["names"]], parents, offsets, orders, rotations, time)
 
 
 def _matched(path: Path, names: list[str]) -> dict[str, int]:
@@ -168,14 +194,18 @@ def _global_rotations(clip: _Clip) -> list[Rotation]:
     return whole
 
 
-def _body_frame(rest: Floats, index: dict[str, int]) -> Floats:
-    """(3, 3) whose columns are the rest pose's left, up and forward."""
+def _body_frame(path: Path, rest: Floats, index: dict[str, int]) -> Floats:
+    """(3, 3) whose columns are the rest pose's left, up and forward. Raises InputError where it has none."""
     left = rest[index["left_hip"]] - rest[index["right_hip"]]
     up = (rest[index["left_shoulder"]] + rest[index["right_shoulder"]]) / 2
     up = up - (rest[index["left_hip"]] + rest[index["right_hip"]]) / 2
-    left = left / np.linalg.norm(left)
-    up = up - (up @ left) * left
-    up = up / np.linalg.norm(up)
+    with np.errstate(all="ignore"):
+        left = left / np.linalg.norm(left)
+        up = up - (up @ left) * left
+        up = up / np.linalg.norm(up)
+    if not np.isfinite([left, up]).all():
+        reason = "its rest pose has no width or no height"
+        raise InputError(reason, path=path, remedy="export it with a T-pose")
     return np.stack([left, up, np.cross(left, up)], 1)
 
 

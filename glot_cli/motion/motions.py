@@ -21,6 +21,9 @@ FPS = 30.0
 _NO_MOTIONS = ("shape.npz", "neutral_stagei.npz", "male_stagei.npz", "female_stagei.npz")  # in AMASS's folders
 _ARRAYS = ("poses", "clip_index", "clip_action", "clip_names", "mocap_framerate", "mocap_frame_rate")
 _FORMATS = "give motions in glot's format or AMASS's"
+_RATES = 1.0, 10_000.0  # frames a second that a motion can have been recorded with
+LONGEST = 2 * 3600  # seconds of one clip
+LARGEST_ANGLE = 1e3  # radians; nobody turns as often
 
 
 @dataclass(frozen=True)
@@ -91,35 +94,51 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
 def _read(path: Path) -> list[tuple[np.ndarray, str]]:
     """Clips of one file: axis-angle poses (n, 24, 3) float32 at 30 fps and a label to balance by."""
     if path.suffix.lower() == ".bvh":
-        return [(_at_30_fps(*read_bvh(path)), path.parent.name)]
+        return [(_at_30_fps(path, *read_bvh(path)), path.parent.name)]
     try:
         arrays = load_npz(path, _ARRAYS)
     except FileFault as error:
         raise error.about(path, InputError, remedy=_FORMATS) from error
-    if "poses" not in arrays or arrays["poses"].dtype.kind not in "fiu":
-        raise InputError("has no array 'poses' of numbers", path=path, remedy=_FORMATS)
-    poses = arrays["poses"].astype(np.float32)
+    poses = check_angles(path, arrays.get("poses"), _FORMATS)
     if "clip_index" in arrays:
         index = arrays["clip_index"]
         if poses.shape[1:] not in ((24, 3), (72,)) or index.shape != poses.shape[:1] or index.dtype.kind not in "iu":
             raise InputError(f"has poses {poses.shape} and clip_index {index.shape}", path=path, remedy=_FORMATS)
-        if not len(index):
-            return []
-        names = arrays.get("clip_action", arrays.get("clip_names", np.arange(index.max() + 1).astype(str)))
-        if index.min() < 0 or index.max() >= len(names):
+        cuts = np.flatnonzero(index[1:] != index[:-1]) + 1
+        starts = [0, *cuts] if len(index) else []
+        names = arrays.get("clip_action", arrays.get("clip_names"))
+        if names is None:
+            labels = [str(index[start]) for start in starts]
+        elif (
+            names.ndim != 1
+            or names.dtype.kind not in "USiu"
+            or (len(index) and not 0 <= index.min() <= index.max() < len(names))
+        ):
             raise InputError("has numbers of clips without a name", path=path, remedy=_FORMATS)
-        cuts = np.flatnonzero(np.diff(index)) + 1
-        pieces = np.split(poses.reshape(-1, 24, 3), cuts)
-        return [(piece, str(names[index[s]])) for piece, s in zip(pieces, [0, *cuts], strict=True)]
+        else:
+            labels = [str(names[index[start]]) for start in starts]
+        return list(zip(np.split(poses.reshape(-1, 24, 3), cuts), labels, strict=False))
     rate = arrays.get("mocap_framerate", arrays.get("mocap_frame_rate"))
     if rate is None:
         raise InputError("has neither clip_index nor mocap_framerate", path=path, remedy=_FORMATS)
-    if poses.ndim != 2 or poses.shape[1] < 66 or rate.size != 1 or rate.dtype.kind not in "fiu" or not rate > 0:
-        raise InputError(f"has poses {poses.shape} at {rate} frames/s", path=path, remedy=_FORMATS)
-    return [(_from_amass(poses, float(rate)), path.stem)]
+    if poses.ndim != 2 or poses.shape[1] < 66 or rate.size != 1 or rate.dtype.kind not in "fiu":
+        reason = f"has poses {poses.shape} at {rate.size} rates of frames"
+        raise InputError(reason, path=path, remedy=_FORMATS)
+    return [(_from_amass(path, poses, rate.item()), path.stem)]
 
 
-def _from_amass(poses: np.ndarray, fps: float) -> np.ndarray:
+def check_angles(path: Path, poses: np.ndarray | None, remedy: str) -> np.ndarray:
+    """The array 'poses' of a file as float32, whatever its shape. Raises InputError where it can be no angles."""
+    if poses is None or poses.dtype.kind not in "fiu":
+        raise InputError("has no array 'poses' of numbers", path=path, remedy=remedy)
+    with np.errstate(all="ignore"):
+        angles: np.ndarray = poses.astype(np.float32)
+    if not (np.abs(angles) <= LARGEST_ANGLE).all():
+        raise InputError("has poses that are no angles of joints, in radians", path=path, remedy=remedy)
+    return angles
+
+
+def _from_amass(path: Path, poses: np.ndarray, fps: float) -> np.ndarray:
     """SMPL(-H) poses (n, 72 or more) in AMASS's z-up world at any rate -> (m, 24, 3), y up, 30 fps, hands flat."""
     body = poses[:, :66].reshape(len(poses), 22, 3)
     rotmat = axis_angle_to_rotmat(torch.from_numpy(body))
@@ -127,11 +146,20 @@ def _from_amass(poses: np.ndarray, fps: float) -> np.ndarray:
     rotmat[:, 0] = z_up_to_y_up @ rotmat[:, 0]
     pose = np.zeros((len(poses), 24, 3), np.float32)
     pose[:, :22] = Rotation.from_matrix(rotmat.reshape(-1, 3, 3).numpy()).as_rotvec().reshape(-1, 22, 3)
-    return _at_30_fps(pose, fps)
+    return _at_30_fps(path, pose, fps)
 
 
-def _at_30_fps(pose: np.ndarray, fps: float) -> np.ndarray:
-    """Poses (n, 24, 3) at any rate -> (m, 24, 3) float32 at 30 fps, along the shortest turns."""
+def _at_30_fps(path: Path, pose: np.ndarray, fps: float) -> np.ndarray:
+    """Poses (n, 24, 3) at any rate -> (m, 24, 3) float32 at 30 fps, along the shortest turns.
+
+    Raises:
+        InputError: nothing that lives is recorded at that rate, or for so long.
+    """
+    if not _RATES[0] <= fps <= _RATES[1]:
+        reason = f"has {fps:g} frames a second, where {_RATES[0]:g} to {_RATES[1]:g} can be"
+        raise InputError(reason, path=path, remedy="export it again")
+    if len(pose) > LONGEST * fps:
+        raise InputError(f"lasts more than {LONGEST // 3600} hours", path=path, remedy="cut it into shorter ones")
     if len(pose) < 2:
         return pose.astype(np.float32)
     times = np.arange(len(pose)) / fps

@@ -16,12 +16,15 @@ from glot_cli.body.rotations import axis_angle_to_rotmat, slerp, turn_root
 from glot_cli.errors import InputError
 from glot_cli.files.faults import FileFault
 from glot_cli.files.npz import load_npz
+from glot_cli.motion.motions import check_angles
 from glot_cli.synth.request import ClipRequest
 
 MOTION_FPS = 30
 SHORTEST = 45  # frames of a take that may be played to and fro
 TIPTOE = 0.15  # share of frames whose lowest point may lie below the floor: a toe that dips in now and then is no floor
 _ARRAYS = ("poses", "trans", "clip_index", "clip_names")
+MOST_TAKES = 10_000
+FARTHEST = 1e6  # metres
 FORMAT = "give poses (N, 24, 3), trans (N, 3), clip_index (N,) and clip_names (C,) at 30 frames a second"
 
 Array = NDArray[np.floating]
@@ -68,11 +71,19 @@ class Takes:
             if name not in arrays:
                 raise InputError(f"not a motion file (has no array '{name}')", path=path, remedy=FORMAT)
         poses, trans, index, names = (arrays[name] for name in _ARRAYS)
+        poses = check_angles(path, poses, FORMAT)
         offsets = arrays.get("rest_offsets")
         count = len(index) if index.ndim == 1 else -1
-        if poses.shape != (count, 24, 3) or trans.shape != (count, 3):
-            found = f"poses {poses.shape}, trans {trans.shape}, clip_index {index.shape}"
+        if poses.shape != (count, 24, 3) or trans.shape != (count, 3) or names.ndim != 1:
+            found = f"poses {poses.shape}, trans {trans.shape}, clip_index {index.shape}, clip_names {names.shape}"
             raise InputError(found, path=path, remedy=FORMAT)
+        if index.dtype.kind not in "iu" or names.dtype.kind not in "USiu" or len(names) > MOST_TAKES:
+            raise InputError("has no numbers of clips, or no names of them", path=path, remedy=FORMAT)
+        lengths = [trans] if offsets is None else [trans, offsets]
+        if any(n.dtype.kind not in "fiu" or not (np.abs(n.astype(float)) <= FARTHEST).all() for n in lengths):
+            raise InputError("has places that are no metres", path=path, remedy=FORMAT)
+        if offsets is not None and offsets.shape != (24, 3):
+            raise InputError(f"has rest_offsets {offsets.shape}, expected (24, 3)", path=path, remedy=FORMAT)
         takes = {
             str(name): Take(poses[index == clip].astype(np.float32), trans[index == clip].astype(np.float32))
             for clip, name in enumerate(names)

@@ -6,19 +6,21 @@ looking writes.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from glot_cli import weights
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.rotations import rotmat_to_pose6d
 from glot_cli.errors import InputError
-from glot_cli.files.faults import FileFault
+from glot_cli.files.faults import Damaged, FileFault, damage
 from glot_cli.files.npz import Arrays, load_npz, write_npz
 from glot_cli.motion.motions import Motions, load_motions
 from glot_cli.motion.sampling import Augmentation, sample_windows
@@ -52,6 +54,8 @@ _ROWS: dict[str, tuple[int, ...]] = {
     "border": (4,),
     "jpeg_size": (),
 }
+_WHOLE = ("clip", "border", "jpeg_size")
+_LARGEST = 1e9
 _TRUTH = ("pose6d", "betas", "pelvis")  # what the file of crops has of it
 
 
@@ -170,7 +174,7 @@ def look_at_pictures(drawn: Sequence[Path], out: Path, *, device: str = "cpu", q
     for path in tqdm(drawn, desc="looking", unit="file", disable=quiet or None):
         target = out / path.name.replace("pictures", "crops", 1)
         if not target.exists():
-            seen = _seen(observer, read_pictures(path))
+            seen = _seen(observer, path)
             if seen is None:
                 continue
             write_npz(target, seen, compress=False)
@@ -191,25 +195,62 @@ def read_pictures(path: Path) -> Arrays:
         arrays = load_npz(path, (*_ROWS, "jpeg"))
     except FileFault as error:
         raise error.about(path, InputError, remedy=remedy) from error
-    count = arrays["clip"].size if "clip" in arrays else 0
-    for name, row in _ROWS.items():
-        if name not in arrays or arrays[name].shape != (count, *row) or arrays[name].dtype.kind not in "fiu":
-            raise InputError(f"no drawn pictures (no array '{name}' of {count} rows)", path=path, remedy=remedy)
-    jpeg = arrays.get("jpeg")
-    if jpeg is None or jpeg.dtype != np.uint8 or jpeg.shape != (arrays["jpeg_size"].sum(),):
-        raise InputError("no drawn pictures (jpeg and jpeg_size do not fit)", path=path, remedy=remedy)
+    fault = _fault(arrays)
+    if fault:
+        raise InputError(f"no drawn pictures ({fault})", path=path, remedy=remedy)
     return arrays
 
 
-@torch.inference_mode()
-def _seen(observer: Observer, arrays: Arrays) -> Arrays | None:
-    """What is seen in a file's pictures, as a file of crops has it; None where nobody is found."""
+def _fault(arrays: Arrays) -> str | None:
+    """What keeps arrays from being drawn pictures, None when nothing does."""
+    count = arrays["clip"].size if "clip" in arrays else 0
+    for name, row in _ROWS.items():
+        if not count or name not in arrays or arrays[name].shape != (count, *row):
+            return f"no array '{name}' of {count} rows"
+        kind = arrays[name].dtype.kind
+        if kind not in "fiu" or (name in _WHOLE and kind == "f") or not (np.abs(arrays[name]) <= _LARGEST).all():
+            return f"array '{name}' holds values that cannot be"
+    jpeg, sizes, border = arrays.get("jpeg"), arrays["jpeg_size"], arrays["border"]
+    if jpeg is None or jpeg.dtype != np.uint8 or sizes.min() <= 0 or jpeg.shape != (sizes.sum(),):
+        return "jpeg and jpeg_size do not fit"
+    if border.min() < 0 or border.max() > SIZE or not (border[:, :2] < border[:, 2:]).all():
+        return "a border lies outside the pictures"
+    if not (arrays["frame"][:, 2] > 0).all():
+        return "a picture has no side"
+    return None
+
+
+def pictures_of(path: Path, arrays: Arrays, rows: NDArray[np.intp]) -> NDArray[np.uint8]:
+    """Pictures (n, SIZE, SIZE, 3) RGB of some rows of a file.
+
+    Raises:
+        InputError: one of them is damaged, or of another size.
+    """
+    from PIL import JpegImagePlugin
+
     ends = np.cumsum(arrays["jpeg_size"])
+    made = np.empty((len(rows), SIZE, SIZE, 3), np.uint8)
+    for picture, row in zip(made, rows, strict=True):
+        data = arrays["jpeg"][ends[row] - arrays["jpeg_size"][row] : ends[row]]
+        try:
+            with damage("a damaged picture"):
+                if JpegImagePlugin.JpegImageFile(io.BytesIO(data)).size != (SIZE, SIZE):  # before there is room for it
+                    raise Damaged(f"is no picture of {SIZE} x {SIZE}")
+                picture[:] = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))[..., ::-1]
+        except FileFault as error:
+            fault = f"no drawn pictures (picture {row} {error.reason})"
+            raise InputError(fault, path=path, remedy="remove it, and make it again") from error
+    return made
+
+
+@torch.inference_mode()
+def _seen(observer: Observer, path: Path) -> Arrays | None:
+    """What is seen in a file's pictures, as a file of crops has it; None where nobody is found."""
+    arrays = read_pictures(path)
     parts: list[Arrays] = []
     for clip in np.unique(arrays["clip"]):
         rows = np.flatnonzero(arrays["clip"] == clip)
-        files = (arrays["jpeg"][ends[row] - arrays["jpeg_size"][row] : ends[row]] for row in rows)
-        pictures = np.stack([np.asarray(cv2.imdecode(file, cv2.IMREAD_COLOR))[..., ::-1] for file in files])
+        pictures = pictures_of(path, arrays, rows)
         # The networks see the video alone, as in a run: its border is where the picture ends.
         left, top, right, bottom = arrays["border"][rows[0]]
         seen = observer(pictures[:, top:bottom, left:right], arrays["outline"][rows] - [left, top] * 2)

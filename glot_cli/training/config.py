@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import types
 from collections.abc import Mapping
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from glot_cli.errors import InputError, UsageError, one_line
+from glot_cli.files.faults import FileFault, damage
+from glot_cli.files.opening import read_bytes
 from glot_cli.models.glot_config import GLoTConfig
 from glot_cli.motion.sampling import Augmentation
 from glot_cli.motion.viewing import Viewing
@@ -24,6 +27,12 @@ else:
 T = TypeVar("T")
 
 CONFIGS = Path(__file__).parent / "configs"
+MAX_TEXT = 1 << 16  # bytes of a configuration
+MOST_DOTS = 1000  # in one of its lines; the parser takes for ever over a key of very many parts
+LARGEST_BATCH = 1 << 16  # windows
+MOST_VERTICES = 100_000  # of a surface
+_WHOLE = 1 << 31  # beyond this lies no whole number of one
+_LARGEST = 1e12  # nor any other beyond this
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,12 @@ class LandmarkData:
     augmentation: Augmentation = field(default_factory=Augmentation)
     viewing: Viewing = field(default_factory=Viewing)
     noise: Noise = field(default_factory=Noise)
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.rendered_share <= 1 and 0 <= self.residual_share <= 1):
+            raise ValueError("rendered_share and residual_share must lie between 0 and 1")
+        if not 1 <= self.vertices <= MOST_VERTICES:
+            raise ValueError(f"vertices must be a number from 1 to {MOST_VERTICES:,}")
 
 
 @dataclass(frozen=True)
@@ -147,10 +162,16 @@ class TrainConfig:
             raise ValueError(f"regressor must be 'spin' or 'random', not {self.regressor!r}")
         if (self.landmarks is None) == (self.datasets is None):
             raise ValueError("say what to train on: either [landmarks] or [datasets]")
-        if min(self.epochs, self.iterations, self.batch_size) < 1:
-            raise ValueError("epochs, iterations and batch_size must be 1 or more")
-        if not 0 <= self.mask_ratio < 1:
-            raise ValueError("mask_ratio must be 0 or more, and less than 1")
+        if min(self.epochs, self.iterations, self.batch_size, self.validate_from) < 1:
+            raise ValueError("epochs, iterations, batch_size and validate_from must be 1 or more")
+        if self.batch_size > LARGEST_BATCH:
+            raise ValueError(f"batch_size must be {LARGEST_BATCH:,} or less")
+        if not (0 <= self.mask_ratio < 1 and 0 <= self.ema < 1):
+            raise ValueError("mask_ratio and ema must be 0 or more, and less than 1")
+        if not 0 <= self.mask_probability <= 1:
+            raise ValueError("mask_probability must lie between 0 and 1")
+        if min(self.parts, self.warmup, self.weight_decay, self.clip, self.learning_rate, self.seed) < 0:
+            raise ValueError("parts, warmup, weight_decay, clip, learning_rate and seed must be 0 or more")
 
     @property
     def updates(self) -> int:
@@ -186,15 +207,18 @@ def load_config(path: Path, changes: tuple[str, ...] = ()) -> TrainConfig:
         UsageError: a change is no line of TOML.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        reason = f"cannot read the configuration ({one_line(error)})"
-        raise InputError(reason, path=path, remedy="give a TOML file") from error
+        with damage("no configuration that can be read"):
+            text = read_bytes(path, MAX_TEXT).decode("utf-8")
+            if max(line.count(".") for line in text.splitlines()) > MOST_DOTS:
+                raise ValueError(f"has a line with more than {MOST_DOTS:,} dots")
+            table = tomllib.loads(text)
+    except FileFault as error:
+        raise error.about(path, InputError, remedy="give a TOML file") from error
     for change in changes:
         try:
-            _merge(table, tomllib.loads(change))
-        except (tomllib.TOMLDecodeError, ValueError) as error:
-            reason = f"{change}: not a line of TOML ({one_line(error)})"
+            _merge(table, tomllib.loads(change[:MAX_TEXT]))
+        except (ValueError, RecursionError) as error:
+            reason = f"{change[:200]}: not a line of TOML ({one_line(error)})"
             raise UsageError(reason, option="changes", remedy="write key = value") from error
     return _build(TrainConfig, table, path)
 
@@ -227,28 +251,39 @@ def _build(cls: type[T], table: Mapping[str, Any], path: Path, section: str = ""
 
 def _convert(hint: Any, value: Any, path: Path, key: str) -> Any:
     """The value of a key as its type hint wants it; paths are made relative to the file."""
-    folder = path.parent
     if get_origin(hint) in (Union, types.UnionType):  # X | None: a file says X or says nothing
         (hint,) = (choice for choice in get_args(hint) if choice is not type(None))
     if is_dataclass(hint) and isinstance(value, dict):
         return _build(hint, value, path, f"{key}: ")  # type: ignore[arg-type]
-    if hint == tuple[Path, ...] and _all_of(value, str):
-        return tuple(folder / Path(v).expanduser() for v in value)
-    if hint == tuple[str, ...] and _all_of(value, str):
+    if hint == tuple[Path, ...] and isinstance(value, list) and all(map(_is_name, value)):
+        return tuple(_relative(v, path) for v in value)
+    if hint == tuple[str, ...] and isinstance(value, list) and all(map(_is_name, value)):
         return tuple(value)
-    if hint is Path and isinstance(value, str):
-        return folder / Path(value).expanduser()
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+    if hint is Path and _is_name(value):
+        return _relative(value, path)
+    if hint is float and _is_number(value):
         return float(value)
-    if hint == tuple[float, float] and isinstance(value, list) and len(value) == 2:
+    if hint == tuple[float, float] and isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)):
         return float(value[0]), float(value[1])
-    if isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
+    if hint is int and type(value) is int and abs(value) < _WHOLE:
+        return value
+    if hint in (bool, str) and type(value) is hint:
         return value
     if get_origin(hint) is Literal and isinstance(value, str):  # the dataclass itself checks which
         return value
-    expected = getattr(hint, "__name__", hint)
-    raise InputError(f"{key} = {value!r} has the wrong type", path=path, remedy=f"give a value of type {expected}")
+    expected, given = getattr(hint, "__name__", hint), type(value).__name__ if isinstance(value, list | dict) else value
+    raise InputError(f"{key} = {str(given)[:100]} cannot be", path=path, remedy=f"give a value of type {expected}")
 
 
-def _all_of(value: Any, kind: type) -> bool:
-    return isinstance(value, list) and all(isinstance(item, kind) for item in value)
+def _relative(name: str, path: Path) -> Path:
+    """The path that a file at `path` names."""
+    return path.parent / os.path.expanduser(name)  # which, unlike pathlib's, leaves '~nobody' as it is
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and "\0" not in value
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a finite number that a float can be."""
+    return type(value) in (int, float) and abs(value) < _LARGEST

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,6 +31,7 @@ _ARRAYS: dict[str, tuple[int, ...]] = {
     "box": (3,),
     "features": (LANDMARK_DIM,),
 }
+_LARGEST = 1e9  # of a value
 ROLL = 20.0  # standard deviation of a camera's turn about its axis, degrees
 RECROP = 0.02, 0.05  # standard deviations of a crop's shift, in its sides, and of the logarithm of its size
 VARIED = 0.5  # share of windows whose people get another shape and pose
@@ -133,7 +135,12 @@ def _read(path: Path) -> dict[str, Tensor]:
         count = arrays["clip"].size
         if not count or arrays[name].shape != (count, *row) or arrays[name].dtype.kind not in "fiu":
             raise InputError(f"no crops with truth ({name} of shape {arrays[name].shape})", path=path, remedy=remedy)
-    return {name: torch.from_numpy(arrays[name]) for name in _ARRAYS}
+        if not (np.abs(arrays[name]) <= _LARGEST).all():
+            raise InputError(f"no crops with truth ({name} holds values that cannot be)", path=path, remedy=remedy)
+    if arrays["clip"].dtype.kind == "f" or arrays["clip"].min() < 0:
+        raise InputError("no crops with truth (clip holds no numbers of clips)", path=path, remedy=remedy)
+    kinds = {name: np.int64 if name == "clip" else np.float32 for name in _ARRAYS}
+    return {name: torch.from_numpy(arrays[name].astype(kinds[name], copy=False)) for name in _ARRAYS}
 
 
 def half_backwards(index: Tensor, generator: torch.Generator) -> Tensor:

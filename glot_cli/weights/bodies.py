@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +13,31 @@ from numpy.typing import NDArray
 from glot_cli.body.model import BODY_ARRAYS, Body, read_body_arrays
 from glot_cli.errors import WeightsError
 from glot_cli.files.contents import contents
-from glot_cli.files.faults import FileFault
+from glot_cli.files.faults import FileFault, check_size
+from glot_cli.files.inert import to_array
 from glot_cli.files.npz import load_npz
-from glot_cli.files.opening import read_bytes
+from glot_cli.files.opening import check_there, read_bytes, unreadable
 from glot_cli.smpl import SMPL_VERTICES
 from glot_cli.weights import store
-from glot_cli.weights.recognise import to_array
 
 RECORD_BETAS = 10  # shape components of a record
+_NONE = np.empty(0)
 
 
 def body_path(name: str) -> Path:
     """The file of a body: by its name, or the path itself. Raises WeightsError when it is not there."""
     if _is_name(name):
         return store.locate(name)
-    path = Path(name).expanduser()
-    if not path.is_file():
-        raise WeightsError("no such body model", path=path, remedy="give open, smpl or a file in SMPL's format")
+    path = Path(os.path.expanduser(name))
+    remedy = "give open, smpl or a file in SMPL's format"
+    if not os.path.exists(path):
+        raise WeightsError("no such body model", path=path, remedy=remedy)
+    try:
+        check_size(check_there(path))
+    except FileFault as error:
+        raise error.about(path, WeightsError, remedy=remedy) from error
+    except OSError as error:
+        raise unreadable(error).about(path, WeightsError) from error
     return path
 
 
@@ -50,25 +59,29 @@ def load_body(name: str, num_betas: int = RECORD_BETAS) -> Body:
     path = body_path(name)
     arrays = read_body_arrays(path) if store.is_known(name) else _read_foreign(path)
     extra = store.added().get("joints-extra")
-    fits = len(arrays.get("v_template", ())) == SMPL_VERTICES and "J_regressor_extra" not in arrays
+    fits = arrays.get("v_template", _NONE).shape == (SMPL_VERTICES, 3) and "J_regressor_extra" not in arrays
     if extra is not None and fits:
-        arrays["J_regressor_extra"] = load_arrays(extra.name)["J_regressor"]
+        arrays["J_regressor_extra"] = load_arrays(extra.name, "J_regressor")["J_regressor"]
     return Body(arrays, str(path), num_betas)
 
 
-def load_arrays(name: str) -> dict[str, NDArray[Any]]:
+def load_arrays(name: str, *needed: str) -> dict[str, NDArray[Any]]:
     """The arrays of weights that are an npz, by their name among weights. Raises WeightsError."""
-    path = store.locate(name)
+    path, remedy = store.locate(name), "add it again with 'glot weights add'"
     try:
-        return load_npz(path)
+        arrays = load_npz(path)
     except FileFault as error:
-        raise error.about(path, WeightsError, remedy="add it again with 'glot weights add'") from error
+        raise error.about(path, WeightsError, remedy=remedy) from error
+    if missing := [array for array in needed if array not in arrays]:
+        raise WeightsError(f"has no array '{missing[0]}'", path=path, remedy=remedy)
+    return arrays
 
 
 def mean_parameters() -> torch.Tensor:
     """(157,) pose6d, shape, camera: the mean parameters that SPIN and GLoT start from. Raises WeightsError."""
-    arrays = load_arrays("mean-params")
-    return torch.from_numpy(np.concatenate([arrays[name].ravel() for name in ("pose", "shape", "cam")])).float()
+    names = ("pose", "shape", "cam")
+    arrays = load_arrays("mean-params", *names)
+    return torch.from_numpy(np.concatenate([arrays[name].ravel() for name in names])).float()
 
 
 def _read_foreign(path: Path) -> dict[str, NDArray[Any]]:
@@ -93,10 +106,16 @@ def recorded_body(name: str, sha256: str, moved: str | Path | None = None, recor
         WeightsError: it is not there, or is another one.
     """
     name = str(moved or name)
-    if not (_is_name(name) or Path(name).expanduser().is_file()):
-        reason = f"needs the body '{name}', which is not there"
+    if not (_is_name(name) or os.path.isfile(os.path.expanduser(name))):
+        reason = f"needs the body '{name[:200]}', which is not there"
         raise WeightsError(reason, path=record, remedy="say where the body's file is now")
-    if store.sha256(body_path(name)) != sha256:
+    try:
+        path = body_path(name)
+    except WeightsError as error:
+        raise WeightsError(
+            f"needs the body '{name[:200]}': {error.reason}", path=record, remedy=error.remedy
+        ) from error
+    if store.sha256(path) != sha256:
         reason = f"was made with another version of the body '{name}'"
         raise WeightsError(reason, path=record, remedy="run 'glot run' again, or give the body that was used")
     return load_body(name)

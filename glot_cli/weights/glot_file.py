@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from glot_cli.errors import WeightsError, one_line
 from glot_cli.files.atomic import not_written, whole
+from glot_cli.files.opening import check_there
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,20 +65,31 @@ def load_glot(path: Path, mean_state: Tensor | None = None) -> GLoT:
     Raises:
         WeightsError: the file is missing, damaged or of another kind.
     """
-    from safetensors import SafetensorError, safe_open
+    import torch
+    from safetensors import safe_open
 
     from glot_cli.models.glot import GLoT
     from glot_cli.models.glot_config import GLoTConfig
 
     try:
+        check_there(path)
         with safe_open(path, framework="pt") as file:
             config = GLoTConfig(**json.loads((file.metadata() or {})["config"]))
+            shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+            if mean_state is not None:
+                shapes.setdefault(GLOT_MEAN_STATE, tuple(mean_state.shape))
+            with torch.device("meta"):  # no room for more than the file holds is asked for
+                wanted = {key: tuple(tensor.shape) for key, tensor in GLoT(config).state_dict().items()}
+            if wrong := sorted(key for key in {*wanted, *shapes} if wanted.get(key) != shapes.get(key)):
+                raise ValueError(f"{wrong[0]} is {shapes.get(wrong[0])}, not {wanted.get(wrong[0])}")
             state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
         if mean_state is not None:
             state.setdefault(GLOT_MEAN_STATE, mean_state)
+        if wrong := sorted(key for key, tensor in state.items() if not torch.isfinite(tensor).all()):
+            raise ValueError(f"{wrong[0]} holds values that are not finite numbers")
         model = GLoT(config)
         model.load_state_dict(state)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except Exception as error:  # whatever a broken header leads to
         reason = f"not GLoT weights in glot's format ({one_line(error, 200)})"
         raise WeightsError(reason, path=path, remedy="give a file made by glot") from error
     return model.eval()

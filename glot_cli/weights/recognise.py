@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glot_cli.errors import UsageError
+from glot_cli.files.checkpoints import StoredTensor
 from glot_cli.files.faults import Damaged
+from glot_cli.files.inert import to_array
 from glot_cli.smpl import SMPL_FACES, SMPL_VERTICES
 from glot_cli.weights.known_weights import OFFICIAL_WEIGHTS, OfficialFile
 
@@ -120,11 +122,6 @@ def smpl_arrays(arrays: Mapping[str, Any]) -> Arrays:
     return {name: array.astype(np.int64 if name in whole else np.float32) for name, array in body.items()}
 
 
-def to_array(value: Any) -> NDArray[Any]:
-    """An array, or what a pickle holds in its place, as an array."""
-    return np.asarray(value.plain() if hasattr(value, "plain") else value)
-
-
 def _checked(name: str, value: Any, shape: tuple[int, ...]) -> NDArray[Any]:
     array = to_array(value)
     fits = array.ndim == len(shape) and all(n in (-1, m) for n, m in zip(shape, array.shape, strict=True))
@@ -164,6 +161,8 @@ def _renamed(held: Mapping[str, Any], rename: Any, shapes: dict[str, tuple[int, 
     """Learned tensors under our names, float32: exactly those of the network, of its shapes. Raises Damaged."""
     import torch
 
+    if not all(isinstance(name, str) for name in held):
+        raise Damaged(f"is a {of} checkpoint with a name that is no text")
     try:
         tensors: dict[str, Tensor] = rename(held)
     except KeyError as error:
@@ -173,9 +172,13 @@ def _renamed(held: Mapping[str, Any], rename: Any, shapes: dict[str, tuple[int, 
         what = f"without the tensor '{missing[0]}'" if missing else f"with a tensor '{surplus[0]}' too many"
         raise Damaged(f"is a {of} checkpoint {what}")
     for name, shape in shapes.items():
-        tensor = tensors[name]
-        if not isinstance(tensor, torch.Tensor) or tuple(tensor.shape) != shape:
+        tensor: Any = tensors[name]
+        if not isinstance(tensor, torch.Tensor | StoredTensor) or tensor.shape != shape:
             raise Damaged(f"is a {of} checkpoint whose '{name}' is {tuple(getattr(tensor, 'shape', ()))}, not {shape}")
+        if isinstance(tensor, StoredTensor):
+            tensor = tensor.tensor()
+        if tensor.is_complex():
+            raise Damaged(f"is a {of} checkpoint whose '{name}' holds complex numbers")
         tensor = tensor.detach().float().contiguous()
         if not torch.isfinite(tensor).all() or tensor.abs().max() > LARGEST_WEIGHT:
             raise Damaged(f"is a damaged {of} checkpoint ('{name}' holds values that no trained network has)")

@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
 
 from glot_cli.errors import WeightsError, one_line
 from glot_cli.files.atomic import not_written, whole
+from glot_cli.files.faults import FileFault, damage
+from glot_cli.files.opening import read_bytes
 from glot_cli.weights.known_weights import OFFICIAL_WEIGHTS
 
 MANIFEST = "manifest.json"
+MAX_RECORD = 1 << 20  # bytes of what stands beside a file
 NO_ROOM = "name another folder with GLOT_WEIGHTS"  # what to do where the user's folder cannot be written
 
 
@@ -77,10 +80,12 @@ def added() -> dict[str, WeightFile]:
     entries = {}
     for path in sorted(user_folder().glob("*.json")):
         try:
-            entry = WeightFile(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            with damage("no record of weights"):
+                entry = WeightFile(**json.loads(read_bytes(path, MAX_RECORD)))
+        except FileFault:
             continue  # something of the user's own
-        entries[entry.name] = entry
+        if all(type(getattr(entry, field.name)).__name__ == field.type for field in fields(entry)):
+            entries[entry.name] = entry
     return entries
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from glot_cli.body.model import read_body_arrays
 from glot_cli.errors import GlotError
-from glot_cli.files import npz
+from glot_cli.files import faults
 from glot_cli.files.faults import Damaged, FileFault, Refused
 from glot_cli.files.npz import load_npz, map_npy
 from glot_cli.motion.motions import load_motions
@@ -115,7 +115,7 @@ def test_every_byte_may_be_wrong(tmp_path: Path) -> None:
 def test_no_more_is_read_than_a_file_of_its_size_may_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez_compressed(tmp_path / "a.npz", a=np.zeros(1 << 20), b=np.arange(9))
     assert load_npz(tmp_path / "a.npz")["a"].size == 1 << 20
-    monkeypatch.setattr(npz, "MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(faults, "ALWAYS", 1 << 20)
     with pytest.raises(Refused, match="far more than its size allows"):
         load_npz(tmp_path / "a.npz")
     assert list(load_npz(tmp_path / "a.npz", ("b",))) == ["b"]

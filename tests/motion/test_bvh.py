@@ -147,7 +147,7 @@ def test_folders_of_bvh_are_motions(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "fault"),
-    [("", "BVH"), ("HIERARCHY\nROOT Hips\n{\n", "BVH"), ("hello", "BVH"), ("\x00\x01", "BVH")],
+    [("", "empty"), ("HIERARCHY\nROOT Hips\n{\n", "BVH"), ("hello", "BVH"), ("\x00\x01", "BVH")],
 )
 def test_what_is_no_bvh_is_named(tmp_path, text, fault):
     path = tmp_path / "x.bvh"

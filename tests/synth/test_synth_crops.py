@@ -202,7 +202,7 @@ def test_what_holds_no_pictures_is_named(made: list[Path], tmp_path: Path) -> No
     for path, words in ((made[0], "no array 'frame'"), (tmp_path / "gone.npz", "gone.npz")):
         with pytest.raises(InputError, match=words):
             look_at_pictures([path], tmp_path / "c", quiet=True)
-    with pytest.raises(InputError, match=r"crops_4_00000\.npz: holds no pictures"):
+    with pytest.raises(InputError, match=r"crops_4_00000\.npz: no drawn pictures"):
         contact_sheet(made[0])
     with pytest.raises(InputError, match="no drawn pictures there"):
         find_pictures(tmp_path)

@@ -54,7 +54,7 @@ def test_an_archive_may_be_larger_than_any_file_in_it(
         out.writestr("video.mp4", bytes(50_000))
         out.write(official[MEAN], MEAN)
     assert [added.entry.name for added in add_weights(tmp_path / "a.zip")] == ["mean-params"]
-    with fails(Refused, match="more than any official file"):
+    with fails(Refused, match="more than any file of its kind"):
         list(add_weights(official[EXTRA]))
 
 
@@ -78,7 +78,7 @@ def test_zip_bombs_are_refused_before_they_unpack(file: str, member: str, tmp_pa
     assert path.stat().st_size < 20 << 20
     tracemalloc.start()
     try:
-        with fails(Refused, match=r"unpacks to 2\.0 GB"):
+        with fails(Refused, match=r"unpacks to 2\.2 GB, far more than its size allows"):
             list(add_weights(path))
         assert tracemalloc.get_traced_memory()[1] < 64 << 20
     finally:

@@ -1,0 +1,154 @@
+"""What every value of a record has to be, so that whoever reads one meets only sound ones."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from fractions import Fraction
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+T = TypeVar("T")
+
+LONGEST_TEXT = 1 << 20  # letters of what stands with the arrays
+LONGEST_NAME = 4096  # letters of one value of it
+MOST_SHOTS = 1_000_000
+CROWD = 500  # people in one frame
+_RATE = re.compile(r"\d{1,12}(?:/\d{1,12}|\.\d{1,12})?", re.ASCII)
+SLOWEST, FASTEST = Fraction(1, 100_000), 100_000  # frames a second: a picture a day, the fastest cameras
+_WHOLE = {"width": (1, 1 << 20), "height": (1, 1 << 20), "frame_count": (0, 1 << 31), "start_frame": (0, 1 << 31)}
+_FOCAL_LENGTH = 1e-3, 1e9  # pixels
+
+
+@dataclass(frozen=True)
+class Field:
+    """One array of the record: type, shape of a row, unit, meaning, least and greatest value, the format it came in."""
+
+    dtype: str
+    row: tuple[int, ...]
+    unit: str
+    meaning: str
+    span: tuple[float, float] = -1e6, 1e6
+    since: int = 1
+
+
+def array_fault(arrays: Mapping[str, NDArray[Any]], wanted: Mapping[str, Field], version: int) -> str | None:
+    """What keeps arrays from being a record, None when nothing does.
+
+    Args:
+        arrays: by name.
+        wanted: what a record holds, of which "frame" gives the number of rows.
+        version: of the format; arrays of later ones may be missing.
+    """
+    missing = [name for name, field in wanted.items() if name not in arrays and field.since <= version]
+    if missing:
+        return f"has no array '{missing[0]}'"
+    for name, found in arrays.items():
+        if name not in wanted:
+            return f"has an array '{name[:100]}' that no record has"
+        fault = _fault_of(name, found, wanted[name], len(arrays["frame"]) if arrays["frame"].ndim == 1 else -1)
+        if fault:
+            return fault
+    return None
+
+
+def _fault_of(name: str, found: NDArray[Any], field: Field, rows: int) -> str | None:
+    if found.shape != (rows, *field.row):
+        return f"array '{name}' has shape {found.shape}, expected ({rows}, {', '.join(map(str, field.row))})"
+    if found.dtype != np.dtype(field.dtype):
+        return f"array '{name}' holds {found.dtype}, expected {field.dtype}"
+    if found.dtype.kind == "f" and not np.isfinite(found).all():
+        return f"array '{name}' holds values that are not finite numbers"
+    least, greatest = field.span
+    if found.dtype.kind != "b" and found.size and not least <= found.min() <= found.max() <= greatest:
+        return f"array '{name}' holds values from {found.min():g} to {found.max():g}, outside {least:g} to {greatest:g}"
+    return None
+
+
+def order_fault(frame: NDArray[np.int32], person: NDArray[np.int32]) -> str | None:
+    """What keeps rows from being one for each person in each frame, sorted by person, then frame."""
+    later = (np.diff(person) > 0) | ((np.diff(person) == 0) & (np.diff(frame) > 0))
+    if not later.all():
+        row = int(np.flatnonzero(~later)[0]) + 1
+        return f"row {row} does not come after the one before it, by person and frame"
+    if len(frame) and np.unique(frame, return_counts=True)[1].max() > CROWD:
+        return f"has more than {CROWD} people in one frame"
+    return None
+
+
+def meta_of(text: str, kind: type[T], version: int) -> T:
+    """What stands with the arrays, checked.
+
+    Args:
+        text: a JSON object; keys that are unknown are left out.
+        kind: the dataclass to make of it, whose annotations say what each value is.
+        version: the latest of the format that is read.
+
+    Raises:
+        ValueError: something is missing or cannot be.
+    """
+    if len(text) > LONGEST_TEXT:
+        raise ValueError(f"has more than {LONGEST_TEXT:,} letters beside its arrays")
+    held = json.loads(text)
+    if not isinstance(held, dict):
+        raise ValueError("has no facts by name beside its arrays")
+    found = held.get("format_version")
+    if type(found) is not int or found < 1:
+        raise ValueError("has no format version")
+    if found > version:
+        raise NewerError(f"has format version {found % 10**9}, this glot reads {version}")
+    known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]  # a dataclass, as said
+    for name, field in known.items():
+        if name in held:
+            if not _fits(name, str(field.type), held[name]):
+                raise ValueError(f"'{name}' is {repr(held[name])[:60]}, which cannot be")
+        elif field.default is MISSING and field.default_factory is MISSING:
+            raise ValueError(f"has no '{name}'")
+    return kind(**{name: value for name, value in held.items() if name in known})
+
+
+class NewerError(ValueError):
+    """A record of a later format."""
+
+
+def _fits(name: str, kind: str, value: Any) -> bool:
+    """Whether a value is of the type that a field is annotated with, and in its range."""
+    if name in _WHOLE:
+        return type(value) is int and _WHOLE[name][0] <= value <= _WHOLE[name][1]
+    if name == "focal_length":
+        number = type(value) in (int, float) and _FOCAL_LENGTH[0] <= value <= _FOCAL_LENGTH[1]
+        return number and math.isfinite(value)
+    if name == "fps":
+        return is_rate(value)
+    if name == "shots":
+        whole = isinstance(value, list) and len(value) <= MOST_SHOTS and all(type(n) is int for n in value)
+        return whole and value == sorted(set(value)) and (not value or 0 <= value[0] <= value[-1] <= 1 << 31)
+    if kind == "int":
+        return type(value) is int
+    if kind == "dict[str, str]":
+        return isinstance(value, dict) and all(_is_name(part) for pair in value.items() for part in pair)
+    return _is_name(value)
+
+
+def is_rate(value: Any) -> bool:
+    """Whether a value is a frame rate as text: a whole number, a fraction or a decimal, that a camera could have."""
+    if type(value) is not str or not _RATE.fullmatch(value) or re.search("/0+$", value):
+        return False
+    return SLOWEST <= Fraction(value) <= FASTEST
+
+
+def _is_name(value: Any) -> bool:
+    """Whether a value is text that could name a file."""
+    if type(value) is not str or len(value) > LONGEST_NAME or "\0" in value:
+        return False
+    try:
+        os.fsencode(value)  # half a letter (a lone surrogate) is in no name
+    except UnicodeEncodeError:
+        return False
+    return True
