@@ -9,8 +9,9 @@ from typing import Any
 
 from torch import nn
 
+from glot_cli.files.checkpoints import StoredTensor
 from glot_cli.files.faults import Damaged, FileFault, Refused, Unsupported
-from glot_cli.files.saved_modules import Made, SavedNetwork, StoredTensor, modules, tensors
+from glot_cli.files.saved_modules import Made, modules, tensors
 
 MAX_LAYERS = 500  # rows of a description; the longest of ultralytics' has 50
 MAX_REPEATS = 100  # of one row
@@ -71,9 +72,12 @@ class Blueprint:
         return check_points(self.architecture.get("kpt_shape"))
 
 
-def read_blueprint(saved: SavedNetwork) -> Blueprint:
-    """The detector in a file. Raises FileFault where it holds none, or one that is out of bounds."""
-    held = saved.held
+def read_blueprint(held: Any) -> Blueprint:
+    """The detector in a file. Raises FileFault where it holds none, or one that is out of bounds.
+
+    Args:
+        held: what PyTorch saved, as `read_network` gives it.
+    """
     model = held.get("ema") or held.get("model") if isinstance(held, dict) else held
     if not isinstance(model, Made):
         raise Unsupported("is a checkpoint without a network in it", remedy="give a file that ultralytics has saved")
@@ -89,8 +93,6 @@ def read_blueprint(saved: SavedNetwork) -> Blueprint:
         raise Refused("describes a network of another kind than it holds")
     found = modules(model)
     held_tensors = tensors(found)
-    if sum(tensor.count for tensor in held_tensors.values()) > saved.size:  # numbers may be shared
-        raise Refused("holds more numbers than it is long")
     head = found.get(f"model.{len(architecture['backbone']) + len(architecture['head']) - 1}")
     end_to_end = head is not None and head.state.get("_end2end") is True
     return Blueprint(TASKS[kind], architecture, names, found, held_tensors, end_to_end)

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glot_cli.errors import one_line
-from glot_cli.files.faults import Damaged, FileFault, Refused, Unsupported, check_size
+from glot_cli.files.faults import Damaged, FileFault, Refused, Unsupported
+from glot_cli.files.opening import read_bytes
 from glot_cli.inference import import_onnxruntime
 from glot_cli.tracking.blueprint import MAX_NAME, SMALLER, check_names, check_points
 
@@ -155,8 +156,7 @@ def open_onnx(path: Path, device: torch.device, *, trusted: bool) -> Exported:
     """
     import onnx
 
-    check_size(path.stat().st_size, "has")
-    data = path.read_bytes()
+    data = read_bytes(path)
     try:
         model = onnx.load_model_from_string(data)
         if not trusted:

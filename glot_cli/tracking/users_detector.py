@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from glot_cli.device import upload
 from glot_cli.errors import WeightsError, one_line
-from glot_cli.files.archives import zip_names
 from glot_cli.files.faults import Damaged, FileFault, Refused, Unsupported
 from glot_cli.files.opening import TORCH, ZIP, check_download, first_bytes
-from glot_cli.files.saved_modules import MAX_MODULES, SavedNetwork
+from glot_cli.files.saved_modules import MAX_MODULES, read_network
+from glot_cli.files.zips import zip_names
 from glot_cli.tracking import ultralytics_adapter
 from glot_cli.tracking.blueprint import SMALLER, Blueprint, check_layers, read_blueprint
 from glot_cli.tracking.exported import Told, open_onnx, open_script
@@ -132,8 +132,7 @@ def read_checkpoint(path: Path) -> tuple[Any, Blueprint]:
     Raises:
         FileFault: it is damaged, no detector, out of bounds, or its numbers belong to another network.
     """
-    saved = SavedNetwork(path)
-    blueprint = read_blueprint(saved)
+    blueprint = read_blueprint(read_network(path))
     network: Any = _build(blueprint)
     network.end2end = blueprint.end_to_end
     here = {name for name, _ in network.named_buffers()} - network.state_dict().keys()  # those that are not saved
@@ -144,7 +143,7 @@ def read_checkpoint(path: Path) -> tuple[Any, Blueprint]:
     shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     if shapes != {name: tensor.shape for name, tensor in held.items()}:
         raise Unsupported("holds other weights than the network that it describes")
-    state = saved.load(held)
+    state = {name: tensor.tensor() for name, tensor in held.items()}
     if not all(bool(numbers.isfinite().all()) for numbers in state.values()):
         raise Damaged("holds weights that are no numbers (NaN or infinite)")
     network.load_state_dict(state)
@@ -153,7 +152,8 @@ def read_checkpoint(path: Path) -> tuple[Any, Blueprint]:
 
 def _build(blueprint: Blueprint) -> nn.Module:
     """The network, once it is sure that it is no larger than its file and than any detector."""
-    numbers = sum(tensor.count for tensor in blueprint.tensors.values())
+    parts = {part.key: part for part in (tensor.numbers for tensor in blueprint.tensors.values())}  # may be shared
+    numbers = sum(len(part.memory) // part.dtype.itemsize for part in parts.values())
     try:
         effort = ultralytics_adapter.effort(blueprint.architecture, _MEASURED_AT, MAX_MODULES)
         if effort.numbers > _UNFOLDED * numbers:
@@ -245,7 +245,7 @@ def _kind(path: Path) -> str:
         return "program" if any(name.endswith("/constants.pkl") for name in names) else "checkpoint"
     check_download(start)
     if start.startswith(TORCH):
-        raise Unsupported("was written by a PyTorch before 1.6")
+        return "checkpoint"  # as PyTorch wrote them before 1.6
     if path.suffix != ".onnx":
         raise Damaged("is no file that PyTorch wrote, or a damaged one")
     return "model"

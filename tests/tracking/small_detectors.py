@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -46,10 +44,3 @@ def zipped(program: bytes, path: Path, **members: bytes) -> str:
         for name, data in members.items():
             archive.writestr(f"a/{name}", data)
     return str(path)
-
-
-def program(held: Any) -> bytes:
-    """A pickle of plain values, as old as those of `torch.save`."""
-    file = io.BytesIO()
-    pickle.Pickler(file, 2).dump(held)
-    return file.getvalue()
