@@ -82,7 +82,7 @@ REFUSED = {
     "no stack": (b"0", "damaged or cut off checkpoint"),
     "names": (b"".join(f"ctorch.nn.modules.x\nX{i}\n0".encode() for i in range(1001)) + b"N", "1,000 classes"),
     "steps": (b"(" + b"N" * 1_300_000 + b"t", "more than 500,000 steps"),
-    "names with zeros": (b"\x80\x04" + text("torch.nn.modules.x") + text("a\0b") + b"\x93", "damaged or cut off checkpoint"),
+    "names with zeros": (b"\x80\x04" + text("torch.nn.modules.x") + text("a\0b") + b"\x93", "cut off checkpoint"),
 }  # fmt: skip
 
 

