@@ -104,8 +104,10 @@ class _Bounded:
         providers: list[Any] = ["CPUExecutionProvider"]
         if device.type == "cuda" and "CUDAExecutionProvider" in runtime.get_available_providers():
             providers.insert(0, ("CUDAExecutionProvider", {"device_id": device.index or 0}))
-        keep = [] if trusted else ["ConstantFolding"]  # keeps whatever constant nodes make
-        self._session: Any = runtime.InferenceSession(data, options, providers=providers, disabled_optimizers=keep)
+        left_out = [] if trusted else ["ConstantFolding"]  # it keeps whatever constant nodes make
+        self._session: Any = runtime.InferenceSession(
+            data, options, providers=providers, disabled_optimizers=left_out, enable_fallback=False
+        )
         (asked,) = self._session.get_inputs()
         if (
             asked.type not in _KINDS

@@ -197,6 +197,14 @@ def test_what_is_no_model(tmp_path):
         refused(str(path), "empty|can run|web page|damaged|tell")
 
 
+def test_a_damaged_model_says_its_one_line_alone(tmp_path, capfd):
+    """ONNX Runtime would else write some of its own, and try again."""
+    path = Path(model(tmp_path / "letters.onnx"))
+    path.write_bytes(path.read_bytes().replace(b"images", b"\xddmages"))
+    refused(str(path), "can run")
+    assert capfd.readouterr() == ("", "")
+
+
 def test_what_is_trusted_is_not_limited(tmp_path, monkeypatch):
     monkeypatch.setattr(exported, "ROOM", 0)
     nodes = [node("Identity", ["images"], [f"o{i}"]) for i in range(20)]
