@@ -33,6 +33,7 @@ class RunKeywords(TypedDict, total=False):
 
     preset: str
     detector: str | None
+    trust_detector: bool
     glot: str | None
     body: str | None
     gender: str | None

@@ -37,6 +37,11 @@ if TYPE_CHECKING:
 @click.option(
     "--detector", metavar="FILE", help="Another ultralytics model that finds people (.pt, .onnx, .torchscript)."
 )
+@click.option(
+    "--trust-detector",
+    is_flag=True,
+    help="Run the detector even if it is a program (TorchScript), which can do anything on this machine.",
+)
 @click.option("--glot", metavar="NAME", help="Another GLoT checkpoint: one that was added, or a file made by glot.")
 @click.option(
     "--body", metavar="NAME", help="Body to pose and draw: open, smpl or a file like SMPL's.  [default: the preset's]"

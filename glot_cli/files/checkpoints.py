@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import math
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from glot_cli.files.faults import Damaged, Refused, Unsupported, damage
@@ -113,13 +114,14 @@ class Storage(Object):
     holds = ""
 
 
-_NAMES: dict[str, type] = {name: kind for name, kind in ALLOWED.items() if name.startswith(("numpy.", "_codecs."))}
-_NAMES |= {
+NAMES: dict[str, type] = {name: kind for name, kind in ALLOWED.items() if name.startswith(("numpy.", "_codecs."))}
+NAMES |= {
     "collections.OrderedDict": Table,
     "torch._utils._rebuild_tensor_v2": StoredTensor,
     "torch._utils._rebuild_parameter": Parameter,
+    "torch._utils._rebuild_parameter_with_state": Parameter,
 }
-_NAMES |= {f"torch.{name}": type(name, (Storage,), {"holds": held}) for name, held in _TYPES.items()}
+NAMES |= {f"torch.{name}": type(name, (Storage,), {"holds": held}) for name, held in _TYPES.items()}
 
 
 def read_checkpoint(data: bytes) -> dict[str, Any]:
@@ -133,14 +135,24 @@ def read_checkpoint(data: bytes) -> dict[str, Any]:
         Refused: it asks for something that no such file needs (the message tells it).
         Unsupported: it holds no dictionary, or was written on another kind of machine.
     """
-    with damage(_KIND):
-        held = _read_zip(data) if data.startswith(ZIP) else _read_old(data)
+    held = read_saved(data, NAMES)
     if not isinstance(held, dict):
         raise Unsupported("is a network file without named tensors")
     return held
 
 
-def _read_zip(data: bytes) -> Any:
+def read_saved(data: bytes, names: Mapping[str, type]) -> Any:
+    """What a file of `torch.save` holds, whatever it is, of programs that may use other names too; see above.
+
+    Args:
+        data: the whole file.
+        names: those that may be used, and what stands for them; `NAMES` and more.
+    """
+    with damage(_KIND):
+        return _read_zip(data, names) if data.startswith(ZIP) else _read_old(data, names)
+
+
+def _read_zip(data: bytes, names: Mapping[str, type]) -> Any:
     with open_zip(io.BytesIO(data), lambda name: True, _KIND) as archive:
         program, order = (_only(archive, part) for part in _PARTS)
         if program is None:
@@ -149,7 +161,7 @@ def _read_zip(data: bytes) -> Any:
             raise Unsupported("was written on a machine with another order of bytes")
         if archive.members[program].file_size > MAX_PROGRAM:
             raise Refused(f"is a pickle of more than {MAX_PROGRAM >> 20} MB, more than any checkpoint needs")
-        ((held,), parts) = _run(io.BytesIO(archive.read(program)), 1)
+        ((held,), parts) = _run(io.BytesIO(archive.read(program)), 1, names)
         folder = program.removesuffix(_PARTS[0])
         for key, numbers in parts.items():
             memory = memoryview(bytearray(archive.read(f"{folder}/data/{key}")))
@@ -158,10 +170,10 @@ def _read_zip(data: bytes) -> Any:
     return held
 
 
-def _read_old(data: bytes) -> Any:
+def _read_old(data: bytes, names: Mapping[str, type]) -> Any:
     """As torch wrote before 1.6: mark, version, machine, what was saved, the parts' names, and the parts."""
     file = io.BytesIO(data)
-    (_, _, about, held, keys), parts = _run(file, 5)
+    (_, _, about, held, keys), parts = _run(file, 5, names)
     if not isinstance(about, dict) or about.get("little_endian") is not (sys.byteorder == "little"):
         raise Unsupported("was written on a machine with another order of bytes")
     at, whole = file.tell(), memoryview(bytearray(data))  # torch wants memory that could be written to
@@ -185,14 +197,14 @@ class _CheckpointProgram(Program):
 
     Args:
         file: where it stands.
+        names: that it may use.
         steps: that it may take.
         parts: gets what it names, by the name in the file.
     """
 
-    allowed = _NAMES
-
-    def __init__(self, file: Any, steps: Any, parts: dict[str, list[Numbers]]) -> None:
+    def __init__(self, file: Any, names: Mapping[str, type], steps: Any, parts: dict[str, list[Numbers]]) -> None:
         super().__init__(file)
+        self.allowed = names
         self.steps = steps
         self._parts = parts
 
@@ -214,8 +226,8 @@ class _CheckpointProgram(Program):
         return numbers
 
 
-def _run(file: io.BytesIO, count: int) -> tuple[list[Any], dict[str, list[Numbers]]]:
+def _run(file: io.BytesIO, count: int, names: Mapping[str, type]) -> tuple[list[Any], dict[str, list[Numbers]]]:
     """What so many pickles, one after another, leave, and all numbers that they name, by their names."""
     parts: dict[str, list[Numbers]] = {}
     steps = counted(_CheckpointProgram, MAX_STEPS, "checkpoint", "BINPERSID")
-    return [_CheckpointProgram(file, steps, parts).load() for _ in range(count)], parts
+    return [_CheckpointProgram(file, names, steps, parts).load() for _ in range(count)], parts

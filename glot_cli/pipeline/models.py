@@ -48,7 +48,12 @@ class Models:
 
 
 def load_models(
-    preset: Preset, device: str, detector: str | None = None, half: bool = False, refine: bool = True
+    preset: Preset,
+    device: str,
+    detector: str | None = None,
+    half: bool = False,
+    refine: bool = True,
+    trust_detector: bool = False,
 ) -> Models:
     """Load a preset.
 
@@ -58,18 +63,21 @@ def load_models(
         detector: path of another ultralytics model.
         half: image features in half precision.
         refine: whether poses are fitted to landmarks, where features give any.
+        trust_detector: whether the detector may be a program.
 
     Raises:
         WeightsError: weights are missing, damaged or not made for each other.
     """
     paths = weight_files(preset, detector)
+    # First of all: it may be a file of anybody's, and is refused before there is anything else in memory.
+    finder = PersonDetector(detector, paths["detector"], device, trusted=trust_detector)
     body = load_body(preset.body)
     own_shape = _shape_space(preset.body, body) == preset.shape_space
     features = extractor.find(preset.extractor).load(paths, device, half=half)
     glot = load_network(preset, features.input_dim, device)
     return Models(
         preset=preset,
-        detector=PersonDetector(detector, paths["detector"], device),
+        detector=finder,
         features=features,
         lifter=make_lifter(features, glot, body, own_shape=own_shape, refine=refine),
         body=body,

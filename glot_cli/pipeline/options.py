@@ -24,7 +24,7 @@ LEAST_FPS, MOST_FPS = 0.01, 100_000
 LONGEST_FOCAL = 1_000_000  # pixels
 LONGEST_TIME = 10_000_000  # seconds, four months
 MOST_DETECT_EVERY = 10  # frames: boxes between are interpolated, and nobody walks straight for longer
-_SWITCHES = ("half", "refine", "render", "frames", "overwrite", "quiet")
+_SWITCHES = ("trust_detector", "half", "refine", "render", "frames", "overwrite", "quiet")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
@@ -35,6 +35,8 @@ class Options:
     Attributes:
         preset: "open", or "paper" for those who hold the research weights.
         detector: path of another ultralytics model that finds people; None for the preset's own.
+        trust_detector: whether the detector may be a program (TorchScript), which is then run, or an ONNX model of any
+            kind and size.
         glot: another GLoT checkpoint, by name or path; None for the preset's own.
         body: "open", "smpl" or a file in SMPL's format; None for the preset's own.
         gender: "neutral", "male" or "female" of SMPL; None for neutral.
@@ -64,6 +66,7 @@ class Options:
 
     preset: str = "open"
     detector: str | None = None
+    trust_detector: bool = False
     glot: str | None = None
     body: str | None = None
     gender: str | None = None

@@ -70,7 +70,9 @@ class Runner:
     def models(self) -> Models:
         """The networks and the body, loaded when first asked for."""
         options = self.options
-        return load_models(self.preset, self.device, options.detector, options.half, bool(options.refine))
+        return load_models(
+            self.preset, self.device, options.detector, options.half, bool(options.refine), options.trust_detector
+        )
 
     @cached_property
     def weights(self) -> dict[str, str]:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,14 +14,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from glot_cli.device import upload
 from glot_cli.errors import WeightsError, first_line
 from glot_cli.inference import CompiledNetwork
 from glot_cli.tracking import ultralytics_adapter
+from glot_cli.tracking.users_detector import Run, as_images, on_device, open_detector, ready
 
 _OVERLAP = 0.6  # boxes that share more than this part of their union are one person
-_TASKS = ("detect", "segment", "pose")
-_SUFFIXES = (".pt", ".onnx", ".torchscript")
+_SUREST = 1.001  # scores end at 1, but for rounding
 _CPU_BATCH = 2  # frames at once; more gain nothing on a CPU and cost memory
 COCO_KEYPOINTS = (
     "nose", "left_eye", "right_eye", "left_ear", "right_ear",
@@ -57,16 +54,25 @@ class PersonDetector:
         device: where the network runs, as torch calls it.
         confidence: boxes scored below it are dropped; the tracker makes use of low ones.
         image_size: the longer side that the network sees, pixels.
+        trusted: whether `model` may be a program (TorchScript), or an ONNX model of any kind and size.
 
     Attributes:
         any_shape: whether the network takes pictures of any shape.
 
     Raises:
-        WeightsError: the model is missing, damaged or no detector.
+        WeightsError: the model is missing, damaged, no detector, or a program that is not trusted; later, what it
+            answers is no boxes.
     """
 
     def __init__(
-        self, model: str | None, weights_path: Path, device: str = "cpu", confidence: float = 0.1, image_size: int = 640
+        self,
+        model: str | None,
+        weights_path: Path,
+        device: str = "cpu",
+        confidence: float = 0.1,
+        image_size: int = 640,
+        *,
+        trusted: bool = False,
     ) -> None:
         ultralytics_adapter.import_ultralytics()
         self.device = torch.device(device)
@@ -75,48 +81,32 @@ class PersonDetector:
         self.any_shape = True  # frames keep their shape; formats with fixed shapes need the full square
         self._end_to_end = False
         self._keypoints: tuple[int, int] | None = _COCO_SHAPE
-        self._network: Callable[[NDArray[np.uint8]], Any]
+        self._network: Run
+        self._path = None if model is None else Path(model).expanduser()
         if model is not None:
-            network, names = self._external(_local_file(model))
-            self._network = self._on_device(network)
+            names = self._open(model, trusted)
         elif self.device.type == "cpu":
             names = _description(weights_path)[1]
             compiled = CompiledNetwork(weights_path)
-            self._network = lambda pictures: torch.from_numpy(compiled(_as_images(pictures))[0])
+            self._network = lambda pictures: torch.from_numpy(compiled(as_images(pictures))[0])
         else:
             architecture, names = _description(weights_path)
-            self._network = self._on_device(_bundled(weights_path, architecture, names))
+            self._network = on_device(_bundled(weights_path, architecture, names), self.device)
         persons = [index for index, name in names.items() if name.lower() == "person"]
         self._class_count = len(names)
         # With classes merged, two boxes of one person in two classes suppress each other.
         self._classes = persons or None
+        if model is not None:  # what is wrong with it comes out before the video is read
+            self([np.full((480, 640, 3), 114, np.uint8)])
 
-    def _on_device(self, network: nn.Module) -> Callable[[NDArray[np.uint8]], Any]:
-        """What runs a PyTorch network on pictures (n,h,w,3)."""
-        ready = network.to(self.device)
-
-        def run(pictures: NDArray[np.uint8]) -> Any:
-            # Bytes travel, a quarter of the floats; (n,h,w,3) permuted is channels-last memory already
-            return ready(upload(torch.from_numpy(pictures), self.device).permute(0, 3, 1, 2).float() / 255)
-
-        return run
-
-    def _external(self, path: Path) -> tuple[Any, dict[int, str]]:
-        """A network of the user's, and the names of its classes."""
-        if path.suffix == ".pt":
-            network, names = _checkpoint(path)
-            network = _ready(network)
-        else:
-            network = _exported(path, self.device)
-            if not getattr(network, "dynamic", False):
-                self.any_shape = False
-                height, width = network.imgsz
-                self._image_size = (int(height), int(width))
-            names = {int(index): str(name) for index, name in network.names.items()}
-        self._end_to_end = bool(getattr(network, "end2end", False))
-        if tuple(getattr(network, "kpt_shape", ())) != _COCO_SHAPE:
-            self._keypoints = None
-        return network, names
+    def _open(self, model: str, trusted: bool) -> dict[int, str]:
+        """Take a model of the user's; gives the names of its classes."""
+        self._network, told = open_detector(model, self.device, trusted=trusted)
+        self.any_shape = told.size is None and told.stride <= ultralytics_adapter.STRIDE
+        self._image_size = told.size or self._image_size
+        self._end_to_end = told.end_to_end
+        self._keypoints = told.keypoints if told.keypoints == _COCO_SHAPE else None
+        return told.names
 
     @torch.inference_mode()
     def __call__(self, frames: list[NDArray[np.uint8]], size: int | None = None) -> list[Detections]:
@@ -158,6 +148,7 @@ class PersonDetector:
         )
         found = []
         for rows in (tensor.float().cpu().numpy() for tensor in selected):
+            self._check(rows)
             keypoints = None
             if self._keypoints is not None:
                 keypoints = rows[:, 6:].reshape(-1, *_COCO_SHAPE)
@@ -166,17 +157,19 @@ class PersonDetector:
             found.append(Detections(rows[:, :5], keypoints))
         return found
 
-
-def _as_images(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Pictures (n,h,w,3) as networks take them: (n,3,h,w), 0 to 1."""
-    return np.asarray(cv2.dnn.blobFromImages(list(pictures), 1 / 255), np.float32)
-
-
-def _ready(network: nn.Module) -> nn.Module:
-    """Batch norm folded, channels last, for inference."""
-    folded = ultralytics_adapter.fold(network).eval().requires_grad_(False)
-    ready: nn.Module = folded.to(memory_format=torch.channels_last)
-    return ready
+    def _check(self, rows: NDArray[np.float32]) -> None:
+        """Raise for boxes that are none, as a user's model may answer."""
+        if not (
+            np.isfinite(rows).all()
+            and (rows[:, 4] <= _SUREST).all()
+            and (rows[:, :2] <= rows[:, 2:4]).all()
+            and (self._keypoints is None or (rows[:, 8::3] <= _SUREST).all())
+        ):
+            raise WeightsError(
+                "answers with boxes that are none (no numbers, turned inside out, or scored above 1)",
+                path=self._path,
+                remedy="give another model",
+            )
 
 
 def _description(path: Path) -> tuple[dict[str, Any], dict[int, str]]:
@@ -193,7 +186,7 @@ def _bundled(path: Path, architecture: dict[str, Any], names: dict[int, str]) ->
     """glot's own detector in PyTorch."""
     try:
         network = ultralytics_adapter.build_network(architecture, len(names))
-        network = _ready(network)
+        network = ready(network)
         network.load_state_dict(load_file(path))
     except Exception as error:  # ultralytics, PyTorch: each has its own kinds, all mean a bad file
         raise _unreadable(path, error) from error
@@ -202,66 +195,3 @@ def _bundled(path: Path, architecture: dict[str, Any], names: dict[int, str]) ->
 
 def _unreadable(path: Path, error: Exception) -> WeightsError:
     return WeightsError(f"not a readable person detector ({first_line(error)})", path=path, remedy="install glot again")
-
-
-def _local_file(model: str) -> Path:
-    """The path of the user's model, if there is such a file and it may be one."""
-    path = Path(model).expanduser()
-    if not path.is_file():
-        raise WeightsError(
-            f"{model}: no such detector file",
-            remedy="glot downloads nothing, so give the path of an ultralytics model on this machine "
-            "(.pt, .onnx or .torchscript)",
-        )
-    if path.suffix not in _SUFFIXES:
-        raise WeightsError("not a detector glot can read", path=path, remedy="give a .pt, .onnx or .torchscript file")
-    return path
-
-
-def _checkpoint(path: Path) -> tuple[nn.Module, dict[int, str]]:
-    """A .pt file, read without running anything it may contain."""
-    export = f"export it where you trust it (yolo export model={path.name} format=onnx) and give the .onnx file"
-    if not ultralytics_adapter.reads_checkpoints_safely():
-        raise WeightsError(
-            "this version of ultralytics or torch cannot read .pt files safely",
-            path=path,
-            remedy=f"upgrade both, or {export}",
-        )
-    if "'" in str(path) or str(path) != str(path).strip():
-        # ultralytics drops these characters, misses the file and searches for a download
-        raise WeightsError("ultralytics cannot read a path with quotes or outer spaces", path=path, remedy="rename it")
-    try:
-        network = ultralytics_adapter.load_checkpoint(path)
-        names = {int(index): str(name) for index, name in dict(network.names).items()}
-    except Exception as error:
-        raise WeightsError(
-            f"not an ultralytics checkpoint that can be read safely ({first_line(error)})", path=path, remedy=export
-        ) from error
-    _require_boxes(path, network.task)
-    return network, names
-
-
-def _exported(path: Path, device: torch.device) -> Any:
-    """An .onnx or .torchscript file."""
-    try:
-        network = ultralytics_adapter.open_exported(path, device)
-    except ImportError as error:
-        raise WeightsError(
-            f"{error.name or error} is not installed",
-            path=path,
-            remedy="pip install onnx onnxruntime, or give a .pt file",
-        ) from error
-    except Exception as error:
-        raise WeightsError(
-            f"not a model ultralytics can run ({first_line(error)})", path=path, remedy="export it again"
-        ) from error
-    _require_boxes(path, getattr(network, "task", "detect"))
-    return network
-
-
-def _require_boxes(path: Path, task: str) -> None:
-    """Raise for a model whose answers are no boxes."""
-    if task not in _TASKS:
-        raise WeightsError(
-            f"a model for the task '{task}' does not box people", path=path, remedy=f"give one for {', '.join(_TASKS)}"
-        )

@@ -1,33 +1,38 @@
 """The one door to ultralytics: the inner parts of it that glot uses, without its reach.
 
-No network, no pip, no usage statistics, no log lines. Nothing else imports ultralytics; what is called here may move in
-a later release, so pyproject.toml bounds the version.
+No network, no pip, no usage statistics, no log lines, no files. Nothing else imports ultralytics; what is called here
+may move in a later release, so pyproject.toml bounds the version.
 """
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib
 import importlib.util
+import itertools
 import logging
+import math
 import os
 import sys
-import warnings
+import tempfile
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-
-from glot_cli.inference import import_onnxruntime
+from torch.nn.modules.module import register_module_module_registration_hook
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
 
 # Ultralytics reads these once, while it is imported.
 _SETTINGS = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"}
-_STRIDE = 32  # pixels; sides that the networks see are multiples of it
+_HOME = "YOLO_CONFIG_DIR"  # where it writes its settings, with an id of the machine, while it is imported
+STRIDE = 32  # pixels; sides that the networks see are multiples of it
 
 
 @functools.cache
@@ -37,17 +42,18 @@ def import_ultralytics() -> ModuleType:
     Call it before any `from ultralytics... import`. It also works when the host program imported ultralytics before,
     and leaves the environment and OpenCV's thread count, which ultralytics sets to one, as they were.
     """
-    before = {name: os.environ.get(name) for name in _SETTINGS}
+    before = {name: os.environ.get(name) for name in (*_SETTINGS, _HOME)}
     threads = cv2.getNumThreads()
-    os.environ.update(_SETTINGS)
     try:
-        ultralytics = importlib.import_module("ultralytics")
-        importlib.import_module("ultralytics.utils.checks")
-        importlib.import_module("ultralytics.nn.tasks")
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ.update(_SETTINGS | {_HOME: folder})
+            ultralytics = importlib.import_module("ultralytics")
+            importlib.import_module("ultralytics.utils.checks")
+            importlib.import_module("ultralytics.nn.tasks")
     finally:
         for name, value in before.items():
             if value is None:
-                del os.environ[name]
+                os.environ.pop(name, None)
             else:
                 os.environ[name] = value
         cv2.setNumThreads(threads)
@@ -64,13 +70,18 @@ def import_ultralytics() -> ModuleType:
     return ultralytics
 
 
-def build_network(architecture: dict[str, Any], class_count: int) -> nn.Module:
-    """A network of random weights from ultralytics' description of it (a model's yaml)."""
+def _tasks() -> Any:
+    """ultralytics' networks."""
     import_ultralytics()
     from ultralytics.nn import tasks
 
-    kind = cast(Any, tasks).PoseModel if "kpt_shape" in architecture else cast(Any, tasks).DetectionModel
-    return cast(nn.Module, kind(architecture, ch=3, nc=class_count, verbose=False))
+    return tasks
+
+
+def build_network(architecture: dict[str, Any], class_count: int) -> nn.Module:
+    """A network of random weights from ultralytics' description of it (a model's yaml)."""
+    kind = _tasks().PoseModel if "kpt_shape" in architecture else _tasks().DetectionModel
+    return cast(nn.Module, kind(copy.deepcopy(architecture), ch=3, nc=class_count, verbose=False))
 
 
 def fold(network: Any) -> Any:
@@ -78,44 +89,80 @@ def fold(network: Any) -> Any:
     return network.float().fuse(verbose=False)
 
 
-def reads_checkpoints_safely() -> bool:
-    """Whether `load_checkpoint` can: `safe_only` of older releases lets builtins through, or is silently ignored."""
-    import_ultralytics()
-    from ultralytics.nn import tasks
+class Effort(NamedTuple):
+    """What a network takes.
 
-    return bool(getattr(getattr(tasks, "_SafeLoad", None), "SUPPORTED", False))
-
-
-def load_checkpoint(path: Path) -> Any:
-    """The network in a .pt file, read without running anything the file may hold.
-
-    Only where `reads_checkpoints_safely`. Raises many kinds of errors for files that are something else.
+    Attributes:
+        numbers: in its parameters and buffers.
+        operations: for one picture, multiplications and additions.
+        kept: numbers in memory at once for one picture, besides those of the network.
     """
-    import_ultralytics()
-    from ultralytics.nn import tasks
 
-    checkpoint, _ = cast(Any, tasks).torch_safe_load(str(path), safe_only=True)
-    network = checkpoint.get("ema") or checkpoint["model"]
-    network.task = getattr(network, "task", None) or cast(Any, tasks).guess_model_task(network)  # few files say it
-    for layer in network.modules():
-        if isinstance(layer, nn.Upsample) and not hasattr(layer, "recompute_scale_factor"):
-            layer.recompute_scale_factor = None  # checkpoints older than torch 1.11 lack it
-    return network
+    numbers: int
+    operations: int
+    kept: int
 
 
-def open_exported(path: Path, device: torch.device) -> Any:
-    """An .onnx or .torchscript file behind ultralytics' own runner.
+def effort(architecture: dict[str, Any], size: int, most_layers: int) -> Effort:
+    """What the network of a description would take, told without making any number of it.
 
-    Raises ImportError when its runtime is not installed, many kinds of errors for files that are something else.
+    Args:
+        architecture: ultralytics' description.
+        size: of the square pictures, pixels.
+        most_layers: an OverflowError comes where there are more.
     """
-    import_ultralytics()
-    from ultralytics.nn.autobackend import AutoBackend
+    count = itertools.count(1)
 
-    if path.suffix == ".onnx":
-        import_onnxruntime()  # before ultralytics does: without usage statistics
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "`torch.jit.load` is deprecated", FutureWarning)  # no fault of the user's
-        return AutoBackend(str(path), device=device)
+    def counted(*_: Any) -> None:
+        if next(count) > most_layers:
+            raise OverflowError(f"more than {most_layers:,} layers")
+
+    convolution = _tasks().Conv
+    activation = convolution.default_act  # which a description that is broken off leaves changed for all others
+    hook = register_module_module_registration_hook(counted)
+    try:
+        with torch.device("meta"):  # shapes alone
+            layers, saved = _tasks().parse_model(copy.deepcopy(architecture), ch=3, verbose=False)
+    finally:
+        hook.remove()
+        convolution.default_act = activation
+    layers.eval()
+    layers[-1].training = True  # its answers as they are, without the grid that belongs to them
+    kept = 0
+    answers: list[Any] = []
+    answer: Any = torch.zeros(1, 3, size, size, device="meta")
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter, _Watch() as watch:
+        for number, layer in enumerate(layers):
+            source = layer.f
+            taken = [answer if one == -1 else answers[one] for one in ([source] if isinstance(source, int) else source)]
+            answer = layer(taken[0] if isinstance(source, int) else taken)
+            answers.append(answer if number in saved else None)
+            kept += answer.numel() if number in saved and isinstance(answer, Tensor) else 0
+    numbers = sum(tensor.numel() for tensor in layers.state_dict().values())
+    return Effort(numbers, counter.get_total_flops() + watch.pooled, kept + 2 * watch.largest)
+
+
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Looks at what operations make.
+
+    Attributes:
+        largest: numbers of the largest tensor.
+        pooled: comparisons of poolings, which PyTorch's counter leaves out.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.largest = 0
+        self.pooled = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        first = made[0] if isinstance(made, tuple) and made else made
+        if isinstance(first, Tensor):
+            self.largest = max(self.largest, first.numel())
+            if "pool2d" in str(func) and isinstance(args[1], list):
+                self.pooled += first.numel() * math.prod(args[1])
+        return made
 
 
 def letterbox(frames: list[NDArray[np.uint8]], size: int | tuple[int, int], *, rectangular: bool) -> NDArray[np.uint8]:
@@ -129,7 +176,7 @@ def letterbox(frames: list[NDArray[np.uint8]], size: int | tuple[int, int], *, r
     import_ultralytics()
     from ultralytics.data.augment import LetterBox
 
-    fit = LetterBox(cast(Any, size), auto=rectangular, stride=_STRIDE)
+    fit = LetterBox(cast(Any, size), auto=rectangular, stride=STRIDE)
     return np.stack([np.asarray(fit(image=frame)) for frame in frames])
 
 

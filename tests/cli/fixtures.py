@@ -99,9 +99,11 @@ class Remembering:
 
 
 @cache
-def load_remembering(preset: Preset, device: str, detector: str | None, half: bool, refine: bool) -> Models:
+def load_remembering(
+    preset: Preset, device: str, detector: str | None, half: bool, refine: bool, trust_detector: bool
+) -> Models:
     """The networks of a preset, loaded once and asked once about every picture."""
-    models = load_models(preset, device, detector, half, refine)
+    models = load_models(preset, device, detector, half, refine, trust_detector)
     said = {role: answers(models.hashes[role], device, half) for role in ("detector", "features")}
     return replace(models, **{role: Remembering(getattr(models, role), said[role]) for role in said})
 

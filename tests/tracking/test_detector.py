@@ -17,8 +17,9 @@ from safetensors.torch import load_file
 from glot_cli.errors import WeightsError
 from glot_cli.inference import CompiledNetwork
 from glot_cli.tracking import ultralytics_adapter
-from glot_cli.tracking.detector import COCO_KEYPOINTS, PersonDetector, _as_images, _bundled, _description
+from glot_cli.tracking.detector import COCO_KEYPOINTS, PersonDetector, _bundled, _description
 from glot_cli.tracking.ultralytics_adapter import build_network, fold, import_ultralytics
+from glot_cli.tracking.users_detector import as_images, on_device
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights" / "person_detector.safetensors"
 # The people of ultralytics' own bus.jpg: x1, y1, x2, y2 as read off the picture. A fourth is half out of it.
@@ -148,8 +149,8 @@ def test_both_ways_of_computing_agree(bus, shape):
     """ONNX Runtime and PyTorch, at several sizes and numbers of pictures."""
     number, height, width = shape
     pictures = np.stack([cv2.resize(np.roll(bus, 40 * shift, 1), (width, height)) for shift in range(number)])
-    compiled = CompiledNetwork(WEIGHTS)(_as_images(pictures))[0]
-    run = PersonDetector(None, WEIGHTS)._on_device(_bundled(WEIGHTS, *_description(WEIGHTS)))
+    compiled = CompiledNetwork(WEIGHTS)(as_images(pictures))[0]
+    run = on_device(_bundled(WEIGHTS, *_description(WEIGHTS)), torch.device("cpu"))
     with torch.inference_mode():
         answer = run(pictures)
     plain = (answer[0] if isinstance(answer, tuple) else answer).numpy()
@@ -188,14 +189,17 @@ def test_detectors_of_boxes_or_other_points_give_no_keypoints(bus, tmp_path, unf
 @pytest.mark.parametrize("points", [17, 5])
 def test_exported_models_tell_their_keypoints(bus, tmp_path, unfolded, points):
     """A TorchScript file of one size, as ultralytics writes them."""
-    network = fold(copy.deepcopy(unfolded)).eval()
+    whole = (
+        copy.deepcopy(unfolded) if points == 17 else build_network(_description(WEIGHTS)[0] | {"kpt_shape": [5, 3]}, 1)
+    )
+    network = fold(whole).eval()
     network.model[-1].export, network.model[-1].format = True, "torchscript"
     meta = {"stride": 32, "task": "pose", "batch": 1, "imgsz": [640, 640], "names": {0: "person"}, "channels": 3}
     path = tmp_path / "model.torchscript"
     with torch.inference_mode():
         traced = torch.jit.trace(network, torch.zeros(1, 3, 640, 640), strict=False, check_trace=False)
     traced.save(str(path), _extra_files={"config.txt": json.dumps(meta | {"kpt_shape": [points, 3]})})
-    model = PersonDetector(str(path), WEIGHTS)
+    model = PersonDetector(str(path), WEIGHTS, trusted=True)
     if points == 5:
         assert model._keypoints is None
         return
