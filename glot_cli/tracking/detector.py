@@ -18,6 +18,7 @@ from torch import nn
 
 from glot_cli.device import upload
 from glot_cli.errors import WeightsError, first_line
+from glot_cli.files.opening import expanded
 from glot_cli.inference import CompiledNetwork
 from glot_cli.tracking import ultralytics_adapter
 
@@ -206,7 +207,7 @@ def _unreadable(path: Path, error: Exception) -> WeightsError:
 
 def _local_file(model: str) -> Path:
     """The path of the user's model, if there is such a file and it may be one."""
-    path = Path(model).expanduser()
+    path = expanded(model)
     if not path.is_file():
         raise WeightsError(
             f"{model}: no such detector file",

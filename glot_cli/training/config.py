@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from glot_cli.errors import InputError, UsageError, one_line
+from glot_cli.files.opening import expanded
 from glot_cli.models.glot_config import GLoTConfig
 from glot_cli.motion.sampling import Augmentation
 from glot_cli.motion.viewing import Viewing
@@ -233,11 +234,11 @@ def _convert(hint: Any, value: Any, path: Path, key: str) -> Any:
     if is_dataclass(hint) and isinstance(value, dict):
         return _build(hint, value, path, f"{key}: ")  # type: ignore[arg-type]
     if hint == tuple[Path, ...] and _all_of(value, str):
-        return tuple(folder / Path(v).expanduser() for v in value)
+        return tuple(folder / expanded(v) for v in value)
     if hint == tuple[str, ...] and _all_of(value, str):
         return tuple(value)
     if hint is Path and isinstance(value, str):
-        return folder / Path(value).expanduser()
+        return folder / expanded(value)
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if hint == tuple[float, float] and isinstance(value, list) and len(value) == 2:

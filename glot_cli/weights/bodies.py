@@ -14,7 +14,7 @@ from glot_cli.errors import WeightsError
 from glot_cli.files.contents import contents
 from glot_cli.files.faults import FileFault
 from glot_cli.files.npz import load_npz
-from glot_cli.files.opening import read_bytes
+from glot_cli.files.opening import expanded, read_bytes
 from glot_cli.smpl import SMPL_VERTICES
 from glot_cli.weights import store
 from glot_cli.weights.recognise import to_array
@@ -26,7 +26,7 @@ def body_path(name: str) -> Path:
     """The file of a body: by its name, or the path itself. Raises WeightsError when it is not there."""
     if _is_name(name):
         return store.locate(name)
-    path = Path(name).expanduser()
+    path = expanded(name)
     if not path.is_file():
         raise WeightsError("no such body model", path=path, remedy="give open, smpl or a file in SMPL's format")
     return path
@@ -93,7 +93,7 @@ def recorded_body(name: str, sha256: str, moved: str | Path | None = None, recor
         WeightsError: it is not there, or is another one.
     """
     name = str(moved or name)
-    if not (_is_name(name) or Path(name).expanduser().is_file()):
+    if not (_is_name(name) or expanded(name).is_file()):
         reason = f"needs the body '{name}', which is not there"
         raise WeightsError(reason, path=record, remedy="say where the body's file is now")
     if store.sha256(body_path(name)) != sha256:
