@@ -42,8 +42,9 @@ def aside_name(path: Path, ending: str = "part") -> Path:
 
 @functools.cache
 def _machine() -> str:
-    """Where the numbers of processes are those of this one: in a folder that several machines, or containers, share,
-    a number alone would make the living of others look dead.
+    """Where numbers of processes mean the same as here.
+
+    In a folder that machines, or containers, share, a number alone would make those who live elsewhere look dead.
     """
     try:
         numbering = os.stat("/proc/self/ns/pid").st_ino  # of a container, on Linux
