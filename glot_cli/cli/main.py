@@ -6,7 +6,7 @@ import difflib
 import importlib
 import os
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -59,6 +59,12 @@ class LazyGroup(click.Group):
             hint = f"did you mean 'glot {near[0]}'?" if near else f"there is {', '.join(COMMANDS)}"
             raise click.UsageError(f"no command '{name}'; {hint}", ctx)
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # of which Click would make an empty line, also where there is no terminal
+            leave()
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

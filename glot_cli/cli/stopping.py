@@ -41,6 +41,8 @@ def loading() -> Iterator[None]:
 
 def leave() -> NoReturn:
     """Say so and end, whatever threads of a decoder or a pool may still hold the interpreter."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        sys.stderr.write("\n")  # after ^C, or in the middle of a bar
     say("interrupted; no file is left half written")
     sys.stdout.flush()
     os._exit(INTERRUPTED)

@@ -282,6 +282,9 @@ class _Worker:
         environment.pop("PYOPENGL_PLATFORM", None)
         if backend != "system":
             environment["PYOPENGL_PLATFORM"] = backend
+        # Drivers keep shaders in the user's home; ours are few and compiled at once, and glot writes nothing there.
+        environment.setdefault("MESA_SHADER_CACHE_DISABLE", "true")
+        environment.setdefault("__GL_SHADER_DISK_CACHE", "0")
         # Drivers chatter on standard error; it matters only if the process dies.
         self._log: IO[bytes] = nameless_file()
         self._process = subprocess.Popen(

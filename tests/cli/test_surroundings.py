@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from glot_cli.errors import InputError, WeightsError
 from glot_cli.pipeline import run as pipeline
 from glot_cli.pipeline.models import load_models
 from glot_cli.pipeline.presets import choose
-from tests.cli.fixtures import Glot, assert_fault, leftovers
+from tests.cli.fixtures import STAGE, Glot, assert_fault, leftovers
 
 PROGRAM = "from glot_cli.cli import main; main()"
 posix = pytest.mark.skipif(os.name != "posix", reason="file descriptors and limits of POSIX")
@@ -108,6 +109,25 @@ def test_what_libraries_print_is_heard_only_with_debug() -> None:
     assert "libpng error" in loud and "UserWarning" in loud and "Traceback" in loud
 
 
+@posix
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_run_is_one_line(nobody: Path, tmp_path: Path, number: signal.Signals) -> None:
+    """Where there is no terminal: Click would make an empty line of it."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "run", str(nobody), "--out", str(tmp_path / "out"), "--no-render"],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL) and None,  # shells have SIGINT ignored in jobs
+    )
+    assert process.stderr is not None
+    with process.stderr as told:
+        assert told.readline() == "glot: nobody.mp4 load\n"
+        process.send_signal(number)
+        rest = [line for line in told if not STAGE.match(line.rstrip())]
+    assert (process.wait(60), rest) == (130, ["glot: interrupted; no file is left half written\n"])
+    assert not (tmp_path / "out").exists()
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Faults of glot itself, shortages
 
@@ -185,6 +205,19 @@ def test_messages_stay_one_line_whatever_names_hold(glot: Glot, nobody: Path, tm
     assert (ended.status, len(ended.err), len(ended.out.splitlines())) == (0, 1, 1)
     assert ended.out.startswith(f"{shown}.mp4: 0 people") and f"{shown}.mp4: no person" in ended.err[0]
     assert all("\\n" in line for line in ended.stages) and ended.stages
+
+
+def test_one_frame_is_no_frames(glot: Glot, nobody: Path, tmp_path: Path) -> None:
+    ended = glot("run", nobody, "--out", tmp_path, "--no-render", "--end", 0.01)
+    assert "no person found in 1 frame;" in ended.err[0] and ", 1 frame, " in ended.out
+    assert any(line.endswith("detect and track, 1 frame") for line in ended.stages)
+
+
+def test_other_options_of_a_finished_result_are_named(glot: Glot, nobody: Path, tmp_path: Path) -> None:
+    run = ("run", nobody, "--out", tmp_path, "--no-render", "-q")
+    assert glot(*run).status == 0
+    said = glot(*run, "--end", 1, "--no-frames", "--detect-every", 2, "--batch-size", 3).out
+    assert "finished before with other options (--detect-every, --end, --no-frames), skipped" in said
 
 
 def test_links_that_go_round(glot: Glot, nobody: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
