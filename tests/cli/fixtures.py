@@ -28,7 +28,7 @@ from tests.cli import clips
 from tests.cli.clips import HEIGHT, WIDTH, background, people_frames, write_clip
 
 COUNT = 12  # frames of the clip with a person
-STAGE = re.compile(r"glot: \S.* (load|try drawing|detect and track|features|lift|save|draw|read)(, \d+ frames?)?$")
+STAGE = re.compile(r"glot: \S.* (load|try drawing|detect and track|features|lift|save|draw|convert)(, \d+ frames?)?$")
 
 
 @dataclass(frozen=True)
@@ -87,17 +87,17 @@ class Remembering:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._network, name)
 
-    def __call__(self, pictures: list[np.ndarray] | np.ndarray, lean: np.ndarray | None = None) -> Any:
+    def __call__(self, pictures: list[np.ndarray] | np.ndarray, lean: np.ndarray | None = None, **how: Any) -> Any:
         leans = [b""] * len(pictures) if lean is None else [angle.tobytes() for angle in lean]
         keys = [
-            hashlib.sha256(f"{picture.shape}".encode() + picture.tobytes() + angle).digest()
+            hashlib.sha256(f"{picture.shape} {how}".encode() + picture.tobytes() + angle).digest()
             for picture, angle in zip(pictures, leans, strict=True)
         ]
         new = {key: row for row, key in enumerate(keys) if key not in self._said}
         if new:
             rows = list(new.values())
             asked = pictures[rows] if isinstance(pictures, np.ndarray) else [pictures[row] for row in rows]
-            said = self._network(asked) if lean is None else self._network(asked, lean[rows])
+            said = self._network(asked, **how) if lean is None else self._network(asked, lean[rows], **how)
             self._said |= zip(new, said, strict=True)
         answers = [self._said[key] for key in keys]
         return torch.stack(answers) if isinstance(answers[0], torch.Tensor) else copy.deepcopy(answers)
