@@ -109,7 +109,7 @@ def prepare(
     choose(options.preset, body=options.body, gender=options.gender, glot=options.glot)
     folders = output_folders(videos, out)
     search = None
-    if options.render and not all((folder / REPORT).exists() for folder in folders):  # else all may be finished
+    if options.render and not all(os.path.exists(folder / REPORT) for folder in folders):  # else all may be finished
         from glot_cli.rendering import BackendSearch
 
         search = BackendSearch()
@@ -166,6 +166,7 @@ def render(
     if style not in STYLES:
         raise UsageError(f"must be one of {', '.join(STYLES)}, not {style!r}", option="style")
 
+    from glot_cli.files.atomic import not_written
     from glot_cli.files.locks import locked
     from glot_cli.pipeline.draw import draw
     from glot_cli.pipeline.folder import OVERLAY, PARAMS, Source, check_picture
@@ -185,8 +186,11 @@ def render(
         check_picture(target, params, source)
         body_model = recorded_body(meta.body_model, meta.body_model_sha256, moved=body, record=params)
         with ExitStack() as stack:
-            if target.name == OVERLAY and os.path.exists(target.parent / PARAMS):
-                stack.enter_context(locked(target.parent))  # no run may replace the record meanwhile
+            if target.name == OVERLAY and os.path.isdir(target.parent):  # as a run's: none may be at work there
+                try:
+                    stack.enter_context(locked(target.parent))
+                except OSError as error:
+                    raise not_written(target, error) from error
             draw(result, source, target, body_model, style=style, progress=Progress(source.name, quiet), warn=warn)
         if meta.video_id not in ("", Source.of(source).video_id):
             warn(f"{source}: is another file than the result was made from; drawn over all the same")

@@ -4,6 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+# What would break a line, hide a part of it or speak to the terminal: control characters, and those that turn writing
+# around.
+_UNPRINTABLE = {
+    number: chr(number).encode("unicode_escape").decode()
+    for first, last in ((0, 31), (127, 159), (0x2028, 0x202E), (0x2066, 0x2069))
+    for number in range(first, last + 1)
+}
+
+
+def printable(text: str) -> str:
+    """A text, which may hold names of files, as one line that a terminal can be given."""
+    return text.translate(_UNPRINTABLE)
+
+
+def counted(count: int, what: str) -> str:
+    """So many of something: "1 frame", "12 frames"."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
 
 class GlotError(Exception):
     """A fault in what the user gave or has: what it is about, what is wrong and what to do.

@@ -1,7 +1,8 @@
-"""How long each stage of a run takes: bars for people, timings for the record."""
+"""How long each stage of a run takes: bars or lines for people, timings for the record."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,20 +10,22 @@ from typing import Any
 
 from tqdm import tqdm
 
+from glot_cli.errors import counted, printable
+
 
 class Progress:
-    """Times stages and shows a bar for each on standard error, unless standard error is no terminal.
+    """Times stages and says on standard error which one is at work: a bar on a terminal, else a line.
 
     Args:
         label: stands before the name of each stage.
-        quiet: show no bars.
+        quiet: show neither.
 
     Attributes:
         stages: by name, the seconds that each has taken, its frames and its frames per second.
     """
 
     def __init__(self, label: str = "", quiet: bool = False) -> None:
-        self._label = label
+        self._label = printable(label)
         self._quiet = quiet
         self.stages: dict[str, dict[str, float]] = {}
 
@@ -34,12 +37,16 @@ class Progress:
             name: of the stage.
             total: frames to come; None shows the time alone.
         """
+        title = f"{self._label} {name}".strip()
+        terminal = sys.stderr is not None and sys.stderr.isatty()  # a program with windows may have none
+        if not (terminal or self._quiet):
+            print(f"glot: {title}" + (f", {counted(total, 'frame')}" if total else ""), file=sys.stderr, flush=True)
         bar = tqdm(
             total=total,
-            desc=f"{self._label} {name}".strip(),
+            desc=title,
             unit=" frames",
             bar_format=None if total else "{desc}: {elapsed}",
-            disable=True if self._quiet else None,
+            disable=self._quiet or not terminal,
             dynamic_ncols=True,
         )
         counter = _Counter(bar)

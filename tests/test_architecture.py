@@ -12,7 +12,8 @@ from pathlib import Path
 
 import click
 
-from glot_cli.cli.main import flag_of, group
+from glot_cli.cli.main import group
+from glot_cli.cli.telling import flag_of
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "glot_cli"

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from glot_cli.cli import options
-from glot_cli.cli.main import tell_error
+from glot_cli.cli.telling import tell_error
 from glot_cli.datasets import folders as shelf
 from glot_cli.datasets.known_datasets import OFFICIAL_DATA
 from glot_cli.errors import GlotError
@@ -63,7 +63,6 @@ def add(files: tuple[Path, ...], name: str | None, replace: bool, quiet: bool, d
     or unknown; the others are taken in.
     """
     from glot_cli.cli.stopping import loading
-    from glot_cli.errors import UsageError
 
     if name is not None and len(files) > 1:
         raise click.UsageError("--name is for one FILE; give the others in calls of their own")
@@ -74,9 +73,8 @@ def add(files: tuple[Path, ...], name: str | None, replace: bool, quiet: bool, d
     for file in files:
         try:
             added = add_dataset(file, name, replace, quiet)
-        except GlotError as error:
-            tell_error(error, debug)
-            status = max(status, 2 if isinstance(error, UsageError) else 1)
+        except Exception as error:
+            status = max(status, tell_error(error, about=file, among=files))
             continue
         remark = f"; {added.remark}" if added.remark and not quiet else ""
         click.echo(f"{file}: {added.meta.name}: {_told(added.meta)} -> {added.folder}{remark}")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import io
 import os
 import sys
-import traceback
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from glot_cli._version import __version__
 from glot_cli.cli.stopping import leave, unwind_on_signals
-from glot_cli.errors import GlotError, UsageError
+from glot_cli.cli.streams import own_streams
+from glot_cli.cli.telling import say, tell_error
+from glot_cli.errors import InputError
 
 # Threads of a computation that wait for each other spin, which takes the cores from whatever else runs: beside three
 # other runs that made each nine times as slow. Some microseconds of it lose nothing on an idle machine. OpenMP reads
@@ -60,6 +60,12 @@ class LazyGroup(click.Group):
             raise click.UsageError(f"no command '{name}'; {hint}", ctx)
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # of which Click would make an empty line, also where there is no terminal
+            leave()
+
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="glot")
@@ -72,54 +78,42 @@ def group() -> None:
     """
 
 
-def main(arguments: list[str] | None = None) -> Any:
+def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line; never a traceback unless --debug is given."""
-    debug = "--debug" in (arguments if arguments is not None else sys.argv[1:])
+    arguments = sys.argv[1:] if arguments is None else arguments
     unwind_on_signals()
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # file names may hold what the terminal cannot show
+    out = own_streams(debug="--debug" in arguments)
+    status = _status_of(arguments)
+    sys.stdout.flush()
+    if out and out.fault:
+        say(f"standard output cannot be written ({out.fault.strerror})")
+        status = status or 1
+    sys.exit(status)
+
+
+def _check_current_folder() -> None:
+    """See that there is one: without it, torch aborts the process while it is imported."""
     try:
-        status = group.main(arguments, prog_name="glot", standalone_mode=False)
+        os.getcwd()
+    except OSError as error:
+        raise InputError(f"the current folder cannot be used ({error.strerror})", remedy="change to another") from error
+
+
+def _status_of(arguments: list[str]) -> int:
+    """The exit status of a command; whatever goes wrong in it is told."""
+    try:
+        _check_current_folder()
+        status = group.main(arguments, prog_name="glot", standalone_mode=False, obj=arguments)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
-        sys.exit(2)
+        return 2
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         manual = f" (see '{context.command_path} --help')" if context else ""
-        click.echo(f"glot: {' '.join(error.format_message().split()).rstrip('.')}{manual}", err=True)
-        sys.exit(error.exit_code)
+        say(f"{' '.join(error.format_message().split()).rstrip('.')}{manual}")
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         leave()
     except Exception as error:
-        tell_error(error, debug)
-        sys.exit(2 if isinstance(error, UsageError) else 1)
-    sys.exit(status if isinstance(status, int) else 0)
-
-
-def tell_error(error: Exception, debug: bool = False) -> None:
-    """One line for an error, the user's own or ours; after its traceback if that is wanted."""
-    if debug:
-        traceback.print_exception(error)
-    if isinstance(error, GlotError):
-        click.echo(f"glot: {' '.join(_worded(error).split())}", err=True)
-    else:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        click.echo(f"glot: a fault in glot itself ({reason}); report what --debug shows of it", err=True)
-
-
-# What the command line calls an option, where that is not `--` and its name.
-FLAGS = {"render": "--no-render", "frames": "--no-frames", "changes": "--set"}
-
-
-def flag_of(option: str) -> str:
-    """What the command line calls an option of a function."""
-    return FLAGS.get(option, f"--{option.replace('_', '-')}")
-
-
-def _worded(error: GlotError) -> str:
-    """The line of an error, with the flag that its option is given by."""
-    if error.option is None:
-        return str(error)
-    if isinstance(error, UsageError):
-        return str(error).replace(error.option, flag_of(error.option), 1)
-    return f"{error} ({flag_of(error.option)})"
+        return tell_error(error, arguments)
+    return status if isinstance(status, int) else 0

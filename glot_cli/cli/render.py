@@ -8,6 +8,8 @@ import click
 
 from glot_cli.cli import options
 from glot_cli.cli.stopping import loading
+from glot_cli.cli.telling import say
+from glot_cli.errors import printable
 from glot_cli.rendering.styles import Style
 
 
@@ -42,7 +44,8 @@ def command(
 
     def warn(message: str) -> None:
         if not quiet:
-            click.echo(f"glot: note: {message}", err=True)
+            say(f"note: {message}")
 
-    click.echo(render(params, output, style=style, video=video, body=body, quiet=quiet, warn=warn))
+    made = render(params, output, style=style, video=video, body=body, quiet=quiet, warn=warn)
+    click.echo(printable(str(made)))
     return 0

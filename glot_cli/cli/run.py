@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from glot_cli.cli import options
-from glot_cli.cli.main import tell_error
 from glot_cli.cli.stopping import loading
-from glot_cli.errors import UsageError
+from glot_cli.cli.telling import flag_of, say, tell_error
+from glot_cli.errors import UsageError, counted, printable
 from glot_cli.files.pixels import MAX_PIXELS
 from glot_cli.lifting import Edges
 from glot_cli.pipeline.options import LEAST_FPS, MOST_DETECT_EVERY, MOST_FPS, Options
@@ -134,7 +134,7 @@ def command(videos: tuple[Path, ...], out: Path, no_render: bool, no_frames: boo
     with loading():
         from glot_cli.api import prepare
 
-        runner, folders = prepare(videos, out, wanted, lambda line: click.echo(f"glot: {line}", err=True))
+        runner, folders = prepare(videos, out, wanted, say)
     failed = False
     for video, folder in zip(videos, folders, strict=True):
         try:
@@ -142,14 +142,14 @@ def command(videos: tuple[Path, ...], out: Path, no_render: bool, no_frames: boo
         except UsageError:
             raise
         except Exception as error:
-            tell_error(error, debug)
+            tell_error(error, about=video, among=videos)
             failed = True
             continue
         if not wanted.quiet:
             for warning in outcome.warnings:
-                click.echo(f"glot: note: {warning}", err=True)
+                say(f"note: {warning}")
         failed = failed or outcome.fault is not None
-        click.echo(_summary(outcome))
+        click.echo(printable(_summary(outcome)))
         sys.stdout.flush()
     return int(failed)
 
@@ -157,14 +157,15 @@ def command(videos: tuple[Path, ...], out: Path, no_render: bool, no_frames: boo
 def _summary(outcome: Outcome) -> str:
     """One line: people, frames, seconds, frames per second, where the files are."""
     if outcome.skipped:
-        changed = [w for w, other in (("options", outcome.other_options), ("weights", outcome.other_weights)) if other]
+        flags = ", ".join(map(flag_of, outcome.other_options))
+        changed = [f"options ({flags})"] * bool(flags) + ["weights"] * outcome.other_weights
         how = f"before with other {' and '.join(changed)}" if changed else "before"
         return f"{outcome.video}: finished {how}, skipped (--overwrite does it again) -> {outcome.folder}"
     people = "1 person" if outcome.people == 1 else f"{outcome.people} people"
-    frames = "1 frame" if outcome.frames == 1 else f"{outcome.frames} frames"
     speed = outcome.frames / outcome.seconds
     # Smoothness is what GLoT is for; the line stays one, for those who read it by program.
     moving = ", ".join(f"{person}: {value:.1f}" for person, value in outcome.mean_acceleration.items())
     smooth = f", mean acceleration {moving} mm/frame^2" if moving else ""
+    frames = counted(outcome.frames, "frame")
     line = f"{outcome.video}: {people}, {frames}, {outcome.seconds:.1f} s, {speed:.1f} frames/s{smooth}"
     return f"{line} -> {outcome.folder}{' (not drawn)' if outcome.fault else ''}"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-import click
+from glot_cli.cli.telling import say
 
 INTERRUPTED = 130  # exit status: what a shell gives a program that Ctrl-C ended
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -41,6 +41,8 @@ def loading() -> Iterator[None]:
 
 def leave() -> NoReturn:
     """Say so and end, whatever threads of a decoder or a pool may still hold the interpreter."""
-    click.echo("glot: interrupted; no file is left half written", err=True)
+    if sys.stderr is not None and sys.stderr.isatty():
+        sys.stderr.write("\n")  # after ^C, or in the middle of a bar
+    say("interrupted; no file is left half written")
     sys.stdout.flush()
     os._exit(INTERRUPTED)

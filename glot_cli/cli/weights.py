@@ -8,7 +8,7 @@ import click
 
 from glot_cli import weights
 from glot_cli.cli import options
-from glot_cli.cli.main import tell_error
+from glot_cli.cli.telling import tell_error
 from glot_cli.pipeline import presets
 from glot_cli.weights.known_weights import OFFICIAL_WEIGHTS, OfficialFile
 
@@ -72,7 +72,6 @@ def add(files: tuple[Path, ...], gender: str | None, debug: bool) -> int:
     are taken in.
     """
     from glot_cli.cli.stopping import loading
-    from glot_cli.errors import GlotError, UsageError
 
     with loading():
         from glot_cli.weights.add_weights import add_weights
@@ -83,9 +82,8 @@ def add(files: tuple[Path, ...], gender: str | None, debug: bool) -> int:
             for added in add_weights(file, gender):
                 remark = f", {added.remark}" if added.remark else ""
                 click.echo(f"{added.given}: {added.entry.role}{remark} -> {added.path}")
-        except GlotError as error:
-            tell_error(error, debug)
-            status = max(status, 2 if isinstance(error, UsageError) else 1)
+        except Exception as error:
+            status = max(status, tell_error(error, about=file, among=files))
     wanted = presets.still_wanted("paper")
     click.echo(f"still missing for --preset paper: {wanted}" if wanted else "--preset paper has all it needs")
     return status

@@ -50,7 +50,7 @@ def add_dataset(path: Path, name: str | None = None, replace: bool = False, quie
             with open_source(path) as arrays:
                 conversion = Conversion(arrays)
                 check_room(folder, conversion.columns, conversion.frames)
-                with progress.stage("frames", conversion.frames) as bar:
+                with progress.stage("convert", conversion.frames) as bar:
                     write_columns(folder, conversion.columns, conversion.frames, conversion.parts(), bar)
         except FileFault as error:
             raise error.about(path, InputError) from error

@@ -11,7 +11,7 @@ from typing import Any
 
 from glot_cli.errors import InputError, UsageError, one_line
 from glot_cli.files.faults import FileFault
-from glot_cli.files.opening import read_bytes
+from glot_cli.files.opening import expanded, read_bytes
 
 META_FILE = "meta.json"
 _SUFFIXES = {".pt", ".h5", ".hdf5", ".pkl", ".joblib"}
@@ -56,7 +56,7 @@ def user_data_folder() -> Path:
     """The user's folder of data sets: GLOT_DATA, else `glot` in the platform's folder for programs' data."""
     value = os.environ.get("GLOT_DATA")
     if value:
-        return Path(value).expanduser()
+        return expanded(value)
     from platformdirs import user_data_path
 
     return user_data_path("glot", appauthor=False) / "datasets"
@@ -94,7 +94,7 @@ def locate(name_or_path: str | Path) -> Path:
     """The folder of a data set: of that name among the user's, or at that path. Raises UsageError where it is not."""
     text = str(name_or_path)
     as_path = isinstance(name_or_path, Path) or text in (".", "..") or any(c in text for c in {"/", os.sep})
-    folder = Path(text).expanduser() if as_path else user_data_folder() / text
+    folder = expanded(text) if as_path else user_data_folder() / text
     if (folder / META_FILE).is_file():
         return folder
     if as_path or folder.is_dir():

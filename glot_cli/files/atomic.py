@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
 import os
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -32,13 +35,26 @@ def aside_name(path: Path, ending: str = "part") -> Path:
         ending: `part` for what is being made, `old` for what is being replaced.
 
     Returns:
-        `.NAME.glot-PROCESS.ENDING` in the same folder, which `abandoned` finds once the process is dead.
+        `.NAME.glot-PROCESS-MACHINE.ENDING` in the same folder, which `abandoned` finds once the process is dead.
     """
-    return path.with_name(f".{path.name}.{OURS}{os.getpid()}.{ending}")
+    return path.with_name(f".{path.name}.{OURS}{os.getpid()}-{_machine()}.{ending}")
+
+
+@functools.cache
+def _machine() -> str:
+    """Where numbers of processes mean the same as here.
+
+    In a folder that machines, or containers, share, a number alone would make those who live elsewhere look dead.
+    """
+    try:
+        numbering = os.stat("/proc/self/ns/pid").st_ino  # of a container, on Linux
+    except OSError:
+        numbering = 0
+    return hashlib.sha256(f"{platform.node()} {numbering}".encode()).hexdigest()[:8]
 
 
 def abandoned(folder: Path, *endings: str) -> Iterator[tuple[Path, str]]:
-    """What processes that were killed have left aside in a folder (see `aside_name`).
+    """What processes of this machine that were killed have left aside in a folder (see `aside_name`).
 
     Args:
         folder: where to look; nothing below it is looked at.
@@ -52,8 +68,8 @@ def abandoned(folder: Path, *endings: str) -> Iterator[tuple[Path, str]]:
         return
     for path in [path for ending in endings or ("part",) for path in folder.glob(f".*.{ending}")]:
         name, _, process = path.stem.rpartition(".")
-        number = process.removeprefix(OURS)
-        if number == process or not number.isdigit():
+        number, _, machine = process.removeprefix(OURS).partition("-")
+        if not process.startswith(OURS) or not number.isdecimal() or machine != _machine():
             continue
         try:
             os.kill(int(number), 0)

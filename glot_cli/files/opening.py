@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -12,6 +13,11 @@ HDF5 = b"\x89HDF\r\n\x1a\n"
 TORCH = bytes.fromhex("80028a0a6cfc9c46f9206aa85019")  # how torch's files began before they were zips
 
 _COMPRESSED = {"gzip": GZIP, "bz2": BZ2, "xz": XZ, "lzma": b"\x5d\x00", "zlib": b"\x78", "lz4": b"\x04\x22\x4d\x18"}
+
+
+def expanded(path: str | Path) -> Path:
+    """A path whose ~ is the home folder it means; the ~ of nobody stays, where Path.expanduser raises RuntimeError."""
+    return Path(os.path.expanduser(path))
 
 
 def first_bytes(path: Path) -> bytes:

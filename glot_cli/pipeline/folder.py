@@ -14,6 +14,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,8 @@ from glot_cli.video import image_files
 PARAMS, OVERLAY, FRAMES, REPORT = "params.npz", "overlay.mp4", "frames", "run.json"
 _KINDS = {PARAMS: "npz", OVERLAY: "mp4", REPORT: "json"}
 _REMEDY = "choose another output folder"
-_LEFT_BY_RUNS = re.compile(r"\.(params\.npz|run\.json|frames)\.glot-\d+\.(part|old)")
-_FRAME_ASIDE = re.compile(r"\.\d+\.npz\.glot-\d+\.part")
+_LEFT_BY_RUNS = re.compile(r"\.(params\.npz|run\.json|frames|overlay\.mp4)\.glot-\d+(-\w+)?\.(part|old)")
+_FRAME_ASIDE = re.compile(r"\.\d+\.npz\.glot-\d+(-\w+)?\.part")
 _REPORT_KEYS = frozenset(
     {"video", "video_id", "weights", "options", "fault", "finished", "people", "frames", "seconds", "mean_acceleration"}
 )
@@ -55,14 +56,14 @@ class Source:
         Raises:
             InputError: it is not there, cannot be read, or is a folder without images.
         """
-        path = video.resolve()
+        path = Path(os.path.realpath(video))  # unlike Path.resolve, it takes links that go round
         try:
             return cls(video.name or path.name, path, _content_of(video))
         except FileNotFoundError as error:
             raise InputError("no such file or folder", path=video, remedy="check the name") from error
         except OSError as error:
             reason = f"cannot be read ({error.strerror})"
-            raise InputError(reason, path=video, remedy="check its permissions") from error
+            raise InputError(reason, path=video, remedy="check its name and permissions") from error
 
 
 def _content_of(video: Path) -> str:
@@ -97,7 +98,9 @@ def output_folders(videos: Sequence[Path], out: Path) -> list[Path]:
 
 def _folder_name(video: Path) -> str:
     """A name that stays below the folder for results, whatever dots a video's name is made of."""
-    name = video.resolve().name if os.path.isdir(video) else video.stem  # Path.is_dir raises where it may not look
+    name = (
+        Path(os.path.realpath(video)).name if os.path.isdir(video) else video.stem
+    )  # Path.is_dir raises where it may not look
     for candidate in (name, video.name):
         if candidate.strip(". "):
             return candidate
@@ -122,21 +125,26 @@ class ResultFolder:
     def held(self) -> Iterator[None]:
         """Make the folder, keep other runs out of it while the block runs, and see that it can be written.
 
-        What killed runs left half written is removed.
+        What killed runs left half written is removed; so are, if the block fails, new folders that stayed empty.
 
         Raises:
             OutputError: it cannot be written, another run is at work there, or it holds what may not be replaced.
         """
-        with ExitStack() as stack:
-            try:
-                self.path.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(locked(self.path))
-                self.check()
-                self._clear()
-                self._try_writing()
-            except OSError as error:
-                raise not_written(self.path, error, _REMEDY) from error
-            yield
+        new = _absent(self.path)
+        try:
+            with ExitStack() as stack:
+                try:
+                    self.path.mkdir(parents=True, exist_ok=True)
+                    stack.enter_context(locked(self.path))
+                    self.check()
+                    self._clear()
+                    self._try_writing()
+                except OSError as error:
+                    raise not_written(self.path, error, _REMEDY) from error
+                yield
+        except BaseException:
+            _remove_empty(new)
+            raise
 
     def check(self) -> None:
         """See that all that a run would replace is glot's own and of this video, and no input of this call.
@@ -181,9 +189,12 @@ class ResultFolder:
     def has_frames(self, count: int) -> bool:
         """Whether the files of so many frames are there. What they hold is not looked at: there may be 100,000."""
         frames = self.path / FRAMES
-        if frames.is_symlink() or not frames.is_dir():
+        try:
+            if frames.is_symlink() or not frames.is_dir():
+                return False
+            return sum(path.suffix == ".npz" for path in frames.iterdir()) == count
+        except OSError:  # what cannot be looked at is not there; `held` says so where it has to be written
             return False
-        return sum(path.suffix == ".npz" for path in frames.iterdir()) == count
 
     def refuse_other_content(self) -> None:
         """Raise OutputError where the folder holds the result of another video, or of this one before it changed."""
@@ -206,8 +217,8 @@ class ResultFolder:
         Raises:
             OutputError: it cannot be written, or a file that is not glot's has come in between.
         """
-        self.check()
         try:
+            self.check()
             (self.path / REPORT).unlink(missing_ok=True)
             (self.path / OVERLAY).unlink(missing_ok=True)
             self._remove_frames()
@@ -324,6 +335,18 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def _absent(folder: Path) -> list[Path]:
+    """A folder and those above it as far as there are none yet, the innermost first."""
+    return list(takewhile(lambda path: not os.path.lexists(path), (folder, *folder.parents)))
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove folders, the innermost first, up to one that something is in."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def _remove_own(path: Path) -> None:

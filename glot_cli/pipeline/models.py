@@ -10,6 +10,7 @@ from glot_cli.body.model import Body
 from glot_cli.errors import WeightsError
 from glot_cli.features import extractor
 from glot_cli.features.extractor import FeatureExtractor
+from glot_cli.files.opening import expanded
 from glot_cli.lifting.lifters import Lifter, make_lifter
 from glot_cli.models.fold import FoldedGLoT
 from glot_cli.pipeline.presets import Preset
@@ -101,7 +102,7 @@ def weight_files(preset: Preset, detector: str | None = None) -> dict[str, Path]
         "features": weights.locate(preset.features),
         "glot": _checkpoint(preset.glot),
         "body": body_path(preset.body),
-        "detector": Path(detector).expanduser() if detector else weights.locate(preset.detector),
+        "detector": expanded(detector) if detector else weights.locate(preset.detector),
     }
     return paths | {name: weights.locate(name) for name in preset.helpers}
 
@@ -135,7 +136,7 @@ def load_network(preset: Preset, input_dim: int, device: str = "cpu") -> FoldedG
 
 
 def _checkpoint(name: str) -> Path:
-    return weights.locate(name) if weights.is_known(name) else Path(name).expanduser()
+    return weights.locate(name) if weights.is_known(name) else expanded(name)
 
 
 def _shape_space(name: str, body: Body) -> str:

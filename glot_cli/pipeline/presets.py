@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from pathlib import Path
 
 from glot_cli import weights
 from glot_cli.errors import UsageError
 from glot_cli.features import extractor
+from glot_cli.files.opening import expanded
 from glot_cli.weights.known_weights import OFFICIAL_WEIGHTS
 
 OFFICIAL_GLOT = "glot"  # stands for whichever official checkpoint was added
@@ -175,7 +175,7 @@ def _require(preset: Preset, pictures: bool) -> None:
     for file in absent(preset.files if pictures else preset.lifting_files):
         if file in OFFICIAL_WEIGHTS:
             missing.append(f"{OFFICIAL_WEIGHTS[file].originals[0]} ({OFFICIAL_WEIGHTS[file].role})")
-        elif not Path(file).expanduser().is_file():
+        elif not expanded(file).is_file():
             option = "body" if file == preset.body else "glot"
             known = "open, smpl" if option == "body" else ", ".join(map(short_name, checkpoints())) or "none yet"
             raise UsageError(f"'{file}' is no file and no known name", option=option, remedy=f"choose one of: {known}")

@@ -28,7 +28,7 @@ class Outcome:
         frames: how many frames were looked at.
         seconds: how long it took.
         skipped: an earlier run had finished it.
-        other_options: that run had other options.
+        other_options: names of the options that were others in that run.
         other_weights: that run had other weights.
         overlay: the picture, None where none was wanted or none could be drawn.
         fault: why there is no picture although one was wanted.
@@ -42,7 +42,7 @@ class Outcome:
     frames: int
     seconds: float
     skipped: bool = False
-    other_options: bool = False
+    other_options: tuple[str, ...] = ()
     other_weights: bool = False
     overlay: Path | None = None
     fault: str | None = None
@@ -165,7 +165,7 @@ def earlier_run(
             report["frames"],
             report["seconds"],
             skipped=True,
-            other_options=bool(other - SAME_RESULT),
+            other_options=tuple(name for name in told if name in other - SAME_RESULT),
             other_weights=other_weights,
             overlay=place.path / OVERLAY if drawn else None,
             mean_acceleration={int(person): value for person, value in report["mean_acceleration"].items()},

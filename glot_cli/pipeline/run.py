@@ -11,7 +11,8 @@ from pathlib import Path
 
 from glot_cli.body.model import Body
 from glot_cli.device import pick_device
-from glot_cli.errors import GlotError, OutputError, RenderError, UsageError
+from glot_cli.errors import GlotError, OutputError, RenderError, UsageError, counted
+from glot_cli.files.opening import expanded
 from glot_cli.pipeline.draw import draw
 from glot_cli.pipeline.folder import OVERLAY, PARAMS, ResultFolder, Source
 from glot_cli.pipeline.models import Models, hashes_of, load_models, weight_files
@@ -61,7 +62,7 @@ class Runner:
         self.device = pick_device(options.device)
         self._alert = alert
         named = (options.detector, options.glot, options.body)
-        self._inputs = [*inputs, *(Path(name).expanduser() for name in named if name)]
+        self._inputs = [*inputs, *(expanded(name) for name in named if name)]
         self._search = search
         self._backend: str | None = None
         self._no_backend: str | None = None
@@ -133,7 +134,7 @@ class Runner:
         with progress.stage("lift"):
             result = make_record(place.source, info, tracks, seen, features, models, options)
         if not tracks:
-            warn(f"{video}: no person found in {len(seen.times)} frames; nothing is drawn over them")
+            warn(f"{video}: no person found in {counted(len(seen.times), 'frame')}; nothing is drawn over them")
         with progress.stage("save"):
             place.save(result, options.frames)
         seconds = time.perf_counter() - begin

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from glot_cli.errors import WeightsError, first_line
+from glot_cli.files.opening import expanded
 from glot_cli.inference import CompiledNetwork
 from glot_cli.tracking import ultralytics_adapter
 from glot_cli.tracking.users_detector import Run, as_images, on_device, open_detector, ready
@@ -82,7 +83,7 @@ class PersonDetector:
         self._end_to_end = False
         self._keypoints: tuple[int, int] | None = _COCO_SHAPE
         self._network: Run
-        self._path = None if model is None else Path(model).expanduser()
+        self._path = None if model is None else expanded(model)
         if model is not None:
             names = self._open(model, trusted)
         elif self.device.type == "cpu":

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from glot_cli.device import upload
 from glot_cli.errors import WeightsError, one_line
 from glot_cli.files.faults import Damaged, FileFault, Refused, Unsupported
-from glot_cli.files.opening import TORCH, ZIP, check_download, first_bytes
+from glot_cli.files.opening import TORCH, ZIP, check_download, expanded, first_bytes
 from glot_cli.files.saved_modules import MAX_MODULES, read_network
 from glot_cli.files.zips import zip_names
 from glot_cli.tracking import ultralytics_adapter
@@ -55,7 +55,7 @@ def open_detector(model: str, device: torch.device, *, trusted: bool) -> UsersDe
     Raises:
         WeightsError: it is missing, damaged, no detector or a program.
     """
-    path = Path(model).expanduser()
+    path = expanded(model)
     if not path.is_file():
         raise WeightsError(
             f"{one_line(Exception(model))}: no such detector file",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import types
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from glot_cli.errors import InputError, UsageError, one_line
 from glot_cli.files.faults import FileFault, damage
-from glot_cli.files.opening import read_bytes
+from glot_cli.files.opening import expanded, read_bytes
 from glot_cli.models.glot_config import GLoTConfig
 from glot_cli.motion.sampling import Augmentation
 from glot_cli.motion.viewing import Viewing
@@ -277,10 +276,10 @@ def _convert(hint: Any, value: Any, path: Path, key: str) -> Any:
 
 def _relative(name: str, path: Path) -> Path:
     """The path that a file at `path` names. Raises InputError where it is of somebody who is not there."""
-    expanded = os.path.expanduser(name)
-    if expanded.startswith("~"):
+    whole = expanded(name)
+    if str(whole).startswith("~"):
         raise InputError(f"there is no home folder for '{name[:100]}'", path=path, remedy="write the whole path")
-    return path.parent / expanded
+    return path.parent / whole
 
 
 def _is_name(value: Any) -> bool:

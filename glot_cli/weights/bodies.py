@@ -16,7 +16,7 @@ from glot_cli.files.contents import contents
 from glot_cli.files.faults import FileFault, check_size
 from glot_cli.files.inert import to_array
 from glot_cli.files.npz import load_npz
-from glot_cli.files.opening import check_there, read_bytes, unreadable
+from glot_cli.files.opening import check_there, expanded, read_bytes, unreadable
 from glot_cli.smpl import SMPL_VERTICES
 from glot_cli.weights import store
 
@@ -28,7 +28,7 @@ def body_path(name: str) -> Path:
     """The file of a body: by its name, or the path itself. Raises WeightsError when it is not there."""
     if _is_name(name):
         return store.locate(name)
-    path = Path(os.path.expanduser(name))
+    path = expanded(name)
     remedy = "give open, smpl or a file in SMPL's format"
     if not os.path.exists(path):
         raise WeightsError("no such body model", path=path, remedy=remedy)
@@ -106,7 +106,7 @@ def recorded_body(name: str, sha256: str, moved: str | Path | None = None, recor
         WeightsError: it is not there, or is another one.
     """
     name = str(moved or name)
-    if not (_is_name(name) or os.path.isfile(os.path.expanduser(name))):
+    if not (_is_name(name) or expanded(name).is_file()):
         reason = f"needs the body '{name[:200]}', which is not there"
         raise WeightsError(reason, path=record, remedy="say where the body's file is now")
     try:

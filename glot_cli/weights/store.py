@@ -12,11 +12,12 @@ from pathlib import Path
 from glot_cli.errors import WeightsError, one_line
 from glot_cli.files.atomic import not_written, whole
 from glot_cli.files.faults import FileFault, damage
-from glot_cli.files.opening import read_bytes
+from glot_cli.files.opening import expanded, read_bytes
 from glot_cli.weights.known_weights import OFFICIAL_WEIGHTS
 
 MANIFEST = "manifest.json"
 MAX_RECORD = 1 << 20  # bytes of what stands beside a file
+LARGEST_WEIGHT = 1e9  # of those that are shipped none comes near; what is not finite is not below it either
 NO_ROOM = "name another folder with GLOT_WEIGHTS"  # what to do where the user's folder cannot be written
 
 
@@ -57,10 +58,25 @@ def user_folder() -> Path:
     """
     value = os.environ.get("GLOT_WEIGHTS")
     if value:
-        return Path(value).expanduser()
+        return expanded(value)
     from platformdirs import user_data_path
 
     return user_data_path("glot", appauthor=False) / "weights"
+
+
+def _own_files() -> list[str]:
+    """Names of what is in the user's folder.
+
+    Raises:
+        WeightsError: it was named with GLOT_WEIGHTS and cannot be looked into. One that nobody named is done without.
+    """
+    try:
+        return sorted(os.listdir(user_folder()))
+    except OSError as error:
+        if os.environ.get("GLOT_WEIGHTS") and not isinstance(error, FileNotFoundError):
+            reason, remedy = f"cannot be read ({error.strerror})", "check what GLOT_WEIGHTS names"
+            raise WeightsError(reason, path=user_folder(), remedy=remedy) from error
+        return []
 
 
 @cache
@@ -78,10 +94,12 @@ def manifest() -> dict[str, WeightFile]:
 def added() -> dict[str, WeightFile]:
     """Files that `glot weights add` has put into the user's folder, by name."""
     entries = {}
-    for path in sorted(user_folder().glob("*.json")):
+    for name in _own_files():
+        if not name.endswith(".json"):
+            continue
         try:
             with damage("no record of weights"):
-                entry = WeightFile(**json.loads(read_bytes(path, MAX_RECORD)))
+                entry = WeightFile(**json.loads(read_bytes(user_folder() / name, MAX_RECORD)))
         except FileFault:
             continue  # something of the user's own
         if all(type(getattr(entry, field.name)).__name__ == field.type for field in fields(entry)):
@@ -105,18 +123,22 @@ def write_entry(entry: WeightFile) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
+    """Hexadecimal SHA-256 of a file. Raises WeightsError where it cannot be read."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+    except OSError as error:
+        raise WeightsError(f"cannot be read ({error.strerror})", path=path, remedy="check its permissions") from error
     return digest.hexdigest()
 
 
 def locate(name: str) -> Path:
     """Path of a weight file, checked against its SHA-256.
 
-    A file in the user's folder that is named like a shipped one comes first and is taken as it is.
+    A file in the user's folder that is named like a shipped one comes first; nobody knows its SHA-256, so only what no
+    network can hold is refused.
 
     Raises:
         WeightsError: the file is missing or damaged, or nobody has added it yet.
@@ -127,14 +149,35 @@ def locate(name: str) -> Path:
             reason, remedy = f"has no {_called(name)}", "'glot weights list' says where to get it"
             raise WeightsError(reason, path=user_folder(), remedy=remedy)
         path, remedy = user_folder() / entry.file, "add it again with 'glot weights add'"
-    elif (own := user_folder() / entry.file).is_file():
-        return own
+    elif entry.file in _own_files():
+        _check_own(user_folder() / entry.file)
+        return user_folder() / entry.file
     else:
         path, remedy = shipped_folder() / entry.file, "install glot-cli again"
     fault = check(entry, path)
     if fault:
         raise WeightsError(fault, path=path, remedy=remedy)
     return path
+
+
+def _check_own(path: Path) -> None:
+    """Raise WeightsError where a file that stands in for a shipped one is no weights, or holds impossible numbers.
+
+    Such numbers would come out later as people who are nowhere, or as a failure of arithmetic that names no file.
+    """
+    if path.suffix != ".safetensors":  # others are checked by those who read them
+        return
+    from safetensors.torch import load_file
+
+    try:
+        tensors = load_file(path)
+        sound = all(bool((tensor.abs() < LARGEST_WEIGHT).all()) for tensor in tensors.values())
+        fault = None if sound else "damaged: holds numbers that no network has"
+    except Exception as error:  # of OSError and of the library's own
+        fault = f"cannot be read ({one_line(error)})"
+    if fault:
+        remedy = "put an intact file there, or remove it and glot takes its own"
+        raise WeightsError(fault, path=path, remedy=remedy)
 
 
 def _called(name: str) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,15 +28,17 @@ from tests.cli import clips
 from tests.cli.clips import HEIGHT, WIDTH, background, people_frames, write_clip
 
 COUNT = 12  # frames of the clip with a person
+STAGE = re.compile(r"glot: \S.* (load|try drawing|detect and track|features|lift|save|draw|convert)(, \d+ frames?)?$")
 
 
 @dataclass(frozen=True)
 class Ended:
-    """What a command left: exit status, standard output, lines of standard error."""
+    """What a command left: exit status, standard output, lines of standard error, names of the stages among them."""
 
     status: int
     out: str
     err: list[str]
+    stages: list[str] = field(default_factory=list)
 
 
 class Glot:
@@ -49,7 +52,9 @@ class Glot:
         with pytest.raises(SystemExit) as ended:
             main([str(argument) for argument in arguments])
         shown = self._capture.readouterr()
-        return Ended(int(ended.value.code or 0), shown.out, shown.err.splitlines())
+        lines = shown.err.splitlines()
+        stages = [line for line in lines if STAGE.match(line)]
+        return Ended(int(ended.value.code or 0), shown.out, [line for line in lines if line not in stages], stages)
 
 
 def assert_fault(ended: Ended, status: int, *words: object) -> None:

@@ -111,7 +111,7 @@ def test_joblib_is_not_needed(tmp_path: Path, own_folder: Path) -> None:
     path = official_data.write(tmp_path, "3dpw-val")
     code = (
         "import sys; sys.modules['joblib'] = sys.modules['h5py'] = None\n"
-        f"from glot_cli.cli.main import main; main(['data', 'add', {str(path)!r}])"
+        f"from glot_cli.cli.main import main; main(['data', 'add', '--quiet', {str(path)!r}])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")

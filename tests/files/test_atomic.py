@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from glot_cli.files import atomic
 from glot_cli.files.atomic import abandoned, aside_name, whole
 
 
@@ -39,3 +40,16 @@ def test_what_the_dead_left_aside_is_found(tmp_path: Path) -> None:
     assert sorted(name for _, name in abandoned(tmp_path)) == ["a.mp4", "b.c"]
     assert [name for path, name in abandoned(tmp_path, "old") if path.is_dir()] == ["d"]
     assert len(list(abandoned(tmp_path, "part", "old"))) == 3
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere nothing is asked for")
+def test_what_another_machine_keeps_aside_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder that both share, its number of a living process may be that of no process here."""
+    code = "import sys, pathlib, glot_cli.files.atomic as a; a.aside_name(pathlib.Path(sys.argv[1])).touch()"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.mp4")], check=True)
+    (tmp_path / ".b.mp4.glot-99999999.part").touch()  # of nobody knows where
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic, "_machine", lambda: "0badcafe")
+        assert list(abandoned(tmp_path)) == []
+        aside_name(tmp_path / "c.mp4").touch()
+    assert [name for _, name in abandoned(tmp_path)] == ["a.mp4"]

@@ -13,7 +13,7 @@ import pytest
 
 from glot_cli.errors import OutputError, UsageError
 from glot_cli.files.npz import write_npz
-from glot_cli.files.seal import seal_file
+from glot_cli.files.seal import seal_file, sealed_kind
 from glot_cli.pipeline.folder import ResultFolder, Source, check_picture, output_folders
 from tests.pipeline.made_results import finish, record
 
@@ -268,6 +268,89 @@ def test_a_file_where_the_folder_should_be_is_a_line(place: ResultFolder) -> Non
     with pytest.raises(OutputError, match="cannot be written"), place.held():
         pytest.fail("went on")
     assert place.path.read_text() == "mine"
+
+
+def test_new_folders_of_a_run_that_failed_go_again_if_nothing_is_in_them(tmp_path: Path, video: Path) -> None:
+    place = ResultFolder(tmp_path / "there/new/clip", Source.of(video))
+    (tmp_path / "there").mkdir()
+    for error in (KeyboardInterrupt, ValueError):
+        with pytest.raises(error), place.held():
+            assert place.path.is_dir()
+            raise error
+        assert list((tmp_path / "there").iterdir()) == []
+    with pytest.raises(ValueError), place.held():
+        (place.path / "mine.txt").touch()
+        raise ValueError
+    assert contents(tmp_path / "there") == {"new/clip/mine.txt": b""}
+    (place.path / "mine.txt").unlink()
+    with pytest.raises(ValueError), place.held():  # it was there before: whoever made it may want it
+        raise ValueError
+    assert place.path.is_dir()
+
+
+def test_a_folder_that_vanishes_is_a_line(place: ResultFolder, video: Path) -> None:
+    with place.held():
+        shutil.rmtree(place.path)
+        with pytest.raises(OutputError, match=r"out/clip.*cannot be written \(No such file or directory\)"):
+            place.save(record(video), frames=True)
+        with pytest.raises(OutputError, match=r"run\.json: cannot be written \(No such file or directory\)"):
+            place.write_report({"video": "x"})
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root of Linux may mount")
+@pytest.mark.parametrize("pages", [1, 2, 4, 6, 8])
+def test_a_full_disk_is_a_line_and_leaves_nothing_half(place: ResultFolder, video: Path, pages: int) -> None:
+    place.path.parent.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={4096 * pages}", "tmpfs", str(place.path.parent)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("this machine lets nobody mount")
+    try:
+        with pytest.raises(OutputError, match=r"cannot be written \(No space left on device\)"), place.held():
+            place.save(record(video), frames=True)
+            place.write_report({"video": "x" * 30_000})
+        for path in place.path.rglob("*"):
+            assert path.name in ("params.npz", "frames", "000000.npz", "000001.npz")
+            assert path.is_dir() or sealed_kind(path) == "npz"
+    finally:
+        subprocess.run(["umount", str(place.path.parent)], check=True)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Links, and names that the file system takes for the same
+
+
+def test_a_folder_that_is_a_link_is_that_folder(place: ResultFolder, video: Path, tmp_path: Path) -> None:
+    """As where big disks are, and as names are that differ in case alone where the file system does not see that."""
+    finish(place, video)
+    other = tmp_path / "Clip.mp4"
+    other.write_bytes(video.read_bytes() + b"more")
+    (tmp_path / "out/Clip").symlink_to(place.path)
+    before = contents(place.path)
+    linked = ResultFolder(tmp_path / "out/Clip", Source.of(other))
+    for way in (linked.check, linked.refuse_other_content):
+        with pytest.raises(OutputError, match=f"holds the result of {video}"):
+            way()
+    with place.held(), pytest.raises(OutputError, match="another glot"), linked.held():
+        pytest.fail("both went on")
+    assert contents(place.path) == before
+    (tmp_path / "out/dangling").symlink_to(tmp_path / "nowhere")
+    with (
+        pytest.raises(OutputError, match="cannot be written"),
+        ResultFolder(tmp_path / "out/dangling", place.source).held(),
+    ):
+        pytest.fail("went on")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_an_input_that_links_into_a_result_is_not_replaced(place: ResultFolder, video: Path, tmp_path: Path) -> None:
+    finish(place, video)
+    link = tmp_path / "clip.mkv"
+    link.symlink_to(place.path / "overlay.mp4")
+    before = contents(place.path)
+    (folder,) = output_folders([link], tmp_path / "out")
+    with pytest.raises(OutputError, match=r"overlay\.mp4: is an input of this call"):
+        ResultFolder(folder, Source.of(link), [link]).check()
+    assert folder == place.path and contents(place.path) == before
 
 
 # ---------------------------------------------------------------------------------------------------------------------

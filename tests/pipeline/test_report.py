@@ -29,9 +29,9 @@ def earlier(place: ResultFolder, video: Path, options: Options | None = None, **
 def test_a_finished_clip_is_skipped(place: ResultFolder, video: Path) -> None:
     finish(place, video)
     outcome = earlier(place, video, Options(batch_size=3, quiet=True))
-    assert (outcome.skipped, outcome.other_options, outcome.people, outcome.frames) == (True, False, 2, 2)
+    assert (outcome.skipped, outcome.other_options, outcome.people, outcome.frames) == (True, (), 2, 2)
     assert (outcome.overlay, outcome.mean_acceleration) == (place.path / "overlay.mp4", {1: 3.5})
-    assert earlier(place, video, Options(focal=500.0)).other_options
+    assert earlier(place, video, Options(focal=500.0, end=1.0)).other_options == ("focal", "end")
     assert earlier(place, video, glot="2" * 64).other_weights and not outcome.other_weights
 
 

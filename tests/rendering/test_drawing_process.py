@@ -48,7 +48,7 @@ def test_no_backend_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_worker_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "_BOOTSTRAP", "import time; time.sleep(60)")
     began = time.monotonic()
-    with pytest.raises(RenderError, match="SIGKILL"):
+    with pytest.raises(RenderError, match=r"no answer within 0\.5 s"):
         Renderer(FACES, 64, 64, 64.0, backend="egl", timeout=0.5)
     assert time.monotonic() - began < 10
 
@@ -60,6 +60,21 @@ def test_death_of_the_worker_is_a_clear_error(drawable: str) -> None:
         with pytest.raises(RenderError, match=r"^the drawing process is gone \(.*SIGKILL.*\); draw again$"):
             for _ in range(3):
                 renderer.draw(BLACK, TRIANGLE, np.array([0]))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize("people", [1, 400], ids=["small order", "order that fills the pipe"])
+def test_a_worker_that_is_stopped_is_given_up(drawable: str, people: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "ANSWER_TIMEOUT", 1.0)
+    began = time.monotonic()
+    with Renderer(FACES, 64, 64, 64.0, backend=drawable) as renderer:
+        renderer.draw(BLACK, TRIANGLE, np.array([0]))
+        time.sleep(1.5)  # while nothing is asked for, no time passes
+        renderer.draw(BLACK, TRIANGLE, np.array([0]))
+        renderer._worker._process.send_signal(signal.SIGSTOP)
+        with pytest.raises(RenderError, match=r"^the drawing process is gone \(no answer within 1 s\); draw again$"):
+            renderer.draw(BLACK, np.repeat(np.repeat(TRIANGLE, people, axis=0), 10, axis=1), np.zeros(people))
+    assert time.monotonic() - began < 20
 
 
 def test_no_space_to_draw_in_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
