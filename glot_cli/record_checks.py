@@ -38,15 +38,15 @@ class Field:
     since: int = 1
 
 
-def array_fault(arrays: Mapping[str, NDArray[Any]], wanted: Mapping[str, Field], version: int) -> str | None:
+def array_fault(arrays: Mapping[str, NDArray[Any]], wanted: Mapping[str, Field]) -> str | None:
     """What keeps arrays from being a record, None when nothing does.
 
     Args:
         arrays: by name.
-        wanted: what a record holds, of which "frame" gives the number of rows.
-        version: of the format; arrays of later ones may be missing.
+        wanted: what a record holds, of which "frame" gives the number of rows. Arrays that came with later formats may
+            be missing, as from the truth of made-up clips.
     """
-    missing = [name for name, field in wanted.items() if name not in arrays and field.since <= version]
+    missing = [name for name, field in wanted.items() if name not in arrays and field.since == 1]
     if missing:
         return f"has no array '{missing[0]}'"
     for name, found in arrays.items():

@@ -135,7 +135,7 @@ class Result:
     meta: Meta
 
     def __post_init__(self) -> None:
-        fault = array_fault(self.arrays, FIELDS, version=1)
+        fault = array_fault(self.arrays, FIELDS)
         if fault:
             raise ValueError(fault)
 
@@ -343,7 +343,7 @@ def load_result(path: str | Path) -> Result:
         raise InputError(str(error), path=path, remedy="update glot") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"not a glot result ({one_line(error)})", path=path, remedy=_REMEDY) from error
-    fault = array_fault(arrays, FIELDS, meta.format_version) or order_fault(arrays["frame"], arrays["person"])
+    fault = array_fault(arrays, FIELDS) or order_fault(arrays["frame"], arrays["person"])
     if fault:
         raise InputError(fault, path=path, remedy="run 'glot run' on the video again")
     return Result(arrays, meta)

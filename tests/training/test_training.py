@@ -17,6 +17,7 @@ from glot_cli import weights
 from glot_cli.cli.main import group
 from glot_cli.errors import GlotError, UsageError
 from glot_cli.features.skeleton import SKELETON_DIM
+from glot_cli.files.atomic import aside_name
 from glot_cli.models.glot import GLoT
 from glot_cli.training import loop, optim
 from glot_cli.training.config import CONFIGS, LandmarkData, TrainConfig, find_config, load_config
@@ -72,7 +73,8 @@ def test_states_that_killed_trainings_left_half_written_are_removed(tmp_path, mo
     ended.wait()
     out = tmp_path / "run"
     out.mkdir()
-    left, running = out / f".state.pt.glot-{ended.pid}.part", out / f".state.pt.glot-{os.getppid()}.part"
+    mine = str(aside_name(out / "state.pt"))
+    left, running = (Path(mine.replace(f"-{os.getpid()}-", f"-{number}-")) for number in (ended.pid, os.getppid()))
     left.write_bytes(b"half")
     running.write_bytes(b"of a process that runs")
     start(landmark_config(motions), out, quiet=True)

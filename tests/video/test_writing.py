@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from fractions import Fraction
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from glot_cli.errors import OutputError
+from glot_cli.files.atomic import aside_name
 from glot_cli.video import VideoWriter, probe, read_frames
 from tests.video.small_videos import RATE, copy, make_video, number, picture
 
@@ -210,7 +212,7 @@ def test_what_comes_while_a_film_is_written_stays(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    (tmp_path / f".a.mp4.glot-{gone.pid}.part").touch()
+    Path(str(aside_name(path)).replace(f"-{os.getpid()}-", f"-{gone.pid}-")).touch()
 
     def write(mine: bytes | None = None) -> None:
         with VideoWriter(path, 16, 16, time_base=Fraction(1, 25), fps=Fraction(25)) as writer:
