@@ -61,12 +61,24 @@ class FrameConverter:
         self._size, self._path = size, path
         # Each keeps its conversion tables from frame to frame.
         self._reformatter, self._reducer = VideoReformatter(), VideoReformatter()
+        self._orientations: dict[int, Orientation] = {}  # by the angle that PyAV tells
+
+    def _orientation(self, frame: Any) -> Orientation:
+        """That of a frame; of all that are turned by one angle, that of the first.
+
+        Whatever PyAV lists beside a picture holds the picture, and the picture holds the list: memory would grow until
+        Python comes round to collect them.
+        """
+        angle = frame.rotation
+        if angle not in self._orientations:
+            self._orientations[angle] = orientation_of(frame)
+        return self._orientations[angle]
 
     def rgb(self, frame: Any) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB of PyAV's frame, or of what is that already. Raises InputError."""
         if isinstance(frame, np.ndarray):
             return frame
-        orientation = orientation_of(frame)
+        orientation = self._orientation(frame)
         return orientation.upright(
             self._opaque(self._reformatter, frame, self._stored_size(frame, orientation), "BILINEAR")
         )
@@ -76,7 +88,7 @@ class FrameConverter:
         if isinstance(frame, np.ndarray):
             step = max(1, max(frame.shape) // side)
             return np.ascontiguousarray(frame[::step, ::step])
-        orientation = orientation_of(frame)
+        orientation = self._orientation(frame)
         size = self._stored_size(frame, orientation)
         scale = min(1.0, side / max(size))
         width, height = (max(1, round(length * scale)) for length in size)
@@ -86,7 +98,7 @@ class FrameConverter:
         """The planes of PyAV's frame, or of a picture (H, W, 3) uint8 RGB. Raises InputError."""
         if isinstance(frame, np.ndarray):
             return self.planes_of_rgb(frame)
-        orientation = orientation_of(frame)
+        orientation = self._orientation(frame)
         size = frame.width, frame.height
         same_pixels = self._stored_size(frame, orientation) == size and not orientation.turn
         if frame.format.name not in ("yuv420p", "yuvj420p") or matrix_of(frame) != BT709 or not same_pixels:
