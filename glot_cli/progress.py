@@ -38,9 +38,11 @@ class Progress:
             total: frames to come; None shows the time alone.
         """
         title = f"{self._label} {name}".strip()
-        terminal = sys.stderr is not None and sys.stderr.isatty()  # a program with windows may have none
-        if not (terminal or self._quiet):
-            print(f"glot: {title}" + (f", {counted(total, 'frame')}" if total else ""), file=sys.stderr, flush=True)
+        stream = sys.stderr  # a program with windows may have none
+        terminal = stream is not None and stream.isatty()
+        if stream is not None and not (terminal or self._quiet):
+            stream.write(f"glot: {title}" + (f", {counted(total, 'frame')}" if total else "") + "\n")
+            stream.flush()
         bar = tqdm(
             total=total,
             desc=title,

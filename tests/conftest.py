@@ -15,6 +15,7 @@ pytest_plugins = [
     "tests.datasets.data_fixtures",
     "tests.pipeline.made_results",
     "tests.synth.synth_fixtures",
+    "tests.tracking.bus_picture",
     "tests.weights.weights_fixtures",
 ]
 

@@ -18,7 +18,7 @@ from glot_cli.errors import WeightsError
 from glot_cli.inference import CompiledNetwork
 from glot_cli.tracking import ultralytics_adapter
 from glot_cli.tracking.detector import COCO_KEYPOINTS, PersonDetector, _bundled, _description
-from glot_cli.tracking.ultralytics_adapter import build_network, fold, import_ultralytics
+from glot_cli.tracking.ultralytics_adapter import build_network, fold
 from glot_cli.tracking.users_detector import as_images, on_device
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights" / "person_detector.safetensors"
@@ -31,15 +31,6 @@ BUS_POINTS = (
     {"nose": (292, 455), "left_eye": (303, 445), "right_eye": (283, 444), "left_shoulder": (327, 492),
      "right_shoulder": (248, 498), "left_elbow": (340, 552), "left_wrist": (287, 528), "left_ankle": (287, 795)},
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def bus() -> np.ndarray:
-    """(1080,810,3) uint8 RGB"""
-    path = Path(import_ultralytics().__file__).parent / "assets" / "bus.jpg"
-    if not path.is_file():
-        pytest.skip("this ultralytics comes without its example pictures")
-    return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
 
 
 @pytest.fixture(scope="module")

@@ -9,25 +9,15 @@ import pytest
 
 from glot_cli.tracking.detector import PersonDetector
 from glot_cli.tracking.lookout import NEAR_SIZE, Lookout
-from glot_cli.tracking.ultralytics_adapter import import_ultralytics
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights" / "person_detector.safetensors"
 
 
 @pytest.fixture(scope="module")
-def crowd() -> np.ndarray:
-    """(1080,810,3) RGB, four people and a bus."""
-    path = Path(import_ultralytics().__file__).parent / "assets" / "bus.jpg"
-    if not path.is_file():
-        pytest.skip("this ultralytics comes without its example pictures")
-    return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
-
-
-@pytest.fixture(scope="module")
-def alone(crowd) -> np.ndarray:
+def alone(bus) -> np.ndarray:
     """The man with the bag, and nobody else: (1080,1620,3)."""
     wide = np.full((1080, 1620, 3), 128, np.uint8)
-    wide[:, 400:700] = crowd[:, 205:505]
+    wide[:, 400:700] = bus[:, 205:505]
     wide[:, 400:420] = 128
     return wide
 
@@ -69,16 +59,16 @@ def test_every_other_look_at_somebody_alone_is_at_the_surroundings_and_finds_the
     np.testing.assert_array_equal(third.boxes, first.boxes)
 
 
-def test_whoever_comes_in_is_found_by_the_next_whole_look(spy, alone, crowd):
+def test_whoever_comes_in_is_found_by_the_next_whole_look(spy, alone, bus):
     both = alone.copy()
-    both[:, 1100:1620] = crowd[:, :520]
+    both[:, 1100:1620] = bus[:, :520]
     _, _, third = Lookout(spy)([alone, both, both], [True, False, False])
     assert sizes(spy)[2] is None
     assert (third.boxes[:, 4] > 0.3).sum() > 1
 
 
-def test_a_crowd_is_looked_at_whole(spy, crowd):
-    Lookout(spy)([crowd] * 3, [True, False, False])
+def test_a_crowd_is_looked_at_whole(spy, bus):
+    Lookout(spy)([bus] * 3, [True, False, False])
     assert sizes(spy) == [None] * 3
 
 
