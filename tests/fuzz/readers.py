@@ -1,0 +1,316 @@
+"""Give glot's readers damaged and senseless files: each ends in one line that names the file, in bounded time and room.
+
+    python tests/fuzz/readers.py --count 10000
+
+Good files of every kind are made first. Each try changes one of them: bytes, lengths, and, inside NumPy archives and
+texts, values, types, shapes and names. It is read in a process of its own that may take 10 s of computing and 1 GB.
+Anything but a value or a GlotError of one line is a fault; its file is kept in --keep.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import random
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+import zipfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from glot_cli.errors import GlotError
+from glot_cli.motion.motions import load_motions
+from glot_cli.results import load_result
+from glot_cli.training.config import load_config
+from glot_cli.video import probe, read_frames
+from glot_cli.weights import load_glot, shipped_folder
+from glot_cli.weights.bodies import load_body
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS, BYTES = 10, 1 << 30
+WAIT = 120  # seconds of a busy machine
+BVH = """HIERARCHY
+ROOT Hips
+{ OFFSET 0 0 0
+  CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation
+  JOINT LeftUpLeg
+  { OFFSET 0.1 -0.1 0
+    CHANNELS 3 Zrotation Xrotation Yrotation
+    End Site
+    { OFFSET 0 -0.4 0 } } }
+MOTION
+Frames: 2
+Frame Time: 0.0333
+0 0 0 0 0 0 0 0 0
+0 1 0 0 9 0 0 3 0
+"""
+WORDS = ("nan", "-1", "1e309", "99999999999999999999", "0", "null", "[]", '"x"', "true", "\0", "{", "1e-320", "9" * 400)
+
+
+def film(path: Path) -> Any:
+    """Five frames of a video, as a run takes them."""
+    pictures = []
+    for frame in read_frames(probe(path)):
+        pictures.append(frame.image.shape)
+        if len(pictures) == 5:
+            break
+    return pictures
+
+
+READERS: dict[str, Callable[[Path], Any]] = {
+    "record": load_result,
+    "body": lambda path: load_body(str(path)),
+    "glot": load_glot,
+    "motions": lambda path: load_motions([path]),
+    "config": load_config,
+    "film": film,
+}
+
+
+def make_good(folder: Path) -> dict[str, list[Path]]:
+    """Good files of every kind, by the reader that takes them."""
+    rng = np.random.default_rng(0)
+    clip = ROOT / "examples" / "clip.mp4"
+    run = ["run", clip, "--end", "0.4", "--no-render", "--quiet", "--out", folder]
+    program = "from glot_cli.cli import main\nmain()"
+    subprocess.run([sys.executable, "-c", program, *map(str, run)], check=True, stdout=subprocess.DEVNULL)
+    motions = folder / "motions.npz"
+    np.savez_compressed(
+        motions,
+        poses=rng.normal(0, 0.2, (60, 24, 3)).astype(np.float32),
+        trans=np.zeros((60, 3), np.float32),
+        clip_index=np.repeat([0, 1], 30),
+        clip_names=np.array(["a", "b"]),
+    )
+    (folder / "motion.bvh").write_text(BVH)
+    state = {"layer.weight": torch.randn(8, 8), "layer.bias": torch.randn(8)}
+    torch.save({"state_dict": state, "epoch": 3}, folder / "weights.pt")
+    save_file(state, folder / "weights.safetensors")
+    config = folder / "config.toml"
+    shutil.copy(ROOT / "glot_cli" / "training" / "configs" / "open.toml", config)
+    images = []
+    for ending in (".png", ".jpg", ".webp", ".tiff", ".bmp"):
+        images.append(folder / f"image{ending}")
+        cv2.imwrite(str(images[-1]), rng.integers(0, 255, (48, 64, 3), np.uint8))
+    kinds = ((".mp4", "libx264"), (".mkv", "libx264"), (".ts", "mpeg2video"), (".avi", "mpeg4"))
+    films = [filmed(folder / f"film{ending}", codec) for ending, codec in kinds]
+    return {
+        "record": [folder / "clip" / "params.npz"],
+        "body": [shipped_folder() / "open_body.npz"],
+        "glot": [folder / "weights.pt", folder / "weights.safetensors", shipped_folder() / "glot_open.safetensors"],
+        "motions": [motions, folder / "motion.bvh"],
+        "config": [config],
+        "film": [*images, *films],
+    }
+
+
+def filmed(target: Path, codec: str) -> Path:
+    """A film of ten pictures."""
+    rng = np.random.default_rng(0)
+    with av.open(str(target), "w") as writing:
+        stream = writing.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(10):
+            frame = av.VideoFrame.from_ndarray(rng.integers(0, 255, (48, 64, 3), np.uint8), format="rgb24")
+            writing.mux(stream.encode(frame))
+        writing.mux(stream.encode(None))
+    return target
+
+
+def changed(data: bytes, chance: random.Random) -> bytes:
+    """A damaged file: bytes of a good one changed, or what is inside it."""
+    if data[:2] == b"PK" and chance.random() < 0.6:
+        return changed_archive(data, chance)
+    if b"\0" not in data and chance.random() < 0.8:
+        return changed_text(data.decode("utf-8", "replace"), chance).encode("utf-8", "replace")
+    return changed_bytes(data, chance)
+
+
+def changed_bytes(data: bytes, chance: random.Random) -> bytes:
+    kind = chance.randrange(5)
+    if kind == 0:
+        return data[: chance.randrange(len(data))]
+    if kind == 1:
+        at = chance.randrange(len(data))
+        return data[:at] + data[chance.randrange(len(data)) :]
+    held = bytearray(data)
+    # Most of what decides lies near the beginning and the end.
+    near = min(len(held), 400)
+    places = (range(len(held)), range(near), range(len(held) - near, len(held)))[chance.randrange(3)]
+    for _ in range(1 + chance.randrange(8)):
+        at = chance.choice(places)
+        if kind == 2:
+            held[at] = chance.randrange(256)
+        elif kind == 3:
+            held[at] ^= 1 << chance.randrange(8)
+        else:
+            value = chance.choice((b"\xff" * 4, b"\0" * 4, b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\x80\0\0\0"))
+            held[at : at + 4] = value
+    return bytes(held)
+
+
+def changed_text(text: str, chance: random.Random) -> str:
+    """One number, word or line replaced, removed or doubled."""
+    parts = re.split(r"(\s+)", text)
+    at = chance.randrange(len(parts))
+    kind = chance.randrange(4)
+    if kind == 0:
+        parts[at] = chance.choice(WORDS)
+    elif kind == 1:
+        del parts[at : at + 1 + chance.randrange(5)]
+    elif kind == 2:
+        parts[at:at] = parts[at : at + 3] * (1 + chance.randrange(50))
+    else:
+        other = chance.randrange(len(parts))
+        parts[at], parts[other] = parts[other], parts[at]
+    return "".join(parts)
+
+
+def changed_archive(data: bytes, chance: random.Random) -> bytes:
+    """One member of a zip changed: its bytes, or, of an array, its header or values; or left out, or doubled."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = [(info.filename, archive.read(info)) for info in archive.infolist()]
+    at = chance.randrange(len(members))
+    name, content = members[at]
+    kind = chance.randrange(5)
+    if kind == 0:
+        del members[at]
+    elif kind == 1:
+        members.append((chance.choice(("x.npy", name, "../x", "a" * 300)), content))
+    elif kind == 2 or not name.endswith(".npy"):
+        members[at] = name, changed_bytes(content, chance) if content else b"x"
+    else:
+        members[at] = name, changed_array(content, chance)
+    packed = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        warnings.simplefilter("ignore")  # two members of one name are meant
+        for name, content in members:
+            archive.writestr(name, content)
+    return packed.getvalue()
+
+
+def changed_array(content: bytes, chance: random.Random) -> bytes:
+    values = np.load(io.BytesIO(content), allow_pickle=False)
+    kind = chance.randrange(6)
+    if kind == 0:
+        with contextlib.suppress(ValueError), np.errstate(all="ignore"):  # words are no numbers
+            values = values.astype(chance.choice(("<f8", ">f4", "<i1", "<u8", "<c8", "?", "<U7")))
+    elif kind == 1:
+        values = values.reshape(-1)[: chance.randrange(values.size + 1)]
+    elif kind == 2:
+        values = values[None]
+    elif kind == 3 and values.dtype.kind in "fiu" and values.size:
+        values = values.copy()
+        value = chance.choice((0, 1, 100) if values.dtype.kind != "f" else (np.nan, np.inf, -3e38, 1e20, 0))
+        values.reshape(-1)[chance.randrange(values.size)] = value
+    elif kind == 4 and values.dtype.kind == "U":
+        values = np.array(changed_text(str(values), chance))
+    else:
+        header = re.sub(
+            rb"\((\d*)", lambda m: b"(" + chance.choice((b"9", b"-1", b"9" * 30, m[1] + b"0")), content[:200]
+        )
+        return header + content[200:]
+    held = io.BytesIO()
+    with np.errstate(all="ignore"):
+        np.save(held, values, allow_pickle=False)
+    return held.getvalue()
+
+
+def verdict(read: Callable[[Path], Any], path: Path) -> str:
+    """What comes of reading a file in a process of its own: "read", "refused", or what is wrong."""
+    receive, send = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(receive)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.dup2(null, 2)
+        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 1))
+        os.write(send, json.dumps(tried(read, path)).encode())
+        os._exit(0)
+    os.close(send)
+    begin = time.monotonic()
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended or time.monotonic() - begin > WAIT:
+            break
+        time.sleep(0.002)
+    if not ended:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        return "hangs"
+    with os.fdopen(receive, "rb") as file:
+        said = file.read()
+    return json.loads(said) if said else f"died of signal {os.waitstatus_to_exitcode(status)}"
+
+
+def tried(read: Callable[[Path], Any], path: Path) -> str:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    try:
+        read(path)
+        said = "read"
+    except GlotError as error:
+        line = str(error)
+        said = "refused" if "\n" not in line and path.name in line else f"no line about the file: {line[:200]}"
+    except BaseException as error:
+        places = [f"{Path(f.filename).name}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)][-3:]
+        said = f"{type(error).__name__} at {', '.join(places)}"
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    return said if grown < BYTES else f"takes {grown / 1e9:.1f} GB"
+
+
+def main() -> int:
+    """Try as many files as are asked for; exit status 1 if any was a fault."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=10_000, help="how many files, of all kinds alike")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kinds", nargs="+", choices=READERS, default=list(READERS))
+    parser.add_argument("--keep", type=Path, default=Path("fuzz_faults"), help="folder for files that are faults")
+    arguments = parser.parse_args()
+    counts: dict[str, Counter[str]] = {kind: Counter() for kind in arguments.kinds}
+    faults: Counter[str] = Counter()
+    torch.set_num_threads(1)  # a process that forks must have no threads that work
+    with tempfile.TemporaryDirectory(prefix="glot-fuzz-") as work:
+        good = make_good(Path(work))
+        for number in range(arguments.count):
+            chance = random.Random(f"{arguments.seed} {number}")
+            kind = arguments.kinds[number % len(arguments.kinds)]
+            source = chance.choice(good[kind])
+            path = Path(work) / f"{number}{source.suffix}"
+            path.write_bytes(changed(source.read_bytes(), chance))
+            said = verdict(READERS[kind], path)
+            counts[kind][said if said in ("read", "refused") else "FAULT"] += 1
+            if said not in ("read", "refused"):
+                if not faults[f"{kind}: {said}"]:
+                    arguments.keep.mkdir(exist_ok=True)
+                    shutil.copy(path, arguments.keep / f"{kind}_{arguments.seed}_{path.name}")
+                faults[f"{kind}: {said}"] += 1
+            path.unlink()
+    for kind, tally in counts.items():
+        print(f"{kind:8} " + ", ".join(f"{count} {what}" for what, count in sorted(tally.items())))
+    for fault, count in faults.most_common():
+        print(f"{count:6} {fault}")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
