@@ -36,17 +36,19 @@ class Field:
     meaning: str
     span: tuple[float, float] = -1e6, 1e6
     since: int = 1
+    told_by_runs: bool = False  # the truth of made-up clips lacks it
 
 
-def array_fault(arrays: Mapping[str, NDArray[Any]], wanted: Mapping[str, Field]) -> str | None:
+def array_fault(arrays: Mapping[str, NDArray[Any]], wanted: Mapping[str, Field], version: int) -> str | None:
     """What keeps arrays from being a record, None when nothing does.
 
     Args:
         arrays: by name.
-        wanted: what a record holds, of which "frame" gives the number of rows. Arrays that came with later formats may
-            be missing, as from the truth of made-up clips.
+        wanted: what a record holds, of which "frame" gives the number of rows.
+        version: of the format; arrays of later ones may be missing.
     """
-    missing = [name for name, field in wanted.items() if name not in arrays and field.since == 1]
+    needed = [name for name, field in wanted.items() if field.since <= version and not field.told_by_runs]
+    missing = [name for name in needed if name not in arrays]
     if missing:
         return f"has no array '{missing[0]}'"
     for name, found in arrays.items():

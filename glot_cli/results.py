@@ -41,7 +41,13 @@ FIELDS: dict[str, Field] = {
     "camera": Field("float32", (3,), "1/m, m, m", "weak-perspective s, tx, ty in the crop (-1 to 1 across its side)"),
     "camera_network": Field("float32", (3,), "1/m, m, m", "the network's own, before it was laid on landmarks"),
     "global_orient_network": Field(
-        "float32", (3,), "rad", "the network's own rotation of joint 0, in the frame of the crop", _ANGLES, since=2
+        "float32",
+        (3,),
+        "rad",
+        "the network's own rotation of joint 0, in the frame of the crop",
+        _ANGLES,
+        2,
+        told_by_runs=True,
     ),
     "box": Field("float32", (3,), "px", "crop: centre x, centre y, side", _FAR),
     "transl": Field("float32", (3,), "m", "translation of the body model in the camera frame", _FAR),
@@ -135,7 +141,7 @@ class Result:
     meta: Meta
 
     def __post_init__(self) -> None:
-        fault = array_fault(self.arrays, FIELDS)
+        fault = array_fault(self.arrays, FIELDS, version=1)
         if fault:
             raise ValueError(fault)
 
@@ -343,7 +349,7 @@ def load_result(path: str | Path) -> Result:
         raise InputError(str(error), path=path, remedy="update glot") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"not a glot result ({one_line(error)})", path=path, remedy=_REMEDY) from error
-    fault = array_fault(arrays, FIELDS) or order_fault(arrays["frame"], arrays["person"])
+    fault = array_fault(arrays, FIELDS, meta.format_version) or order_fault(arrays["frame"], arrays["person"])
     if fault:
         raise InputError(fault, path=path, remedy="run 'glot run' on the video again")
     return Result(arrays, meta)
