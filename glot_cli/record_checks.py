@@ -23,6 +23,8 @@ CROWD = 500  # people in one frame
 _RATE = re.compile(r"\d{1,12}(?:/\d{1,12}|\.\d{1,12})?", re.ASCII)
 SLOWEST, FASTEST = Fraction(1, 100_000), 100_000  # frames a second: a picture a day, the fastest cameras
 _WHOLE = {"width": (1, 1 << 20), "height": (1, 1 << 20), "frame_count": (0, 1 << 31), "start_frame": (0, 1 << 31)}
+MOTIONS = ("static", "rotating", "travelling", "given")  # of cameras
+_FARTHEST = 1e9  # metres, degrees
 _FOCAL_LENGTH = 1e-3, 1e9  # pixels
 
 
@@ -54,13 +56,14 @@ def array_fault(arrays: Mapping[str, NDArray[Any]], wanted: Mapping[str, Field],
     for name, found in arrays.items():
         if name not in wanted:
             return f"has an array '{name[:100]}' that no record has"
-        fault = _fault_of(name, found, wanted[name], len(arrays["frame"]) if arrays["frame"].ndim == 1 else -1)
+        fault = value_fault(name, found, wanted[name], len(arrays["frame"]) if arrays["frame"].ndim == 1 else -1)
         if fault:
             return fault
     return None
 
 
-def _fault_of(name: str, found: NDArray[Any], field: Field, rows: int) -> str | None:
+def value_fault(name: str, found: NDArray[Any], field: Field, rows: int) -> str | None:
+    """What keeps an array of so many rows from being what its field says, None when nothing does."""
     if found.shape != (rows, *field.row):
         return f"array '{name}' has shape {found.shape}, expected ({rows}, {', '.join(map(str, field.row))})"
     if found.dtype != np.dtype(field.dtype):
@@ -131,6 +134,13 @@ def _fits(name: str, kind: str, value: Any) -> bool:
     if name == "shots":
         whole = isinstance(value, list) and len(value) <= MOST_SHOTS and all(type(n) is int for n in value)
         return whole and value == sorted(set(value)) and (not value or 0 <= value[0] <= value[-1] <= 1 << 31)
+    if name == "camera_motion":
+        return isinstance(value, list) and len(value) <= MOST_SHOTS and all(one in MOTIONS for one in value)
+    if name in ("camera_confidence", "gravity_error", "floor"):
+        parts = [value] if name != "floor" else value
+        numbers = isinstance(value, list) and all(isinstance(part, list) for part in parts)
+        numbers = numbers and all(type(n) in (int, float) and abs(n) <= _FARTHEST for part in parts for n in part)
+        return numbers and (name != "floor" or all(len(part) == 4 for part in parts)) and len(value) <= MOST_SHOTS
     if kind == "int":
         return type(value) is int
     if kind == "dict[str, str]":

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from glot_cli.errors import InputError, one_line
 from glot_cli.files.faults import FileFault
 from glot_cli.files.npz import load_npz, write_npz
-from glot_cli.record_checks import Field, NewerError, array_fault, meta_of, order_fault
+from glot_cli.record_checks import Field, NewerError, array_fault, meta_of, order_fault, value_fault
 
 if TYPE_CHECKING:
     from glot_cli.body.model import Body
@@ -63,6 +63,35 @@ FIELDS: dict[str, Field] = {
         _NUMBERS,
         since=3,
     ),
+    "transl_world": Field(
+        "float32", (3,), "m", "translation of the body model in the world of its shot", _FAR, 3, told_by_runs=True
+    ),
+    "global_orient_world": Field(
+        "float32",
+        (3,),
+        "rad",
+        "axis-angle of joint 0 that turns the body into the world of its shot",
+        _ANGLES,
+        3,
+        told_by_runs=True,
+    ),
+    "contact": Field(
+        "float32",
+        (4,),
+        "",
+        "probability that left heel, left toes, right heel, right toes rest on the floor",
+        (-1e-3, 1 + 1e-3),
+        3,
+        told_by_runs=True,
+    ),
+}
+
+# The camera in every frame that was looked at, F of them: a point X of the world is at rotation X + translation in the
+# camera's frame.
+WORLD_ROWS = ("transl_world", "global_orient_world", "contact")
+CAMERA_FIELDS: dict[str, Field] = {
+    "camera_rotation": Field("float32", (3, 3), "", "from the axes of the world to those of the camera", (-1.01, 1.01)),
+    "camera_translation": Field("float32", (3,), "m", "place of the world's origin in the camera's frame", _FAR),
 }
 
 
@@ -87,6 +116,11 @@ class Meta:
         format_version: of the record.
         video_id: what the video is: its size and a hash of its content; empty in older records.
         shots: the first frame of each shot; empty in older records.
+        camera_motion: how the camera moved in each shot: static, rotating, travelling or given; empty where the record
+            has no world.
+        camera_confidence: how sure that is, 0 to 1.
+        gravity_error: how far off up may be in each shot, degrees, one standard deviation.
+        floor: of each shot in the frame of its first camera, (nx, ny, nz, d): n points up, n X + d = 0, metres.
     """
 
     video: str
@@ -105,6 +139,10 @@ class Meta:
     format_version: int = FORMAT_VERSION
     video_id: str = ""
     shots: list[int] = field(default_factory=list)
+    camera_motion: list[str] = field(default_factory=list)
+    camera_confidence: list[float] = field(default_factory=list)
+    gravity_error: list[float] = field(default_factory=list)
+    floor: list[list[float]] = field(default_factory=list)
 
     @property
     def frame_rate(self) -> Fraction:
@@ -133,15 +171,17 @@ class Result:
     """The record: M rows, one for each person in each frame, sorted by person, then frame.
 
     Attributes:
-        arrays: every array of the record by its name in `params.npz`; see `FIELDS`.
+        arrays: the arrays of rows by their names in `params.npz`; see `FIELDS`.
         meta: what the rows are about.
+        cameras: the arrays of frames, one entry for each that was looked at; see `CAMERA_FIELDS`. None has no world.
     """
 
     arrays: dict[str, NDArray[Any]]
     meta: Meta
+    cameras: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        fault = array_fault(self.arrays, FIELDS, version=1)
+        fault = array_fault(self.arrays, FIELDS, version=1) or camera_fault(self)
         if fault:
             raise ValueError(fault)
 
@@ -232,13 +272,43 @@ class Result:
         return self.arrays["shot"] if "shot" in self.arrays else np.zeros(len(self), np.int32)
 
     @property
+    def has_world(self) -> bool:
+        """Whether the record knows of a world; those of older versions, and made-up ones, may not."""
+        return bool(self.cameras)
+
+    @property
+    def transl_world(self) -> NDArray[np.float32] | None:
+        """(M, 3) translation of the body in the world of its shot (y up, floor at y = 0), metres; None without one."""
+        return self.arrays.get("transl_world")
+
+    @property
+    def global_orient_world(self) -> NDArray[np.float32] | None:
+        """(M, 3) axis-angle of joint 0 that turns the body into the world, radians; None without one."""
+        return self.arrays.get("global_orient_world")
+
+    @property
+    def contact(self) -> NDArray[np.float32] | None:
+        """(M, 4) probability that left heel, left toes, right heel, right toes rest on the floor; None without one."""
+        return self.arrays.get("contact")
+
+    @property
+    def camera_rotation(self) -> NDArray[np.float32] | None:
+        """(F, 3, 3) from the axes of the world to those of the camera, of every frame looked at; None without one."""
+        return self.cameras.get("camera_rotation")
+
+    @property
+    def camera_translation(self) -> NDArray[np.float32] | None:
+        """(F, 3) place of the world's origin in the camera's frame, metres; None without one."""
+        return self.cameras.get("camera_translation")
+
+    @property
     def people(self) -> list[int]:
         """Ids of the people, ascending."""
         return [int(p) for p in np.unique(self.arrays["person"])]
 
     def select(self, rows: NDArray[Any]) -> Result:
         """The record with only some rows: an index or boolean array."""
-        return Result({name: values[rows] for name, values in self.arrays.items()}, self.meta)
+        return Result({name: values[rows] for name, values in self.arrays.items()}, self.meta, self.cameras)
 
     def of_person(self, person: int) -> Result:
         """The rows of one person."""
@@ -281,7 +351,7 @@ class Result:
         Raises:
             OutputError: the folder cannot be written.
         """
-        write_npz(path, {**self.arrays, "meta": np.array(json.dumps(asdict(self.meta)))})
+        write_npz(path, {**self.arrays, **self.cameras, "meta": np.array(json.dumps(asdict(self.meta)))})
 
     def save_frames(self, folder: Path) -> None:
         """Write one npz for every frame of the video, 000000.npz on; a frame without people has no rows.
@@ -297,7 +367,24 @@ class Result:
         for frame in range(first, first + self.meta.frame_count):
             rows = rows_of.get(frame, nobody)
             arrays = {name: values[rows] for name, values in self.arrays.items()}
+            arrays |= {name: values[frame - first, None] for name, values in self.cameras.items()}
             write_npz(folder / f"{frame:06d}.npz", {**arrays, "meta": meta}, compress=False)
+
+
+def camera_fault(result: Result) -> str | None:
+    """What keeps the arrays of a world from belonging to a record, None when nothing does."""
+    rows = [name for name in WORLD_ROWS if name in result.arrays]
+    if not result.cameras and not rows:
+        return None
+    if len(rows) < len(WORLD_ROWS) or result.cameras.keys() != CAMERA_FIELDS.keys():
+        return "has a part of a world and not all of it"
+    frames = {len(values) for values in result.cameras.values() if values.ndim}
+    # One file of `frames/` holds one camera.
+    if not frames <= {result.meta.frame_count, 1} or len(frames) != 1:
+        return f"has cameras of {sorted(frames)} frames, expected {result.meta.frame_count}"
+    count = frames.pop()
+    faults = (value_fault(name, result.cameras[name], one, count) for name, one in CAMERA_FIELDS.items())
+    return next(filter(None, faults), None)
 
 
 def pose_bodies(body: Body, result: Result) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -349,7 +436,11 @@ def load_result(path: str | Path) -> Result:
         raise InputError(str(error), path=path, remedy="update glot") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"not a glot result ({one_line(error)})", path=path, remedy=_REMEDY) from error
+    cameras = {name: arrays.pop(name) for name in CAMERA_FIELDS if name in arrays}
     fault = array_fault(arrays, FIELDS, meta.format_version) or order_fault(arrays["frame"], arrays["person"])
     if fault:
         raise InputError(fault, path=path, remedy="run 'glot run' on the video again")
-    return Result(arrays, meta)
+    try:
+        return Result(arrays, meta, cameras)
+    except ValueError as error:
+        raise InputError(str(error), path=path, remedy="run 'glot run' on the video again") from error

@@ -1,0 +1,232 @@
+"""People made to stand: feet that rest stay where they are and on the floor, and weight stays over them.
+
+A damped least-squares problem over a whole track, in the manner of `lifting.refine`: roots and legs give way a little,
+the picture is still hit. The world is y up, metres, its floor at y = 0.
+
+Shapes: N frames of one person's track, J joints that may turn, D = 3 J + 3 unknowns a frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from glot_cli.body.model import Body, BodyOutput
+from glot_cli.body.rotations import axis_angle_to_rotmat
+from glot_cli.lifting.refine import Figure
+from glot_cli.smoothing import stiffness, third_differences
+from glot_cli.smpl import SMPL_PARENTS, ancestors
+from glot_cli.world.balance import mass_shares
+from glot_cli.world.soles import CARRIERS, Soles
+
+PRIOR = {0: 0.06, 1: 0.06, 2: 0.06, 4: 0.06, 5: 0.06, 7: 0.06, 8: 0.06}  # radians that pelvis and legs may give way
+FREE = list(PRIOR)
+PRIOR_PLACE = 0.5  # metres
+HIT = 0.03  # metres off the line of sight that a joint may come to lie, each by itself
+STILL = 0.003  # metres a frame of 1/30 s that a foot at rest may move
+FLOOR = 0.015  # metres off the floor that it may be
+UNDER = 0.02  # metres that a foot may be below it
+MISTAKEN = 0.04  # metres a frame: a foot that moves faster yet was taken for resting counts little
+SMOOTH_HZ = 4.0  # corrections are smooth: those of this frequency are halved where nothing asks for them
+BALANCED = 0.06  # metres that the centre of mass may lie off the middle of the feet that carry it
+STEPS = 3
+CHUNK, OVERLAP = 256, 16
+
+
+@dataclass(frozen=True)
+class Sight:
+    """The camera in N frames, in the world.
+
+    Attributes:
+        rotation: (N, 3, 3) from the world's axes to the camera's.
+        centre: (N, 3) where it stands, metres.
+    """
+
+    rotation: Tensor
+    centre: Tensor
+
+
+class Points(NamedTuple):
+    """Points of posed bodies and how they move.
+
+    Attributes:
+        at: (N, K, 3) metres.
+        slope: (N, K, 3, D) derivatives by the unknowns of each frame.
+    """
+
+    at: Tensor
+    slope: Tensor
+
+
+def stand(
+    figure: Figure, sight: Sight, contact: Tensor, segment: Tensor, ticks: Tensor, fps: float, soles: Soles
+) -> Figure:
+    """Make a person stand.
+
+    Args:
+        figure: bodies in the world.
+        sight: the camera that saw them.
+        contact: (N, 4) probability that each of `soles.SOLES` rests.
+        segment: (N,) number of the gap-free stretch a frame lies in.
+        ticks: (N,) where frames stand in time.
+        fps: ticks per second.
+        soles: of the body.
+
+    Returns:
+        The same people, moved, and with legs bent a little.
+    """
+    count = len(segment)
+    parts = []
+    for start in range(0, count, CHUNK):
+        first, last = max(0, start - OVERLAP), min(count, start + CHUNK + OVERLAP)
+        wide = slice(first, last)
+        view = Sight(sight.rotation[wide], sight.centre[wide])
+        solved = _solve(figure.rows(wide), view, contact[wide], segment[wide], ticks[wide], fps, soles)
+        parts.append(solved.rows(slice(start - first, min(count, start + CHUNK) - first)))
+    return Figure(torch.cat([p.rotmat for p in parts]), torch.cat([p.transl for p in parts]), figure.betas)
+
+
+def _solve(
+    figure: Figure, sight: Sight, contact: Tensor, segment: Tensor, ticks: Tensor, fps: float, soles: Soles
+) -> Figure:
+    count, size = len(segment), 3 * len(FREE) + 3
+    prior = torch.tensor([*PRIOR.values()]).repeat_interleave(3)
+    prior = torch.cat([prior, torch.full((3,), PRIOR_PLACE)]) ** -2
+    whole = (segment[3:] == segment[:-3]).float().unsqueeze(-1)
+    differences = torch.from_numpy(third_differences(ticks.numpy()))
+    stiff = whole * stiffness(SMOOTH_HZ / fps) * prior
+    stiff[:, -3:] = whole * stiffness(SMOOTH_HZ / fps) * (0.05**-2)
+    steps = ((ticks[1:] - ticks[:-1]) * 30 / fps).float()  # in thirtieths of a second
+    joined = (segment[1:] == segment[:-1]).float()[:, None] * (contact[1:] * contact[:-1])  # (N-1, 4)
+    masses = mass_shares()
+    seen = _posed(figure, soles)
+    wanted = _lines(torch.cat([seen[0].joints, seen[1]], 1), sight)  # (N, K, 2)
+    gone = torch.zeros(count, size)
+    for _ in range(STEPS):
+        joints, feet = _points(figure, soles)
+        own = torch.diag(prior).expand(count, -1, -1).clone()
+        right = -prior * gone
+        # The picture.
+        every = Points(torch.cat([joints.at, feet.at], 1), torch.cat([joints.slope, feet.slope], 1))
+        at, slope = (every.at - sight.centre[:, None]) @ sight.rotation.mT, sight.rotation[:, None] @ every.slope
+        error = (at[..., :2] - wanted * at[..., 2:]) / HIT
+        change = (slope[..., :2, :] - wanted[..., None] * slope[..., 2:, :]) / HIT
+        own, right = _add(own, right, error, change)
+        # The floor.
+        height = feet.at[..., 1:2]
+        weight = (contact.sqrt() / FLOOR)[..., None] + (height < 0) / UNDER
+        own, right = _add(own, right, height * weight, feet.slope[..., 1:2, :] * weight[..., None])
+        # Balance.
+        load = contact.sum(1)
+        centre = (contact[..., None] * feet.at).sum(1) / load[:, None].clamp_min(0.1)
+        centre_slope = (contact[..., None, None] * feet.slope).sum(1) / load[:, None, None].clamp_min(0.1)
+        mass, mass_slope = (masses @ joints.at), torch.einsum("k,nkid->nid", masses, joints.slope)
+        off = (mass - centre)[:, None, ::2]
+        weight = (load / 2).clamp(0, 1) / (1 + (off.norm(dim=-1) / 0.25) ** 2) / BALANCED
+        own, right = _add(
+            own, right, off * weight[..., None], (mass_slope - centre_slope)[:, None, ::2] * weight[..., None, None]
+        )
+        # Feet that rest.
+        moved = (feet.at[1:] - feet.at[:-1]) / steps[:, None, None]
+        weight = joined.sqrt() / (1 + (moved.norm(dim=-1) / MISTAKEN) ** 2) / STILL / steps[:, None]
+        error = moved * steps[:, None, None] * weight[..., None]
+        before, after = -feet.slope[:-1] * weight[..., None, None], feet.slope[1:] * weight[..., None, None]
+        error, before, after = error.flatten(1), before.flatten(1, 2), after.flatten(1, 2)
+        own[:-1] += before.mT @ before
+        own[1:] += after.mT @ after
+        right[:-1] -= (before.mT @ error.unsqueeze(-1)).squeeze(-1)
+        right[1:] -= (after.mT @ error.unsqueeze(-1)).squeeze(-1)
+        mixed = after.mT @ before  # (N-1, D, D): rows of the later frame
+        # Corrections are smooth.
+        right -= _third_transposed(stiff * _third(gone, differences), differences, count)
+        step = _solve_banded(own, mixed, stiff, right, differences)
+        gone = gone + step
+        figure = _turned(figure, step)
+    return figure
+
+
+def _posed(figure: Figure, soles: Soles) -> tuple[BodyOutput, Tensor]:
+    posed = soles.body(figure.rotmat, figure.betas.expand(len(figure.rotmat), -1))
+    place = figure.transl[:, None]
+    return BodyOutput(posed.joints + place, posed.vertices, posed.bones), soles.points(posed) + place
+
+
+def _points(figure: Figure, soles: Soles) -> tuple[Points, Points]:
+    """The 24 joints, and the points of the soles."""
+    posed, feet = _posed(figure, soles)
+    bones = _parents(posed.bones)
+    return (
+        Points(posed.joints, _slopes(posed.joints, list(range(24)), posed.joints, bones)),
+        Points(feet, _slopes(feet, list(CARRIERS), posed.joints, bones)),
+    )
+
+
+def _slopes(points: Tensor, carriers: list[int], joints: Tensor, bones: Tensor) -> Tensor:
+    """(N, K, 3, D): a small turn w of joint j, about axes of its parent's frame, moves a point below it by w x arm."""
+    chains = [{j, *ancestors(j)} for j in carriers]
+    moves = torch.tensor([[float(j in chain) for j in FREE] for chain in chains])
+    arm = (points[:, :, None] - joints[:, None, FREE]) * moves[..., None]  # (N, K, J, 3)
+    axes = bones[:, None].mT  # rows: axes of the parents' frames
+    turns = torch.linalg.cross(axes.expand(-1, arm.shape[1], -1, -1, -1), arm[..., None, :])  # (N, K, J, 3 axes, 3)
+    turns = turns.flatten(2, 3).mT
+    place = torch.eye(3).expand(*turns.shape[:2], 3, 3)
+    return torch.cat([turns, place], -1)
+
+
+def _parents(bones: Tensor) -> Tensor:
+    none = torch.eye(3).expand_as(bones[:, 0])
+    return torch.stack([bones[:, SMPL_PARENTS[joint]] if joint else none for joint in FREE], 1)
+
+
+def _lines(points: Tensor, sight: Sight) -> Tensor:
+    """(N, K, 2) where the camera sees points, at depth 1."""
+    local = (points - sight.centre[:, None]) @ sight.rotation.mT
+    return local[..., :2] / local[..., 2:].clamp_min(0.1)
+
+
+def _add(own: Tensor, right: Tensor, error: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+    error, slope = error.flatten(1), slope.flatten(1, 2)
+    return own + slope.mT @ slope, right - (slope.mT @ error.unsqueeze(-1)).squeeze(-1)
+
+
+def _turned(figure: Figure, step: Tensor) -> Figure:
+    rotmat = figure.rotmat.clone()
+    rotmat[:, FREE] = axis_angle_to_rotmat(torch.unflatten(step[:, :-3], -1, (-1, 3))) @ rotmat[:, FREE]
+    # The translation is of the model's origin: turning about the pelvis joint does not move it.
+    return Figure(rotmat, figure.transl + step[:, -3:], figure.betas)
+
+
+def _third(values: Tensor, differences: Tensor) -> Tensor:
+    four = differences.float().unsqueeze(-1).unbind(1)
+    count = len(values) - 3
+    return sum(f * values[i : i + count] for i, f in enumerate(four))  # type: ignore[return-value]
+
+
+def _third_transposed(x: Tensor, differences: Tensor, count: int) -> Tensor:
+    out = x.new_zeros(count, x.shape[1])
+    for shift, value in enumerate(differences.float().unbind(1)):
+        out[shift : shift + len(x)] += value[:, None] * x
+    return out
+
+
+def _solve_banded(own: Tensor, mixed: Tensor, stiff: Tensor, right: Tensor, differences: Tensor) -> Tensor:
+    import numpy as np
+    from scipy.linalg import solveh_banded
+
+    count, size = right.shape
+    bands = np.zeros((max(3 * size + 1, 2 * size), count, size))
+    blocks = own.double().numpy()
+    for k in range(size):
+        bands[k, :, : size - k] += np.diagonal(blocks, -k, 1, 2)
+    later = mixed.double().numpy()  # element (i of t+1, j of t) lies at row size + i - j of column (t, j)
+    for j in range(size):
+        bands[size - j : 2 * size - j, : count - 1, j] += later[:, :, j].T
+    weights, factors = stiff.double().numpy(), differences.numpy()[:, :, None]
+    for k in range(4):
+        for i in range(4 - k):
+            bands[k * size, i : i + len(weights)] += factors[:, i] * factors[:, i + k] * weights
+    flat = solveh_banded(bands.reshape(len(bands), -1), right.double().numpy().ravel(), lower=True, check_finite=False)
+    return torch.from_numpy(flat).to(right.dtype).view(count, size)
