@@ -48,6 +48,7 @@ from glot_cli.world.soles import soles_of
 LONGEST, SHORTEST = 240, 45  # frames of a piece of motion
 RESTING, LOW_ENOUGH = 0.25, 0.06  # metres a second, metres
 FLOOR_SHARE = 0.15  # of frames whose lowest point may lie below the floor
+STEEP = -15.0, 45.0  # degrees that half of the cameras look down, so that level ones are not taken for granted
 FOCAL_STD = 0.12  # of the logarithm of the focal length that lifting believes
 TRAVELLING, SPEED = 0.3, 0.5  # share of windows whose camera moves, metres a second
 TILT = 2.0  # degrees that gravity is off when contacts are learned
@@ -98,7 +99,8 @@ class Stage:
         floor = feet[..., 1].amin(1).quantile(FLOOR_SHARE)
         feet[..., 1] -= floor
         path[:, 1] -= float(floor)
-        height = rng.uniform(0.5, 3.0)
+        steep = np.radians(rng.uniform(*STEEP)) if rng.random() < 0.5 else None
+        height = rng.uniform(0.5, 3.0) if steep is None else max(0.2, path[:, 1].mean() + away * np.tan(steep))
         angles = self._angles(path, height, away, across, rng)
         turns = torch.from_numpy(np.stack([rotation(a) for a in angles])).float()
         root = turn_root(turns, rotmat)
