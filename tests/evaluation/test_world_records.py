@@ -94,6 +94,8 @@ def test_the_true_world_has_no_errors_and_the_true_camera_makes_it(still: Result
         assert errors.who in ("static", "clip.mp4/1", "clip.mp4/2")
         assert (errors.wa_mpjpe, errors.w_mpjpe, errors.skate) == pytest.approx((0, 0, 0), abs=0.01)
         assert np.isnan(errors.rte)  # nobody walks
+    floor = [errors.floor_distance for errors in found.overall]
+    assert floor == pytest.approx(floor[:1] * 4, abs=0.02)
     (camera,) = found.cameras
     assert (camera.cameras, camera.shots) == ("static", 1)
     assert (camera.gravity, camera.gravity_worst, camera.turn) == pytest.approx((0, 0, 0), abs=1e-3)
@@ -127,6 +129,29 @@ def test_sliding_feet_are_counted_by_time(still: Result, body: Body) -> None:
     assert figures(compare(fast[0], fast[1], body), "record").skate == pytest.approx(8, abs=0.01)
     lifted = altered(still, contact=np.tile([1, 0, 0, 0], (len(still), 1)) * (still.frame[:, None] % 2 == 0))
     assert np.isnan(figures(compare(sliding, lifted, body), "record").skate)
+
+
+def test_pieces_and_jitter_go_by_time(still: Result, body: Body) -> None:
+    """At 3 frames a second a piece is 10 frames long: a jump between two of them is no error."""
+    seconds = still.frame[:, None] / 3
+    slow = replace(still, meta=replace(still.meta, fps="3"), arrays=still.arrays | {"time": seconds[:, 0]})
+    jumped = altered(slow, transl_world=slow.arrays["transl_world"] + (still.frame[:, None] >= 10))
+    assert figures(compare(jumped, slow, body), "record").w_mpjpe == pytest.approx(0, abs=0.01)
+    later = altered(slow, transl_world=slow.arrays["transl_world"] + (still.frame[:, None] >= 12))
+    assert figures(compare(later, slow, body), "record").w_mpjpe > 500
+    hurled = altered(slow, transl_world=slow.arrays["transl_world"] + seconds**3 * [0.5, 0, 0])
+    assert figures(compare(hurled, slow, body), "record").jitter == pytest.approx(0.3, abs=0.01)  # 3 m/s^3
+
+
+def test_feet_do_not_slide_from_one_id_to_the_next(still: Result, body: Body) -> None:
+    late = still.frame >= 10
+    person = np.where(late, still.person + 2, still.person).astype(np.int32)
+    moved = still.arrays["transl_world"] + late[:, None].astype(np.float32)
+    order = np.lexsort((still.frame, person))
+    arrays = still.arrays | {"person": person, "transl_world": moved}
+    found = compare(replace(still, arrays={name: v[order] for name, v in arrays.items()}), still, body)
+    errors = figures(found, "record")
+    assert (errors.skate, errors.jitter) == pytest.approx((0, 0), abs=0.05) and errors.w_mpjpe > 100
 
 
 def test_the_floor_is_where_the_world_says(still: Result, body: Body) -> None:
