@@ -124,7 +124,7 @@ class WorldComparison:
 
 
 @dataclass(frozen=True)
-class _Shot:
+class _Span:
     """Frames from `first` to before `end` without a cut, and how the camera truly moves there."""
 
     first: int
@@ -275,14 +275,14 @@ def _films(predicted: Result, truth: Result) -> Iterator[_Filmed]:
         yield _Filmed(shot.motion, gravity_error(mine[0], true[0]), turn_errors(mine, true))
 
 
-def _shots(predicted: Result, truth: Result) -> list[_Shot]:
+def _shots(predicted: Result, truth: Result) -> list[_Span]:
     """What both looked at, cut where either says that the film is cut: at each cut a world of one of them begins."""
     starts = [max(record.meta.start_frame for record in (predicted, truth))]
     end = min(record.meta.start_frame + record.meta.frame_count for record in (predicted, truth))
     starts += sorted({cut for record in (predicted, truth) for cut in record.meta.shots if starts[0] < cut < end})
     number = np.searchsorted(truth.meta.shots, starts, side="right") - 1
     motions = [truth.meta.camera_motion[max(0, at)] for at in number]
-    return [_Shot(*span, motion) for span, motion in zip(itertools.pairwise([*starts, end]), motions, strict=True)]
+    return [_Span(*span, motion) for span, motion in zip(itertools.pairwise([*starts, end]), motions, strict=True)]
 
 
 @torch.inference_mode()
