@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from glot_cli.api import render, run
     from glot_cli.pipeline.options import Options
     from glot_cli.pipeline.report import Outcome
-    from glot_cli.results import Bodies, Meta, Result, load_result
+    from glot_cli.results import Bodies, Result, load_result
+    from glot_cli.schema import Meta
 
 __all__ = [
     "Bodies", "GlotError", "InputError", "Meta", "Options", "Outcome", "OutputError", "RenderError", "Result",
@@ -33,7 +34,7 @@ _HOMES = {
     "Options": "glot_cli.pipeline.options",
     "Outcome": "glot_cli.pipeline.report",
     "Bodies": "glot_cli.results",
-    "Meta": "glot_cli.results",
+    "Meta": "glot_cli.schema",
     "Result": "glot_cli.results",
     "load_result": "glot_cli.results",
 }

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from glot_cli.pipeline.report import Outcome
     from glot_cli.pipeline.run import Runner
-    from glot_cli.results import Meta
+    from glot_cli.schema import Meta
 
 __all__ = ["Options", "RunKeywords", "prepare", "render", "run"]
 

@@ -24,24 +24,26 @@ def mpjpe(predicted: Array, truth: Array) -> Array:
     return distances
 
 
-def similarity_align(predicted: Array, truth: Array) -> Array:
-    """Predicted joints moved, turned and scaled onto the truth by least squares (Umeyama 1991), per frame.
+def similarity_align(predicted: Array, truth: Array, *, first: int | None = None, rigid: bool = False) -> Array:
+    """Predicted points moved, turned and scaled onto the truth by least squares (Umeyama 1991), per frame.
 
     Args:
         predicted: (N, K, 3).
         truth: (N, K, 3).
+        first: how many of the K points are laid on each other, the others being moved with them; None for all.
+        rigid: whether nothing is scaled.
 
     Returns:
         (N, K, 3) in the truth's frame and unit.
     """
-    mean_p, mean_t = predicted.mean(1, keepdims=True), truth.mean(1, keepdims=True)
-    p, t = predicted - mean_p, truth - mean_t
+    mean_p, mean_t = predicted[:, :first].mean(1, keepdims=True), truth[:, :first].mean(1, keepdims=True)
+    p, t = predicted[:, :first] - mean_p, truth[:, :first] - mean_t
     u, s, vt = np.linalg.svd(np.einsum("nki,nkj->nij", t, p))
     sign = np.ones_like(s)
     sign[:, -1] = np.sign(np.linalg.det(u @ vt))  # no reflections
     rotation = (u * sign[:, None]) @ vt
-    scale = (s * sign).sum(-1) / np.square(p).sum((1, 2))
-    aligned: Array = scale[:, None, None] * np.einsum("nij,nkj->nki", rotation, p) + mean_t
+    scale = np.ones(len(p)) if rigid else (s * sign).sum(-1) / np.square(p).sum((1, 2))
+    aligned: Array = scale[:, None, None] * np.einsum("nij,nkj->nki", rotation, predicted - mean_p) + mean_t
     return aligned
 
 

@@ -7,38 +7,28 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, fields
 from fractions import Fraction
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from glot_cli.schema import CAMERA_FIELDS, MOTIONS, WORLD_ROWS, Field, Meta
+
 T = TypeVar("T")
 
-LONGEST_TEXT = 1 << 20  # letters of what stands with the arrays
+LONGEST_TEXT = 1 << 22  # letters of what stands with the arrays
 LONGEST_NAME = 4096  # letters of one value of it
 MOST_SHOTS = 1_000_000
 CROWD = 500  # people in one frame
 _RATE = re.compile(r"\d{1,12}(?:/\d{1,12}|\.\d{1,12})?", re.ASCII)
 SLOWEST, FASTEST = Fraction(1, 100_000), 100_000  # frames a second: a picture a day, the fastest cameras
 _WHOLE = {"width": (1, 1 << 20), "height": (1, 1 << 20), "frame_count": (0, 1 << 31), "start_frame": (0, 1 << 31)}
-MOTIONS = ("static", "rotating", "travelling", "given")  # of cameras
-_FARTHEST = 1e9  # metres, degrees
+_OF_SHOTS = {"camera_confidence": (0.0, 1.0), "gravity_error": (0.0, 180.0)}  # one number a shot
+_FARTHEST = 1e9  # metres
+_ASKEW = 1e-3  # by which the axes of a camera, or the normal of a floor, may be no unit vectors at right angles
 _FOCAL_LENGTH = 1e-3, 1e9  # pixels
-
-
-@dataclass(frozen=True)
-class Field:
-    """One array of the record: type, shape of a row, unit, meaning, least and greatest value, the format it came in."""
-
-    dtype: str
-    row: tuple[int, ...]
-    unit: str
-    meaning: str
-    span: tuple[float, float] = -1e6, 1e6
-    since: int = 1
-    told_by_runs: bool = False  # the truth of made-up clips lacks it
 
 
 def array_fault(arrays: Mapping[str, NDArray[Any]], wanted: Mapping[str, Field], version: int) -> str | None:
@@ -84,6 +74,54 @@ def order_fault(frame: NDArray[np.int32], person: NDArray[np.int32]) -> str | No
         return f"row {row} does not come after the one before it, by person and frame"
     if len(frame) and np.unique(frame, return_counts=True)[1].max() > CROWD:
         return f"has more than {CROWD} people in one frame"
+    return None
+
+
+def world_fault(arrays: Mapping[str, NDArray[Any]], cameras: Mapping[str, NDArray[Any]], meta: Meta) -> str | None:
+    """What keeps the parts of a world from belonging together, None when nothing does, or there is no world.
+
+    Args:
+        arrays: of rows.
+        cameras: of frames; `camera_fault` looks at what they hold.
+        meta: that stands with them.
+    """
+    shots = {
+        "camera_motion": len(meta.camera_motion),
+        "camera_confidence": len(meta.camera_confidence),
+        "gravity_error": len(meta.gravity_error),
+        "floor": len(meta.floor),
+    }
+    parts = [*(name in arrays for name in WORLD_ROWS), *(name in cameras for name in CAMERA_FIELDS)]
+    if not all(parts):
+        return "has a part of a world and not all of it" if any(parts) or any(shots.values()) else None
+    for name, count in shots.items():
+        if count != len(meta.shots):
+            return f"'{name}' is of {count} shots, expected {len(meta.shots)}"
+    shot, frame = arrays.get("shot", np.zeros(0)), arrays["frame"].astype(np.int64) - meta.start_frame
+    if len(shot) and shot.max() >= len(meta.shots):
+        return f"has rows of shot {shot.max()}, but only {len(meta.shots)} shots"
+    if len(frame) and not 0 <= frame.min() <= frame.max() < meta.frame_count:
+        return "has rows of frames that were not looked at"
+    lone = meta.frame_count > 0 and len(np.unique(frame)) < 2  # one file of `frames/` holds one camera
+    for name, values in cameras.items():
+        counts = {meta.frame_count, 1} if lone else {meta.frame_count}
+        if values.ndim == 0 or len(values) not in counts:
+            return f"array '{name}' has shape {values.shape}, expected one entry for each of {meta.frame_count} frames"
+    if len({len(values) for values in cameras.values()}) > 1:
+        return "has rotations of more or fewer cameras than translations"
+    return None
+
+
+def camera_fault(cameras: Mapping[str, NDArray[Any]]) -> str | None:
+    """What keeps the cameras of a world from being what their fields say, None when nothing does."""
+    for name, values in cameras.items():
+        fault = value_fault(name, values, CAMERA_FIELDS[name], len(values))
+        if fault:
+            return fault
+    turns = cameras.get("camera_rotation", np.zeros((0, 3, 3)))
+    askew = np.abs(turns @ turns.swapaxes(1, 2) - np.eye(3)).max(initial=0)
+    if askew > _ASKEW or (np.linalg.det(turns) < 0).any():
+        return "array 'camera_rotation' holds what is no rotation"
     return None
 
 
@@ -136,16 +174,28 @@ def _fits(name: str, kind: str, value: Any) -> bool:
         return whole and value == sorted(set(value)) and (not value or 0 <= value[0] <= value[-1] <= 1 << 31)
     if name == "camera_motion":
         return isinstance(value, list) and len(value) <= MOST_SHOTS and all(one in MOTIONS for one in value)
-    if name in ("camera_confidence", "gravity_error", "floor"):
-        parts = [value] if name != "floor" else value
-        numbers = isinstance(value, list) and all(isinstance(part, list) for part in parts)
-        numbers = numbers and all(type(n) in (int, float) and abs(n) <= _FARTHEST for part in parts for n in part)
-        return numbers and (name != "floor" or all(len(part) == 4 for part in parts)) and len(value) <= MOST_SHOTS
+    if name in _OF_SHOTS:
+        least, greatest = _OF_SHOTS[name]
+        return isinstance(value, list) and len(value) <= MOST_SHOTS and all(_within(n, least, greatest) for n in value)
+    if name == "floor":
+        return isinstance(value, list) and len(value) <= MOST_SHOTS and all(map(_is_plane, value))
     if kind == "int":
         return type(value) is int
     if kind == "dict[str, str]":
         return isinstance(value, dict) and all(_is_name(part) for pair in value.items() for part in pair)
     return _is_name(value)
+
+
+def _within(value: Any, least: float, greatest: float) -> bool:
+    """Whether a value is a number in a range; NaN is in none."""
+    return type(value) in (int, float) and least <= value <= greatest
+
+
+def _is_plane(value: Any) -> bool:
+    """Whether a value is the four numbers of a plane: its unit normal, and the distance of the origin."""
+    if not isinstance(value, list) or len(value) != 4 or not all(_within(n, -_FARTHEST, _FARTHEST) for n in value):
+        return False
+    return abs(math.hypot(*value[:3]) - 1) < _ASKEW
 
 
 def is_rate(value: Any) -> bool:

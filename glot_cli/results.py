@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,142 +15,22 @@ from numpy.typing import NDArray
 from glot_cli.errors import InputError, one_line
 from glot_cli.files.faults import FileFault
 from glot_cli.files.npz import load_npz, write_npz
-from glot_cli.record_checks import Field, NewerError, array_fault, meta_of, order_fault, value_fault
+from glot_cli.record_checks import NewerError, array_fault, camera_fault, meta_of, order_fault, world_fault
+from glot_cli.schema import CAMERA_FIELDS, FIELDS, FORMAT_VERSION, WORLD_ROWS, Meta
 
 if TYPE_CHECKING:
     from glot_cli.body.model import Body
 
-FORMAT_VERSION = 3  # 1 had no global_orient_network, 2 no shots
 POSED_AT_ONCE = 64  # rows; posing takes room on the way
 _REMEDY = "give the params.npz of a finished 'glot run'"
 
 
-# Least and greatest values, far outside what bodies and cameras have: what is computed with them stays finite.
-_NUMBERS, _ANGLES, _FAR, _FARTHEST = (0.0, 2.0**31), (-1e3, 1e3), (-1e9, 1e9), (-1e12, 1e12)
-
-FIELDS: dict[str, Field] = {
-    "frame": Field("int32", (), "", "index of the video frame, from 0", _NUMBERS),
-    "person": Field("int32", (), "", "who it is: one number per person through the whole video, from 1", _NUMBERS),
-    "time": Field("float64", (), "s", "presentation time of the frame", _FAR),
-    "pose": Field(
-        "float32", (24, 3), "rad", "axis-angle of each SMPL joint; joint 0 turns the body into the camera", _ANGLES
-    ),
-    "betas": Field("float32", (10,), "", "body shape, one for each person in each shot", _ANGLES),
-    "betas_frame": Field("float32", (10,), "", "body shape as estimated from this frame alone", _ANGLES),
-    "camera": Field("float32", (3,), "1/m, m, m", "weak-perspective s, tx, ty in the crop (-1 to 1 across its side)"),
-    "camera_network": Field("float32", (3,), "1/m, m, m", "the network's own, before it was laid on landmarks"),
-    "global_orient_network": Field(
-        "float32",
-        (3,),
-        "rad",
-        "the network's own rotation of joint 0, in the frame of the crop",
-        _ANGLES,
-        2,
-        told_by_runs=True,
-    ),
-    "box": Field("float32", (3,), "px", "crop: centre x, centre y, side", _FAR),
-    "transl": Field("float32", (3,), "m", "translation of the body model in the camera frame", _FAR),
-    "joints3d": Field("float32", (24, 3), "m", "SMPL joints in the camera frame, relative to the pelvis joint"),
-    "joints2d": Field("float32", (24, 2), "px", "SMPL joints in the picture", _FARTHEST),
-    "score": Field("float32", (), "", "confidence of the detection, 0 to 1", (-1e-3, 1 + 1e-3)),
-    "interpolated": Field("bool", (), "", "true where no detection lay near and the box was filled in"),
-    "shot": Field(
-        "int32",
-        (),
-        "",
-        "shot of the video, from 0; nothing is followed, filled or smoothed across a cut",
-        _NUMBERS,
-        since=3,
-    ),
-    "transl_world": Field(
-        "float32", (3,), "m", "translation of the body model in the world of its shot", _FAR, 3, told_by_runs=True
-    ),
-    "global_orient_world": Field(
-        "float32",
-        (3,),
-        "rad",
-        "axis-angle of joint 0 that turns the body into the world of its shot",
-        _ANGLES,
-        3,
-        told_by_runs=True,
-    ),
-    "contact": Field(
-        "float32",
-        (4,),
-        "",
-        "probability that left heel, left toes, right heel, right toes rest on the floor",
-        (-1e-3, 1 + 1e-3),
-        3,
-        told_by_runs=True,
-    ),
-}
-
-# The camera in every frame that was looked at, F of them: a point X of the world is at rotation X + translation in the
-# camera's frame.
-WORLD_ROWS = ("transl_world", "global_orient_world", "contact")
-CAMERA_FIELDS: dict[str, Field] = {
-    "camera_rotation": Field("float32", (3, 3), "", "from the axes of the world to those of the camera", (-1.01, 1.01)),
-    "camera_translation": Field("float32", (3,), "m", "place of the world's origin in the camera's frame", _FAR),
-}
-
-
-@dataclass(frozen=True)
-class Meta:
-    """What the rows are about.
-
-    Attributes:
-        video: name of the file.
-        source: its full path on the machine that ran.
-        width: of the picture, pixels.
-        height: of the picture, pixels.
-        fps: frames per second, a fraction as text.
-        frame_count: how many frames were looked at.
-        start_frame: the first of them.
-        focal_length: of the camera, pixels; its principal point is the image centre.
-        body_model: name or path of the body that is posed.
-        body_model_sha256: SHA-256 of its file.
-        preset: that ran.
-        weights: SHA-256 of every weight file, by role.
-        program_version: of the glot that ran.
-        format_version: of the record.
-        video_id: what the video is: its size and a hash of its content; empty in older records.
-        shots: the first frame of each shot; empty in older records.
-        camera_motion: how the camera moved in each shot: static, rotating, travelling or given; empty where the record
-            has no world.
-        camera_confidence: how sure that is, 0 to 1.
-        gravity_error: how far off up may be in each shot, degrees, one standard deviation.
-        floor: of each shot in the frame of its first camera, (nx, ny, nz, d): n points up, n X + d = 0, metres.
-    """
-
-    video: str
-    source: str
-    width: int
-    height: int
-    fps: str
-    frame_count: int
-    start_frame: int
-    focal_length: float
-    body_model: str
-    body_model_sha256: str
-    preset: str
-    weights: dict[str, str]
-    program_version: str
-    format_version: int = FORMAT_VERSION
-    video_id: str = ""
-    shots: list[int] = field(default_factory=list)
-    camera_motion: list[str] = field(default_factory=list)
-    camera_confidence: list[float] = field(default_factory=list)
-    gravity_error: list[float] = field(default_factory=list)
-    floor: list[list[float]] = field(default_factory=list)
-
-    @property
-    def frame_rate(self) -> Fraction:
-        return Fraction(self.fps)
-
-
 @dataclass(frozen=True)
 class Bodies:
-    """Bodies in the camera frame (x right, y down, z forward, the camera at the origin) and in the picture.
+    """Bodies in space and in the picture.
+
+    Space is the camera's frame (x right, y down, z forward, the camera at the origin), or the world of each body's shot
+    (y up, the floor at y = 0).
 
     Attributes:
         vertices: (M, V, 3) metres.
@@ -171,9 +50,10 @@ class Result:
     """The record: M rows, one for each person in each frame, sorted by person, then frame.
 
     Attributes:
-        arrays: the arrays of rows by their names in `params.npz`; see `FIELDS`.
+        arrays: the arrays of rows by their names in `params.npz`; see `schema.FIELDS`.
         meta: what the rows are about.
-        cameras: the arrays of frames, one entry for each that was looked at; see `CAMERA_FIELDS`. None has no world.
+        cameras: the arrays of frames, one entry for each that was looked at; see `schema.CAMERA_FIELDS`. A record
+            without a world has none.
     """
 
     arrays: dict[str, NDArray[Any]]
@@ -181,7 +61,8 @@ class Result:
     cameras: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        fault = array_fault(self.arrays, FIELDS, version=1) or camera_fault(self)
+        fault = array_fault(self.arrays, FIELDS, version=1)
+        fault = fault or world_fault(self.arrays, self.cameras, self.meta)
         if fault:
             raise ValueError(fault)
 
@@ -322,27 +203,45 @@ class Result:
         for frame, begin, end in zip(frames, last - counts, last, strict=True):
             yield int(frame), order[begin:end]
 
-    def bodies(self, body: str | Path | None = None) -> Bodies:
-        """Pose the body model of every row: surface and joints in the camera frame, joints in the picture.
+    def row_cameras(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The camera of every row: rotations (M, 3, 3), and translations (M, 3) in metres; see `schema.CAMERA_FIELDS`.
+
+        Raises:
+            InputError: the record has no world.
+        """
+        if not self.has_world:
+            remedy = "run 'glot run' on the video again"
+            raise InputError("the record of this video has no world", path=self.meta.source, remedy=remedy)
+        rotations, translations = self.cameras["camera_rotation"], self.cameras["camera_translation"]
+        # One file of `frames/` holds the camera of its frame alone.
+        at = self.frame - self.meta.start_frame if len(rotations) == self.meta.frame_count else 0 * self.frame
+        return rotations[at], translations[at]
+
+    def bodies(self, body: str | Path | None = None, *, world: bool = False) -> Bodies:
+        """Pose the body model of every row: surface and joints in space, joints in the picture.
 
         A row takes some 100 kB. Of a long record take the rows of one person or a stretch at a time:
         `result.of_person(1).bodies()`.
 
         Args:
             body: where the body model is now, if it was a file that was moved; None for where it was.
+            world: whether in the world of each row's shot, and not in the camera's frame.
 
         Raises:
             WeightsError: the body model is not there, or is another one than the record was made with.
+            InputError: the record has no world.
         """
         import torch
 
         from glot_cli.camera import project_pinhole
         from glot_cli.weights.bodies import recorded_body
 
+        turns, moves = self.row_cameras() if world else (None, None)
         model = recorded_body(self.meta.body_model, self.meta.body_model_sha256, moved=body)
-        vertices, joints = pose_bodies(model, self)
+        vertices, joints = pose_bodies(model, self, world=world)
+        seen = joints if turns is None or moves is None else joints @ turns.swapaxes(1, 2) + moves[:, None]
         centre = torch.tensor([self.meta.width / 2, self.meta.height / 2])
-        pixels = project_pinhole(torch.from_numpy(joints), self.meta.focal_length, centre).numpy()
+        pixels = project_pinhole(torch.from_numpy(seen), self.meta.focal_length, centre).numpy()
         return Bodies(vertices, joints, pixels, model.faces)
 
     def save(self, path: Path) -> None:
@@ -371,44 +270,33 @@ class Result:
             write_npz(folder / f"{frame:06d}.npz", {**arrays, "meta": meta}, compress=False)
 
 
-def camera_fault(result: Result) -> str | None:
-    """What keeps the arrays of a world from belonging to a record, None when nothing does."""
-    rows = [name for name in WORLD_ROWS if name in result.arrays]
-    if not result.cameras and not rows:
-        return None
-    if len(rows) < len(WORLD_ROWS) or result.cameras.keys() != CAMERA_FIELDS.keys():
-        return "has a part of a world and not all of it"
-    frames = {len(values) for values in result.cameras.values() if values.ndim}
-    # One file of `frames/` holds one camera.
-    if not frames <= {result.meta.frame_count, 1} or len(frames) != 1:
-        return f"has cameras of {sorted(frames)} frames, expected {result.meta.frame_count}"
-    count = frames.pop()
-    faults = (value_fault(name, result.cameras[name], one, count) for name, one in CAMERA_FIELDS.items())
-    return next(filter(None, faults), None)
-
-
-def pose_bodies(body: Body, result: Result) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Vertices (M, V, 3) and joints (M, 24, 3) of every row in the camera frame, metres."""
+def pose_bodies(body: Body, result: Result, *, world: bool = False) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Vertices (M, V, 3) and joints (M, 24, 3) of every row in the camera's frame, or the world of its shot, metres."""
     import torch
 
     from glot_cli.body.rotations import axis_angle_to_rotmat
 
+    pose, place = result.pose, result.transl
+    if world:
+        pose, place = pose.copy(), result.arrays["transl_world"]
+        pose[:, 0] = result.arrays["global_orient_world"]
     vertices = np.empty((len(result), body.num_vertices, 3), np.float32)
     joints = np.empty((len(result), 24, 3), np.float32)
     with torch.inference_mode():
         for start in range(0, len(result), POSED_AT_ONCE):
             part = slice(start, start + POSED_AT_ONCE)
-            rotmat = axis_angle_to_rotmat(torch.from_numpy(result.pose[part]))
+            rotmat = axis_angle_to_rotmat(torch.from_numpy(pose[part]))
             posed = body(rotmat, torch.from_numpy(result.betas[part]))
-            transl = torch.from_numpy(result.transl[part])[:, None]
+            transl = torch.from_numpy(place[part])[:, None]
             assert posed.vertices is not None
             vertices[part], joints[part] = posed.vertices + transl, posed.joints + transl
     return vertices, joints
 
 
-def empty_arrays() -> dict[str, NDArray[Any]]:
-    """The arrays of a record without rows."""
-    return {name: np.zeros((0, *field.row), field.dtype) for name, field in FIELDS.items()}
+def empty_arrays(*, world: bool = False) -> dict[str, NDArray[Any]]:
+    """The arrays of a record without rows, with those of a world or without."""
+    wanted = {name: field for name, field in FIELDS.items() if world or name not in WORLD_ROWS}
+    return {name: np.zeros((0, *field.row), field.dtype) for name, field in wanted.items()}
 
 
 def load_result(path: str | Path) -> Result:
@@ -437,10 +325,12 @@ def load_result(path: str | Path) -> Result:
     except (ValueError, RecursionError) as error:
         raise InputError(f"not a glot result ({one_line(error)})", path=path, remedy=_REMEDY) from error
     cameras = {name: arrays.pop(name) for name in CAMERA_FIELDS if name in arrays}
-    fault = array_fault(arrays, FIELDS, meta.format_version) or order_fault(arrays["frame"], arrays["person"])
+    fault = (
+        array_fault(arrays, FIELDS, meta.format_version)
+        or order_fault(arrays["frame"], arrays["person"])
+        or world_fault(arrays, cameras, meta)
+        or camera_fault(cameras)
+    )
     if fault:
         raise InputError(fault, path=path, remedy="run 'glot run' on the video again")
-    try:
-        return Result(arrays, meta, cameras)
-    except ValueError as error:
-        raise InputError(str(error), path=path, remedy="run 'glot run' on the video again") from error
+    return Result(arrays, meta, cameras)

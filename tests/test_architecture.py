@@ -34,6 +34,7 @@ LAYERS = (
     ("motion",),
     ("results",),
     ("record_checks",),
+    ("schema",),
     ("weights",),
     ("features",),
     ("body",),

@@ -13,7 +13,7 @@ import pytest
 
 import glot_cli
 from glot_cli import weights
-from glot_cli.results import FIELDS, FORMAT_VERSION, Meta
+from glot_cli.schema import CAMERA_FIELDS, FIELDS, FORMAT_VERSION, Meta
 from glot_cli.smpl import SMPL_JOINTS, SMPL_PARENTS
 from glot_cli.training.config import CONFIGS, find_config, load_config
 from tests.documents import PAGES, ROOT, anchors, code_spans, fenced, links, section, tables
@@ -55,15 +55,16 @@ def test_readme_is_short_and_keeps_its_two_commands() -> None:
 # Record ---------------------------------------------------------------------------------------------------------------
 
 
-def test_every_key_stands_there_with_type_shape_and_unit() -> None:
-    (rows,) = tables(section("docs/record.md", "Rows"))
-    listed = {
-        key.strip("`"): (kind, tuple(part.strip() for part in shape.strip("()").split(",") if part.strip()), unit)
-        for key, kind, shape, unit, _, _ in rows
-    }
-    assert listed.pop("meta") == ("text", (), "")
-    assert listed == {name: (f.dtype, ("M", *map(str, f.row)), f.unit) for name, f in FIELDS.items()}
-    assert list(listed) == list(FIELDS)
+def test_every_key_stands_there_with_type_shape_unit_and_frame() -> None:
+    for heading, schema, count in (("Rows", FIELDS, "M"), ("Cameras", CAMERA_FIELDS, "F")):
+        (rows,) = tables(section("docs/record.md", heading))
+        listed = {
+            key.strip("`"): (kind, tuple(part.strip() for part in shape.strip("()").split(",") if part.strip()), *more)
+            for key, kind, shape, *more, _ in rows
+        }
+        assert listed.pop("meta", None) == (("text", (), "", "") if schema is FIELDS else None)
+        assert listed == {name: (f.dtype, (count, *map(str, f.row)), f.unit, f.frame) for name, f in schema.items()}
+        assert list(listed) == list(schema)
 
 
 def test_everything_in_meta_stands_there_with_its_type() -> None:

@@ -7,13 +7,15 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
-from glot_cli.errors import GlotError, WeightsError
-from glot_cli.results import FIELDS, FORMAT_VERSION, Meta, Result, empty_arrays, load_result
+from glot_cli.errors import GlotError, InputError, WeightsError
+from glot_cli.results import Result, empty_arrays, load_result
+from glot_cli.schema import CAMERA_FIELDS, FIELDS, FORMAT_VERSION, WORLD_ROWS, Meta
 
 Arrays = dict[str, np.ndarray]
 META = Meta(
@@ -31,7 +33,12 @@ META = Meta(
     weights={"glot": "1" * 64},
     program_version="0.1.0",
     shots=[4, 7],
+    camera_motion=["static", "rotating"],
+    camera_confidence=[1.0, 0.5],
+    gravity_error=[1.5, 20.0],
+    floor=[[0.0, -1.0, 0.0, 1.6], [0.0, -0.8, 0.6, 1.2]],
 )
+NO_WORLD: dict[str, Any] = {"camera_motion": [], "camera_confidence": [], "gravity_error": [], "floor": []}
 PEOPLE = [1, 1, 1, 1, 2, 2, 2]
 FRAMES = [4, 5, 6, 7, 5, 6, 9]
 
@@ -42,7 +49,12 @@ def result() -> Result:
     arrays = {name: rng.normal(size=(7, *field.row)).astype(field.dtype) for name, field in FIELDS.items()}
     arrays |= {"person": np.array(PEOPLE, np.int32), "frame": np.array(FRAMES, np.int32)}
     arrays |= {"score": rng.random(7, np.float32), "shot": np.array([0, 0, 0, 1, 0, 0, 1], np.int32)}
-    return Result(arrays, META)
+    arrays |= {"contact": rng.random((7, 4), np.float32)}
+    cameras = {
+        "camera_rotation": Rotation.random(6, random_state=0).as_matrix().astype(np.float32),
+        "camera_translation": rng.normal(size=(6, 3)).astype(np.float32),
+    }
+    return Result(arrays, META, cameras)
 
 
 @pytest.fixture
@@ -73,6 +85,8 @@ def test_round_trip(path: Path, result: Result) -> None:
         assert loaded.arrays.keys() == result.arrays.keys() == FIELDS.keys()
         for name, values in result.arrays.items():
             assert loaded.arrays[name].dtype == values.dtype and np.array_equal(loaded.arrays[name], values)
+        assert loaded.cameras.keys() == CAMERA_FIELDS.keys() and loaded.has_world
+        assert all(np.array_equal(loaded.cameras[name], values) for name, values in result.cameras.items())
     assert [p.name for p in path.parent.iterdir()] == ["params.npz"]
 
 
@@ -88,12 +102,13 @@ def test_rows_by_person_and_by_frame(result: Result) -> None:
 
 def test_every_array_has_a_typed_property(result: Result) -> None:
     kinds = {"int32": np.int32, "float32": np.float32, "float64": np.float64, "bool": np.bool_}
-    for name, field in FIELDS.items():
+    held = result.arrays | result.cameras
+    for name, field in (FIELDS | CAMERA_FIELDS).items():
         hint = get_type_hints(getattr(Result, name).fget)["return"]
         array = next(part for part in (hint, *get_args(hint)) if get_origin(part) is np.ndarray)
         assert get_args(get_args(array)[1]) == (kinds[field.dtype],), name
-        assert getattr(result, name) is result.arrays[name]
-        assert getattr(Result, name).__doc__.startswith("(M,")
+        assert getattr(result, name) is held[name]
+        assert getattr(Result, name).__doc__.startswith("(M," if name in FIELDS else "(F,")
 
 
 def test_files_of_frames_hold_the_same_rows(result: Result, tmp_path: Path) -> None:
@@ -103,40 +118,50 @@ def test_files_of_frames_hold_the_same_rows(result: Result, tmp_path: Path) -> N
     parts = [load_result(tmp_path / "frames" / name) for name in names]
     assert [len(part) for part in parts] == [1, 2, 2, 1, 0, 1]
     assert np.array_equal(parts[1].pose, result.pose[[1, 4]]) and parts[1].meta == META
+    turns = np.concatenate([part.camera_rotation for part in parts if part.camera_rotation is not None])
+    assert np.array_equal(turns, result.cameras["camera_rotation"])  # also of the frame without anybody
+    assert np.array_equal(parts[5].row_cameras()[1], result.cameras["camera_translation"][5:])
 
 
-def test_a_record_of_nobody(tmp_path: Path) -> None:
-    empty = Result(empty_arrays(), META)
+def test_a_record_of_nobody(result: Result, tmp_path: Path) -> None:
+    empty = Result(empty_arrays(world=True), META, result.cameras)
     assert list(empty.by_frame()) == [] and empty.people == []
     empty.save(tmp_path / "params.npz")
     empty.save_frames(tmp_path / "frames")
-    assert len(load_result(tmp_path)) == 0
+    assert len(load_result(tmp_path)) == 0 and load_result(tmp_path).row_cameras()[0].shape == (0, 3, 3)
     assert len(list((tmp_path / "frames").iterdir())) == META.frame_count
 
 
-@pytest.mark.parametrize(("version", "lacks"), [(1, {"global_orient_network", "shot"}), (2, {"shot"})])
+@pytest.mark.parametrize(("version", "lacks"), [(1, {"global_orient_network", "shot"}), (2, {"shot"}), (3, set())])
 def test_an_older_format_is_read(result: Result, tmp_path: Path, version: int, lacks: set[str]) -> None:
-    """Format 1 had no global_orient_network, and 2 no shots; what they have is there, and nothing is made up."""
+    """Format 1 had no global_orient_network, and 2 no shots; what they have is there, and nothing is made up.
+
+    Records that no run made have no world even today.
+    """
+    lacks = {*lacks, *WORLD_ROWS}
     old = {name: values for name, values in result.arrays.items() if name not in lacks}
-    Result(old, replace(META, format_version=version, shots=[])).save(tmp_path / "params.npz")
+    Result(old, replace(META, format_version=version, shots=[], **NO_WORLD)).save(tmp_path / "params.npz")
     with np.load(tmp_path / "params.npz") as file:
         arrays = dict(file)
     meta = json.loads(str(arrays["meta"]))
-    del meta["shots"]
+    for name in ("shots", *NO_WORLD):
+        del meta[name]
     np.savez(tmp_path / "params.npz", **{**arrays, "meta": np.array(json.dumps(meta))})
     read = load_result(tmp_path)
     assert set(read.arrays) == set(FIELDS) - lacks
     assert (read.global_orient_network is None) == (version == 1)
-    assert read.shot.tolist() == [0] * 7 and read.shot.dtype == np.int32 and read.meta.shots == []
+    assert read.shot.tolist() == (result.shot.tolist() if version > 2 else [0] * 7)
+    assert read.shot.dtype == np.int32 and read.meta.shots == [] == read.meta.floor
+    assert not read.has_world and read.transl_world is read.camera_rotation is None
     np.testing.assert_array_equal(read.of_person(read.people[0]).pose, result.of_person(result.people[0]).pose)
     del old["pose"]
     with pytest.raises(ValueError, match="no array 'pose'"):
-        Result(old, META)
+        Result(old, replace(META, **NO_WORLD))
 
 
 def test_a_newer_format_is_refused(result: Result, tmp_path: Path) -> None:
     newer = tmp_path / "params.npz"
-    Result(result.arrays, replace(META, format_version=FORMAT_VERSION + 1)).save(newer)
+    replace(result, meta=replace(META, format_version=FORMAT_VERSION + 1)).save(newer)
     assert f"format version {FORMAT_VERSION + 1}" in refusal(newer)
 
 
@@ -219,7 +244,7 @@ def test_files_of_other_kinds_are_refused(tmp_path: Path) -> None:
 
 def test_a_record_that_is_none_cannot_be_made(result: Result) -> None:
     with pytest.raises(ValueError, match="no array 'pose'"):
-        Result({name: values for name, values in result.arrays.items() if name != "pose"}, META)
+        Result({name: values for name, values in result.arrays.items() if name != "pose"}, META, result.cameras)
 
 
 def test_saving_where_nothing_can_be_saved(result: Result, tmp_path: Path) -> None:
@@ -241,5 +266,42 @@ def test_bodies_agree_with_the_record(finished: Path) -> None:
     low, high = bodies.vertices.min(1), bodies.vertices.max(1)
     assert ((bodies.joints > low[:, None] - 0.02) & (bodies.joints < high[:, None] + 0.02)).all()
     assert len(result.of_person(99).bodies().vertices) == 0
+    assert not result.has_world
+    with pytest.raises(InputError, match="has no world; run"):
+        result.bodies(world=True)
     with pytest.raises(WeightsError, match="another version of the body"):
         replace(result, meta=replace(result.meta, body_model_sha256="0" * 64)).bodies()
+
+
+def test_bodies_in_the_world_are_the_same_bodies_elsewhere(finished: Path) -> None:
+    """Of a record whose world is the camera's frame turned and moved: all lies there, and is seen where it was."""
+    result = load_result(finished)
+    count, rotation = result.meta.frame_count, Rotation.from_rotvec([2.0, 0.4, -0.3])  # world to camera
+    origin = np.array([0.2, 1.5, 0.1])  # of the world, in the camera's frame
+    here, there = result.bodies(), rotation.inv().as_matrix()
+    rest = here.joints[:, 0] - result.transl  # the pelvis, about which joint 0 turns
+    root = rotation.inv() * Rotation.from_rotvec(result.pose[:, 0])
+    cameras = {"camera_rotation": rotation.as_matrix()[None], "camera_translation": origin[None]}
+    rows = {
+        "transl_world": (here.joints[:, 0] - origin) @ there.T - rest,
+        "global_orient_world": root.as_rotvec(),
+        "contact": np.zeros((len(result), 4)),
+    }
+    world = Result(
+        result.arrays | {name: values.astype(np.float32) for name, values in rows.items()},
+        replace(
+            result.meta,
+            camera_motion=["static"],
+            camera_confidence=[1.0],
+            gravity_error=[1.0],
+            floor=[[0.0, -1.0, 0.0, 1.5]],
+        ),
+        {name: np.repeat(values, count, axis=0).astype(np.float32) for name, values in cameras.items()},
+    )
+    bodies = world.bodies(world=True)
+    np.testing.assert_allclose(bodies.joints, (here.joints - origin) @ there.T, atol=1e-5)
+    np.testing.assert_allclose(bodies.vertices, (here.vertices - origin) @ there.T, atol=1e-5)
+    np.testing.assert_allclose(bodies.pixels, result.joints2d, atol=0.02)
+    np.testing.assert_allclose(world.bodies().vertices, here.vertices)
+    later = world.select(np.array([5, 7])).bodies(world=True)
+    np.testing.assert_allclose(later.joints, bodies.joints[[5, 7]], atol=1e-6)

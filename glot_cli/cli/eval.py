@@ -16,6 +16,7 @@ from glot_cli.pipeline.presets import GENDERS, choose
 if TYPE_CHECKING:
     from glot_cli.evaluation.protocols import Evaluation, Rules
     from glot_cli.evaluation.records import Comparison
+    from glot_cli.evaluation.world_records import WorldComparison
 
 # Heading and format of each column, by the name of the figure.
 FIGURES = {
@@ -37,6 +38,22 @@ RECORD_COLUMNS = {
     "position_error": ("position mm", ".0f"),
     "depth_error": ("depth %", ".1f"),
     "depth_bias": ("bias %", "+.1f"),
+}
+WORLD_COLUMNS = {
+    "frames": ("frames", "d"),
+    "wa_mpjpe": ("WA-MPJPE mm", ".1f"),
+    "w_mpjpe": ("W-MPJPE mm", ".1f"),
+    "rte": ("RTE %", ".2f"),
+    "jitter": ("jitter 10 m/s3", ".1f"),
+    "skate": ("skate mm/f", ".1f"),
+    "penetration": ("penetration mm", ".1f"),
+    "floor_distance": ("floor mm", ".1f"),
+}
+CAMERA_COLUMNS = {
+    "shots": ("shots", "d"),
+    "gravity": ("gravity deg", ".2f"),
+    "gravity_worst": ("95 %", ".2f"),
+    "turn": ("turn deg", ".2f"),
 }
 DATASET_COLUMNS = {"frames": ("frames", "d"), **FIGURES}
 
@@ -99,17 +116,28 @@ def _records(params: Path, against: Path, as_json: bool) -> int:
 
         from glot_cli.evaluation.pairing import load_pairs
         from glot_cli.evaluation.records import PROTOCOL, pooled
+        from glot_cli.evaluation.world_records import WORLD_PROTOCOL, compare_worlds
         from glot_cli.weights.bodies import load_body
 
     pairs = load_pairs(params, against)
-    comparison: Comparison = pooled(pairs, load_body(pairs[0][0].meta.body_model))
+    body = load_body(pairs[0][0].meta.body_model)
+    comparison: Comparison = pooled(pairs, body)
+    worlds: WorldComparison | None = compare_worlds(pairs, body)
+    protocol = PROTOCOL if worlds is None else PROTOCOL | WORLD_PROTOCOL
     if as_json:
-        _print_json({"protocol": PROTOCOL, **asdict(comparison)})
+        world = None if worlds is None else asdict(worlds)
+        _print_json({"protocol": protocol, **asdict(comparison), "world": world})
         return 0
     rows = [(errors.person, vars(errors)) for errors in [*comparison.people, comparison.overall]]
     click.echo(_table("person", RECORD_COLUMNS, rows))
     click.echo(f"rows of nobody: {comparison.extra_rows}\n")
-    _print_protocol(PROTOCOL)
+    if worlds is not None:
+        places = [(f"{errors.who}: {errors.world}", vars(errors)) for errors in worlds.overall]
+        click.echo(_table("camera: world", WORLD_COLUMNS, places) + "\n")
+        if worlds.cameras:
+            cameras = [(errors.cameras, vars(errors)) for errors in worlds.cameras]
+            click.echo(_table("camera", CAMERA_COLUMNS, cameras) + "\n")
+    _print_protocol(protocol)
     return 0
 
 

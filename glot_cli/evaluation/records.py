@@ -135,6 +135,20 @@ def pooled(pairs: Sequence[tuple[Result, Result]], body: Body) -> Comparison:
 
 def _follow(predicted: Result, truth: Result, body: Body) -> tuple[list[tuple[str, _Followed]], int]:
     """Every true person's name and raw material, and the number of estimated rows that match nobody."""
+    asked, hidden = asked_for(predicted, truth)
+    match = match_rows(predicted, asked)
+    # An estimate of somebody hidden is no surplus.
+    free = predicted.select(np.setdiff1d(np.arange(len(predicted)), match[match >= 0]))
+    extra = len(free) - int((match_rows(free, hidden) >= 0).sum())
+    return [(str(p), _person(predicted, asked, match, asked.person == p, body)) for p in asked.people], extra
+
+
+def asked_for(predicted: Result, truth: Result) -> tuple[Result, Result]:
+    """The rows of the truth, in the frames that a record looked at, of people who can be seen, and of the others.
+
+    Raises:
+        InputError: the records are not of the same video and body, or nobody can be seen.
+    """
     _check_same_video(predicted, truth)
     first = predicted.meta.start_frame
     looked_at = (truth.frame >= first) & (truth.frame < first + predicted.meta.frame_count)
@@ -142,12 +156,7 @@ def _follow(predicted: Result, truth: Result, body: Body) -> tuple[list[tuple[st
     if not len(asked):
         reason = f"nobody is visible in the {predicted.meta.frame_count} frames compared"
         raise InputError(reason, path=truth.meta.video, remedy="compare with the truth of these frames")
-    match = match_rows(predicted, asked)
-    # An estimate of somebody hidden is no surplus.
-    hidden = truth.select(looked_at & (truth.score < VISIBLE))
-    free = predicted.select(np.setdiff1d(np.arange(len(predicted)), match[match >= 0]))
-    extra = len(free) - int((match_rows(free, hidden) >= 0).sum())
-    return [(str(p), _person(predicted, asked, match, asked.person == p, body)) for p in asked.people], extra
+    return asked, truth.select(looked_at & (truth.score < VISIBLE))
 
 
 def _check_same_video(predicted: Result, truth: Result) -> None:

@@ -21,7 +21,8 @@ from glot_cli.pipeline.folder import Source
 from glot_cli.pipeline.models import Models
 from glot_cli.pipeline.options import Options
 from glot_cli.pipeline.passes import Timeline
-from glot_cli.results import Meta, Result, empty_arrays
+from glot_cli.results import Result, empty_arrays
+from glot_cli.schema import Meta
 from glot_cli.tracking.tracks import Track
 from glot_cli.video import VideoInfo
 from glot_cli.world.reconstruct import Filming, Placed

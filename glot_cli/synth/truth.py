@@ -12,7 +12,8 @@ from glot_cli._version import __version__
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import rotmat_to_axis_angle, turn_root
 from glot_cli.camera import camera_from_translation, project_pinhole
-from glot_cli.results import Meta, Result
+from glot_cli.results import Result
+from glot_cli.schema import Meta
 from glot_cli.synth.acting import Actor
 from glot_cli.synth.placement import Camera
 from glot_cli.synth.request import ClipRequest

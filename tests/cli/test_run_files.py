@@ -14,7 +14,8 @@ import torch
 
 from glot_cli import load_result, weights
 from glot_cli.body.model import Body
-from glot_cli.results import FIELDS, Result
+from glot_cli.results import Result
+from glot_cli.schema import CAMERA_FIELDS, FIELDS
 from tests.cli.clips import FOCAL, HEIGHT, WIDTH, people_frames, read_video, write_clip
 from tests.cli.fixtures import COUNT, Glot
 
@@ -62,7 +63,7 @@ def test_the_files_are_complete_and_nothing_else_is_left(finished: Path) -> None
     assert names(finished) == ["frames", "overlay.mp4", "params.npz", "run.json"]
     assert names(finished / "frames") == [f"{i:06d}.npz" for i in range(COUNT)]
     with np.load(finished / "params.npz", allow_pickle=False) as file:
-        assert set(file.files) == {*FIELDS, "meta"}
+        assert set(file.files) == {*FIELDS, *CAMERA_FIELDS, "meta"}
     whole = load_result(finished)
     parts = [load_result(finished / "frames" / name) for name in names(finished / "frames")]
     assert all(part.meta == whole.meta and (part.frame == i).all() for i, part in enumerate(parts))

@@ -16,7 +16,8 @@ from glot_cli.cli.main import main
 from glot_cli.errors import GlotError
 from glot_cli.evaluation.pairing import load_pairs
 from glot_cli.evaluation.records import LIMB_JOINTS, match_rows, pooled
-from glot_cli.results import Meta, Result, empty_arrays
+from glot_cli.results import Result, empty_arrays
+from glot_cli.schema import Meta
 
 FRAMES = 20
 FOCAL, WIDTH, HEIGHT = 1000.0, 1280, 720

@@ -12,7 +12,8 @@ import pytest
 from glot_cli.files.seal import seal_file
 from glot_cli.pipeline.folder import ResultFolder, Source
 from glot_cli.pipeline.options import Options
-from glot_cli.results import Meta, Result, empty_arrays
+from glot_cli.results import Result, empty_arrays
+from glot_cli.schema import Meta
 from tests.cli.clips import background, write_clip
 
 WEIGHTS = {"glot": "1" * 64}

@@ -15,7 +15,8 @@ from glot_cli.pipeline import draw as drawing
 from glot_cli.pipeline.draw import _pivots
 from glot_cli.progress import Progress
 from glot_cli.rendering.styles import Style
-from glot_cli.results import FIELDS, Result, empty_arrays, load_result
+from glot_cli.results import Result, empty_arrays, load_result
+from glot_cli.schema import FIELDS
 from glot_cli.video import probe
 from tests.cli.fixtures import COUNT, Glot
 from tests.pipeline.made_results import record
