@@ -25,7 +25,7 @@ from glot_cli.results import Result, empty_arrays
 from glot_cli.schema import Meta
 from glot_cli.tracking.tracks import Track
 from glot_cli.video import VideoInfo
-from glot_cli.world.reconstruct import Filming, Placed
+from glot_cli.world.reconstruct import Filming, InWorld
 
 
 def make_record(
@@ -112,7 +112,7 @@ def mean_acceleration(result: Result) -> dict[int, float]:
     return {person: 1000 * value for person, value in moving.items()}
 
 
-def _rows(track: Track, placed: Placed, seen: Timeline, camera: VideoCamera) -> dict[str, NDArray[Any]]:
+def _rows(track: Track, placed: InWorld, seen: Timeline, camera: VideoCamera) -> dict[str, NDArray[Any]]:
     """The record's rows of one person in one shot."""
     lifted = placed.lifted
     count = len(track.frames)

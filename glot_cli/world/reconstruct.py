@@ -50,7 +50,7 @@ class Filming:
     lines: Direction | None = None
 
 
-class Placed(NamedTuple):
+class InWorld(NamedTuple):
     """One person in the world, N frames.
 
     Attributes:
@@ -77,7 +77,7 @@ class World(NamedTuple):
         floor: (4,) plane in the frame of the first camera: n X + d = 0, n points up.
     """
 
-    people: list[Placed]
+    people: list[InWorld]
     rotation: Tensor
     translation: Tensor
     gravity_spread: float
@@ -191,7 +191,7 @@ class _Person:
 
     def placed(
         self, body: Body, axes: Tensor, turns: Tensor, centre: Tensor, filming: Filming, soles: Soles
-    ) -> Placed:
+    ) -> InWorld:
         """The person standing in the world, and as the camera sees that."""
         lifted, turns, centre = self._lifted, turns[self.rows], centre[self.rows]
         rest = body.rest_joints(lifted.betas[None])[0, 0]
@@ -203,4 +203,4 @@ class _Person:
         crops = torch.from_numpy(self._track.crops)
         camera = camera_from_translation(transl, crops, joints[:, 0], filming.focal, filming.centre)
         seen = replace(lifted, rotmat=rotmat, transl=transl, joints=joints, camera=camera)
-        return Placed(seen, figure.transl, figure.rotmat[:, 0], self.contact)
+        return InWorld(seen, figure.transl, figure.rotmat[:, 0], self.contact)
