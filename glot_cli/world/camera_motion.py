@@ -14,9 +14,11 @@ from glot_cli.world.chaining import Pair, chain_places, chain_rotations
 from glot_cli.world.turning import FAR, LEAST_NOISE, MOST_NOISE, Floats, travel, turn
 
 NEAR = 0.5  # small pixels beyond the noise that a corner may miss by, and still fit
+RESTS = 0.95  # share of its pictures in which a camera that stands still is seen to
+UNKNOWN = 0.2  # standard deviation of the logarithm of a focal length that is not known
 STEADY = 0.1  # degrees that a camera which stands still seems to turn, at most
 STAYS = 0.7  # share of the corners which fit any turn that have not moved, where the camera stands and much else moves
-BESIDE = 0.9  # share of the corners which fit a moving camera that fit a turning one, where it is said to turn alone
+BESIDE = 0.75  # share of the corners which fit a moving camera that fit a turning one, where it is said to turn alone
 WALKS = 0.03  # of the background's usual depth; a camera that goes farther travels
 ZOOMS = 1.04  # a focal length that changes by more changes
 AT_ONCE = 10  # pictures whose cameras and depths are sought together
@@ -114,30 +116,108 @@ def camera_motion(scene: Scene, focal: float, centre: tuple[float, float]) -> Ca
     focal = focal / scene.scale
     trust = min(1.0, len({s.look for s in scene.sightings}) / (looks - 1))
     trust *= min(1.0, float(np.median([s.count for s in scene.sightings])) / (CORNERS / 3))
-    if not links:
-        return _standing(scene, trust, "the background stays where it is")
     noise = _noise(links)
     turns = _turns(links, focal, noise, zooms=False)
     fixed = np.array([_fit(np.hypot(*(link.after - link.before).T), noise) for link in links])
-    steady = fixed > STAYS * turns.fits
+    flat = np.array([_fit(_missed_by_homography(link), noise) for link in links])
+    steady = fixed > STAYS * np.maximum(turns.fits, flat)
     turns.rotations[steady] = np.eye(3)
     shifts = [s for s in scene.sightings if s.still]
     pairs = [link.pair for link in links] + [(s.keyframe, s.look) for s in shifts]
     stills = np.array([_turn_of_shift(s, focal) for s in shifts]).reshape(-1, 3, 3)
     rotations = chain_rotations(pairs, np.concatenate([turns.rotations, stills]), looks)
+    rest = (len(shifts) + int(steady.sum())) / len(pairs)
     sway = np.degrees(Rotation.from_matrix(rotations).magnitude())
-    rest = (len(shifts) + steady.sum()) / len(pairs)
-    if np.quantile(sway, 0.95) < STEADY or rest > 0.95:
-        return _standing(scene, trust * max(rest, 0.5), "the background stays where it is")
-    sample = [link for link in sorted(links, key=lambda link: -link.moved)[: 4 * SAMPLE]][::4]
-    own, free = _turns(sample, focal, noise, zooms=False), _turns(sample, focal, noise, zooms=True)
-    better, _ = _focal_of(sample, focal, noise)
-    other = _turns(sample, better, noise, zooms=False)
-    share = {"own": own.fits.mean(), "other": other.fits.mean(), "free": free.fits.mean()}
-    places, nearer, moving = _travels(sample, own.rotations, focal, noise)
-    share["moving"] = moving
-    print({k: round(float(v), 3) for k, v in share.items()}, 'noise', round(noise, 2), 'f', round(better / focal, 3), 'zoom', np.round(np.quantile(free.zoom, [0, .5, 1]), 3), 'reach', np.round(np.linalg.norm(places, axis=1).max(), 3))
-    return CameraMotion('rotating', trust, '', scene.ticks, rotations, np.zeros((looks, 3)), np.ones(looks))
+    if rest > RESTS or (np.quantile(sway, 0.95) < STEADY and np.median(fixed) > 0.5):
+        return _standing(scene, trust * rest, "the background stays where it is")
+    judged = _judged([link for link, s in zip(links, steady, strict=True) if not s], focal, noise)
+    zoom = np.ones(looks)
+    if judged.zooms:
+        turns = _turns(links, focal, noise, zooms=True)
+        logs = np.concatenate([np.log(turns.zoom), np.zeros(len(shifts))])
+        zoom = np.exp(chain_places(pairs, np.stack([logs] * 3, -1), looks)[:, 0])
+    places = np.zeros((len(links), 3))
+    if judged.moves:
+        turns, places = _travels(links, turns, focal, noise)
+    turns.rotations[steady], places[steady] = np.eye(3), 0
+    rotations = chain_rotations(pairs, np.concatenate([turns.rotations, stills]), looks)
+    kind = "travelling" if judged.moves and judged.reach > WALKS else "rotating"
+    path = np.zeros((looks, 3))
+    if kind == "travelling":
+        keyframes = rotations[[keyframe for keyframe, _ in pairs]]
+        steps = np.concatenate([places, np.zeros((len(shifts), 3))])
+        path = chain_places(pairs, np.einsum("nji,nj->ni", keyframes, steps), looks)
+    return CameraMotion(kind, trust * judged.sure, judged.reason, scene.ticks, rotations, path, zoom)
+
+
+def turned_focal(scene: Scene, focal: float, centre: tuple[float, float]) -> tuple[float, float] | None:
+    """The focal length with which the background of a camera that turns moves as it does.
+
+    Args:
+        scene: of one shot.
+        focal: what is assumed, pixels of the video.
+        centre: principal point, pixels of the video.
+
+    Returns:
+        The focal length in pixels of the video and the standard deviation of its logarithm; None where the camera does
+        not turn, or travels, or zooms.
+    """
+    links = links_of(scene, centre)
+    if not links:
+        return None
+    focal, noise = focal / scene.scale, _noise(links)
+    sample = _sample(links)
+    found, spread = _focal_of(sample, focal, noise)
+    if spread > UNKNOWN:
+        return None
+    judged = _judged(links, found, noise)
+    return None if judged.moves or judged.zooms else (found * scene.scale, spread)
+
+
+class Judged(NamedTuple):
+    """Of what kind a shot's motion is.
+
+    Attributes:
+        moves: the camera leaves its place.
+        zooms: its focal length changes.
+        reach: how far it goes, in usual depths of the background.
+        sure: 0 to 1.
+        reason: in words.
+    """
+
+    moves: bool
+    zooms: bool
+    reach: float
+    sure: float
+    reason: str
+
+
+def _judged(links: list[Link], focal: float, noise: float) -> Judged:
+    """Weigh what turning, zooming and travelling explain of the same pictures."""
+    sample = _sample(links)
+    own = _turns(sample, focal, noise, zooms=False)
+    moving, places = _travels(sample, own, focal, noise)
+    reach, most = float(np.linalg.norm(places, axis=1).max()), float(moving.fits.mean())
+    best, zooms = float(own.fits.mean()), False
+    if best < BESIDE * most:  # with a wrong focal length, turning looks like travelling
+        better, _ = _focal_of(sample, focal, noise)
+        best = max(best, float(_turns(sample, better, noise, zooms=False).fits.mean()))
+    if best < BESIDE * most:
+        free = _turns(sample, focal, noise, zooms=True)
+        zooms = bool(free.fits.mean() > best / BESIDE and np.exp(np.ptp(np.log([*free.zoom, 1.0]))) > ZOOMS)
+        best = float(free.fits.mean()) if zooms else best
+    ratio = min(1.0, best / max(most, 1e-6))
+    if best < BESIDE * most:
+        words = "near and far move past each other"
+        return Judged(True, False, reach, min(1.0, 0.5 + 2 * (BESIDE - ratio)) * min(1.0, most / 0.7), words)
+    words = "the background grows and shrinks" if zooms else "the background moves as one"
+    return Judged(False, zooms, reach, min(1.0, (0.5 + 5 * (ratio - BESIDE)) * most / 0.7), words)
+
+
+def _sample(links: list[Link]) -> list[Link]:
+    """Some links, of those that have moved most."""
+    some = sorted(links, key=lambda link: -link.moved)[: max(SAMPLE, len(links) // 2)]
+    return some[:: -(-len(some) // SAMPLE)]
 
 
 def links_of(scene: Scene, centre: tuple[float, float]) -> list[Link]:
@@ -156,12 +236,16 @@ def links_of(scene: Scene, centre: tuple[float, float]) -> list[Link]:
 
 def _noise(links: list[Link]) -> float:
     """Standard deviation of corners in either direction, small pixels, from those that a homography explains best."""
-    missed = []
-    for link in links[:: max(1, len(links) // SAMPLE)]:
-        flat = np.c_[link.before, np.ones(len(link.before))] @ link.homography.T
-        missed.append(np.hypot(*(flat[:, :2] / flat[:, 2:] - link.after).T))
+    if not links:
+        return LEAST_NOISE
+    missed = [_missed_by_homography(link) for link in links[:: max(1, len(links) // SAMPLE)]]
     quarter = float(np.quantile(np.concatenate(missed), 0.25))
     return float(np.clip(quarter / 0.76, LEAST_NOISE, MOST_NOISE))  # of a Rayleigh distribution
+
+
+def _missed_by_homography(link: Link) -> Floats:
+    flat = np.c_[link.before, np.ones(len(link.before))] @ link.homography.T
+    return np.asarray(np.hypot(*(flat[:, :2] / flat[:, 2:] - link.after).T))
 
 
 def _fit(missed: Floats, noise: float) -> float:
@@ -172,7 +256,7 @@ def _fit(missed: Floats, noise: float) -> float:
 def _turns(links: list[Link], focal: float, noise: float, *, zooms: bool) -> Turns:
     found = [turn(link.before, link.after, link.homography, focal, noise, zooms=zooms) for link in links]
     fits = np.array([_fit(one.missed, noise) for one in found])
-    return Turns(np.array([one.rotation for one in found]), np.array([one.zoom for one in found]), fits)
+    return Turns(np.array([one.rotation for one in found]).reshape(-1, 3, 3), np.array([one.zoom for one in found]), fits)
 
 
 def _turn_of_shift(sighting: Sighting, focal: float) -> Floats:
@@ -198,15 +282,15 @@ def _focal_of(links: list[Link], focal: float, noise: float) -> tuple[float, flo
     return float(focal * np.exp(best)), float(np.sqrt(2 / (count * bend)) / FAR)
 
 
-def _travels(links: list[Link], rotations: Floats, focal: float, noise: float) -> tuple[Floats, Floats, float]:
-    """How the camera travelled in some pictures: places (N, 3) and rotations (N, 3, 3), and the share it explains."""
-    turned, places, fits = rotations.copy(), np.zeros((len(links), 3)), np.zeros(len(links))
+def _travels(links: list[Link], turns: Turns, focal: float, noise: float) -> tuple[Turns, Floats]:
+    """How the camera turned and travelled, and its places (N, 3) in the axes of each keyframe; begins with turns."""
+    rotations, places, fits = turns.rotations.copy(), np.zeros((len(links), 3)), np.zeros(len(links))
     groups = defaultdict(list)
     for number, link in enumerate(links):
         groups[link.sighting.keyframe].append(number)
     for numbers in groups.values():
-        for start in range(0, len(numbers), AT_ONCE):
-            some = numbers[start : start + AT_ONCE]
+        parts = -(-len(numbers) // AT_ONCE)
+        for some in (numbers[start::parts] for start in range(parts)):  # far from and near to the keyframe in each
             which = np.unique(np.concatenate([links[n].sighting.corners for n in some]))
             before = np.zeros((len(which), 2))
             after = np.full((len(some), len(which), 2), np.nan)
@@ -214,9 +298,9 @@ def _travels(links: list[Link], rotations: Floats, focal: float, noise: float) -
                 place = np.searchsorted(which, links[n].sighting.corners)
                 before[place], row[place] = links[n].before, links[n].after
             found = travel(before, after, rotations[some], focal, noise)
-            turned[some], places[some] = found.rotations, found.places
+            rotations[some], places[some] = found.rotations, found.places
             fits[some] = [_fit(missed[np.isfinite(missed)], noise) for missed in found.missed]
-    return places, turned, float(fits.mean())
+    return Turns(rotations, turns.zoom, fits), places
 
 
 def _standing(scene: Scene, confidence: float, reason: str) -> CameraMotion:
