@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from glot_cli.world.background import CORNERS, Scene, Sighting
 from glot_cli.world.chaining import Pair, chain_places, chain_rotations
-from glot_cli.world.turning import FAR, LEAST_NOISE, MOST_NOISE, Floats, travel, turn
+from glot_cli.world.turning import FAR, LEAST_NOISE, MOST_NOISE, Floats, Start, Travelled, starts, travel, turn
 
 NEAR = 0.5  # small pixels beyond the noise that a corner may miss by, and still fit
 RESTS = 0.95  # share of its pictures in which a camera that stands still is seen to
@@ -256,7 +256,9 @@ def _fit(missed: Floats, noise: float) -> float:
 def _turns(links: list[Link], focal: float, noise: float, *, zooms: bool) -> Turns:
     found = [turn(link.before, link.after, link.homography, focal, noise, zooms=zooms) for link in links]
     fits = np.array([_fit(one.missed, noise) for one in found])
-    return Turns(np.array([one.rotation for one in found]).reshape(-1, 3, 3), np.array([one.zoom for one in found]), fits)
+    return Turns(
+        np.array([one.rotation for one in found]).reshape(-1, 3, 3), np.array([one.zoom for one in found]), fits
+    )
 
 
 def _turn_of_shift(sighting: Sighting, focal: float) -> Floats:
@@ -291,16 +293,39 @@ def _travels(links: list[Link], turns: Turns, focal: float, noise: float) -> tup
     for numbers in groups.values():
         parts = -(-len(numbers) // AT_ONCE)
         for some in (numbers[start::parts] for start in range(parts)):  # far from and near to the keyframe in each
-            which = np.unique(np.concatenate([links[n].sighting.corners for n in some]))
-            before = np.zeros((len(which), 2))
-            after = np.full((len(some), len(which), 2), np.nan)
-            for row, n in zip(after, some, strict=True):
-                place = np.searchsorted(which, links[n].sighting.corners)
-                before[place], row[place] = links[n].before, links[n].after
-            found = travel(before, after, rotations[some], focal, noise)
+            found = _travelled([links[n] for n in some], rotations[some], focal, noise)
             rotations[some], places[some] = found.rotations, found.places
             fits[some] = [_fit(missed[np.isfinite(missed)], noise) for missed in found.missed]
     return Turns(rotations, turns.zoom, fits), places
+
+
+def _travelled(links: list[Link], turned: Floats, focal: float, noise: float) -> Travelled:
+    """How the camera moved in some pictures that show one keyframe."""
+    which = np.unique(np.concatenate([link.sighting.corners for link in links]))
+    before, after = np.zeros((len(which), 2)), np.full((len(links), len(which), 2), np.nan)
+    for row, link in zip(after, links, strict=True):
+        place = np.searchsorted(which, link.sighting.corners)
+        before[place], row[place] = link.before, link.after
+    # Two pictures may have moved in more than one way; of those, the others show which it was.
+    far = int(np.argmax([link.moved * np.sqrt(len(link.before)) for link in links]))
+    link = links[far]
+    ways = [
+        travel(link.before, link.after[None], start, focal, noise)
+        for start in starts(link.before, link.after, link.homography, turned[far], focal)
+    ]
+    ways.sort(key=lambda way: way.cost)
+    shares = np.array([one.moved / max(link.moved, 1e-9) for one in links])
+    best = None
+    for way in ways[:2]:
+        near = np.ones(len(which))
+        near[np.searchsorted(which, link.sighting.corners)] = way.nearness
+        turns = Rotation.from_rotvec(Rotation.from_matrix(way.rotations).as_rotvec() * shares[:, None]).as_matrix()
+        start = Start(turns, way.places * shares[:, None], near)
+        found = travel(before, after, start, focal, noise)
+        if best is None or found.cost < best.cost:
+            best = found
+    assert best is not None
+    return best
 
 
 def _standing(scene: Scene, confidence: float, reason: str) -> CameraMotion:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
@@ -43,12 +44,22 @@ class Travelled(NamedTuple):
         places: (L, 3) of the camera, in the keyframe's axes; the unit is the usual depth of the corners.
         nearness: (P,) inverse depths of the corners in the keyframe.
         missed: (L, P) by how many pixels each corner lies elsewhere; NaN where it was not seen.
+        cost: what is left unexplained; less is better, of the same corners.
     """
 
     rotations: Floats
     places: Floats
     nearness: Floats
     missed: Floats
+    cost: float
+
+
+class Start(NamedTuple):
+    """Where to begin to look for how a camera moved: as in `Travelled`."""
+
+    rotations: Floats
+    places: Floats
+    nearness: Floats
 
 
 def rays_of(pixels: Floats, focal: float) -> Floats:
@@ -101,21 +112,20 @@ def turn(before: Floats, after: Floats, homography: Floats, focal: float, noise:
     return Turned(rotation, zoom, missed)
 
 
-def travel(before: Floats, after: Floats, rotations: Floats, focal: float, noise: float) -> Travelled:
+def travel(before: Floats, after: Floats, start: Start, focal: float, noise: float) -> Travelled:
     """How a camera turned and moved, and how far away corners are: all at once, by damped least squares.
 
     Args:
         before: (P, 2) corners of the keyframe, pixels from the centre.
         after: (L, P, 2) the same in other pictures; NaN where they were not seen.
-        rotations: (L, 3, 3) where to begin.
+        start: where to begin.
         focal: focal length, pixels.
         noise: standard deviation of corners, pixels.
     """
     rays = rays_of(before, focal)
     there = np.isfinite(after).all(-1)
     filled = np.where(there[..., None], after, 0.0)
-    rotations = rotations.copy()
-    places, nearness = np.zeros((len(after), 3)), np.ones(len(before))
+    rotations, places, nearness = start
     damping, scale = 1e-3, np.inf
 
     def misses(turns: Floats, at: Floats, near: Floats) -> tuple[Floats, Floats, Floats, Floats]:
@@ -173,7 +183,45 @@ def travel(before: Floats, after: Floats, rotations: Floats, focal: float, noise
         error, missed, slopes, turned = tried
         if scale <= FAR * noise and gain < 1e-4 * before_cost:
             break
-    return Travelled(rotations, places, nearness, np.where(there, missed, np.nan))
+    scale = FAR * noise
+    left = cost(missed, places, nearness)
+    return Travelled(rotations, places, nearness, np.where(there, missed, np.nan), left)
+
+
+def starts(before: Floats, after: Floats, homography: Floats, turned: Floats, focal: float) -> list[Start]:
+    """What two pictures may say of a camera's motion, roughly, each with one picture.
+
+    Args:
+        before: (n, 2) corners, pixels from the centre.
+        after: (n, 2) the same in the second picture.
+        homography: (3, 3) from the one to the other, of pixels from the centre.
+        turned: (3, 3) how the camera turned, if it did not move.
+        focal: focal length, pixels.
+    """
+    rays = rays_of(before, focal)
+    found = [Start(turned[None], np.zeros((1, 3)), np.ones(len(rays)))]
+    camera = np.diag([focal, focal, 1.0])
+    # All on one plane: at most two ways to see it from before.
+    _, rotations, shifts, normals = cv2.decomposeHomographyMat(homography, camera)
+    for rotation, shift, normal in zip(rotations, shifts, normals, strict=True):
+        near = (rays @ normal).ravel()
+        if np.median(near) > 0.05:
+            found.append(_start(rotation, (-rotation.T @ shift).ravel(), near))
+    matrix, _ = cv2.findEssentialMat(before, after, camera, cv2.USAC_MAGSAC, 0.99, 1.0)
+    if matrix is not None and matrix.shape == (3, 3):
+        _, rotation, shift, _ = cv2.recoverPose(matrix, before, after, camera)
+        place = (-rotation.T @ shift).ravel()
+        seen = rays_of(after, focal) @ rotation
+        # seen x (ray - near * place) = 0
+        first, second = np.cross(seen, rays), np.cross(seen, place)
+        found.append(_start(rotation, place, (first * second).sum(1) / np.maximum((second**2).sum(1), 1e-9)))
+    return found
+
+
+def _start(rotation: Floats, place: Floats, nearness: Floats) -> Start:
+    """In the usual unit; what lies behind the camera, or too near, is put at its border."""
+    unit = max(float(np.median(nearness)), 1e-6)
+    return Start(rotation[None], place[None] * unit, np.clip(nearness / unit, 0.1, 4.0))
 
 
 def _by_ray(rays: Floats, focal: float) -> Floats:
