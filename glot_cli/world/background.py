@@ -6,7 +6,8 @@ every other frame where it saw a keyframe's corners again. What that says of the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from bisect import bisect_left
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ SIDE = 640  # pixels, the longer side of the pictures in which corners are follo
 TINY = (128, 96)  # and of those that say roughly how far a picture has moved; whatever its shape
 LINE_SIDE = 800  # and of those in which lines are found
 CORNERS = 96  # of a keyframe, at most
+HEIRS = 40  # of these, that a keyframe takes over from the one before: they say how far both have moved
 FEWEST = 12  # corners without which nothing is said of a frame
 KEYFRAMES = 48  # whose pictures are held, and from which lines are taken, of a shot
 LINES = 80  # of a keyframe, the longest
@@ -70,11 +72,15 @@ class Keyframe:
         look: its number, counted among the frames looked at.
         corners: (P, 2) float32, small pixels.
         lines: (n, 4) float32 ends x, y, x, y of straight lines outside of people, pixels of the video.
+        before: number of the keyframe before, from which the first corners come; -1 where there is none.
+        inherited: (h,) which they were there.
     """
 
     look: int
     corners: NDArray[np.float32]
     lines: NDArray[np.float32]
+    before: int = -1
+    inherited: NDArray[np.uint8] = field(default_factory=lambda: NO_CORNERS)
 
 
 @dataclass(frozen=True)
@@ -136,14 +142,15 @@ class Background:
         self._keyframes: dict[int, Keyframe] = {}
         self._held: list[_Held] = []  # that last used comes last
         self._lined = 0  # keyframes of the shot whose lines were taken
+        self._fresh = True  # the shot has no keyframe of its own
         self._last: NDArray[np.float32] | None = None  # the picture before, tiny
 
-    def look(self, tick: float, frame: int, begins: bool, image: Picture, boxes: NDArray[np.floating]) -> None:
+    def look(self, frame: int, tick: float, begins: bool, image: Picture, boxes: NDArray[np.floating]) -> None:
         """Take the next frame.
 
         Args:
-            tick: its place in time.
             frame: its number.
+            tick: its place in time.
             begins: whether it begins a shot, as far as is known. What turns out to be none was lit by a flash: some
                 keyframe of before is looked for in what follows too.
             image: (H, W, 3) RGB.
@@ -157,38 +164,38 @@ class Background:
         self._ticks.append(tick)
         if begins:
             self._held = self._held[-1:]
-            self._lined = 0
+            self._lined, self._fresh = 0, True
         found = self._find(number, grey, free, tiny)
         self._last = tiny
-        if found is not None and not self._worn(found, free):
-            self._keep(found)
-            return
-        for held in self._others(found):
-            again = self._see(number, held, held.there, grey, free)
-            if again is not None and not self._worn(again, free):
-                if found is not None:
-                    self._keep(found)  # both: rotations that were added up meet again here
-                self._keep(again)
-                return
-        corners = _corners(grey, free)
-        if len(corners) >= FEWEST and (found is None or len(corners) > found.count or self._overlap(found) < OVERLAP):
-            self._begin(Keyframe(number, corners, self._lines(image, boxes)), grey)
         if found is not None:
             self._keep(found)
+            if not self._fresh and not self._worn(found, free):
+                return
+        for held in [] if self._fresh else self._others():
+            again = self._see(number, held, held.there, grey, free)
+            if again is not None and not self._worn(again, free):
+                self._keep(again)  # beside the other: what was added up on the way is put right
+                return
+        known = NO_PLACES if found is None else found.places[:HEIRS]
+        corners = _corners(grey, free, known / FINE)
+        much = found is None or len(corners) > found.count or self._shared(found.homography) < OVERLAP
+        if len(corners) >= FEWEST and (self._fresh or much):
+            before, heirs = (-1, NO_CORNERS) if found is None else (found.keyframe, found.corners[:HEIRS])
+            self._keyframes[number] = Keyframe(number, corners, self._lines(image, boxes), before, heirs)
+            self._held = [*self._held[1 - KEYFRAMES :], _Held(self._keyframes[number], grey)]
+            self._fresh = False
 
     def scene(self, first: int, end: int) -> Scene:
         """The background of the shot from one frame to before another."""
-        low, high = np.searchsorted(self._frames, [first, end])
+        low, high = (int(place) for place in np.searchsorted(self._frames, [first, end]))
+        start, stop = (bisect_left(self._sightings, look, key=lambda s: s.look) for look in (low, high))
         sightings = [
-            Sighting(s.look - int(low), s.keyframe - int(low), s.homography, s.corners, s.places, s.count)
-            for s in self._sightings
-            if low <= s.keyframe and s.look < high
+            replace(s, look=s.look - low, keyframe=s.keyframe - low)
+            for s in self._sightings[start:stop]
+            if s.keyframe >= low
         ]
-        keyframes = {
-            k.look - int(low): Keyframe(k.look - int(low), k.corners, k.lines)
-            for k in self._keyframes.values()
-            if low <= k.look < high
-        }
+        own = (self._keyframes[look] for look in range(low, high) if look in self._keyframes)
+        keyframes = {k.look - low: replace(k, look=k.look - low, before=k.before - low) for k in own}
         return Scene(np.array(self._ticks[low:high]), sightings, keyframes, self._scale)
 
     def _find(self, number: int, grey: Picture, free: Picture, tiny: NDArray[np.float32]) -> Sighting | None:
@@ -212,8 +219,8 @@ class Background:
         which = np.flatnonzero(inside)
         if len(which) < FEWEST:
             return None
-        corners, start = corners[which], start[which].astype(np.float32)
-        there, seen = _follow(held.picture, grey, corners, start.copy())
+        corners, start = corners[which], start[which]
+        there, seen = _follow(held.picture, grey, corners, start)
         back, returned = _follow(grey, held.picture, there, corners + (there - start))
         column, row = np.rint(there).astype(int).T
         seen &= returned & (np.hypot(*(back - corners).T) < RETURNED)
@@ -239,10 +246,7 @@ class Background:
         corners = self._keyframes[sighting.keyframe].corners
         column, row = np.clip(np.rint(_moved(corners, sighting.homography)).astype(int), 0, np.array(self._small) - 1).T
         hidden = int((free[row, column] == 0).sum())
-        return self._overlap(sighting) < OVERLAP or sighting.count < TRACKED * (len(corners) - hidden)
-
-    def _overlap(self, sighting: Sighting) -> float:
-        return self._shared(sighting.homography)
+        return self._shared(sighting.homography) < OVERLAP or sighting.count < TRACKED * (len(corners) - hidden)
 
     def _shared(self, homography: NDArray[np.floating]) -> float:
         """Share of a keyframe that a homography leaves inside the picture."""
@@ -250,12 +254,8 @@ class Background:
         moved = _moved(grid, homography)
         return float(((moved >= 0) & (moved < self._small)).all(1).mean())
 
-    def _others(self, found: Sighting | None) -> list[_Held]:
+    def _others(self) -> list[_Held]:
         """Keyframes other than the last that may show what the frame shows, those most alike first."""
-        if found is not None:  # where they all are now is known
-            step = found.homography @ np.linalg.inv(self._held[-1].there)
-            for held in self._held:
-                held.there = step @ held.there
         shares = [(self._shared(held.there), place) for place, held in enumerate(self._held[:-1])]
         likely = sorted((pair for pair in shares if pair[0] > OVERLAP + 0.1), reverse=True)
         return [self._held[place] for _, place in likely[:TRIES]]
@@ -263,21 +263,15 @@ class Background:
     def _keep(self, sighting: Sighting) -> None:
         """Note it, and where all keyframes are now; the one that was seen is used from here on."""
         self._sightings.append(sighting)
-        place = next((i for i, held in enumerate(self._held) if held.keyframe.look == sighting.keyframe), None)
-        if place is None:
-            return
+        place = next(i for i, held in enumerate(self._held) if held.keyframe.look == sighting.keyframe)
         used = self._held.pop(place)
         matrix = sighting.homography.astype(float)
         step = matrix @ np.linalg.inv(used.there)
         for held in self._held:
             held.there = step @ held.there
+            held.there /= np.cbrt(np.linalg.det(held.there))
         used.there = matrix
         self._held.append(used)
-
-    def _begin(self, keyframe: Keyframe, grey: Picture) -> None:
-        """A new keyframe."""
-        self._keyframes[keyframe.look] = keyframe
-        self._held = [*self._held[1 - KEYFRAMES :], _Held(keyframe, grey)]
 
     def _outside(self, boxes: NDArray[np.floating]) -> Picture:
         """(h, w), 255 where nobody is."""
@@ -316,22 +310,26 @@ def _small(image: Picture, size: tuple[int, int]) -> Picture:
     return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _corners(grey: Picture, free: Picture) -> NDArray[np.float32]:
-    """(P, 2) corners of a small picture where nobody is, spread over it."""
+def _corners(grey: Picture, free: Picture, known: NDArray[np.floating]) -> NDArray[np.float32]:
+    """(P, 2) corners of a small picture where nobody is, spread over it: those that are known, and others."""
     apart = 0.4 * np.sqrt(grey.size / CORNERS)
-    found = cv2.goodFeaturesToTrack(grey, CORNERS, 0.003, apart, mask=free, blockSize=5)
-    return np.zeros((0, 2), np.float32) if found is None else np.asarray(found.reshape(-1, 2), np.float32)
+    free = free.copy()
+    for x, y in np.rint(known).astype(int).tolist():
+        cv2.circle(free, (x, y), round(apart), 0, -1)
+    found = cv2.goodFeaturesToTrack(grey, CORNERS - len(known), 0.003, apart, mask=free, blockSize=5)
+    others = np.zeros((0, 2)) if found is None else found.reshape(-1, 2)
+    return np.concatenate([known, others]).astype(np.float32)
 
 
 def _follow(
-    before: Picture, after: Picture, points: NDArray[np.float32], guess: NDArray[np.float32]
+    before: Picture, after: Picture, points: NDArray[np.float32], guess: NDArray[np.floating]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Places (n, 2) of points in the second picture, and which of them were found."""
     moved, status, _ = cv2.calcOpticalFlowPyrLK(
         before,
         after,
         points,
-        guess,
+        guess.astype(np.float32),
         winSize=WINDOW,
         maxLevel=LEVELS,
         criteria=(cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.02),
@@ -339,11 +337,11 @@ def _follow(
         minEigThreshold=1e-4,
     )
     finite = np.isfinite(moved).all(1)
-    return np.where(finite[:, None], moved, np.float32(-1)), (status.reshape(-1) > 0) & finite
+    return np.where(np.isfinite(moved), moved, np.float32(-1)), (status.reshape(-1) > 0) & finite
 
 
 def _moved(points: NDArray[np.floating], homography: NDArray[np.floating]) -> Floats:
     """Points (n, 2) where a homography leads them; far outside where that is behind the camera."""
     flat = np.c_[points, np.ones(len(points))] @ np.asarray(homography, float).T
-    ahead = flat[:, 2] > 1e-6
-    return np.where(ahead[:, None], flat[:, :2] / np.where(ahead, flat[:, 2], 1)[:, None], -1e6)
+    depth = flat[:, 2:]
+    return np.where(depth > 1e-6, flat[:, :2] / np.maximum(depth, 1e-6), -1e6)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation, Slerp
 
-from glot_cli.world.background import CORNERS, Scene, Sighting
+from glot_cli.world.background import CORNERS, FEWEST, Scene, Sighting
 from glot_cli.world.chaining import Pair, chain_places, chain_rotations
 from glot_cli.world.turning import FAR, LEAST_NOISE, MOST_NOISE, Floats, Start, Travelled, starts, travel, turn
 
@@ -136,15 +137,16 @@ def camera_motion(scene: Scene, focal: float, centre: tuple[float, float]) -> Ca
         turns = _turns(links, focal, noise, zooms=True)
         logs = np.concatenate([np.log(turns.zoom), np.zeros(len(shifts))])
         zoom = np.exp(chain_places(pairs, np.stack([logs] * 3, -1), looks)[:, 0])
-    places = np.zeros((len(links), 3))
+    places, nearness = np.zeros((len(links), 3)), dict[int, Floats]()
     if judged.moves:
-        turns, places = _travels(links, turns, focal, noise)
+        turns, places, nearness = _travels(links, turns, focal, noise)
     turns.rotations[steady], places[steady] = np.eye(3), 0
     rotations = chain_rotations(pairs, np.concatenate([turns.rotations, stills]), looks)
     kind = "travelling" if judged.moves and judged.reach > WALKS else "rotating"
     path = np.zeros((looks, 3))
     if kind == "travelling":
         keyframes = rotations[[keyframe for keyframe, _ in pairs]]
+        places *= _units(scene, links, turns, places, nearness, focal)[:, None]
         steps = np.concatenate([places, np.zeros((len(shifts), 3))])
         path = chain_places(pairs, np.einsum("nji,nj->ni", keyframes, steps), looks)
     return CameraMotion(kind, trust * judged.sure, judged.reason, scene.ticks, rotations, path, zoom)
@@ -196,7 +198,7 @@ def _judged(links: list[Link], focal: float, noise: float) -> Judged:
     """Weigh what turning, zooming and travelling explain of the same pictures."""
     sample = _sample(links)
     own = _turns(sample, focal, noise, zooms=False)
-    moving, places = _travels(sample, own, focal, noise)
+    moving, places, _ = _travels(sample, own, focal, noise)
     reach, most = float(np.linalg.norm(places, axis=1).max()), float(moving.fits.mean())
     best, zooms = float(own.fits.mean()), False
     if best < BESIDE * most:  # with a wrong focal length, turning looks like travelling
@@ -284,23 +286,56 @@ def _focal_of(links: list[Link], focal: float, noise: float) -> tuple[float, flo
     return float(focal * np.exp(best)), float(np.sqrt(2 / (count * bend)) / FAR)
 
 
-def _travels(links: list[Link], turns: Turns, focal: float, noise: float) -> tuple[Turns, Floats]:
-    """How the camera turned and travelled, and its places (N, 3) in the axes of each keyframe; begins with turns."""
+def _travels(links: list[Link], turns: Turns, focal: float, noise: float) -> tuple[Turns, Floats, dict[int, Floats]]:
+    """How the camera turned and travelled; begins with turns.
+
+    Returns:
+        The turns, places (N, 3) of the camera in the axes of each link's keyframe, and by keyframe the inverse depths
+        (CORNERS,) of its corners, NaN where they are not known; each keyframe has its own unit.
+    """
+    nearness: dict[int, Floats] = {}
     rotations, places, fits = turns.rotations.copy(), np.zeros((len(links), 3)), np.zeros(len(links))
     groups = defaultdict(list)
     for number, link in enumerate(links):
         groups[link.sighting.keyframe].append(number)
-    for numbers in groups.values():
+    for keyframe, numbers in groups.items():
         parts = -(-len(numbers) // AT_ONCE)
         for some in (numbers[start::parts] for start in range(parts)):  # far from and near to the keyframe in each
-            found = _travelled([links[n] for n in some], rotations[some], focal, noise)
+            which, found = _travelled([links[n] for n in some], rotations[some], focal, noise)
+            near = np.full(CORNERS, np.nan)
+            near[which] = found.nearness
+            if keyframe in nearness:  # in the unit of the first part
+                found = found._replace(places=found.places / np.nanmedian(near / nearness[keyframe]))
+            else:
+                nearness[keyframe] = near
             rotations[some], places[some] = found.rotations, found.places
             fits[some] = [_fit(missed[np.isfinite(missed)], noise) for missed in found.missed]
-    return Turns(rotations, turns.zoom, fits), places
+    return Turns(rotations, turns.zoom, fits), places, nearness
 
 
-def _travelled(links: list[Link], turned: Floats, focal: float, noise: float) -> Travelled:
-    """How the camera moved in some pictures that show one keyframe."""
+def _units(
+    scene: Scene, links: list[Link], turns: Turns, places: Floats, nearness: dict[int, Floats], focal: float
+) -> Floats:
+    """(N,) units of all links' places over the first keyframe's, told by corners that keyframes have in common."""
+    units = dict.fromkeys(scene.keyframes, 1.0)
+    numbers = {link.pair: number for number, link in enumerate(links)}
+    for look, keyframe in sorted(scene.keyframes.items()):
+        number = numbers.get((keyframe.before, look))
+        if number is None or look not in nearness or keyframe.before not in nearness:
+            continue
+        link = links[number]
+        place = np.searchsorted(link.sighting.corners, keyframe.inherited)
+        rays = np.c_[link.before[place], np.full(len(place), focal)] / focal
+        near = nearness[keyframe.before][keyframe.inherited]
+        depths = (rays - near[:, None] * places[number]) @ turns.rotations[number][2] / near
+        ratios = nearness[look][: len(place)] * depths
+        ratios = ratios[np.isfinite(ratios) & (ratios > 0)]
+        units[look] = units[keyframe.before] * (float(np.median(ratios)) if len(ratios) >= FEWEST else 1.0)
+    return np.array([units[link.sighting.keyframe] for link in links])
+
+
+def _travelled(links: list[Link], turned: Floats, focal: float, noise: float) -> tuple[NDArray[np.int_], Travelled]:
+    """Which corners were seen in some pictures that show one keyframe, and how the camera moved."""
     which = np.unique(np.concatenate([link.sighting.corners for link in links]))
     before, after = np.zeros((len(which), 2)), np.full((len(links), len(which), 2), np.nan)
     for row, link in zip(after, links, strict=True):
@@ -325,7 +360,7 @@ def _travelled(links: list[Link], turned: Floats, focal: float, noise: float) ->
         if best is None or found.cost < best.cost:
             best = found
     assert best is not None
-    return best
+    return which, best
 
 
 def _standing(scene: Scene, confidence: float, reason: str) -> CameraMotion:

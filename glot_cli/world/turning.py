@@ -6,7 +6,7 @@ along the ray a (its third number is 1) along R (a - r C).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -123,7 +123,7 @@ def travel(before: Floats, after: Floats, start: Start, focal: float, noise: flo
         noise: standard deviation of corners, pixels.
     """
     rays = rays_of(before, focal)
-    there = np.isfinite(after).all(-1)
+    there = np.isfinite(after[..., 0])
     filled = np.where(there[..., None], after, 0.0)
     rotations, places, nearness = start
     damping, scale = 1e-3, np.inf
@@ -218,7 +218,7 @@ def starts(before: Floats, after: Floats, homography: Floats, turned: Floats, fo
     return found
 
 
-def _start(rotation: Floats, place: Floats, nearness: Floats) -> Start:
+def _start(rotation: NDArray[Any], place: NDArray[Any], nearness: NDArray[Any]) -> Start:
     """In the usual unit; what lies behind the camera, or too near, is put at its border."""
     unit = max(float(np.median(nearness)), 1e-6)
     return Start(rotation[None], place[None] * unit, np.clip(nearness / unit, 0.1, 4.0))

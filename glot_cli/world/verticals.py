@@ -30,14 +30,14 @@ class Verticals(NamedTuple):
     Attributes:
         direction: (3,) unit vector of up, in the axes of the shot's first camera.
         error: standard deviation in the direction that is known worst, degrees.
-        count: lines that agree.
+        lines: lines that agree.
         precision: (3, 3) inverse covariance, in radians, of the direction across itself: how far the picture rolls is
             often known much better than how far it pitches.
     """
 
     direction: Floats
     error: float
-    count: int
+    lines: int
     precision: Floats
 
 
@@ -85,7 +85,8 @@ def vertical_lines(
     errors = np.degrees(np.sqrt(np.linalg.eigvalsh(covariance)[1:]))
     if errors[0] > prior_error:
         return None
-    return Verticals(up, float(errors[1]), int(agree.sum()), np.linalg.pinv(covariance, rcond=1e-9, hermitian=True))
+    precision = np.asarray(np.linalg.pinv(covariance, rcond=1e-9, hermitian=True), float)
+    return Verticals(up, float(errors[1]), int(agree.sum()), precision)
 
 
 def _settled(normals: Floats, spread: Floats, up: Floats) -> tuple[Floats, Floats]:
