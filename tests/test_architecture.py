@@ -28,6 +28,7 @@ LAYERS = (
     ("synth",),
     ("datasets",),
     ("pipeline",),
+    ("world",),
     ("lifting",),
     ("tracking", "rendering"),
     ("motion",),

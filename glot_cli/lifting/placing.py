@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from glot_cli.body.landmarks import LandmarkModel
+from glot_cli.body.landmarks import LANDMARK_NAMES, LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import pose6d_to_rotmat, turn_root
 from glot_cli.camera import (
@@ -32,6 +32,8 @@ from glot_cli.models.regressors import State
 PRIOR_WEIGHT = 0.02  # of the network's own camera, per joint, against a landmark that is certain
 SMALLEST_SCALE = 0.01  # of a weak-perspective camera: a crop of 200 metres
 CHUNK = 256  # frames
+FEET = [LANDMARK_NAMES.index(f"{side}_{point}") for side in ("left", "right") for point in ("heel", "foot_index")]
+FOOT_SURE = 0.5  # presence from which on a foot's landmark is taken for seen
 PLACING_OUTLIER = 0.06  # landmarks further off than this share of the crop side count little
 
 
@@ -48,6 +50,7 @@ class Lifted:
         root_network: (N, 3, 3) the network's rotation of the pelvis, in the frame of the crop.
         transl: (N, 3) metres.
         joints: (N, 24, 3) metres, without the translation.
+        feet_seen: (N, 4) how far left heel and toes, right heel and toes are seen, 0 to 1.
     """
 
     rotmat: Tensor
@@ -58,6 +61,7 @@ class Lifted:
     root_network: Tensor
     transl: Tensor
     joints: Tensor
+    feet_seen: Tensor
 
 
 @torch.inference_mode()
@@ -111,7 +115,8 @@ def place(
     pelvis = joints[:, 0]
     transl = smooth_position(transl + pelvis, segment, fps, ticks) - pelvis
     camera = camera_from_translation(transl, crops, pelvis, focal, centre)
-    return Lifted(rotmat, betas, state.shape, camera, state.camera, _root(state), transl, joints)
+    feet_seen = (seen.presence[:, FEET] / FOOT_SURE).clamp(0, 1)
+    return Lifted(rotmat, betas, state.shape, camera, state.camera, _root(state), transl, joints, feet_seen)
 
 
 @torch.inference_mode()
@@ -160,7 +165,8 @@ def place_by_camera(
     transl = translation_from_camera(possible, crops, pelvis, focal, centre)
     transl = smooth_position(transl + pelvis, segment, fps, ticks) - pelvis
     camera = camera_from_translation(transl, crops, pelvis, focal, centre)
-    return Lifted(rotmat, betas, state.shape, camera, state.camera, _root(state), transl, joints)
+    feet_seen = torch.ones(len(crops), 4)  # nobody says otherwise
+    return Lifted(rotmat, betas, state.shape, camera, state.camera, _root(state), transl, joints, feet_seen)
 
 
 def _one_shape(state: State, weights: Tensor, own_shape: bool) -> Tensor:

@@ -17,6 +17,8 @@ from glot_cli.pipeline.presets import Preset
 from glot_cli.smpl import SMPL_VERTICES
 from glot_cli.tracking.detector import PersonDetector
 from glot_cli.weights.bodies import body_path, load_body, mean_parameters
+from glot_cli.world.grounding import Grounding
+from glot_cli.world.reconstruct import Worldmaker
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Models:
         detector: finds people.
         features: looks at them.
         lifter: makes bodies of what it sees.
+        worldmaker: stands them in a world.
         body: that is posed.
         body_name: what records call the body.
         own_shape: whether the network speaks in its shape components.
@@ -38,6 +41,7 @@ class Models:
     detector: PersonDetector
     features: FeatureExtractor
     lifter: Lifter
+    worldmaker: Worldmaker
     body: Body
     body_name: str
     own_shape: bool
@@ -81,6 +85,7 @@ def load_models(
         detector=finder,
         features=features,
         lifter=make_lifter(features, glot, body, own_shape=own_shape, refine=refine),
+        worldmaker=Worldmaker(Grounding.load(paths["grounding"]), body),
         body=body,
         body_name=preset.body if weights.is_known(preset.body) else str(paths["body"].resolve()),
         own_shape=own_shape,
@@ -102,6 +107,7 @@ def weight_files(preset: Preset, detector: str | None = None) -> dict[str, Path]
         "features": weights.locate(preset.features),
         "glot": _checkpoint(preset.glot),
         "body": body_path(preset.body),
+        "grounding": weights.locate("grounding"),
         "detector": expanded(detector) if detector else weights.locate(preset.detector),
     }
     return paths | {name: weights.locate(name) for name in preset.helpers}

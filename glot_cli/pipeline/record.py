@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -15,7 +16,6 @@ from glot_cli.body.rotations import rotmat_to_axis_angle
 from glot_cli.camera import project_pinhole
 from glot_cli.clock import ticks_of
 from glot_cli.lifting.lifters import Features, VideoCamera
-from glot_cli.lifting.placing import Lifted
 from glot_cli.metrics import mean_accelerations
 from glot_cli.pipeline.folder import Source
 from glot_cli.pipeline.models import Models
@@ -24,6 +24,7 @@ from glot_cli.pipeline.passes import Timeline
 from glot_cli.results import Meta, Result, empty_arrays
 from glot_cli.tracking.tracks import Track
 from glot_cli.video import VideoInfo
+from glot_cli.world.reconstruct import Filming, Placed
 
 
 def make_record(
@@ -53,11 +54,31 @@ def make_record(
     if not known:
         focal = models.lifter.focal(tracks, features, camera, step=step, edges=options.edges)
         camera = replace(camera, focal=focal)
-    parts = []
-    for track, feature in zip(tracks, features, strict=True):
-        lifted = models.lifter.lift(track, torch.from_numpy(feature), camera, step=step, edges=options.edges)
-        parts.append(_rows(track, lifted, seen, camera))
+    worlds, parts = [], []
+    ends = [*seen.shots[1:], len(seen.times)]
+    for shot, (start, end) in enumerate(zip(seen.shots, ends, strict=True)):
+        those = [(track, feature) for track, feature in zip(tracks, features, strict=True) if track.shot == shot]
+        lifted = [
+            models.lifter.lift(track, torch.from_numpy(feature), camera, step=step, edges=options.edges)
+            for track, feature in those
+        ]
+        filming = Filming(
+            first=start,
+            turns=torch.eye(3).expand(end - start, 3, 3),
+            travels=False,
+            ticks=torch.from_numpy(seen.ticks[start:end]),
+            fps=camera.fps,
+            focal=camera.focal,
+            centre=camera.centre,
+        )
+        worlds.append(models.worldmaker([track for track, _ in those], lifted, filming))
+        parts += [_rows(track, placed, seen, camera) for (track, _), placed in zip(those, worlds[-1].people, strict=True)]
+    parts.sort(key=lambda rows: (rows["person"][0], rows["frame"][0]))
     arrays = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]} if parts else empty_arrays()
+    cameras = {
+        "camera_rotation": torch.cat([world.rotation for world in worlds]).numpy().astype(np.float32),
+        "camera_translation": torch.cat([world.translation for world in worlds]).numpy().astype(np.float32),
+    }
     meta = Meta(
         video=source.name,
         source=str(source.path),
@@ -74,8 +95,12 @@ def make_record(
         preset=models.preset.name,
         weights=models.hashes,
         program_version=__version__,
+        camera_motion=["static" for _ in worlds],
+        camera_confidence=[1.0 for _ in worlds],
+        gravity_error=[round(math.degrees(world.gravity_spread), 2) for world in worlds],
+        floor=[[round(float(n), 6) for n in world.floor] for world in worlds],
     )
-    return Result(arrays, meta)
+    return Result(arrays, meta, cameras)
 
 
 def mean_acceleration(result: Result) -> dict[int, float]:
@@ -86,8 +111,9 @@ def mean_acceleration(result: Result) -> dict[int, float]:
     return {person: 1000 * value for person, value in moving.items()}
 
 
-def _rows(track: Track, lifted: Lifted, seen: Timeline, camera: VideoCamera) -> dict[str, NDArray[Any]]:
+def _rows(track: Track, placed: Placed, seen: Timeline, camera: VideoCamera) -> dict[str, NDArray[Any]]:
     """The record's rows of one person in one shot."""
+    lifted = placed.lifted
     count = len(track.frames)
     moved = lifted.joints + lifted.transl[:, None]
     pose = torch.cat([rotmat_to_axis_angle(part) for part in torch.split(lifted.rotmat, 256)])
@@ -108,4 +134,7 @@ def _rows(track: Track, lifted: Lifted, seen: Timeline, camera: VideoCamera) -> 
         "score": track.score.astype(np.float32),
         "interpolated": track.interpolated,
         "shot": np.full(count, track.shot, np.int32),
+        "transl_world": placed.transl.numpy().astype(np.float32),
+        "global_orient_world": rotmat_to_axis_angle(placed.root).numpy().astype(np.float32),
+        "contact": placed.contact.numpy().astype(np.float32),
     }

@@ -1,29 +1,31 @@
-"""Which way is up for a body, and which of its heels and toes stand: read from how it is bent and how it moves.
+"""Which way is up for a body, and which of its heels and toes rest: read from how it is bent and how it moves.
 
-A small network over time, in the frame of the pelvis, so that it matters not how the camera stands. It was trained on
-open motion capture seen through simulated errors of all that comes before (`weights/recipes/make_grounding.py`).
+Two small networks over time, trained on open motion capture that was seen through simulated errors of all that comes
+before (`weights/recipes/make_grounding.py`). The first works in the frame of the pelvis, so that it matters not how the
+camera stands; the second in the world that up makes of it, one foot at a time, the right one in a mirror.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from glot_cli.body.rotations import rotmat_to_axis_angle, rotmat_to_pose6d
+from glot_cli.body.rotations import rotmat_to_axis_angle, rotmat_to_pose6d, slerp
 
-RATE = 30.0  # frames a second that the network knows
-BENT = tuple(range(1, 22))  # joints whose rotations it sees: all but the pelvis and the hands
-FAST = 5.0  # metres and radians a second; what is faster, it sees as this fast
-INPUTS = 6 * len(BENT) + 3 * (4 + 4 + 1 + 1 + 1)
-WIDTH, REACHES = 128, (1, 2, 4, 8)  # channels; distances in frames of what each layer looks at
+RATE = 30.0  # frames a second that the networks know
+BENT = tuple(range(1, 22))  # joints whose rotations tell of up: all but the pelvis and the hands
+FAST = 5.0  # metres or radians a second; what is faster is taken for this
+LOW = 0.2  # the share of frames whose lowest point may lie under what is taken for the floor at first
+OTHER_FOOT_FIRST = [2, 3, 0, 1]  # of the four points of both feet
 
 
-class Motion(NamedTuple):
-    """How a person moves, N frames at RATE, in one frame of axes that does not turn with the camera.
+class Walk(NamedTuple):
+    """How a person moves: N frames at RATE, in axes that do not turn with the camera.
 
     Attributes:
         rotmat: (N, 24, 3, 3) local rotations, that of the pelvis to these axes.
@@ -37,88 +39,169 @@ class Motion(NamedTuple):
     soles: Tensor
     ray: Tensor
 
+    def turned(self, axes: Tensor) -> Walk:
+        """The same in other axes: (3, 3) from these to those."""
+        rotmat = torch.cat([(axes @ self.rotmat[:, 0])[:, None], self.rotmat[:, 1:]], 1)
+        return Walk(rotmat, self.pelvis @ axes.mT, self.soles @ axes.mT, self.ray @ axes.mT)
 
-class Grounded(NamedTuple):
-    """What the network says of N frames.
 
-    Attributes:
-        up: (N, 3) unit vectors, in the axes of the motion.
-        spread: (N,) standard deviation of that in either direction, radians.
-        contact: (N, 4) probability that each of `soles.SOLES` stands still on the floor.
+def upright_input(walk: Walk) -> Tensor:
+    """(N, 159) for `Upright`: rotations of joints, and the feet, velocities and the line of sight seen by the pelvis."""
+    turns = walk.rotmat[1:, 0] @ walk.rotmat[:-1, 0].mT
+    turning = torch.cat([rotmat_to_axis_angle(turns), torch.zeros(1, 3)]) * RATE
+    vectors = [
+        walk.soles - walk.pelvis[:, None],
+        _velocity(walk.soles),
+        _velocity(walk.pelvis)[:, None],
+        turning[:, None].clamp(-FAST, FAST),
+        walk.ray[:, None],
+    ]
+    seen = torch.cat(vectors, 1) @ walk.rotmat[:, 0]  # of rows: the inverse rotation of each
+    return torch.cat([rotmat_to_pose6d(walk.rotmat[:, list(BENT)]).flatten(1), seen.flatten(1)], 1)
+
+
+def contact_input(walk: Walk) -> Tensor:
+    """(2, N, 38) for `Contact`, of a walk in axes whose y is up: for the left foot, and for the right one in a mirror.
+
+    Heights above the provisional floor and above the lowest point, velocities, and places beside the pelvis, across,
+    up and ahead of how the body faces.
     """
+    ahead = F.normalize(walk.rotmat[:, 0, ::2, 2], dim=-1)  # (N, 2) of x and z
+    lowest = walk.soles[..., 1].amin(1)
+    floor = lowest.quantile(LOW)
 
-    up: Tensor
-    spread: Tensor
-    contact: Tensor
+    def faced(vectors: Tensor) -> Tensor:
+        """Vectors (N, K, 3) as across, up and ahead."""
+        x, y, z = vectors.unbind(-1)
+        along, beside = ahead[:, None].unbind(-1)
+        return torch.stack([x * beside - z * along, y, x * along + z * beside], -1)
 
-
-def grounding_input(motion: Motion) -> Tensor:
-    """(N, INPUTS) of a motion: all in the frame of the pelvis."""
-    own = motion.rotmat[:, 0].mT  # turns the motion's axes into the pelvis's
-    relative = motion.soles - motion.pelvis[:, None]
-    turning = rotmat_to_axis_angle(_rates_of_turning(motion.rotmat[:, 0])) * RATE
-    vectors = torch.cat(
-        [
-            relative,
-            _velocity(motion.soles).clamp(-FAST, FAST),
-            _velocity(motion.pelvis)[:, None].clamp(-FAST, FAST),
-            turning[:, None].clamp(-FAST, FAST),
-            motion.ray[:, None],
-        ],
-        1,
-    )
-    seen = (own[:, None] @ vectors.unsqueeze(-1)).squeeze(-1)
-    return torch.cat([rotmat_to_pose6d(motion.rotmat[:, list(BENT)]).flatten(1), seen.flatten(1)], 1)
+    height = (walk.soles[..., 1] - floor).clamp(-0.5, 1.0)
+    above = (walk.soles[..., 1] - lowest[:, None]).clamp(0, 1.0)
+    moving, going = faced(_velocity(walk.soles)), faced(_velocity(walk.pelvis)[:, None])
+    ray, place = faced(walk.ray[:, None]), faced(walk.soles - walk.pelvis[:, None])
+    both = []
+    for order, mirror in (([0, 1, 2, 3], 1.0), (OTHER_FOOT_FIRST, -1.0)):
+        flip = torch.tensor([mirror, 1.0, 1.0])
+        vectors = torch.cat([moving[:, order], going, ray, place[:, order]], 1) * flip
+        both.append(torch.cat([height[:, order], above[:, order], vectors.flatten(1)], 1))
+    return torch.stack(both)
 
 
 def _velocity(points: Tensor) -> Tensor:
-    """Metres a second of points (N, ..., 3), from the frames before and after."""
-    padded = torch.cat([points[:1], points, points[-1:]])
-    steps = torch.full((len(points), *[1] * (points.dim() - 1)), 2.0, dtype=points.dtype)
-    steps[0] = steps[-1] = 1.0
-    return (padded[2:] - padded[:-2]) / steps * RATE
+    """Metres a second of points (N, ..., 3), between the frames before and after; no more than FAST."""
+    ends = torch.cat([points[:1], points, points[-1:]])
+    moved = ends[2:] - ends[:-2]
+    moved[1:-1] /= 2
+    return (moved * RATE).clamp(-FAST, FAST)
 
 
-def _rates_of_turning(rotmat: Tensor) -> Tensor:
-    """Turn (N, 3, 3) from each frame to the next; the last one's is none."""
-    turns = rotmat[1:] @ rotmat[:-1].mT
-    return torch.cat([turns, torch.eye(3, dtype=rotmat.dtype)[None]])
+class Temporal(nn.Module):
+    """Dilated convolutions over time (van den Oord et al., 2016), each of which adds to what came before.
 
-
-class GroundingNet(nn.Module):
-    """Dilated convolutions over time (van den Oord et al., 2016), each of which adds to what came before."""
+    Args:
+        inputs: numbers of a frame.
+        outputs: likewise.
+        width: channels between.
+        reaches: distances in frames of what each layer looks at.
+        dropout: share of channels that training leaves out.
+    """
 
     __call__: Callable[..., Tensor]
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, inputs: int, outputs: int, width: int, reaches: Sequence[int], dropout: float) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(INPUTS))
-        self.register_buffer("scale", torch.ones(INPUTS))
-        self.first = nn.Linear(INPUTS, WIDTH)
-        self.layers = nn.ModuleList(nn.Conv1d(WIDTH, WIDTH, 3, dilation=reach) for reach in REACHES)
-        self.mixers = nn.ModuleList(nn.Conv1d(WIDTH, WIDTH, 1) for _ in REACHES)
-        self.last = nn.Linear(WIDTH, 3 + 1 + 4)
+        self.register_buffer("mean", torch.zeros(inputs))
+        self.register_buffer("scale", torch.ones(inputs))
+        self.first = nn.Linear(inputs, width)
+        self.layers = nn.ModuleList(nn.Conv1d(width, width, 3, dilation=reach) for reach in reaches)
+        self.last = nn.Linear(width, outputs)
+        self.dropout = nn.Dropout(dropout)
+        self.reaches = tuple(reaches)
 
     def forward(self, values: Tensor) -> Tensor:
-        """(B, N, INPUTS) to (B, N, 8): up in the pelvis's frame, logarithm of its spread, logits of contact."""
-        x = self.first((values - self.mean) / self.scale).mT
-        for layer, mixer, reach in zip(self.layers, self.mixers, REACHES, strict=True):
-            padded = F.pad(x, (reach, reach), mode="replicate")
-            x = x + mixer(F.gelu(layer(padded)))
+        """(B, N, inputs) to (B, N, outputs)."""
+        x = self.dropout(self.first((values - self.mean) / self.scale)).mT
+        for layer, reach in zip(self.layers, self.reaches, strict=True):
+            x = x + self.dropout(F.gelu(layer(F.pad(F.gelu(x), (reach, reach), mode="replicate"))))
         return self.last(F.gelu(x).mT)
 
 
-def unit_up(answer: Tensor) -> Tensor:
-    """Up (..., 3) in the pelvis's frame, of what the network answers (..., 8): the pelvis's own y, and a correction."""
+class Upright(Temporal):
+    """Up in the frame of the pelvis (3, a correction of the pelvis's own y) and the logarithm of its spread."""
+
+    def __init__(self) -> None:
+        super().__init__(6 * len(BENT) + 3 * 11, 4, 64, (1, 3, 9), 0.3)
+
+
+class Contact(Temporal):
+    """Logits of a foot's heel and toes resting."""
+
+    def __init__(self) -> None:
+        super().__init__(8 + 3 * 10, 2, 48, (1, 2, 4), 0.2)
+
+
+class Grounding(nn.Module):
+    """Both networks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.upright, self.contact = Upright(), Contact()
+
+    @classmethod
+    def load(cls, path: Path) -> Grounding:
+        """Read the weights. Raises OSError or SafetensorError where they are not there."""
+        from safetensors.torch import load_file
+
+        network = cls()
+        network.load_state_dict(load_file(path))
+        return network.eval().requires_grad_(False)
+
+    @torch.inference_mode()
+    def up(self, walk: Walk) -> tuple[Tensor, Tensor]:
+        """Up (N, 3) in the axes of the walk, unit vectors, and their spread (N,) in either direction, radians."""
+        answer = self.upright(upright_input(walk)[None])[0]
+        up = (walk.rotmat[:, 0] @ own_up(answer).unsqueeze(-1)).squeeze(-1)
+        return up, answer[:, 3].exp()
+
+    @torch.inference_mode()
+    def contacts(self, walk: Walk) -> Tensor:
+        """Probabilities (N, 4) that `soles.SOLES` rest, of a walk whose y is up."""
+        return torch.cat(torch.sigmoid(self.contact(contact_input(walk))).unbind(0), -1)
+
+
+def own_up(answer: Tensor) -> Tensor:
+    """Up (..., 3) in the pelvis's frame, of what `Upright` answers (..., 4)."""
     return F.normalize(answer[..., :3] + answer.new_tensor([0.0, 1.0, 0.0]), dim=-1)
 
 
-@torch.inference_mode()
-def ground(network: GroundingNet, motion: Motion) -> Grounded:
-    """Ask the network about a motion."""
-    answer = network(grounding_input(motion)[None])[0]
-    up = (motion.rotmat[:, 0] @ unit_up(answer).unsqueeze(-1)).squeeze(-1)
-    return Grounded(up, answer[:, 3].exp(), torch.sigmoid(answer[:, 4:]))
+def resampled(walk: Walk, seconds: Tensor) -> tuple[Walk, Tensor]:
+    """A walk of frames at any times (N,), ascending, at RATE, and the times (n,) of its frames."""
+    times = torch.arange(float(seconds[0]), float(seconds[-1]) + 0.5 / RATE, 1 / RATE, dtype=seconds.dtype)
+    low, part = _between(seconds, times)
+    high = (low + 1).clamp_max(len(seconds) - 1)
+
+    def mixed(values: Tensor) -> Tensor:
+        share = part.view(-1, *[1] * (values.dim() - 1)).to(values.dtype)
+        return values[low] + share * (values[high] - values[low])
+
+    rotmat = slerp(walk.rotmat[low], walk.rotmat[high], part.float()[:, None].expand(-1, walk.rotmat.shape[1]))
+    return Walk(rotmat, mixed(walk.pelvis), mixed(walk.soles), F.normalize(mixed(walk.ray), dim=-1)), times
+
+
+def at_times(values: Tensor, times: Tensor, seconds: Tensor) -> Tensor:
+    """Values (n, C) at times (n,), ascending, between them at others (N,): (N, C)."""
+    low, part = _between(times, seconds)
+    high = (low + 1).clamp_max(len(times) - 1)
+    return values[low] + part.to(values.dtype)[:, None] * (values[high] - values[low])
+
+
+def _between(times: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """The last of `times` (n,) at or before each wanted one (m,), and the share of the way to the next, both (m,)."""
+    low = (torch.searchsorted(times, wanted, right=True) - 1).clamp(0, max(len(times) - 2, 0))
+    if len(times) < 2:
+        return low, torch.zeros_like(wanted)
+    return low, ((wanted - times[low]) / (times[low + 1] - times[low])).clamp(0, 1)

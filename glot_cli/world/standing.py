@@ -26,12 +26,12 @@ PRIOR = {0: 0.06, 1: 0.06, 2: 0.06, 4: 0.06, 5: 0.06, 7: 0.06, 8: 0.06}  # radia
 FREE = list(PRIOR)
 PRIOR_PLACE = 0.5  # metres
 HIT = 0.03  # metres off the line of sight that a joint may come to lie, each by itself
-STILL = 0.003  # metres a frame of 1/30 s that a foot at rest may move
+STILL = 0.0018  # metres a frame of 1/30 s that a foot at rest may move
 FLOOR = 0.015  # metres off the floor that it may be
 UNDER = 0.02  # metres that a foot may be below it
-MISTAKEN = 0.04  # metres a frame: a foot that moves faster yet was taken for resting counts little
-SMOOTH_HZ = 4.0  # corrections are smooth: those of this frequency are halved where nothing asks for them
-BALANCED = 0.06  # metres that the centre of mass may lie off the middle of the feet that carry it
+MISTAKEN = 0.06  # metres a frame: a foot that moves faster yet was taken for resting counts little
+SMOOTH_HZ = 2.5  # corrections are smooth: those of this frequency are halved where nothing asks for them
+BALANCED = 0.3  # metres that the centre of mass may lie off the middle of the feet that carry it
 STEPS = 3
 CHUNK, OVERLAP = 256, 16
 

@@ -50,6 +50,13 @@ FILES = [
         "trained by this project, see weights/README.md",
         "AGPL-3.0-or-later",
     ),
+    (
+        "grounding",
+        "grounding.safetensors",
+        "up and resting feet of motions",
+        "trained by this project, see weights/README.md",
+        "AGPL-3.0-or-later",
+    ),
 ]
 
 

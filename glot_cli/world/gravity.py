@@ -1,0 +1,133 @@
+"""Up, and the floor: what people, the lines of the background and the camera's own posture say together.
+
+All directions are in the axes of the first camera of a shot (x right, y down, z forward).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+ROLL = math.radians(2.5)  # cameras are held level, but for so much
+ROLLED = 3.0  # a camera that is turned by more than so many times this was not meant to be level
+PERSON = math.radians(2.0)  # however long somebody is seen, up is not known better by one body alone
+FLAT = 0.08  # metres that a resting foot may seem off its floor
+OFTEN = 0.5  # seconds between feet that tell of the floor each by itself
+WITHOUT = math.radians(25.0)  # up lies within this of the camera's own where nobody tells
+STEPS = 10
+
+
+class Vote(NamedTuple):
+    """What one person says of up.
+
+    Attributes:
+        up: (N, 3) unit vectors, of every frame.
+        spread: (N,) their standard deviations in either direction, radians.
+        feet: (N, 4, 3) points of the soles, metres.
+        contact: (N, 4) probabilities that they rest.
+        every: how many frames apart feet tell each by itself.
+    """
+
+    up: Tensor
+    spread: Tensor
+    feet: Tensor
+    contact: Tensor
+    every: float
+
+
+class Direction(NamedTuple):
+    """A direction and how far off it may be, one standard deviation in radians."""
+
+    vector: Tensor
+    spread: float
+
+
+def find_up(votes: Sequence[Vote], right: Tensor, lines: Direction | None) -> Direction:
+    """Up in a shot.
+
+    Args:
+        votes: of everybody in it.
+        right: (F, 3) the camera's own x axis in its frames.
+        lines: what vertical lines say.
+    """
+    level = F.normalize(right.mean(0), dim=0)
+    own = torch.tensor([0.0, -1.0, 0.0])
+    told = [_mean(vote) for vote in votes]
+    if lines is not None:
+        told.append(lines)
+    up = F.normalize(sum((d.vector / d.spread**2 for d in told), own / WITHOUT**2), dim=0)
+    for _ in range(STEPS):
+        tangent = _tangent(up)  # (3, 2)
+        left, pull = torch.eye(2) / WITHOUT**2, tangent.mT @ own / WITHOUT**2
+        for direction in told:
+            off = direction.vector - up
+            weight = direction.spread**-2 / (1 + (off.norm() / (3 * direction.spread)) ** 2)
+            left = left + weight * torch.eye(2)
+            pull = pull + weight * tangent.mT @ off
+        roll = torch.dot(level, up)
+        weight = ROLL**-2 / (1 + (roll / (ROLLED * ROLL)) ** 2) ** 2
+        slope = tangent.mT @ level
+        left = left + weight * torch.outer(slope, slope)
+        pull = pull - weight * roll * slope
+        for vote in votes:
+            arm, weights = _arms(vote)
+            height = arm @ up
+            weights = weights / (1 + (height / (3 * FLAT)) ** 2) ** 2 / FLAT**2
+            flat = arm @ tangent
+            left = left + flat.mT @ (weights[:, None] * flat)
+            pull = pull - flat.mT @ (weights * height)
+        step = torch.linalg.solve(left, pull)
+        up = F.normalize(up + tangent @ step, dim=0)
+    return Direction(up, float(torch.linalg.inv(left).trace().sqrt()))
+
+
+def _mean(vote: Vote) -> Direction:
+    """One direction of all frames of a person: errors last, so that many frames are no more certain than one."""
+    weights = vote.spread**-2
+    mean = F.normalize((weights[:, None] * vote.up).sum(0), dim=0)
+    usual = float((weights * vote.spread**2).sum() / weights.sum()) ** 0.5
+    return Direction(mean, max(usual, PERSON))
+
+
+def _arms(vote: Vote) -> tuple[Tensor, Tensor]:
+    """(K, 3) of resting feet from the middle of all of one person's, and what each weighs."""
+    points, weights = vote.feet.flatten(0, 1), vote.contact.flatten() / (4 * vote.every) * 2
+    middle = (weights[:, None] * points).sum(0) / weights.sum().clamp_min(1e-6)
+    return points - middle, weights
+
+
+def _tangent(up: Tensor) -> Tensor:
+    """Two unit vectors (3, 2) at right angles to up and to each other."""
+    axis = torch.eye(3)[up.abs().argmin()]
+    first = F.normalize(torch.linalg.cross(up, axis), dim=0)
+    return torch.stack([first, torch.linalg.cross(up, first)], 1)
+
+
+def world_axes(up: Tensor) -> Tensor:
+    """(3, 3) from the axes of the first camera to those of the world: y up, the camera looking along -z."""
+    ahead = torch.tensor([0.0, 0.0, 1.0])
+    if ahead @ up > 0.99 or ahead @ up < -0.99:  # straight up or down: the top of the picture shows the way
+        ahead = torch.tensor([0.0, -1.0, 0.0]) * -torch.sign(ahead @ up)
+    back = F.normalize(-(ahead - (ahead @ up) * up), dim=0)
+    return torch.stack([torch.linalg.cross(up, back), up, back])
+
+
+def floor_height(feet: Sequence[Tensor], contacts: Sequence[Tensor]) -> float | None:
+    """How high the floor lies by the feet that rest on it; None where none does.
+
+    Args:
+        feet: (N, 4, 3) of each person, in the world's axes, metres.
+        contacts: (N, 4) of each.
+    """
+    heights = torch.cat([points[..., 1].flatten() for points in feet]) if feet else torch.zeros(0)
+    weights = torch.cat([contact.flatten() for contact in contacts]) if feet else torch.zeros(0)
+    if float(weights.sum()) < 1.0:
+        return None
+    order = heights.argsort()
+    reached = weights[order].cumsum(0)
+    return float(heights[order][torch.searchsorted(reached, reached[-1] / 2)])
