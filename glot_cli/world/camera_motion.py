@@ -20,10 +20,12 @@ UNKNOWN = 0.2  # standard deviation of the logarithm of a focal length that is n
 STEADY = 0.1  # degrees that a camera which stands still seems to turn, at most
 STAYS = 0.7  # share of the corners which fit any turn that have not moved, where the camera stands and much else moves
 BESIDE = 0.75  # share of the corners which fit a moving camera that fit a turning one, where it is said to turn alone
+WHOLE = 0.9  # share of the corners that leaves nothing to explain
 WALKS = 0.03  # of the background's usual depth; a camera that goes farther travels
 ZOOMS = 1.04  # a focal length that changes by more changes
+DOUBT = 1.5  # times the cost of the likeliest motion, at which another one is likely too
 AT_ONCE = 10  # pictures whose cameras and depths are sought together
-SAMPLE = 12  # pairs of pictures that say of what kind a shot is
+SAMPLE = 8  # pairs of pictures that say of what kind a shot is
 GUESSES = np.linspace(-0.6, 0.6, 9)  # logarithms of the focal length over what is assumed
 TOGETHER = 10.0  # corners of a picture err together: so many count as one
 
@@ -198,9 +200,11 @@ def _judged(links: list[Link], focal: float, noise: float) -> Judged:
     """Weigh what turning, zooming and travelling explain of the same pictures."""
     sample = _sample(links)
     own = _turns(sample, focal, noise, zooms=False)
+    best, zooms = float(own.fits.mean()), False
+    if best > WHOLE:
+        return Judged(False, False, 0.0, 1.0, "the background moves as one")
     moving, places, _ = _travels(sample, own, focal, noise)
     reach, most = float(np.linalg.norm(places, axis=1).max()), float(moving.fits.mean())
-    best, zooms = float(own.fits.mean()), False
     if best < BESIDE * most:  # with a wrong focal length, turning looks like travelling
         better, _ = _focal_of(sample, focal, noise)
         best = max(best, float(_turns(sample, better, noise, zooms=False).fits.mean()))
@@ -351,7 +355,7 @@ def _travelled(links: list[Link], turned: Floats, focal: float, noise: float) ->
     ways.sort(key=lambda way: way.cost)
     shares = np.array([one.moved / max(link.moved, 1e-9) for one in links])
     best = None
-    for way in ways[:2]:
+    for way in [ways[0], *(way for way in ways[1:2] if way.cost < DOUBT * ways[0].cost)]:
         near = np.ones(len(which))
         near[np.searchsorted(which, link.sighting.corners)] = way.nearness
         turns = Rotation.from_rotvec(Rotation.from_matrix(way.rotations).as_rotvec() * shares[:, None]).as_matrix()

@@ -105,9 +105,7 @@ class Worldmaker:
             lifted: their bodies in the camera's frame.
             filming: how the camera moved.
         """
-        people = [
-            _Person(track, body, filming, self._soles) for track, body in zip(tracks, lifted, strict=True)
-        ]
+        people = [_Person(track, body, filming, self._soles) for track, body in zip(tracks, lifted, strict=True)]
         up = self._find_up(people, filming)
         axes = world_axes(up.vector)
         for person in people:
@@ -129,8 +127,10 @@ class Worldmaker:
 
     def _find_up(self, people: Sequence[_Person], filming: Filming) -> Direction:
         right = filming.turns[:, 0]  # the x axis of each camera, in the axes of the first
-        told = [person.asked(lambda walk: torch.cat([(said := self._network.up(walk))[0], said[1][:, None]], 1))
-                for person in people]
+        told = [
+            person.asked(lambda walk: torch.cat([(said := self._network.up(walk))[0], said[1][:, None]], 1))
+            for person in people
+        ]
         votes = [
             Vote(F.normalize(t[:, :3], dim=-1), t[:, 3], p.walk.soles, torch.zeros_like(p.seen), 1.0)
             for t, p in zip(told, people, strict=True)
@@ -189,9 +189,7 @@ class _Person:
             answers.append(at_times(question(walk), times, seconds))
         return torch.cat(answers)
 
-    def placed(
-        self, body: Body, axes: Tensor, turns: Tensor, centre: Tensor, filming: Filming, soles: Soles
-    ) -> Placed:
+    def placed(self, body: Body, axes: Tensor, turns: Tensor, centre: Tensor, filming: Filming, soles: Soles) -> Placed:
         """The person standing in the world, and as the camera sees that."""
         lifted, turns, centre = self._lifted, turns[self.rows], centre[self.rows]
         rest = body.rest_joints(lifted.betas[None])[0, 0]

@@ -140,7 +140,7 @@ def travel(before: Floats, after: Floats, start: Start, focal: float, noise: flo
 
     error, missed, slopes, turned = misses(rotations, places, nearness)
     for _ in range(4 * STEPS):
-        scale = max(FAR * noise, min(scale * 0.7, 3 * float(np.median(missed[there]))))
+        scale = max(FAR * noise, min(scale / 2, 3 * float(np.median(missed[there]))))
         weights = np.where(there, 1 / (1 + (missed / scale) ** 2) ** 2, 0.0) / noise**2
         # A step of the camera C moves what is seen as a turn does: slopes say how pixels move with the turned ray.
         by_ray = _by_ray(turned, focal)
@@ -181,7 +181,7 @@ def travel(before: Floats, after: Floats, start: Start, focal: float, noise: flo
         gain = before_cost - cost(tried[1], at, nearer)
         rotations, places, nearness = turns, at, nearer
         error, missed, slopes, turned = tried
-        if scale <= FAR * noise and gain < 1e-4 * before_cost:
+        if scale <= FAR * noise and gain < 1e-3 * before_cost:
             break
     scale = FAR * noise
     left = cost(missed, places, nearness)
