@@ -38,7 +38,7 @@ NO_PLACES = np.zeros((0, 2), np.uint16)
 
 
 @dataclass(frozen=True)
-class Sighting:
+class SeenAgain:
     """A keyframe seen again.
 
     Attributes:
@@ -84,7 +84,7 @@ class Keyframe:
 
 
 @dataclass(frozen=True)
-class Scene:
+class ShotBackground:
     """The background of one shot; all pixels are those of the video.
 
     Attributes:
@@ -95,19 +95,19 @@ class Scene:
     """
 
     ticks: Floats
-    sightings: list[Sighting]
+    sightings: list[SeenAgain]
     keyframes: dict[int, Keyframe]
     scale: float
 
-    def before(self, sighting: Sighting) -> Floats:
+    def before(self, sighting: SeenAgain) -> Floats:
         """(n, 2) pixels of corners in the keyframe."""
         return self._full(self.keyframes[sighting.keyframe].corners[sighting.corners])
 
-    def after(self, sighting: Sighting) -> Floats:
+    def after(self, sighting: SeenAgain) -> Floats:
         """(n, 2) pixels of the same in the frame."""
         return self._full(sighting.places / FINE)
 
-    def homography(self, sighting: Sighting) -> Floats:
+    def homography(self, sighting: SeenAgain) -> Floats:
         """(3, 3) of pixels of the video, determinant 1."""
         full = np.array([[self.scale, 0, self.scale / 2], [0, self.scale, self.scale / 2], [0, 0, 1]])
         matrix = full @ sighting.homography.astype(float) @ np.linalg.inv(full)
@@ -138,7 +138,7 @@ class Background:
         self._small = max(16, round(size[0] / self._scale)), max(16, round(size[1] / self._scale))
         self._frames: list[int] = []
         self._ticks: list[float] = []
-        self._sightings: list[Sighting] = []
+        self._sightings: list[SeenAgain] = []
         self._keyframes: dict[int, Keyframe] = {}
         self._held: list[_Held] = []  # that last used comes last
         self._lined = 0  # keyframes of the shot whose lines were taken
@@ -185,7 +185,7 @@ class Background:
             self._held = [*self._held[1 - KEYFRAMES :], _Held(self._keyframes[number], grey)]
             self._fresh = False
 
-    def scene(self, first: int, end: int) -> Scene:
+    def scene(self, first: int, end: int) -> ShotBackground:
         """The background of the shot from one frame to before another."""
         low, high = (int(place) for place in np.searchsorted(self._frames, [first, end]))
         start, stop = (bisect_left(self._sightings, look, key=lambda s: s.look) for look in (low, high))
@@ -196,9 +196,9 @@ class Background:
         ]
         own = (self._keyframes[look] for look in range(low, high) if look in self._keyframes)
         keyframes = {k.look - low: replace(k, look=k.look - low, before=k.before - low) for k in own}
-        return Scene(np.array(self._ticks[low:high]), sightings, keyframes, self._scale)
+        return ShotBackground(np.array(self._ticks[low:high]), sightings, keyframes, self._scale)
 
-    def _find(self, number: int, grey: Picture, free: Picture, tiny: NDArray[np.float32]) -> Sighting | None:
+    def _find(self, number: int, grey: Picture, free: Picture, tiny: NDArray[np.float32]) -> SeenAgain | None:
         """The keyframe used last, from where it was in the frame before; where that fails, after a rough shift."""
         if not self._held or self._last is None:
             return None
@@ -211,7 +211,7 @@ class Background:
             found = self._see(number, held, shift @ held.there, grey, free)
         return found
 
-    def _see(self, number: int, held: _Held, guess: Floats, grey: Picture, free: Picture) -> Sighting | None:
+    def _see(self, number: int, held: _Held, guess: Floats, grey: Picture, free: Picture) -> SeenAgain | None:
         """Look for a keyframe's corners, near to where a homography leads them. None where too few are found."""
         corners = held.keyframe.corners
         start = _moved(corners, guess)
@@ -233,15 +233,15 @@ class Background:
         moved = np.hypot(*(there - corners).T)
         if np.median(moved) < STILL and np.quantile(moved, 0.9) < ALL_STILL:
             still = np.array([[1, 0, shift[0]], [0, 1, shift[1]], [0, 0, 1]], np.float32)
-            return Sighting(number, held.keyframe.look, still, NO_CORNERS, NO_PLACES, len(which))
+            return SeenAgain(number, held.keyframe.look, still, NO_CORNERS, NO_PLACES, len(which))
         matrix, inliers = cv2.findHomography(corners, there, cv2.USAC_MAGSAC, 1.0, maxIters=500, confidence=0.99)
         if matrix is None or inliers.sum() < FEWEST * 2 / 3 or not 0.1 < np.linalg.det(matrix) < 10:
             return None
         places = np.rint(there * FINE).astype(np.uint16)
         homography = matrix.astype(np.float32)
-        return Sighting(number, held.keyframe.look, homography, which.astype(np.uint8), places, len(which))
+        return SeenAgain(number, held.keyframe.look, homography, which.astype(np.uint8), places, len(which))
 
-    def _worn(self, sighting: Sighting, free: Picture) -> bool:
+    def _worn(self, sighting: SeenAgain, free: Picture) -> bool:
         """Whether so little of the keyframe is left that another one would be better."""
         corners = self._keyframes[sighting.keyframe].corners
         column, row = np.clip(np.rint(_moved(corners, sighting.homography)).astype(int), 0, np.array(self._small) - 1).T
@@ -260,7 +260,7 @@ class Background:
         likely = sorted((pair for pair in shares if pair[0] > OVERLAP + 0.1), reverse=True)
         return [self._held[place] for _, place in likely[:TRIES]]
 
-    def _keep(self, sighting: Sighting) -> None:
+    def _keep(self, sighting: SeenAgain) -> None:
         """Note it, and where all keyframes are now; the one that was seen is used from here on."""
         self._sightings.append(sighting)
         place = next(i for i, held in enumerate(self._held) if held.keyframe.look == sighting.keyframe)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation, Slerp
 
-from glot_cli.world.background import CORNERS, FEWEST, Scene, Sighting
+from glot_cli.world.background import CORNERS, FEWEST, SeenAgain, ShotBackground
 from glot_cli.world.chaining import Pair, chain_places, chain_rotations
 from glot_cli.world.turning import FAR, LEAST_NOISE, MOST_NOISE, Floats, Start, Travelled, starts, travel, turn
 
@@ -75,7 +75,7 @@ class Link(NamedTuple):
         homography: (3, 3) from one to the other.
     """
 
-    sighting: Sighting
+    sighting: SeenAgain
     before: Floats
     after: Floats
     homography: Floats
@@ -104,7 +104,7 @@ class Turns(NamedTuple):
     fits: Floats
 
 
-def camera_motion(scene: Scene, focal: float, centre: tuple[float, float]) -> CameraMotion:
+def camera_motion(scene: ShotBackground, focal: float, centre: tuple[float, float]) -> CameraMotion:
     """Tell how the camera of a shot moved.
 
     Args:
@@ -154,7 +154,7 @@ def camera_motion(scene: Scene, focal: float, centre: tuple[float, float]) -> Ca
     return CameraMotion(kind, trust * judged.sure, judged.reason, scene.ticks, rotations, path, zoom)
 
 
-def turned_focal(scene: Scene, focal: float, centre: tuple[float, float]) -> tuple[float, float] | None:
+def turned_focal(scene: ShotBackground, focal: float, centre: tuple[float, float]) -> tuple[float, float] | None:
     """The focal length with which the background of a camera that turns moves as it does.
 
     Args:
@@ -226,7 +226,7 @@ def _sample(links: list[Link]) -> list[Link]:
     return some[:: -(-len(some) // SAMPLE)]
 
 
-def links_of(scene: Scene, centre: tuple[float, float]) -> list[Link]:
+def links_of(scene: ShotBackground, centre: tuple[float, float]) -> list[Link]:
     """Corners of all pictures that are not still."""
     middle = np.array(centre)
     shift = np.array([[1, 0, middle[0]], [0, 1, middle[1]], [0, 0, 1]])
@@ -267,7 +267,7 @@ def _turns(links: list[Link], focal: float, noise: float, *, zooms: bool) -> Tur
     )
 
 
-def _turn_of_shift(sighting: Sighting, focal: float) -> Floats:
+def _turn_of_shift(sighting: SeenAgain, focal: float) -> Floats:
     x, y = sighting.homography[:2, 2].astype(float)
     return np.asarray(Rotation.from_rotvec([-y / focal, x / focal, 0]).as_matrix())
 
@@ -318,7 +318,7 @@ def _travels(links: list[Link], turns: Turns, focal: float, noise: float) -> tup
 
 
 def _units(
-    scene: Scene, links: list[Link], turns: Turns, places: Floats, nearness: dict[int, Floats], focal: float
+    scene: ShotBackground, links: list[Link], turns: Turns, places: Floats, nearness: dict[int, Floats], focal: float
 ) -> Floats:
     """(N,) units of all links' places over the first keyframe's, told by corners that keyframes have in common."""
     units = dict.fromkeys(scene.keyframes, 1.0)
@@ -367,7 +367,7 @@ def _travelled(links: list[Link], turned: Floats, focal: float, noise: float) ->
     return which, best
 
 
-def _standing(scene: Scene, confidence: float, reason: str) -> CameraMotion:
+def _standing(scene: ShotBackground, confidence: float, reason: str) -> CameraMotion:
     looks = len(scene.ticks)
     still = np.repeat(np.eye(3)[None], looks, 0)
     return CameraMotion("static", confidence, reason, scene.ticks, still, np.zeros((looks, 3)), np.ones(looks))

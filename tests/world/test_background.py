@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from glot_cli.world.background import KEYFRAMES, Background, Scene
+from glot_cli.world.background import KEYFRAMES, Background, ShotBackground
 
 SIZE = (480, 270)
 NOBODY = np.zeros((0, 4))
@@ -34,7 +34,7 @@ def fed(images: list[NDArray[np.uint8]], begins: tuple[int, ...] = (0,)) -> Back
     return background
 
 
-def shifts(scene: Scene) -> dict[tuple[int, int], NDArray[np.float64]]:
+def shifts(scene: ShotBackground) -> dict[tuple[int, int], NDArray[np.float64]]:
     """(2,) pixels by which the middle of a keyframe has moved, by keyframe and look."""
     middle = np.array([SIZE[0] / 2, SIZE[1] / 2, 1.0])
     found = {}

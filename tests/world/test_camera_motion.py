@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from glot_cli.world.background import FINE, Keyframe, Scene, Sighting
+from glot_cli.world.background import FINE, Keyframe, SeenAgain, ShotBackground
 from glot_cli.world.camera_motion import CameraMotion, camera_motion, turned_focal
 
 SIZE = (640, 360)
@@ -45,7 +45,7 @@ def filmed(
     wrong: float = 0.1,
     focal: float | NDArray[np.float64] = FOCAL,
     every: int = 6,
-) -> Scene:
+) -> ShotBackground:
     """What `Background` would hold, with a keyframe every few looks, and corners that are found elsewhere."""
     count = len(rotations)
     focals = np.broadcast_to(focal, count)
@@ -72,17 +72,17 @@ def filmed(
             places_now = np.rint(places_now[keep] * FINE).astype(np.uint16)
             homography = matrix.astype(np.float32)
             sightings.append(
-                Sighting(look, keyframe, homography, which[keep].astype(np.uint8), places_now, int(keep.sum()))
+                SeenAgain(look, keyframe, homography, which[keep].astype(np.uint8), places_now, int(keep.sum()))
             )
         if look % every == 0:
             seen = np.flatnonzero(inside(pixels(look, np.arange(len(points)))))
             chosen[look] = rng.choice(seen, min(96, len(seen)), replace=False)
             corners = pixels(look, chosen[look]) + rng.normal(0, noise, (len(chosen[look]), 2))
             keyframes[look] = Keyframe(look, corners.astype(np.float32), NO_LINES)
-    return Scene(np.arange(count) * 3.0, sightings, keyframes, 1.0)
+    return ShotBackground(np.arange(count) * 3.0, sightings, keyframes, 1.0)
 
 
-def told(scene: Scene, focal: float = FOCAL) -> CameraMotion:
+def told(scene: ShotBackground, focal: float = FOCAL) -> CameraMotion:
     return camera_motion(scene, focal, (CENTRE[0] - 0.5, CENTRE[1] - 0.5))
 
 
@@ -157,7 +157,7 @@ def test_nothing_is_said_of_a_focal_length_where_the_camera_stands_or_travels(rn
 
 
 def test_where_nothing_is_seen_twice_nothing_is_claimed() -> None:
-    motion = told(Scene(np.arange(5.0), [], {}, 1.0))
+    motion = told(ShotBackground(np.arange(5.0), [], {}, 1.0))
     assert motion.kind == "static" and motion.confidence == 0 and "seen" in motion.reason
     assert len(motion.rotations) == len(motion.zoom) == 5
 
@@ -166,7 +166,7 @@ def test_pictures_in_which_nothing_was_found_lie_between_their_neighbours(rng: n
     truth = turning(np.stack([np.linspace(0, 12, 13), np.zeros(13), np.zeros(13)], 1))
     scene = filmed(truth, standing(13), room(rng), rng, every=20)
     gap = [s for s in scene.sightings if s.look not in (5, 6)]
-    motion = told(Scene(scene.ticks, gap, scene.keyframes, 1.0))
+    motion = told(ShotBackground(scene.ticks, gap, scene.keyframes, 1.0))
     assert angles_between(motion.rotations, truth).max() < 0.2
     assert motion.confidence < told(scene).confidence
 
