@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from glot_cli.tracking.online import Tracker
 from glot_cli.tracking.shots import CutFinder, in_shots
 from glot_cli.tracking.tracks import Track, clean_tracks
 from glot_cli.video import VideoInfo, read_frames
+from glot_cli.world.background import Background
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +38,24 @@ CPU_FRAMES, GPU_FRAMES = 2, 16  # that the detector is given at once; more does 
 FULL_RATE = 120.0  # frames a second; of a video that has more, frames between these are not counted
 GPU_BYTES = 128 << 20  # and their pictures, of which a 4K one has 25 MB
 
-Pictures = list[tuple[float, bool, NDArray[np.uint8]]]  # tick of the frame, whether a shot begins, (H, W, 3) RGB
 Given = TypeVar("Given")
 Made = TypeVar("Made")
+
+
+class Picture(NamedTuple):
+    """A frame in which people are looked for.
+
+    Attributes:
+        number: counted from the first frame that was read.
+        tick: its place in time.
+        begins: whether a shot begins there, as far as is known.
+        image: (H, W, 3) RGB.
+    """
+
+    number: int
+    tick: float
+    begins: bool
+    image: NDArray[np.uint8]
 
 
 @dataclass
@@ -103,12 +119,14 @@ class Timeline:
         times: (n,) presentation time of each, seconds.
         ticks: (n,) where each stands in time, see `Clock`.
         shots: where shots begin: frames counted from `first`, ascending from 0.
+        background: what stood behind people in the frames that they were looked for in, counted likewise.
     """
 
     first: int
     times: NDArray[np.float64]
     ticks: NDArray[np.float64]
     shots: list[int]
+    background: Background
 
 
 def follow_people(
@@ -139,16 +157,18 @@ def follow_people(
     if models.detector.device.type != "cpu":
         size = max(CPU_FRAMES, min(GPU_FRAMES, GPU_BYTES // (3 * info.width * info.height)))
     lookout = Lookout(models.detector)
-    batch: Pictures = []
+    background = Background((info.width, info.height))
+    batch: list[Picture] = []
 
-    def detect(batch: Pictures) -> list[Detections]:
-        return lookout([image for _, _, image in batch], [begins for _, begins, _ in batch])
+    def detect(batch: list[Picture]) -> list[Detections]:
+        return lookout([picture.image for picture in batch], [picture.begins for picture in batch])
 
-    def follow(batch: Pictures, found: list[Detections]) -> None:
-        for (tick, begins, image), (boxes, keypoints) in zip(batch, found, strict=True):
-            if begins:
+    def follow(batch: list[Picture], found: list[Detections]) -> None:
+        for picture, (boxes, keypoints) in zip(batch, found, strict=True):
+            if picture.begins:
                 trackers.append(Tracker(fps, every))
-            trackers[-1].update(tick, boxes, describe(image, boxes), keypoints)
+            trackers[-1].update(picture.tick, boxes, describe(picture.image, boxes), keypoints)
+            background.look(picture.number, picture.tick, picture.begins, picture.image, boxes[:, :4])
 
     first, looked = None, 0.0  # number of the first frame, and ticks of a shot when it was looked at last
 
@@ -160,14 +180,14 @@ def follow_people(
             first = one.frame.index if first is None else first
             if one.since == 0 or one.until - looked > every:  # as `looked_at` says
                 looked = one.since
-                batch.append((one.tick, one.since == 0, one.frame.image))
+                batch.append(Picture(one.frame.index - first, one.tick, one.since == 0, one.frame.image))
                 if len(batch) == size:
                     detecting.begin(batch)
                     batch = []
             bar.update()
         if batch:
             detecting.begin(batch)
-    seen = Timeline(first or 0, np.array(clock.times), np.array(clock.ticks), finder.starts)
+    seen = Timeline(first or 0, np.array(clock.times), np.array(clock.ticks), finder.starts, background)
     tracks, counts = clean_tracks(
         [tracklet for tracker in trackers for tracklet in tracker.finish()],
         shots=seen.shots,

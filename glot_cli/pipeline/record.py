@@ -25,6 +25,7 @@ from glot_cli.results import Result, empty_arrays
 from glot_cli.schema import Meta
 from glot_cli.tracking.tracks import Track
 from glot_cli.video import VideoInfo
+from glot_cli.world.camera_motion import CameraMotion, camera_motion
 from glot_cli.world.reconstruct import Filming, InWorld
 
 
@@ -55,7 +56,7 @@ def make_record(
     if not known:
         focal = models.lifter.focal(tracks, features, camera, step=step, edges=options.edges)
         camera = replace(camera, focal=focal)
-    worlds, parts = [], []
+    worlds, motions, parts = [], [], []
     ends = [*seen.shots[1:], len(seen.times)]
     for shot, (start, end) in enumerate(zip(seen.shots, ends, strict=True)):
         those = [(track, feature) for track, feature in zip(tracks, features, strict=True) if track.shot == shot]
@@ -63,15 +64,8 @@ def make_record(
             models.lifter.lift(track, torch.from_numpy(feature), camera, step=step, edges=options.edges)
             for track, feature in those
         ]
-        filming = Filming(
-            first=start,
-            turns=torch.eye(3).expand(end - start, 3, 3),
-            travels=False,
-            ticks=torch.from_numpy(seen.ticks[start:end]),
-            fps=camera.fps,
-            focal=camera.focal,
-            centre=camera.centre,
-        )
+        filming, motion = _filmed(seen, start, end, info, camera)
+        motions.append(motion)
         worlds.append(models.worldmaker([track for track, _ in those], lifted, filming))
         parts += [_rows(track, placed, seen, camera) for (track, _), placed in zip(those, worlds[-1].people, strict=True)]
     parts.sort(key=lambda rows: (rows["person"][0], rows["frame"][0]))
@@ -96,12 +90,36 @@ def make_record(
         preset=models.preset.name,
         weights=models.hashes,
         program_version=__version__,
-        camera_motion=["static" for _ in worlds],
-        camera_confidence=[1.0 for _ in worlds],
+        camera_motion=[motion.kind for motion in motions],
+        camera_confidence=[round(motion.confidence, 3) for motion in motions],
         gravity_error=[round(math.degrees(world.gravity_spread), 2) for world in worlds],
         floor=[[round(float(n), 6) for n in world.floor] for world in worlds],
     )
     return Result(arrays, meta, cameras)
+
+
+def _filmed(
+    seen: Timeline, start: int, end: int, info: VideoInfo, camera: VideoCamera
+) -> tuple[Filming, CameraMotion]:
+    """How the camera moved in the frames [start, end) of a shot, told from the background."""
+    scene = seen.background.scene(start, end)
+    centre = info.width / 2, info.height / 2
+    motion = camera_motion(scene, camera.focal, centre)
+    ticks = seen.ticks[start:end]
+    turns = torch.from_numpy(motion.rotations_at(ticks)).float()
+    filming = Filming(
+        first=start,
+        turns=turns,
+        travels=motion.kind == "travelling",
+        ticks=torch.from_numpy(ticks),
+        fps=camera.fps,
+        focal=camera.focal,
+        centre=camera.centre,
+        size=(info.width, info.height),
+        lines={keyframe.look: keyframe.lines for keyframe in scene.keyframes.values()},
+        looks=motion.rotations,
+    )
+    return filming, motion
 
 
 def mean_acceleration(result: Result) -> dict[int, float]:

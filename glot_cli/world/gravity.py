@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from glot_cli.world.verticals import Verticals
+
 ROLL = math.radians(2.5)  # cameras are held level, but for so much
 ROLLED = 3.0  # a camera that is turned by more than so many times this was not meant to be level
 PERSON = math.radians(2.0)  # however long somebody is seen, up is not known better by one body alone
@@ -47,7 +49,7 @@ class Direction(NamedTuple):
     spread: float
 
 
-def find_up(votes: Sequence[Vote], right: Tensor, lines: Direction | None) -> Direction:
+def find_up(votes: Sequence[Vote], right: Tensor, lines: Verticals | None = None) -> Direction:
     """Up in a shot.
 
     Args:
@@ -59,12 +61,16 @@ def find_up(votes: Sequence[Vote], right: Tensor, lines: Direction | None) -> Di
     own = torch.tensor([0.0, -1.0, 0.0])
     told = [_mean(vote) for vote in votes]
     if lines is not None:
-        told.append(lines)
+        upright, precision = (torch.from_numpy(a).float() for a in (lines.direction, lines.precision))
+        told.append(Direction(upright, math.radians(lines.error)))
     up = F.normalize(sum((d.vector / d.spread**2 for d in told), own / WITHOUT**2), dim=0)
     for _ in range(STEPS):
         tangent = _tangent(up)  # (3, 2)
         left, pull = torch.eye(2) / WITHOUT**2, tangent.mT @ own / WITHOUT**2
-        for direction in told:
+        if lines is not None:
+            sure = tangent.mT @ precision
+            left, pull = left + sure @ tangent, pull + sure @ (upright - up)
+        for direction in told[: len(votes)]:
             off = direction.vector - up
             weight = direction.spread**-2 / (1 + (off.norm() / (3 * direction.spread)) ** 2)
             left = left + weight * torch.eye(2)

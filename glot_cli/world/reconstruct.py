@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from glot_cli.body.model import Body
@@ -21,7 +24,9 @@ from glot_cli.world.grounding import Grounding, Walk, at_times, resampled
 from glot_cli.world.soles import Soles, soles_of
 from glot_cli.world.standing import Sight, stand
 from glot_cli.world.travel import camera_places
+from glot_cli.world.verticals import vertical_lines
 
+LEAST_DOUBT = 5.0  # degrees that up may be off by what people say, where lines are asked
 CHUNK = 256  # frames whose soles are posed at once
 
 
@@ -37,7 +42,10 @@ class Filming:
         fps: ticks per second.
         focal: focal length, pixels.
         centre: (2,) principal point, pixels.
-        lines: what vertical lines of the background say of up, in the axes of the first camera.
+        size: (width, height) of the picture, pixels.
+        lines: (n, 4) ends of straight lines of the background, pixels, by number of the look.
+        looks: (L, 3, 3) rotations as above, of the frames in which the background was looked at.
+        up: (3,) in the axes of the first camera, where the user knows it.
     """
 
     first: int
@@ -47,7 +55,10 @@ class Filming:
     fps: float
     focal: float
     centre: Tensor
-    lines: Direction | None = None
+    size: tuple[int, int]
+    lines: Mapping[int, NDArray[np.floating]]
+    looks: NDArray[np.floating]
+    up: Tensor | None = None
 
 
 class InWorld(NamedTuple):
@@ -105,9 +116,7 @@ class Worldmaker:
             lifted: their bodies in the camera's frame.
             filming: how the camera moved.
         """
-        people = [
-            _Person(track, body, filming, self._soles) for track, body in zip(tracks, lifted, strict=True)
-        ]
+        people = [_Person(track, body, filming, self._soles) for track, body in zip(tracks, lifted, strict=True)]
         up = self._find_up(people, filming)
         axes = world_axes(up.vector)
         for person in people:
@@ -129,20 +138,33 @@ class Worldmaker:
 
     def _find_up(self, people: Sequence[_Person], filming: Filming) -> Direction:
         right = filming.turns[:, 0]  # the x axis of each camera, in the axes of the first
-        told = [person.asked(lambda walk: torch.cat([(said := self._network.up(walk))[0], said[1][:, None]], 1))
-                for person in people]
+        told = [
+            person.asked(lambda walk: torch.cat([(said := self._network.up(walk))[0], said[1][:, None]], 1))
+            for person in people
+        ]
         votes = [
             Vote(F.normalize(t[:, :3], dim=-1), t[:, 3], p.walk.soles, torch.zeros_like(p.seen), 1.0)
             for t, p in zip(told, people, strict=True)
         ]
-        first = find_up(votes, right, filming.lines)
+        if filming.up is not None:
+            return Direction(F.normalize(filming.up, dim=0), 0.0)
+        first = find_up(votes, right)
+        lines = vertical_lines(
+            filming.lines,
+            filming.looks,
+            filming.focal,
+            filming.size,
+            first.vector.numpy(),
+            max(math.degrees(first.spread), LEAST_DOUBT),
+        )
+        second = find_up(votes, right, lines)
         if filming.travels:
-            return first
-        axes = world_axes(first.vector)
+            return second
+        axes = world_axes(second.vector)
         contacts = [p.asked(lambda walk: self._network.contacts(walk.turned(axes))) * p.seen for p in people]
         every = 0.5 * filming.fps
         votes = [vote._replace(contact=c, every=every) for vote, c in zip(votes, contacts, strict=True)]
-        return find_up(votes, right, filming.lines)
+        return find_up(votes, right, lines)
 
 
 class _Person:
@@ -189,9 +211,7 @@ class _Person:
             answers.append(at_times(question(walk), times, seconds))
         return torch.cat(answers)
 
-    def placed(
-        self, body: Body, axes: Tensor, turns: Tensor, centre: Tensor, filming: Filming, soles: Soles
-    ) -> InWorld:
+    def placed(self, body: Body, axes: Tensor, turns: Tensor, centre: Tensor, filming: Filming, soles: Soles) -> InWorld:
         """The person standing in the world, and as the camera sees that."""
         lifted, turns, centre = self._lifted, turns[self.rows], centre[self.rows]
         rest = body.rest_joints(lifted.betas[None])[0, 0]

@@ -1,0 +1,89 @@
+"""Upright lines among others, whose directions are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from glot_cli.world.verticals import Verticals, vertical_lines
+
+SIZE = (1280, 720)
+FOCAL = 1100.0
+TILT = Rotation.from_euler("xz", [-14, 3], degrees=True)  # of the camera: it looks down, and rolls
+UP = TILT.apply([0.0, -1.0, 0.0])
+
+
+def drawn(
+    directions: NDArray[np.float64], rng: np.random.Generator, *, width: float = 6.0, noise: float = 0.4
+) -> NDArray[np.float32]:
+    """Lines (n, 4) of a metre in directions (n, 3) of the level camera's axes, somewhere before it."""
+    count = len(directions)
+    middle = np.stack(
+        [rng.uniform(-width / 2, width / 2, count), rng.uniform(-1, 2, count), rng.uniform(5, 8, count)], 1
+    )
+    ends = TILT.apply(np.concatenate([middle - directions / 2, middle + directions / 2]))
+    pixels = ends[:, :2] / ends[:, 2:] * FOCAL + np.array(SIZE) / 2 + rng.normal(0, noise, (2 * count, 2))
+    return np.concatenate([pixels[:count], pixels[count:]], 1).astype(np.float32)
+
+
+def upright(count: int) -> NDArray[np.float64]:
+    return np.tile([0.0, 1.0, 0.0], (count, 1))
+
+
+def anyhow(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    directions = rng.normal(size=(count, 3))
+    return np.asarray(directions / np.linalg.norm(directions, axis=1, keepdims=True))
+
+
+def found(lines: NDArray[np.float32], off: float = 4.0, error: float = 6.0) -> Verticals | None:
+    """What is found with a prior that lies some degrees off."""
+    prior = Rotation.from_euler("x", off, degrees=True).apply(UP)
+    return vertical_lines({0: lines}, np.eye(3)[None], FOCAL, SIZE, prior, error, focal_error=0.05)
+
+
+def degrees_off(answer: Verticals) -> float:
+    return float(np.degrees(np.arccos(np.clip(answer.direction @ UP, -1, 1))))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_upright_lines_are_found_among_as_many_others(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    level = drawn(np.tile([1.0, 0.0, 0.0], (10, 1)), rng)
+    answer = found(np.concatenate([drawn(upright(14), rng), level, drawn(anyhow(14, rng), rng)]))
+    assert answer is not None and answer.lines >= 8
+    assert degrees_off(answer) < min(1.0, 3 * answer.error)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_picture_full_of_slanted_lines_says_nothing(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    answer = found(drawn(anyhow(60, rng), rng))
+    assert answer is None or degrees_off(answer) < 3 * answer.error
+
+
+def test_one_edge_alone_says_nothing() -> None:
+    rng = np.random.default_rng(0)
+    edge = np.repeat(drawn(upright(1), rng), 12, 0) + rng.normal(0, 0.3, (12, 4)).astype(np.float32)
+    assert found(edge) is None
+    assert found(np.zeros((0, 4), np.float32)) is None
+
+
+def test_lines_close_together_tell_how_the_camera_rolls_and_not_how_it_pitches() -> None:
+    rng = np.random.default_rng(2)
+    wide, narrow = found(drawn(upright(16), rng)), found(drawn(upright(16), rng, width=1.6))
+    assert wide is not None and wide.error < 1.5
+    if narrow is not None:
+        assert narrow.error > 1.5 * wide.error
+        side = np.cross(narrow.direction, [0, 0, 1])
+        assert (side @ narrow.precision @ side) ** -0.5 < np.radians(1.0)
+
+
+def test_lines_of_a_camera_that_turned_are_brought_together() -> None:
+    rng = np.random.default_rng(4)
+    turns = Rotation.from_rotvec([[0, 0, 0], [0, 25, 0]], degrees=True)
+    rotations = (TILT * turns * TILT.inv()).as_matrix()  # about the vertical
+    lines = {0: drawn(upright(6), rng), 1: drawn(upright(6), rng)}
+    answer = vertical_lines(lines, rotations, FOCAL, SIZE, UP, 6.0)
+    assert answer is not None and degrees_off(answer) < 1.0
