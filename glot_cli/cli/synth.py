@@ -197,12 +197,19 @@ def crops(
     "--distance", type=click.FloatRange(1.5, 100), metavar="METRES", help="Of the first person.  [default: 2.5 to 6]"
 )
 @click.option(
+    "--camera",
+    type=click.Choice(["static", "pan", "handheld", "travel"]),
+    multiple=True,
+    help="It stands, turns evenly, is held in an unsteady hand, or is carried past people, around or along with them; "
+    "given more than once, each clip draws one of them.  [default: as --pan and --shake say]",
+)
+@click.option(
     "--pan",
     type=click.FloatRange(-60, 60),
     metavar="DEGREES",
     help="Turn of the camera through a clip.  [default: 8 to 30 either way in a third of the clips, else 0]",
 )
-@_share("--shake", 0.3, "Share of the clips filmed from an unsteady hand.")
+@_share("--shake", 0.3, "Share of the clips filmed from an unsteady hand, without --camera.")
 @_share("--phone", 0.5, "Share of the clips with a cheap camera's picture: dark or bright, noisy, blurred.")
 @_share("--obstacle", 0.2, "Share of the clips with a thing in front of somebody.")
 @click.option("--tight", is_flag=True, help="No loose clothes.")
