@@ -12,22 +12,13 @@ from glot_cli.errors import InputError
 from glot_cli.synth.acting import Array
 from glot_cli.synth.placement import Camera, Stance, rotation
 from glot_cli.synth.room import Box, Room
+from glot_cli.synth.sides import STRIP, Side, cut, on_pixels
 
 OVER = 2.0  # a backdrop is finer than the picture: shrinking it smooths the edges
 SLANTED = 0.2  # cosine, of rays to the backdrop's axis; more slanted ones are not drawn
 AHEAD = 0.05  # cosine, of rays to the way towards the back wall: a room has no wall behind those who film
-STRIP = 128  # rows of a backdrop that are drawn at once
 SPARE = 0.02  # metres around what is seen of a wall
-MOST_TEXELS = 8_000_000  # of a wall
 PLAIN = 2.0  # texels a metre of what has one colour
-TILE = (
-    1.0  # metres: the walls are warped in pieces of about this size, each from the texture that is as fine as it needs
-)
-LEVELS = 5  # such textures, each half as fine as the one before
-FORWARD, NEAR = np.array([0.0, 0.0, 1.0]), 0.2  # metres; what is closer to the camera is cut away
-FINE = 4  # bits of a pixel's parts in which OpenCV takes corners
-
-Pictures = Callable[[Array], Array]
 
 
 class Backdrop:
@@ -67,7 +58,7 @@ class Backdrop:
 
     def _turned(self, layer: NDArray[np.float32], stance: Stance) -> NDArray[np.float32]:
         turn = stance.turn @ self._level.T
-        matrix = _on_pixels(self._camera.matrix @ turn @ np.linalg.inv(self._matrix))
+        matrix = on_pixels(self._camera.matrix @ turn @ np.linalg.inv(self._matrix))
         return np.asarray(cv2.warpPerspective(layer, matrix, self._camera.size, flags=cv2.INTER_LINEAR))
 
 
@@ -98,10 +89,10 @@ class Scenery:
         for wall in self._walls:
             wall.draw(canvas, stance, self._matrix)
         aside = stance.position[0]
-        for _, sides in sorted(
-            self._boxes, key=lambda box: -abs(aside - np.clip(aside, box[0].low[0], box[0].high[0]))
-        ):
-            for side in sides:
+        # Boxes stand in a row along the wall: whatever is nearer along it may hide what is further off.
+        far = [abs(aside - np.clip(aside, box.low[0], box.high[0])) for box, _ in self._boxes]
+        for index in np.argsort(far)[::-1]:
+            for side in self._boxes[index][1]:
                 side.draw(canvas, stance, self._matrix)
         return self._shrunk(canvas)
 
@@ -124,99 +115,6 @@ def backdrop_of(room: Room, camera: Camera) -> Backdrop | Scenery:
     return Scenery(room, camera) if camera.travels else Backdrop(room, camera)
 
 
-class Side:
-    """An upright or level rectangle, seen from one side.
-
-    Args:
-        low: (3,) its lowest corner, metres.
-        high: (3,) its highest corner; the axis along which the two do not differ is the one it lies across.
-        faces: +1 or -1: the side of that axis to which it can be seen.
-        finest: texels a metre.
-        picture: colours (..., C), 0 to 1, of points (..., 3) on it.
-    """
-
-    def __init__(self, low: Array, high: Array, faces: int, finest: float, picture: Pictures) -> None:
-        spread = high - low
-        self._corner, self._faces = low, faces
-        self._axis = int(np.argmin(spread))
-        self._axes = [axis for axis in range(3) if axis != self._axis]
-        self._lengths = spread[self._axes]
-        finest = min(finest, float(np.sqrt(MOST_TEXELS / self._lengths.prod())))
-        coarsest = 2 ** (LEVELS - 1)
-        self._counts = np.ceil(self._lengths * finest / coarsest).astype(int) * coarsest
-        wide, tall = map(int, self._counts)
-        across = (np.arange(wide) + 0.5) / wide
-        parts = []
-        for top in range(0, tall, STRIP):
-            along = (np.arange(top, min(top + STRIP, tall)) + 0.5) / tall
-            colours = picture(self._points(*np.meshgrid(across, along)))
-            parts.append((np.clip(colours, 0, 1) * 255).round().astype(np.uint8))
-        self._textures = {(0, 0): np.concatenate(parts)}
-
-    def draw(self, canvas: NDArray[np.uint8], stance: Stance, matrix: Array) -> None:
-        """Draw it over what is there.
-
-        Args:
-            canvas: (H, W, 3) or (H, W, 4), changed in place; of four, the last is coverage.
-            stance: where the camera is.
-            matrix: (3, 3) from its frame to pixels of the canvas.
-        """
-        if (stance.position[self._axis] - self._corner[self._axis]) * self._faces <= 0:
-            return
-        tiles = np.ceil(self._lengths / TILE).astype(int)
-        ends = np.meshgrid(*(np.linspace(0, 1, count + 1) for count in tiles))
-        corners = stance.sees(self._points(*ends))
-        for row, column in np.ndindex(*tiles[::-1]):
-            quad = corners[[row, row, row + 1, row + 1], [column, column + 1, column + 1, column]]
-            self._draw_tile(canvas, _cut(quad, FORWARD, NEAR), stance, matrix)
-
-    def _draw_tile(self, canvas: NDArray[np.uint8], polygon: Array, stance: Stance, matrix: Array) -> None:
-        """Draw what lies in a polygon (N, 3), metres in the camera's frame."""
-        if not len(polygon):
-            return
-        pixels = (polygon / polygon[:, 2:]) @ matrix[:2].T
-        size = np.array(canvas.shape[1::-1])
-        low = (np.floor(pixels.min(0)).astype(int) - 1).clip(0)
-        wide, tall = (np.ceil(pixels.max(0)).astype(int) + 1).clip(max=size) - low
-        if wide <= 0 or tall <= 0:
-            return
-        mask = np.zeros((tall, wide), np.uint8)
-        fine = np.round((pixels - low - 0.5) * 2**FINE).astype(np.int32)  # OpenCV counts from the middle of a pixel
-        cv2.fillConvexPoly(mask, fine, 255, cv2.LINE_8, FINE)
-        if not mask.any():
-            return
-        texture = self._texture(polygon.mean(0), stance, matrix[0, 0])
-        axes = stance.turn[:, self._axes] * (self._lengths / texture.shape[1::-1])
-        plane = matrix @ np.concatenate([axes, stance.sees(self._corner)[:, None]], axis=1)
-        plane = _on_pixels(np.array([[1, 0, -low[0]], [0, 1, -low[1]], [0, 0, 1]]) @ plane)
-        flags = cv2.INTER_LINEAR
-        piece = cv2.warpPerspective(
-            texture, plane, (int(wide), int(tall)), flags=flags, borderMode=cv2.BORDER_REPLICATE
-        )
-        into = canvas[low[1] : low[1] + tall, low[0] : low[0] + wide]
-        if canvas.shape[-1] == 4:
-            piece = np.dstack([piece, mask])
-        cv2.copyTo(piece, mask, into)
-
-    def _texture(self, at: Array, stance: Stance, focal: float) -> NDArray[np.uint8]:
-        """The coarsest texture that has a texel a pixel at a point (3,) of the camera's frame, either way."""
-        axes = stance.turn[:, self._axes]
-        grown = focal / at[2] * np.linalg.norm(axes[:2] - at[:2, None] / at[2] * axes[2], axis=0)  # pixels a metre
-        level = np.floor(np.log2(self._counts / self._lengths / np.maximum(grown, 1e-9)))
-        across, along = (int(n) for n in level.clip(0, LEVELS - 1))
-        if (across, along) not in self._textures:
-            wide, tall = self._counts[0] >> across, self._counts[1] >> along
-            shrunk = cv2.resize(self._textures[0, 0], (int(wide), int(tall)), interpolation=cv2.INTER_AREA)
-            self._textures[across, along] = shrunk
-        return self._textures[across, along]
-
-    def _points(self, across: Array, along: Array) -> Array:
-        """World points (..., 3) at shares (...) of its sides."""
-        points = np.tile(self._corner, (*across.shape, 1)).astype(float)
-        points[..., self._axes] += np.stack([across, along], -1) * self._lengths
-        return points
-
-
 def _walls(room: Room, camera: Camera) -> list[Side]:
     """All that is seen of walls, floor and ceiling in any frame."""
     width, height = camera.size
@@ -236,27 +134,31 @@ def _walls(room: Room, camera: Camera) -> list[Side]:
                 continue  # behind the camera
             low, high = least.copy(), most.copy()
             low[across] = high[across] = end[across]
-            whole = _outline(low, high)
-            seen = []
-            for position, turn in zip(camera.positions, camera.rotations, strict=True):
-                polygon = Stance(position, turn).sees(whole)
-                for border in borders:
-                    polygon = _cut(polygon, border, 0.0)
-                seen.append(polygon @ turn + position)
-            at = np.concatenate(seen)
-            if not len(at):
+            seen, nearest = _seen(_outline(low, high), camera, borders)
+            if not len(seen):
                 continue
-            nearest = min(
-                np.linalg.norm(points - position, axis=1).min(initial=np.inf)
-                for points, position in zip(seen, camera.positions, strict=True)
-            )
-            low, high = (at.min(0) - SPARE).clip(low, high), (at.max(0) + SPARE).clip(low, high)
+            low, high = (seen.min(0) - SPARE).clip(low, high), (seen.max(0) + SPARE).clip(low, high)
 
             def painted(points: Array, across: int = across) -> Array:
                 return room.painted(np.full(points.shape[:-1], across), points)
 
             walls.append(Side(low, high, faces, camera.focal / nearest, painted))
     return walls
+
+
+def _seen(polygon: Array, camera: Camera, borders: Array) -> tuple[Array, float]:
+    """Corners (N, 3) of what all frames show of a polygon (K, 3) in the world, and the least distance to one, metres.
+
+    The borders (4, 3) are planes through the camera and the sides of its picture, which lies on their positive sides.
+    """
+    corners, nearest = [], np.inf
+    for position, turn in zip(camera.positions, camera.rotations, strict=True):
+        shown = Stance(position, turn).sees(polygon)
+        for border in borders:
+            shown = cut(shown, border, 0.0)
+        corners.append(shown @ turn + position)
+        nearest = min(nearest, np.linalg.norm(shown, axis=1).min(initial=np.inf))
+    return np.concatenate(corners), float(nearest)
 
 
 def _sides(box: Box, finest: float, coloured: Callable[[Array, Array], Array]) -> list[Side]:
@@ -282,25 +184,6 @@ def _outline(low: Array, high: Array) -> Array:
     corners = np.array([low, low, high, high])
     corners[[1, 3], across] = high[across], low[across]
     return corners
-
-
-def _cut(polygon: Array, normal: Array, offset: float) -> Array:
-    """The part of a convex polygon (N, 3) whose points have normal @ point >= offset (Sutherland and Hodgman, 1974)."""
-    inside = polygon @ normal - offset
-    kept = []
-    for i, (point, height) in enumerate(zip(polygon, inside, strict=True)):
-        before = inside[i - 1]
-        if (before >= 0) != (height >= 0):
-            kept.append(polygon[i - 1] + before / (before - height) * (point - polygon[i - 1]))
-        if height >= 0:
-            kept.append(point)
-    return np.array(kept).reshape(-1, 3)
-
-
-def _on_pixels(matrix: Array) -> Array:
-    """A homography (3, 3) of places in pictures, for OpenCV, which counts from the middle of a pixel."""
-    half = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
-    return np.asarray(half @ matrix @ np.linalg.inv(half))
 
 
 def _reach(camera: Camera, level: Array) -> Array:
