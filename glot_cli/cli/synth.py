@@ -194,14 +194,17 @@ def crops(
 )
 @click.option("--height", type=click.FloatRange(0.1, 10), metavar="METRES", help="Of the camera.  [default: 1 to 2]")
 @click.option(
-    "--distance", type=click.FloatRange(1.5, 100), metavar="METRES", help="Of the first person.  [default: 2.5 to 6]"
+    "--distance",
+    type=click.FloatRange(1.5, 100),
+    metavar="METRES",
+    help="Of the first person; from a camera that travels, halfway.  [default: 2.5 to 6]",
 )
 @click.option(
     "--camera",
     type=click.Choice(["static", "pan", "handheld", "travel"]),
     multiple=True,
     help="It stands, turns evenly, is held in an unsteady hand, or is carried past people, around or along with them; "
-    "given more than once, each clip draws one of them.  [default: as --pan and --shake say]",
+    "given more than once, each clip draws one of them.  [default: stands, turns or shakes, drawn]",
 )
 @click.option(
     "--pan",
@@ -236,8 +239,9 @@ def clips(
 ) -> int:
     """Film people in made-up rooms: FOLDER/NAME.mp4, and the truth in FOLDER/NAME.npz, a record like that of a run.
 
-    In it, `score` is the share of a person's outline that nothing hides. Run again, finished clips are kept; each
-    depends on its own number, the seed and the options alone.
+    In it, `score` is the share of a person's outline that nothing hides; the world in it, cameras, floor and feet that
+    rest on it, is the true one. Run again, finished clips are kept; each depends on its own number, the seed and the
+    options alone.
 
     \b
     glot run FOLDER/*.mp4 --out results/ && glot eval results/ --against FOLDER

@@ -131,7 +131,7 @@ def test_a_room_moves_past_a_camera_that_travels() -> None:
         for drawn, met in ((backdrop.frame, room.picture), (backdrop.thing, room.thing)):
             direct = cv2.resize(met(camera.positions[frame], rays), camera.size, interpolation=cv2.INTER_AREA)
             off = np.abs(drawn(camera.at(frame)) - direct).max(-1)
-            assert np.median(off) < 0.01 and (off > 0.1).mean() < 0.015  # edges alone
+            assert np.median(off) < 0.01 and (off > 0.1).mean() < 0.03  # edges alone
     with pytest.raises(InputError, match="the camera sees too far around; ask for a longer focal length, or for a cam"):
         backdrop_of(room, replace(camera, angles=camera.angles + [1.2, 0, 0]))
 
