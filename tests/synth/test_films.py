@@ -133,7 +133,7 @@ def test_a_room_moves_past_a_camera_that_travels() -> None:
             off = np.abs(drawn(camera.at(frame)) - direct).max(-1)
             assert np.median(off) < 0.01 and (off > 0.1).mean() < 0.03  # edges alone
     with pytest.raises(InputError, match="the camera sees too far around; ask for a longer focal length, or for a cam"):
-        backdrop_of(room, replace(camera, angles=camera.angles + [1.2, 0, 0]))
+        backdrop_of(room, replace(camera, angles=camera.angles + np.array([1.2, 0, 0])))
 
 
 def rays_of(camera: Camera, frame: int, finer: int = 1) -> np.ndarray:
