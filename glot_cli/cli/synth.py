@@ -194,7 +194,17 @@ def crops(
 )
 @click.option("--height", type=click.FloatRange(0.1, 10), metavar="METRES", help="Of the camera.  [default: 1 to 2]")
 @click.option(
-    "--distance", type=click.FloatRange(1.5, 100), metavar="METRES", help="Of the first person.  [default: 2.5 to 6]"
+    "--distance",
+    type=click.FloatRange(1.5, 100),
+    metavar="METRES",
+    help="Of the first person; from a camera that travels, halfway.  [default: 2.5 to 6]",
+)
+@click.option(
+    "--camera",
+    type=click.Choice(["static", "pan", "handheld", "travel"]),
+    multiple=True,
+    help="It stands, turns evenly, is held in an unsteady hand, or is carried past people, around or along with them; "
+    "given more than once, each clip draws one of them.  [default: stands, turns or shakes, drawn]",
 )
 @click.option(
     "--pan",
@@ -202,7 +212,7 @@ def crops(
     metavar="DEGREES",
     help="Turn of the camera through a clip.  [default: 8 to 30 either way in a third of the clips, else 0]",
 )
-@_share("--shake", 0.3, "Share of the clips filmed from an unsteady hand.")
+@_share("--shake", 0.3, "Share of the clips filmed from an unsteady hand, without --camera.")
 @_share("--phone", 0.5, "Share of the clips with a cheap camera's picture: dark or bright, noisy, blurred.")
 @_share("--obstacle", 0.2, "Share of the clips with a thing in front of somebody.")
 @click.option("--tight", is_flag=True, help="No loose clothes.")
@@ -229,8 +239,9 @@ def clips(
 ) -> int:
     """Film people in made-up rooms: FOLDER/NAME.mp4, and the truth in FOLDER/NAME.npz, a record like that of a run.
 
-    In it, `score` is the share of a person's outline that nothing hides. Run again, finished clips are kept; each
-    depends on its own number, the seed and the options alone.
+    In it, `score` is the share of a person's outline that nothing hides; the world in it, cameras, floor and feet that
+    rest on it, is the true one. Run again, finished clips are kept; each depends on its own number, the seed and the
+    options alone.
 
     \b
     glot run FOLDER/*.mp4 --out results/ && glot eval results/ --against FOLDER

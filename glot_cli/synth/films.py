@@ -16,11 +16,12 @@ from glot_cli.body.model import Body
 from glot_cli.errors import InputError
 from glot_cli.rendering.geometry import front_view
 from glot_cli.synth.acting import Actor, Array, Takes, act
+from glot_cli.synth.backdrop import backdrop_of
 from glot_cli.synth.camera_effects import CameraEffects
 from glot_cli.synth.painter import Painter
-from glot_cli.synth.placement import COARSE, Camera, place_everyone, rotation
+from glot_cli.synth.placement import COARSE, Camera, Stance, place_everyone
 from glot_cli.synth.request import MOST_PEOPLE, ClipRequest, Shot, make_folder, settle
-from glot_cli.synth.room import Backdrop, Room
+from glot_cli.synth.room import Room
 from glot_cli.synth.truth import truth_record
 from glot_cli.synth.wardrobe import Figures
 from glot_cli.video import VideoWriter
@@ -85,7 +86,7 @@ class Film:
         self.room = Room(self.camera, deepest, rng)
         if plan.shot.obstacle:
             self.room.put_before(self.camera, [actor.vertices[:, ::COARSE] for actor in self.actors])
-        self._backdrop = Backdrop(self.room, self.camera)
+        self._backdrop = backdrop_of(self.room, self.camera)
         outfits = [figures.wardrobe.dress(rng) for _ in self.actors]
         self._outfits = [o if loose else replace(o, offset=np.zeros_like(o.offset)) for o in outfits]
         self._tint = 1 + rng.normal(size=3) * 0.03
@@ -104,19 +105,18 @@ class Film:
 
     def picture(self, time: float) -> NDArray[np.float32]:
         """(H, W, 3), 0 to 255, at a time in frames, as light brings it to the camera."""
-        angles = self._angles(time)
-        turn = rotation(angles)
-        picture = self._backdrop.frame(angles)  # changed in place from here on: it is what takes the time
+        stance = self.camera.at(time)
+        picture = self._backdrop.frame(stance)  # changed in place from here on: it is what takes the time
         outsides, colours = self._people(time)
-        shade = 1 - 0.45 * self._shadow(outsides, self.room.light, turn, 4.0)
-        shade *= 1 - 0.30 * self._shadow(outsides, np.array([0.0, 1.0, 0.0]), turn, 14.0)
+        shade = 1 - 0.45 * self._shadow(outsides, self.room.light, stance, 4.0)
+        shade *= 1 - 0.30 * self._shadow(outsides, np.array([0.0, 1.0, 0.0]), stance, 14.0)
         picture *= shade[..., None]
         picture *= (self._tint * 255).astype(np.float32)
-        drawn = self._painter.draw(self._to_camera(outsides, turn), colours, self._view)
+        drawn = self._painter.draw(stance.sees(outsides).astype(np.float32), colours, self._view)
         if drawn is not None:
             picture *= 1 - drawn[..., 3:] / np.float32(255)
             picture += drawn[..., :3]
-        thing = self._backdrop.thing(angles)
+        thing = self._backdrop.thing(stance)
         if thing is not None:
             picture *= 1 - thing[..., 3:]
             picture += thing[..., :3] * np.float32(255)
@@ -126,12 +126,7 @@ class Film:
         """(H, W), 0 to 1: how much of each pixel a dressed person would cover, were nobody and nothing else there."""
         skin = self.actors[person].vertices[index]
         outside, _ = self._figures.clothed(skin, self._outfits[person])
-        turned = self._to_camera(outside[None], rotation(self.camera.angles[index]))
-        return self._mask(turned)
-
-    def _angles(self, time: float) -> Array:
-        frames = np.arange(len(self.camera.angles))
-        return np.array([np.interp(time, frames, angle) for angle in self.camera.angles.T])
+        return self._mask(self.camera.at(index).sees(outside[None]))
 
     def _people(self, time: float) -> tuple[Array, Array]:
         """Everyone's outside (P, V, 3) in the world, and its lit colours (P, V, 3)."""
@@ -150,33 +145,31 @@ class Film:
             colours.append(np.clip(outfit.colours[:, :3] * (sky + sun) * ground * self._tint, 0, 1))
         return np.stack(outsides), np.stack(colours)
 
-    def _to_camera(self, points: Array, turn: Array) -> NDArray[np.float32]:
-        return ((points - self.camera.position) @ turn.T).astype(np.float32)
-
-    def _mask(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _mask(self, points: Array) -> NDArray[np.float32]:
         """Coverage (H, W), 0 to 1, of bodies (P, V, 3) in the camera's frame."""
-        drawn = self._painter.draw(points, None, self._view)
+        drawn = self._painter.draw(points.astype(np.float32), None, self._view)
         if drawn is None:
             return np.zeros(self.camera.size[::-1], np.float32)
         return drawn[..., 3].astype(np.float32) / np.float32(255)
 
-    def _shadow(self, world: Array, light: Array, turn: Array, softness: float) -> NDArray[np.float32]:
+    def _shadow(self, world: Array, light: Array, stance: Stance, softness: float) -> NDArray[np.float32]:
         """(H, W) 0 to 1: everyone laid flat on the floor along the light, blurred by `softness` pixels in 1440."""
         flat = world - np.maximum(world[..., 1:2], 0) / light[1] * light
         flat[..., 1] = 0
-        mask = self._mask(self._to_camera(flat, turn))
+        mask = self._mask(stance.sees(flat))
         small = cv2.resize(mask, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         small = cv2.GaussianBlur(small, (0, 0), softness * self.camera.size[1] / 1440)
         return np.asarray(cv2.resize(small, self.camera.size))
 
     def _visible(self, index: int) -> list[float]:
-        thing = self._backdrop.thing(self.camera.angles[index])
+        stance = self.camera.at(index)
+        thing = self._backdrop.thing(stance)
         if len(self.actors) == 1 and thing is None:
             return [1.0]
         outlines = [self.coverage(index, person) > 0.5 for person in range(len(self.actors))]
         taken = np.zeros_like(outlines[0]) if thing is None else thing[..., 3] > 0.5
         points = np.stack([actor.vertices[index] for actor in self.actors])
-        depth = np.median(self._to_camera(points, rotation(self.camera.angles[index]))[..., 2], axis=1)
+        depth = np.median(stance.sees(points)[..., 2], axis=1)
         shares = [1.0] * len(self.actors)
         for person in np.argsort(depth):  # the nearest first
             shares[person] = float((outlines[person] & ~taken).sum() / max(outlines[person].sum(), 1))
@@ -253,6 +246,8 @@ def _described(scene: Plan) -> str:
     shot, camera = scene.shot, scene.camera
     people = ", ".join(f"{actor.take} {-actor.joints[:, 0, 2].mean():.1f} m away" for actor in scene.actors)
     extras = [f"turns {shot.pan:.0f} degrees"] if shot.pan else []
+    if shot.travel:
+        extras.append(f"travels {np.linalg.norm(np.ptp(camera.positions, axis=0)):.1f} m")
     extras += [
         word
         for word, there in (("unsteady", shot.shake), ("a phone's", shot.phone), ("a thing in front", shot.obstacle))

@@ -11,6 +11,7 @@ import numpy as np
 from glot_cli.errors import OutputError, UsageError
 
 MOST_PEOPLE = 3
+CAMERAS = ("static", "pan", "handheld", "travel")
 WIDEST_PAN = 60.0  # degrees; the empty room is drawn on one plane, which a wider turn would stretch without end
 
 
@@ -29,10 +30,11 @@ class ClipRequest:
         focal: focal length, pixels.
         height: of the camera above the floor, metres.
         distance: of the first person from the camera, metres.
+        camera: of CAMERAS, of which each clip draws one; none: it stands, turns and shakes as `pan` and `shake` say.
         pan: turn of the camera through the clip, degrees.
         crf: of x264; lower is better.
         phone: share of the clips, 0 to 1, with a cheap camera's picture.
-        shake: share of the clips from an unsteady hand.
+        shake: share of the clips from an unsteady hand, where `camera` does not say.
         obstacle: share of the clips with a thing in front of somebody.
 
     Raises:
@@ -49,6 +51,7 @@ class ClipRequest:
     focal: float | None = None
     height: float | None = None
     distance: float | None = None
+    camera: tuple[str, ...] = ()
     pan: float | None = None
     crf: int | None = None
     phone: float = 0.5
@@ -68,6 +71,12 @@ class ClipRequest:
         if self.pan is not None and abs(self.pan) > WIDEST_PAN:
             reason = f"{self.pan:g} is more than {WIDEST_PAN:g} degrees"
             raise UsageError(reason, option="pan", remedy="ask for a smaller turn")
+        if not set(self.camera) <= set(CAMERAS):
+            reason = f"'{(set(self.camera) - set(CAMERAS)).pop()}' is no kind of camera"
+            raise UsageError(reason, option="camera", remedy=f"choose of {', '.join(CAMERAS)}")
+        if self.pan is not None and self.camera and "pan" not in self.camera:
+            reason = f"{self.pan:g} degrees for cameras that do not pan ({', '.join(self.camera)})"
+            raise UsageError(reason, option="pan", remedy="ask for one that pans, or for no turn")
 
     @property
     def frames(self) -> int:
@@ -83,6 +92,7 @@ class Shot:
         people: how many.
         pan: turn of the camera through the clip, degrees.
         shake: standard deviation of the camera's angles, degrees.
+        travel: the camera is carried through the room.
         phone: a cheap camera's picture.
         obstacle: a thing stands in front of somebody.
         crf: of x264.
@@ -91,6 +101,7 @@ class Shot:
     people: int
     pan: float
     shake: float
+    travel: bool
     phone: bool
     obstacle: bool
     crf: int
@@ -109,8 +120,12 @@ def settle(request: ClipRequest, rng: np.random.Generator) -> Shot:
         people = request.people
     if request.pan is not None:
         turns, pan = True, request.pan
+    kind = None
+    if request.camera:  # from numbers of its own, which leave those to come as they are
+        kind = str(rng.spawn(1)[0].choice(request.camera))
+        turns, shaken = kind == "pan", kind in ("handheld", "travel")
     crf = request.crf if request.crf is not None else coarse if phone else 23
-    return Shot(people, float(pan * turns), float(shake * shaken), bool(phone), bool(obstacle), crf)
+    return Shot(people, float(pan * turns), float(shake * shaken), kind == "travel", bool(phone), bool(obstacle), crf)
 
 
 def make_folder(path: Path) -> None:

@@ -6,20 +6,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from glot_cli.errors import InputError
 from glot_cli.synth.acting import Array
-from glot_cli.synth.placement import Camera, rotation
+from glot_cli.synth.placement import Camera
 
-OVER = 2.0  # a backdrop is finer than the picture: shrinking it smooths the edges
 THING_TRIES = 30  # things that are tried before people
 HIDDEN = (0.05, 0.35)  # such a thing hides at least and at most this share of the person it hides most, over all frames
-SLANTED = 0.2  # cosine, of rays to the backdrop's axis; more slanted ones are not drawn
-STRIP = 128  # rows of a backdrop that are drawn at once
+CLEAR = 0.5  # metres between such a thing and the camera, at least
 SPECKLE = 170  # cells of noise a metre
 
 
 class Room:
-    """A room around the origin's vertical, with the camera in it.
+    """A room around the origin's vertical, with the camera and all of its way in it.
 
     Args:
         camera: that films in it.
@@ -34,10 +31,11 @@ class Room:
     def __init__(self, camera: Camera, deepest: float, rng: np.random.Generator) -> None:
         self._rng = rng
         self.light = _light(rng)
-        wide = deepest * camera.size[0] / camera.focal / 2
+        wide = max(deepest * camera.size[0] / camera.focal / 2, float(np.abs(camera.positions[:, 0]).max()))
+        deepest = max(deepest, -float(camera.positions[:, 2].min()))
         self.back = deepest + rng.uniform(2.0, 4.0)
         self.sides = (-wide - rng.uniform(0.6, 4.0), wide + rng.uniform(0.6, 4.0))
-        self.top = max(rng.uniform(2.6, 4.2), camera.height + 0.5)
+        self.top = max(rng.uniform(2.6, 4.2), float(camera.positions[:, 1].max()) + 0.5)
         self.wall = np.clip(rng.uniform(0.5, 0.9) + rng.normal(size=3) * 0.05, 0.2, 0.95)
         self.floor = np.clip(rng.uniform(0.25, 0.65) * np.array([1.1, 1.0, 0.85]) + rng.normal(size=3) * 0.04, 0.1, 0.9)
         self.pattern = str(rng.choice(["planks", "tiles", "plain"]))
@@ -57,8 +55,10 @@ class Room:
         """
         for _ in range(THING_TRIES):
             thing = self._thing(camera, people)
-            rays = (_inverse(points - camera.position) for points in people)
-            shares = [thing.met(camera.position, inverse, 1.0)[0].mean() for inverse in rays]
+            if thing.distance(camera.positions).min() < CLEAR:
+                continue
+            origin = camera.positions[:, None]
+            shares = [thing.met(origin, _inverse(points - origin), 1.0)[0].mean() for points in people]
             if HIDDEN[0] < max(shares) < HIDDEN[1]:
                 self.before = thing
                 return
@@ -110,15 +110,35 @@ class Room:
             (H, W, 3) colours, 0 to 1.
         """
         inverse = _inverse(rays)
-        ends = np.array([[self.sides[0], 0, -self.back], [self.sides[1], self.top, 1e3]]) - origin
-        hits = np.where(inverse > 0, ends[1], ends[0]) * inverse  # of a room seen from inside, the first wall met
-        axis = hits.argmin(-1)
-        reach = hits.min(-1)
-        at = origin + rays * reach[..., None]
+        axis, reach = self.met(origin, inverse)
+        colour = self.painted(axis, origin + rays * reach[..., None])
+        for box in self.boxes:
+            met, lit, _ = box.met(origin, inverse, reach + 1e-6)
+            colour = np.where(met[..., None], lit, colour)
+        return np.clip(colour, 0, 1).astype(np.float32)
+
+    def met(self, origin: Array, inverse: Array) -> tuple[NDArray[np.intp], Array]:
+        """Which walls rays meet.
+
+        Args:
+            origin: (3,) or (..., 3) where they start, inside, metres.
+            inverse: (..., 3) one over their directions.
+
+        Returns:
+            The axis (...) across which that wall, floor or ceiling lies, and how far it is (...), in the rays' lengths.
+        """
+        low, high = np.array([self.sides[0], 0, -self.back]), np.array([self.sides[1], self.top, 1e3])
+        hits = (
+            np.where(inverse > 0, high - origin, low - origin) * inverse
+        )  # of a room seen from inside, the first wall met
+        return hits.argmin(-1), hits.min(-1)
+
+    def painted(self, axis: NDArray[np.intp], at: Array) -> Array:
+        """Colours (..., 3) of points (..., 3) on walls, floor and ceiling, each across an axis (...)."""
         x, y, z = at[..., 0], at[..., 1], at[..., 2]
         speckle = self._speckle(x + 0.37 * y, z + 0.81 * y)
         colour = self.wall * (1 + 0.03 * speckle[..., None])
-        for (x0, y0, x1, y1), paint in self.panels:
+        for (x0, y0, x1, y1), paint in self.panels if (axis == 2).any() else ():
             inside = (axis == 2) & (x > x0) & (x < x1) & (y > y0) & (y < y1)
             rim = np.minimum(np.minimum(x - x0, x1 - x), np.minimum(y1 - y, y - y0 + (10 if y0 == 0 else 0))) < 0.05
             grain = 1 + 0.25 * speckle[..., None] * (y0 > 0)
@@ -132,11 +152,7 @@ class Room:
         shade = 1.2 - 0.4 * np.exp(-np.maximum(near, 0) / 0.4)
         shade = shade / (1 + ((x / 7) ** 2 + ((z + self.back / 2) / 9) ** 2) * 0.8)
         shade = shade * np.where(axis == 0, 0.82, 1.0)
-        colour = colour * shade[..., None]
-        for box in self.boxes:
-            met, lit, _ = box.met(origin, inverse, reach + 1e-6)
-            colour = np.where(met[..., None], lit, colour)
-        return np.clip(colour, 0, 1).astype(np.float32)
+        return np.asarray(colour * shade[..., None])
 
     def thing(self, origin: Array, rays: Array) -> NDArray[np.float32]:
         """What rays meet of the thing before the people.
@@ -150,10 +166,14 @@ class Room:
         """
         assert self.before is not None
         met, lit, at = self.before.met(origin, _inverse(rays), np.inf)
-        grain = 1 + 0.05 * self._speckle(at[..., 0] + 0.37 * at[..., 2], at[..., 1])
-        colour = np.clip(lit * grain[..., None], 0, 1)
+        colour = self.grained(lit, at)
         opaque = np.concatenate([colour, np.ones_like(colour[..., :1])], -1).astype(np.float32)
         return np.asarray(opaque * met[..., None])
+
+    def grained(self, colour: Array, at: Array) -> Array:
+        """Colours (..., 3), 0 to 1, of points (..., 3) of the thing before the people, of a colour (..., 3)."""
+        grain = 1 + 0.05 * self._speckle(at[..., 0] + 0.37 * at[..., 2], at[..., 1])
+        return np.clip(colour * grain[..., None], 0, 1)
 
     def _speckle(self, u: Array, v: Array) -> NDArray[np.float32]:
         """Noise at u, v metres: there and back again over one picture of it, so that it has no seams."""
@@ -176,7 +196,7 @@ class Room:
 
 
 class Box:
-    """An upright block.
+    """An upright block, lit from above.
 
     Args:
         low: (3,) its lowest corner, metres.
@@ -191,7 +211,7 @@ class Box:
         """Which rays meet it (the slab method of Kay and Kajiya, Ray tracing complex scenes, SIGGRAPH 1986).
 
         Args:
-            origin: (3,) where they start, metres.
+            origin: (3,) or (..., 3) where they start, metres.
             inverse: (..., 3) one over their directions.
             reach: (...) how far they go, in their lengths.
 
@@ -202,64 +222,19 @@ class Box:
         enter, leave = np.minimum(one, other), np.maximum(one, other)
         first = enter.max(-1)
         met = (first > 0) & (first < leave.min(-1)) & (first < reach)
-        bright = np.array([0.75, 1.15, 0.95])[enter.argmax(-1)]
-        return met, self.colour * bright[..., None], origin + np.where(met, first, 0.0)[..., None] / inverse
+        return met, self.lit(enter.argmax(-1)), origin + np.where(met, first, 0.0)[..., None] / inverse
 
+    def lit(self, axis: NDArray[np.intp]) -> Array:
+        """Colour (..., 3) of its sides across an axis (...)."""
+        return np.asarray(self.colour * np.array([0.75, 1.15, 0.95])[axis][..., None])
 
-class Backdrop:
-    """The room without people in every frame: drawn once, wide, and turned (a pinhole's turn is a homography).
-
-    Raises:
-        InputError: the camera sees too far around for one plane.
-    """
-
-    def __init__(self, room: Room, camera: Camera) -> None:
-        self._camera = camera
-        self._level = rotation([0.0, float(camera.angles[:, 1].mean()), 0.0])
-        focal = camera.focal * OVER
-        half = _reach(camera, self._level) + 0.02
-        wide, high = (int(n) for n in np.ceil(2 * focal * half))
-        self._matrix = np.array([[focal, 0, wide / 2], [0, focal, high / 2], [0, 0, 1]])
-        self._picture = np.empty((high, wide, 3), np.float32)
-        self._thing = None if room.before is None else np.empty((high, wide, 4), np.float32)
-        x = (np.arange(wide) + 0.5 - wide / 2) / focal
-        for top in range(0, high, STRIP):
-            y = (np.arange(top, min(top + STRIP, high)) + 0.5 - high / 2) / focal
-            rays = np.stack([*np.meshgrid(x, y), np.ones((len(y), wide))], -1) @ self._level
-            self._picture[top : top + STRIP] = room.picture(camera.position, rays)
-            if self._thing is not None:
-                self._thing[top : top + STRIP] = room.thing(camera.position, rays)
-        for layer in (self._picture, self._thing):
-            if layer is not None:
-                cv2.GaussianBlur(layer, (0, 0), 0.8, dst=layer)
-
-    def frame(self, angles: Array) -> NDArray[np.float32]:
-        """(H, W, 3): the room as the camera sees it when turned by `angles` (3,)."""
-        return self._turned(self._picture, angles)
-
-    def thing(self, angles: Array) -> NDArray[np.float32] | None:
-        """(H, W, 4): what stands before the people, colour multiplied by coverage; None where nothing does."""
-        return None if self._thing is None else self._turned(self._thing, angles)
-
-    def _turned(self, layer: NDArray[np.float32], angles: Array) -> NDArray[np.float32]:
-        turn = rotation(angles) @ self._level.T
-        half = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])  # OpenCV counts from the middle of a pixel
-        matrix = half @ self._camera.matrix @ turn @ np.linalg.inv(self._matrix) @ np.linalg.inv(half)
-        return np.asarray(cv2.warpPerspective(layer, matrix, self._camera.size, flags=cv2.INTER_LINEAR))
-
-
-def _reach(camera: Camera, level: Array) -> Array:
-    """(2,) how far from the axis of a camera turned by `level` the pictures of all frames reach, in focal lengths."""
-    width, height = camera.size
-    corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]])
-    rays = corners @ np.linalg.inv(camera.matrix).T @ camera.rotations @ level.T  # (T, 4, 3)
-    if rays[..., 2].min() < SLANTED * np.linalg.norm(rays, axis=-1).max():
-        remedy = "ask for a longer focal length or a smaller turn"
-        raise InputError("focal length and turn: the camera sees too far around", remedy=remedy, option="pan")
-    return np.asarray(np.abs(rays[..., :2] / rays[..., 2:]).max((0, 1)))
+    def distance(self, points: Array) -> Array:
+        """Metres (...) from points (..., 3) to it."""
+        return np.asarray(np.linalg.norm(points - points.clip(self.low, self.high), axis=-1))
 
 
 def _inverse(rays: Array) -> Array:
+    """One over directions (..., 3), which stays finite."""
     return np.asarray(1 / np.where(np.abs(rays) < 1e-9, 1e-9, rays))
 
 

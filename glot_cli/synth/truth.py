@@ -15,11 +15,13 @@ from glot_cli.camera import camera_from_translation, project_pinhole
 from glot_cli.results import Result
 from glot_cli.schema import Meta
 from glot_cli.synth.acting import Actor
-from glot_cli.synth.placement import Camera
+from glot_cli.synth.placement import Camera, rotation
 from glot_cli.synth.request import ClipRequest
 from glot_cli.synth.wardrobe import BODY
+from glot_cli.world.soles import Soles, soles_of
 
 CROP_SCALE = 1.25  # side of a record's box over the longer side of the person's, as the open preset cuts it
+STILL, LOW = 0.25, 0.06  # metres a second and metres above the floor: what is slower and lower rests on it
 
 
 def truth_record(
@@ -36,7 +38,11 @@ def truth_record(
         request: what was asked for.
     """
     frames = len(camera.angles)
-    people = [_rows(camera, actor, body) for actor in actors]
+    world = _World(camera)
+    soles = soles_of(body)
+    people = [
+        _rows(camera, actor, body) | _world_rows(world, actor, body, soles, float(request.fps)) for actor in actors
+    ]
     for number, rows in enumerate(people, 1):
         rows |= {
             "frame": np.arange(frames, dtype=np.int32),
@@ -61,20 +67,65 @@ def truth_record(
         weights={},
         program_version=__version__,
         shots=[0],
+        camera_motion=["travelling" if camera.travels else "rotating" if camera.turns else "static"],
+        camera_confidence=[1.0],
+        gravity_error=[0.0],
+        floor=[[*world.rotations[0, :, 1].tolist(), camera.height]],
     )
-    return Result({name: np.concatenate([rows[name] for rows in people]) for name in people[0]}, meta)
+    cameras = {"camera_rotation": world.rotations, "camera_translation": world.translations}
+    return Result(
+        {name: np.concatenate([rows[name] for rows in people]) for name in people[0]},
+        meta,
+        {name: values.astype(np.float32) for name, values in cameras.items()},
+    )
+
+
+class _World:
+    """The world of a record: its origin is the floor below the first camera, which looks along -z.
+
+    Attributes:
+        turn: (3, 3) from the axes in which a film is made to those of this world.
+        rotations: (T, 3, 3) from its axes to the camera's.
+        translations: (T, 3) of its origin in the camera's frame, metres.
+    """
+
+    def __init__(self, camera: Camera) -> None:
+        self.turn = np.diag([1.0, -1.0, -1.0]) @ rotation([float(camera.angles[0, 0]), 0.0, 0.0])
+        self._origin = camera.positions[0] * [1, 0, 1]
+        self.rotations = camera.rotations @ self.turn.T
+        self.translations = -np.einsum("tij,tj->ti", self.rotations, self.of(camera.positions))
+
+    def of(self, points: np.ndarray) -> np.ndarray:
+        """Points (..., 3) of the film in this world, metres."""
+        return np.asarray((points - self._origin) @ self.turn.T)
+
+
+def _world_rows(world: _World, actor: Actor, body: Body, soles: Soles, fps: float) -> dict[str, np.ndarray]:
+    """What a record holds of one person in the world."""
+    rotmat = turn_root(torch.from_numpy(world.turn).float(), actor.rotmat)
+    betas = actor.betas.expand(len(rotmat), -1)
+    rest = body(rotmat, betas, vertices=False).joints[:, 0].double().numpy()
+    transl = world.of(actor.joints[:, 0]) - rest
+    feet = soles.points(soles.body(rotmat, betas)).numpy() + transl[:, None]
+    speed = np.linalg.norm(np.gradient(feet, axis=0), axis=-1) * fps
+    rests = (speed < STILL) & (feet[..., 1] < LOW)
+    orient = rotmat_to_axis_angle(rotmat[:, 0]).numpy()
+    return {
+        "transl_world": transl.astype(np.float32),
+        "global_orient_world": orient,
+        "contact": rests.astype(np.float32),
+    }
 
 
 def _rows(camera: Camera, actor: Actor, body: Body) -> dict[str, np.ndarray]:
     """What the camera's frame and the picture hold of one person."""
-    rotations = camera.rotations
     centre = torch.from_numpy(camera.centre).float()
 
     def seen(points: np.ndarray) -> torch.Tensor:
         """World points (T, N, 3) in the camera's frame."""
-        return torch.from_numpy(np.matmul(points - camera.position, rotations.transpose(0, 2, 1))).float()
+        return torch.from_numpy(camera.sees(points)).float()
 
-    rotmat = turn_root(torch.from_numpy(rotations).float(), actor.rotmat)
+    rotmat = turn_root(torch.from_numpy(camera.rotations).float(), actor.rotmat)
     betas = actor.betas.expand(len(rotmat), -1)
     joints = body(rotmat, betas, vertices=False).joints
     transl = seen(actor.joints[:, :1])[:, 0] - joints[:, 0]

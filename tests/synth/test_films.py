@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -17,10 +18,11 @@ from glot_cli.errors import InputError
 from glot_cli.results import Result
 from glot_cli.synth import films
 from glot_cli.synth.acting import Takes
+from glot_cli.synth.backdrop import Backdrop, backdrop_of
 from glot_cli.synth.films import Film, plan
 from glot_cli.synth.painter import Painter
-from glot_cli.synth.placement import Camera, rotation
-from glot_cli.synth.room import Backdrop, Room
+from glot_cli.synth.placement import Camera, standing
+from glot_cli.synth.room import Box, Room
 from glot_cli.synth.truth import truth_record
 from glot_cli.synth.wardrobe import Figures
 from glot_cli.video import VideoWriter, probe, read_frames
@@ -52,8 +54,11 @@ def same(one: Result, other: Result) -> bool:
     return all(np.array_equal(one.arrays[name], other.arrays[name]) for name in one.arrays)
 
 
-def test_joints_of_the_truth_lie_on_the_drawn_people(drawing, takes: Takes, figures: Figures) -> None:
-    request = replace(SMALL, people=2, shake=1.0, pan=20.0, obstacle=0.0)
+@pytest.mark.parametrize("asked", [{"shake": 1.0, "pan": 20.0}, {"camera": ("travel",)}])
+def test_joints_of_the_truth_lie_on_the_drawn_people(
+    drawing, takes: Takes, figures: Figures, asked: dict[str, Any]
+) -> None:
+    request = replace(SMALL, people=2, obstacle=0.0, **asked)
     scene = plan(takes, request, figures.body, seed=3, number=0)
     with Painter(figures.body.faces, figures.body.num_vertices, 3, request.size) as painter:
         film = Film(scene, figures, painter, True, np.random.default_rng(0))
@@ -74,11 +79,11 @@ def test_joints_of_the_truth_lie_on_the_drawn_people(drawing, takes: Takes, figu
     surface = posed.vertices.numpy() + truth.transl[:, None]
     pixels = surface[..., :2] / surface[..., 2:] * truth.meta.focal_length + np.array(request.size) / 2
     world = np.concatenate([
-        np.matmul(a.vertices - scene.camera.position, scene.camera.rotations.transpose(0, 2, 1)) for a in scene.actors
+        scene.camera.sees(a.vertices) for a in scene.actors
     ])  # fmt: skip
     assert np.abs(pixels - (world[..., :2] / world[..., 2:] * scene.camera.focal + scene.camera.centre)).max() < 0.1
     # Who is drawn is another colour than the room would be.
-    empty = film._backdrop.frame(scene.camera.angles[2]) * 255
+    empty = film._backdrop.frame(scene.camera.at(2)) * 255
     changed = np.abs(picture - empty).max(-1) > 12
     assert changed[(covered[0][2] > 0.9) | (covered[1][2] > 0.9)].mean() > 0.8
 
@@ -88,7 +93,7 @@ def test_what_stands_in_front_hides_and_lowers_the_score(drawing, takes: Takes, 
     scene = plan(takes, request, figures.body, seed=4, number=1)
     with Painter(figures.body.faces, figures.body.num_vertices, 3, request.size) as painter:
         film = Film(scene, figures, painter, True, np.random.default_rng(4))
-        thing = film._backdrop.thing(scene.camera.angles[3])
+        thing = film._backdrop.thing(scene.camera.at(3))
         assert film.room.before is not None and thing is not None
         own, (_, shares) = film.coverage(3, 0) > 0.5, film.frame(3)
         clear = Film(replace(scene, shot=replace(scene.shot, obstacle=False)), figures, painter, True,
@@ -101,16 +106,45 @@ def test_what_stands_in_front_hides_and_lowers_the_score(drawing, takes: Takes, 
 def test_a_backdrop_turns_with_the_camera(takes: Takes) -> None:
     """Turned by the homography it shows what rays through the turned camera's pixels meet."""
     angles = np.array([[-0.2, 0.1, 0.0], [0.15, 0.12, 0.03]])
-    camera = Camera((192, 108), 200.0, 1.5, angles)
+    camera = Camera((192, 108), 200.0, standing(1.5, 2), angles)
     room = Room(camera, 5.0, np.random.default_rng(0))
-    turned = Backdrop(room, camera).frame(angles[1])
-    x, y = np.meshgrid(np.arange(192) + 0.5, np.arange(108) + 0.5)
-    rays = np.stack([x, y, np.ones_like(x)], -1) @ np.linalg.inv(camera.matrix).T @ rotation(angles[1])
-    direct = room.picture(camera.position, rays)
+    turned = Backdrop(room, camera).frame(camera.at(1))
+    rays = rays_of(camera, 1)
+    direct = room.picture(camera.positions[1], rays)
     assert turned.shape == direct.shape and np.median(np.abs(turned - direct)) < 0.01
     assert (np.abs(turned - direct).max(-1) > 0.1).mean() < 0.05  # edges alone, which the backdrop smooths
     with pytest.raises(InputError, match="the camera sees too far around; ask for a longer focal length or a smaller"):
-        Backdrop(room, Camera((192, 108), 20.0, 1.5, angles))
+        Backdrop(room, Camera((192, 108), 20.0, standing(1.5, 2), angles))
+
+
+def test_a_room_moves_past_a_camera_that_travels() -> None:
+    """In every frame it is what rays from there meet: floor, walls, furniture, and what stands in front."""
+    on_way = np.linspace(-1, 1, 3)[:, None]
+    positions = np.array([0, 1.5, 0]) + on_way * [1.2, 0.05, -0.6]
+    camera = Camera((128, 72), 120.0, positions, np.array([0, 0.15, 0]) + on_way * [-0.35, 0.03, 0.04])
+    room = Room(camera, 5.0, np.random.default_rng(1))
+    room.boxes = [box(-2.0, -room.back, 1.2), box(0.3, -room.back, 0.8), box(1.8, -room.back, 1.7)]
+    room.before = box(-0.3, -2.0, 1.1)
+    backdrop = backdrop_of(room, camera)
+    for frame in range(3):
+        rays = rays_of(camera, frame, finer=3)
+        for drawn, met in ((backdrop.frame, room.picture), (backdrop.thing, room.thing)):
+            direct = cv2.resize(met(camera.positions[frame], rays), camera.size, interpolation=cv2.INTER_AREA)
+            off = np.abs(drawn(camera.at(frame)) - direct).max(-1)
+            assert np.median(off) < 0.01 and (off > 0.1).mean() < 0.03  # edges alone
+    with pytest.raises(InputError, match="the camera sees too far around; ask for a longer focal length, or for a cam"):
+        backdrop_of(room, replace(camera, angles=camera.angles + np.array([1.2, 0, 0])))
+
+
+def rays_of(camera: Camera, frame: int, finer: int = 1) -> np.ndarray:
+    """(H, W, 3) in the world, through the middle of all pixels, or of so many times as many either way."""
+    x, y = np.meshgrid(*((np.arange(length * finer) + 0.5) / finer for length in camera.size))
+    turned = np.linalg.inv(camera.matrix).T @ camera.rotations[frame]
+    return np.asarray(np.stack([x, y, np.ones_like(x)], -1) @ turned)
+
+
+def box(x: float, z: float, high: float) -> Box:
+    return Box(np.array([x, 0, z]), np.array([x + 0.6, high, z + 0.4]), np.array([0.6, 0.4, 0.2]))
 
 
 def test_clips_and_truths_are_a_pair_each(filmed: Path) -> None:

@@ -27,6 +27,7 @@ def test_the_command_makes_what_eval_takes(drawing, motions: Path, tmp_path: Pat
     clips, results = tmp_path / "clips", tmp_path / "results"
     size = ["--size", "128x96", "--fps", "30000/1001", "--seconds", 0.2]
     options = ["--clips", 2, "--seed", 7, "--threads", 1, "--people", 1, "--phone", 1, "--tight"]
+    options += ["--camera", "static", "--camera", "travel"]
     status, out, _ = call(capfd, "synth", "clips", "--motions", motions, "--out", clips, *size, *options)
     assert status == 0 and [line.split(":")[0] for line in out.splitlines()] == [
         str(clips / f"clip_7_00{number}.mp4") for number in (0, 1)
@@ -78,6 +79,8 @@ def test_crops_of_nothing_are_refused(tmp_path: Path, capfd) -> None:
         (("clips", "--seconds", "0.01"), "seconds: 0.01 at 30 frames a second: less than two frames"),
         (("clips", "--people", "2", "--takes", "walk"), "takes: 1 takes for 2 people"),
         (("clips", "--pan", "90"), "-60<=x<=60"),
+        (("clips", "--camera", "drone"), "'drone' is not one of"),
+        (("clips", "--camera", "static", "--pan", "9"), "pan: 9 degrees for cameras that do not pan (static)"),
     ],
 )
 def test_wrong_usage_is_one_line(motions: Path, tmp_path: Path, capfd, arguments: tuple[str, ...], words: str) -> None:
