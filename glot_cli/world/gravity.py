@@ -17,10 +17,14 @@ from glot_cli.world.verticals import Verticals
 
 ROLL = math.radians(2.5)  # cameras are held level, but for so much
 ROLLED = 3.0  # a camera that is turned by more than so many times this was not meant to be level
-PERSON = math.radians(2.0)  # however long somebody is seen, up is not known better by one body alone
+PERSON = math.radians(3.5)  # however long somebody is seen, up is not known better by one body alone
+STRAIGHT = math.radians(12.0)  # between trunk and legs of who stands straight
+FEW = 8  # frames of that which tell nothing
+LEANING = math.radians(4.5)  # of who stands straight, and of what the picture makes of it
 FLAT = 0.08  # metres that a resting foot may seem off its floor
 OFTEN = 0.5  # seconds between feet that tell of the floor each by itself
 WITHOUT = math.radians(25.0)  # up lies within this of the camera's own where nobody tells
+STOOD = 3.0  # resting points that a level takes, summed over the frames
 STEPS = 10
 
 
@@ -33,6 +37,7 @@ class Vote(NamedTuple):
         feet: (N, 4, 3) points of the soles, metres.
         contact: (N, 4) probabilities that they rest.
         every: how many frames apart feet tell each by itself.
+        straight: what `straight_up` says.
     """
 
     up: Tensor
@@ -40,6 +45,7 @@ class Vote(NamedTuple):
     feet: Tensor
     contact: Tensor
     every: float
+    straight: Direction | None = None
 
 
 class Direction(NamedTuple):
@@ -59,7 +65,8 @@ def find_up(votes: Sequence[Vote], right: Tensor, lines: Verticals | None = None
     """
     level = F.normalize(right.mean(0), dim=0)
     own = torch.tensor([0.0, -1.0, 0.0])
-    told = [_mean(vote) for vote in votes]
+    told = [_mean(vote) for vote in votes] + [vote.straight for vote in votes if vote.straight is not None]
+    bodies = len(told)
     if lines is not None:
         upright, precision = (torch.from_numpy(a).float() for a in (lines.direction, lines.precision))
         told.append(Direction(upright, math.radians(lines.error)))
@@ -70,7 +77,7 @@ def find_up(votes: Sequence[Vote], right: Tensor, lines: Verticals | None = None
         if lines is not None:
             sure = tangent.mT @ precision
             left, pull = left + sure @ tangent, pull + sure @ (upright - up)
-        for direction in told[: len(votes)]:
+        for direction in told[:bodies]:
             off = direction.vector - up
             weight = direction.spread**-2 / (1 + (off.norm() / (3 * direction.spread)) ** 2)
             left = left + weight * torch.eye(2)
@@ -90,6 +97,20 @@ def find_up(votes: Sequence[Vote], right: Tensor, lines: Verticals | None = None
         step = torch.linalg.solve(left, pull)
         up = F.normalize(up + tangent @ step, dim=0)
     return Direction(up, float(torch.linalg.inv(left).trace().sqrt()))
+
+
+def straight_up(joints: Tensor) -> Direction | None:
+    """Up as the bodies of frames show it whose trunk goes on where the legs end; None where there are too few.
+
+    Args:
+        joints: (N, 24, 3) in axes that do not turn.
+    """
+    ankles, hips, shoulders = (joints[:, pair].mean(1) for pair in ([7, 8], [1, 2], [16, 17]))
+    bend = (F.normalize(shoulders - hips, dim=-1) * F.normalize(hips - ankles, dim=-1)).sum(-1)
+    straight = bend > math.cos(STRAIGHT)
+    if int(straight.sum()) < FEW:
+        return None
+    return Direction(F.normalize(F.normalize(shoulders - ankles, dim=-1)[straight].mean(0), dim=0), LEANING)
 
 
 def _mean(vote: Vote) -> Direction:
@@ -123,17 +144,30 @@ def world_axes(up: Tensor) -> Tensor:
     return torch.stack([torch.linalg.cross(up, back), up, back])
 
 
-def floor_height(feet: Sequence[Tensor], contacts: Sequence[Tensor]) -> float | None:
-    """How high the floor lies by the feet that rest on it; None where none does.
+def level_of(feet: Tensor, contact: Tensor) -> tuple[float, float] | None:
+    """How high what a person stands on lies, and how much tells it; None where the person hardly ever stands.
 
     Args:
-        feet: (N, 4, 3) of each person, in the world's axes, metres.
-        contacts: (N, 4) of each.
+        feet: (N, 4, 3) in axes whose y is up, metres.
+        contact: (N, 4) probabilities that they rest.
     """
-    heights = torch.cat([points[..., 1].flatten() for points in feet]) if feet else torch.zeros(0)
-    weights = torch.cat([contact.flatten() for contact in contacts]) if feet else torch.zeros(0)
-    if float(weights.sum()) < 1.0:
+    heights, weights = feet[..., 1].flatten(), contact.flatten()
+    if float(weights.sum()) < STOOD:
         return None
     order = heights.argsort()
     reached = weights[order].cumsum(0)
-    return float(heights[order][torch.searchsorted(reached, reached[-1] / 2)])
+    return float(heights[order][torch.searchsorted(reached, reached[-1] / 2)]), float(weights.sum())
+
+
+def common_level(levels: Sequence[tuple[float, float] | None]) -> float | None:
+    """The floor of a shot from the levels of everybody in it, by whom most tells: their weighted median."""
+    told = sorted(level for level in levels if level is not None)
+    if not told:
+        return None
+    total = sum(weight for _, weight in told)
+    reached = 0.0
+    for height, weight in told:
+        reached += weight
+        if reached >= total / 2:
+            return height
+    return told[-1][0]

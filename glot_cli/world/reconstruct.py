@@ -19,14 +19,18 @@ from glot_cli.camera import camera_from_translation
 from glot_cli.lifting.placing import Lifted, joints_of
 from glot_cli.lifting.refine import Figure
 from glot_cli.tracking.tracks import Track
-from glot_cli.world.gravity import Direction, Vote, find_up, floor_height, world_axes
+from glot_cli.world.gravity import Direction, Vote, common_level, find_up, level_of, straight_up, world_axes
 from glot_cli.world.grounding import Grounding, Walk, at_times, resampled
 from glot_cli.world.soles import Soles, soles_of
-from glot_cli.world.standing import Sight, stand
+from glot_cli.world.standing import Sight, seen_at, stand
 from glot_cli.world.travel import camera_places
 from glot_cli.world.verticals import vertical_lines
 
 LEAST_DOUBT = 5.0  # degrees that up may be off by what people say, where lines are asked
+CAMERA_HEIGHT = 1.4  # metres, where nobody tells
+LOWEST_CAMERA = 0.4  # metres above a floor, from which on it tells the sizes of those who stand on it
+SIZES = 0.12  # of the logarithm of a person's size, by which what was taken for it may be off
+GIVING = 0.02  # how little components of shape that hardly change the bones are used for it
 CHUNK = 256  # frames whose soles are posed at once
 
 
@@ -127,14 +131,23 @@ class Worldmaker:
             feet = [person.walk.soles @ axes.mT for person in people]
             contacts = [person.contact for person in people]
             centre = camera_places([p.rows for p in people], feet, contacts, filming.ticks, filming.fps)
-        feet = [p.walk.soles @ axes.mT + centre[p.rows][:, None] for p in people]
-        height = floor_height(feet, [p.contact for p in people])
-        if height is None:
-            height = min((float(points[..., 1].amin()) for points in feet), default=-1.5)
-        centre = centre - torch.tensor([0.0, height, 0.0])
-        placed = [person.placed(self._body, axes, turns, centre, filming, self._soles) for person in people]
+        levels = [
+            level_of(p.walk.soles @ axes.mT + centre[p.rows][:, None], p.contact * p.weight) for p in people
+        ]
+        floor = common_level(levels)
+        if floor is None:  # nobody stands: the lowest that is seen of anybody, or an arm's height below the camera
+            floor = min((float((p.walk.soles @ axes[1]).amin()) for p in people), default=-CAMERA_HEIGHT)
+        centre = centre - torch.tensor([0.0, floor, 0.0])
+        placed = []
+        for person, level in zip(people, levels, strict=True):
+            own = 0.0 if level is None else level[0] - floor
+            grown = 1.0 if filming.travels else size_on_floor(own, float(centre[0, 1]))
+            if grown != 1.0:
+                person.grow(self._body, grown)
+                own = 0.0
+            placed.append(person.placed(self._body, axes, turns, centre, filming, self._soles, own))
         translation = -(turns @ centre.unsqueeze(-1)).squeeze(-1)
-        return World(placed, turns, translation, up.spread, torch.cat([up.vector, torch.tensor([-height])]))
+        return World(placed, turns, translation, up.spread, torch.cat([up.vector, torch.tensor([-floor])]))
 
     def _find_up(self, people: Sequence[_Person], filming: Filming) -> Direction:
         right = filming.turns[:, 0]  # the x axis of each camera, in the axes of the first
@@ -143,7 +156,7 @@ class Worldmaker:
             for person in people
         ]
         votes = [
-            Vote(F.normalize(t[:, :3], dim=-1), t[:, 3], p.walk.soles, torch.zeros_like(p.seen), 1.0)
+            Vote(F.normalize(t[:, :3], dim=-1), t[:, 3], p.walk.soles, torch.zeros_like(p.seen), 1.0, p.straight)
             for t, p in zip(told, people, strict=True)
         ]
         if filming.up is not None:
@@ -167,12 +180,45 @@ class Worldmaker:
         return find_up(votes, right, lines)
 
 
+def size_on_floor(level: float, height: float) -> float:
+    """By what factor somebody must be larger, and as much further off, to stand on the floor; 1 where none will do.
+
+    The picture stays the same. One camera does not tell sizes, but those who stand on one floor tell each other's.
+
+    Args:
+        level: how high the person stands above the floor as seen so far, metres.
+        height: of the camera above the floor, metres.
+    """
+    if height < LOWEST_CAMERA or height - level < LOWEST_CAMERA:
+        return 1.0
+    factor = height / (height - level)
+    return factor if abs(math.log(factor)) < SIZES else 1.0
+
+
+def grown_by(body: Body, betas: Tensor, factor: float) -> Tensor:
+    """The change of shape (S,) that makes a body's bones longer by a factor, as far as its components can.
+
+    Args:
+        body: whose components they are.
+        betas: (S,) its shape.
+        factor: by which.
+    """
+    basis = body.joint_shapedirs.T  # (72, S)
+    joints = body.rest_joints(betas[None])[0]
+    wanted = ((factor - 1) * (joints - joints[:1])).flatten()
+    basis = basis - basis.view(24, 3, -1)[:1].expand(24, -1, -1).reshape(basis.shape)
+    ridge = GIVING * basis.square().sum(0).max() * torch.eye(basis.shape[1])
+    change: Tensor = torch.linalg.solve(basis.T @ basis + ridge, basis.T @ wanted)
+    return change
+
+
 class _Person:
     """One person of a shot, with the camera's turning taken out.
 
     Attributes:
         rows: (N,) frames of the shot.
         walk: in the axes of the first camera; frames as they are.
+        straight: up as it is known from standing straight, if the person ever does.
         seen: (N, 4) how far the points of the soles are seen, 0 to 1.
         contact: (N, 4) once it is known.
     """
@@ -181,6 +227,8 @@ class _Person:
 
     def __init__(self, track: Track, lifted: Lifted, filming: Filming, soles: Soles) -> None:
         self._track, self._lifted = track, lifted
+        self._betas, self._grown = lifted.betas, 1.0
+        self.weight = float(track.crops[:, 2].mean()) ** 2  # who is large in the picture tells more
         self.rows = torch.from_numpy(track.frames.astype("int64")) - filming.first
         self._segment = torch.from_numpy(track.segment)
         self._ticks = torch.from_numpy(track.ticks)
@@ -192,6 +240,7 @@ class _Person:
                 for part in torch.split(lifted.rotmat, CHUNK)
             ]
         )
+        self.straight = straight_up(lifted.joints @ back.mT)
         pelvis = lifted.joints[:, 0] + lifted.transl
         self.walk = Walk(
             turn_root(back, lifted.rotmat),
@@ -211,16 +260,28 @@ class _Person:
             answers.append(at_times(question(walk), times, seconds))
         return torch.cat(answers)
 
-    def placed(self, body: Body, axes: Tensor, turns: Tensor, centre: Tensor, filming: Filming, soles: Soles) -> InWorld:
+    def grow(self, body: Body, factor: float) -> None:
+        """Make the person larger, and as much further off."""
+        lifted = self._lifted
+        self._betas = lifted.betas + grown_by(body, lifted.betas, factor)
+        self._grown = factor
+
+    def placed(
+        self, body: Body, axes: Tensor, turns: Tensor, centre: Tensor, filming: Filming, soles: Soles, level: float
+    ) -> InWorld:
         """The person standing in the world, and as the camera sees that."""
         lifted, turns, centre = self._lifted, turns[self.rows], centre[self.rows]
-        rest = body.rest_joints(lifted.betas[None])[0, 0]
-        start = Figure(turn_root(axes, self.walk.rotmat), self.walk.pelvis @ axes.mT + centre - rest, lifted.betas)
-        figure = stand(start, Sight(turns, centre), self.contact, self._segment, self._ticks, filming.fps, soles)
+        sight, rotmat = Sight(turns, centre), turn_root(axes, self.walk.rotmat)
+        old, rest = (body.rest_joints(betas[None])[0, 0] for betas in (lifted.betas, self._betas))
+        place = self.walk.pelvis @ axes.mT
+        wanted = seen_at(Figure(rotmat, place + centre - old, lifted.betas), sight, soles)
+        start = Figure(rotmat, place * self._grown + centre - rest, self._betas)
+        rows = self.contact, self._segment, self._ticks
+        figure = stand(start, sight, wanted, *rows, filming.fps, soles, level)
         rotmat = turn_root(turns, figure.rotmat)
         transl = (turns @ (figure.transl + rest - centre).unsqueeze(-1)).squeeze(-1) - rest
-        joints = joints_of(rotmat, lifted.betas, body)
+        joints = joints_of(rotmat, self._betas, body)
         crops = torch.from_numpy(self._track.crops)
         camera = camera_from_translation(transl, crops, joints[:, 0], filming.focal, filming.centre)
-        seen = replace(lifted, rotmat=rotmat, transl=transl, joints=joints, camera=camera)
+        seen = replace(lifted, betas=self._betas, rotmat=rotmat, transl=transl, joints=joints, camera=camera)
         return InWorld(seen, figure.transl, figure.rotmat[:, 0], self.contact)

@@ -62,18 +62,28 @@ class Points(NamedTuple):
 
 
 def stand(
-    figure: Figure, sight: Sight, contact: Tensor, segment: Tensor, ticks: Tensor, fps: float, soles: Soles
+    figure: Figure,
+    sight: Sight,
+    wanted: Tensor,
+    contact: Tensor,
+    segment: Tensor,
+    ticks: Tensor,
+    fps: float,
+    soles: Soles,
+    level: float = 0.0,
 ) -> Figure:
     """Make a person stand.
 
     Args:
         figure: bodies in the world.
         sight: the camera that saw them.
+        wanted: (N, 28, 2) where it saw their joints and soles, at depth 1: see `seen_at`.
         contact: (N, 4) probability that each of `soles.SOLES` rests.
         segment: (N,) number of the gap-free stretch a frame lies in.
         ticks: (N,) where frames stand in time.
         fps: ticks per second.
         soles: of the body.
+        level: how high what this person stands on lies, metres.
 
     Returns:
         The same people, moved, and with legs bent a little.
@@ -84,13 +94,22 @@ def stand(
         first, last = max(0, start - OVERLAP), min(count, start + CHUNK + OVERLAP)
         wide = slice(first, last)
         view = Sight(sight.rotation[wide], sight.centre[wide])
-        solved = _solve(figure.rows(wide), view, contact[wide], segment[wide], ticks[wide], fps, soles)
+        rows = contact[wide], segment[wide], ticks[wide]
+        solved = _solve(figure.rows(wide), view, wanted[wide], *rows, fps, soles, level)
         parts.append(solved.rows(slice(start - first, min(count, start + CHUNK) - first)))
     return Figure(torch.cat([p.rotmat for p in parts]), torch.cat([p.transl for p in parts]), figure.betas)
 
 
 def _solve(
-    figure: Figure, sight: Sight, contact: Tensor, segment: Tensor, ticks: Tensor, fps: float, soles: Soles
+    figure: Figure,
+    sight: Sight,
+    wanted: Tensor,
+    contact: Tensor,
+    segment: Tensor,
+    ticks: Tensor,
+    fps: float,
+    soles: Soles,
+    level: float,
 ) -> Figure:
     count, size = len(segment), 3 * len(FREE) + 3
     prior = torch.tensor([*PRIOR.values()]).repeat_interleave(3)
@@ -102,8 +121,6 @@ def _solve(
     steps = ((ticks[1:] - ticks[:-1]) * 30 / fps).float()  # in thirtieths of a second
     joined = (segment[1:] == segment[:-1]).float()[:, None] * (contact[1:] * contact[:-1])  # (N-1, 4)
     masses = mass_shares()
-    seen = _posed(figure, soles)
-    wanted = _lines(torch.cat([seen[0].joints, seen[1]], 1), sight)  # (N, K, 2)
     gone = torch.zeros(count, size)
     for _ in range(STEPS):
         joints, feet = _points(figure, soles)
@@ -116,7 +133,7 @@ def _solve(
         change = (slope[..., :2, :] - wanted[..., None] * slope[..., 2:, :]) / HIT
         own, right = _add(own, right, error, change)
         # The floor.
-        height = feet.at[..., 1:2]
+        height = feet.at[..., 1:2] - level
         weight = (contact.sqrt() / FLOOR)[..., None] + (height < 0) / UNDER
         own, right = _add(own, right, height * weight, feet.slope[..., 1:2, :] * weight[..., None])
         # Balance.
@@ -146,6 +163,12 @@ def _solve(
         gone = gone + step
         figure = _turned(figure, step)
     return figure
+
+
+def seen_at(figure: Figure, sight: Sight, soles: Soles) -> Tensor:
+    """(N, 28, 2) where a camera sees the joints and the soles of bodies, at depth 1."""
+    posed, feet = _posed(figure, soles)
+    return _lines(torch.cat([posed.joints, feet], 1), sight)
 
 
 def _posed(figure: Figure, soles: Soles) -> tuple[BodyOutput, Tensor]:
