@@ -127,7 +127,8 @@ class Temporal(nn.Module):
         x = self.dropout(self.first((values - self.mean) / self.scale)).mT
         for layer, reach in zip(self.layers, self.reaches, strict=True):
             x = x + self.dropout(F.gelu(layer(F.pad(F.gelu(x), (reach, reach), mode="replicate"))))
-        return self.last(F.gelu(x).mT)
+        answer: Tensor = self.last(F.gelu(x).mT)
+        return answer
 
 
 class Upright(Temporal):
