@@ -47,7 +47,7 @@ class Options:
         min_frames: people seen for fewer frames are dropped; None for 0.4 s of video.
         max_people: only so many are kept; None for all.
         focal: focal length of the camera in pixels; None for what a photograph's EXIF data say, else an estimate.
-        camera: how it moves: "static", "moving", or the path of an npz that says so, see `world.given`; None to find out.
+        camera: how it moves: "static", "moving", or the path of an npz that says so (`world.given`); None to find out.
         up: (x, y, z), the direction away from the ground in the first frame: x right, y down, z forward; None to find
             out.
         start: seconds from the first frame at which to begin; None for the first frame.
