@@ -27,6 +27,7 @@ from glot_cli.world.travel import camera_places
 from glot_cli.world.verticals import vertical_lines
 
 LEAST_DOUBT = 5.0  # degrees that up may be off by what people say, where lines are asked
+UNSEEN = 0.5  # share that a foot which is not seen keeps of what is said of it
 CAMERA_HEIGHT = 1.4  # metres, where nobody tells
 LOWEST_CAMERA = 0.4  # metres above a floor, from which on it tells the sizes of those who stand on it
 SIZES = 0.12  # of the logarithm of a person's size, by which what was taken for it may be off
@@ -128,7 +129,7 @@ class Worldmaker:
         up = self._find_up(people, filming)
         axes = world_axes(up.vector)
         for person in people:
-            person.contact = person.asked(lambda walk: self._network.contacts(walk.turned(axes))) * person.seen
+            person.contact = person.asked(lambda walk: self._network.contacts(walk.turned(axes))) * (UNSEEN + (1 - UNSEEN) * person.seen)
         turns = filming.turns @ axes.mT  # from the world's axes to each camera's
         centre = torch.zeros(len(turns), 3)
         if filming.travels:
@@ -139,7 +140,7 @@ class Worldmaker:
                 centre = torch.from_numpy(path).float()
             else:
                 centre = camera_places([p.rows for p in people], feet, contacts, path, filming.ticks, filming.fps)
-        levels = [level_of(p.walk.soles @ axes.mT + centre[p.rows][:, None], p.contact * p.weight) for p in people]
+        levels = [level_of(p.walk.soles @ axes.mT + centre[p.rows][:, None], p.contact * p.seen * p.weight) for p in people]
         floor = common_level(levels)
         if floor is None:  # nobody stands: the lowest that is seen of anybody, or an arm's height below the camera
             floor = min((float((p.walk.soles @ axes[1]).amin()) for p in people), default=-CAMERA_HEIGHT)
