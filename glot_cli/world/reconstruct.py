@@ -129,7 +129,9 @@ class Worldmaker:
         up = self._find_up(people, filming)
         axes = world_axes(up.vector)
         for person in people:
-            person.contact = person.asked(lambda walk: self._network.contacts(walk.turned(axes))) * (UNSEEN + (1 - UNSEEN) * person.seen)
+            person.contact = person.asked(lambda walk: self._network.contacts(walk.turned(axes))) * (
+                UNSEEN + (1 - UNSEEN) * person.seen
+            )
         turns = filming.turns @ axes.mT  # from the world's axes to each camera's
         centre = torch.zeros(len(turns), 3)
         if filming.travels:
@@ -140,7 +142,9 @@ class Worldmaker:
                 centre = torch.from_numpy(path).float()
             else:
                 centre = camera_places([p.rows for p in people], feet, contacts, path, filming.ticks, filming.fps)
-        levels = [level_of(p.walk.soles @ axes.mT + centre[p.rows][:, None], p.contact * p.seen * p.weight) for p in people]
+        levels = [
+            level_of(p.walk.soles @ axes.mT + centre[p.rows][:, None], p.contact * p.seen * p.weight) for p in people
+        ]
         floor = common_level(levels)
         if floor is None:  # nobody stands: the lowest that is seen of anybody, or an arm's height below the camera
             floor = min((float((p.walk.soles @ axes[1]).amin()) for p in people), default=-CAMERA_HEIGHT)
