@@ -30,7 +30,7 @@ LEAST_DOUBT = 5.0  # degrees that up may be off by what people say, where lines 
 UNSEEN = 0.5  # share that a foot which is not seen keeps of what is said of it
 CAMERA_HEIGHT = 1.4  # metres, where nobody tells
 LOWEST_CAMERA = 0.4  # metres above a floor, from which on it tells the sizes of those who stand on it
-SIZES = 0.12  # of the logarithm of a person's size, by which what was taken for it may be off
+SIZES = 0.25  # of the logarithm of a person's size, by which what was taken for it may be off
 GIVING = 0.02  # how little components of shape that hardly change the bones are used for it
 CHUNK = 256  # frames whose soles are posed at once
 
@@ -153,7 +153,7 @@ class Worldmaker:
         placed = []
         for person, level in zip(people, levels, strict=True):
             own = 0.0 if level is None else level[0] - floor
-            grown = size_on_floor(own, float(centre[0, 1])) if self._moves and not filming.travels else 1.0
+            grown = size_on_floor(own, float(centre[0, 1])) if self._moves else 1.0
             if grown != 1.0:
                 person.grow(self._body, grown)
                 own = 0.0

@@ -28,7 +28,8 @@ PRIOR_PLACE = 0.05  # metres that people may be moved; where nothing rests they 
 HIT = 0.02  # metres off the line of sight that a joint may come to lie, each by itself
 STILL = 0.0018  # metres a frame of 1/30 s that a foot at rest may move
 FLOOR = 0.015  # metres off the floor that it may be
-UNDER = 0.02  # metres that a foot may be below it
+SOLE = 0.008  # metres that the middle of heel or toes is above the lowest of it
+UNDER = 0.01  # metres that a foot may be below it
 MISTAKEN = 0.06  # metres a frame: a foot that moves faster yet was taken for resting counts little
 SMOOTH_HZ = 2.5  # corrections are smooth: those of this frequency are halved where nothing asks for them
 BALANCED = 0.3  # metres that the centre of mass may lie off the middle of the feet that carry it
@@ -134,7 +135,7 @@ def _solve(
         change = (slope[..., :2, :] - wanted[..., None] * slope[..., 2:, :]) / HIT
         own, right = _add(own, right, error, change)
         # The floor.
-        height = feet.at[..., 1:2] - level
+        height = feet.at[..., 1:2] - (level + SOLE)
         weight = (contact**SURE / FLOOR)[..., None] + (height < 0) / UNDER
         own, right = _add(own, right, height * weight, feet.slope[..., 1:2, :] * weight[..., None])
         # Balance.
