@@ -104,17 +104,22 @@ def _is_uncertain(tracklet: Tracklet, looks: Ticks, fps: float, detect_every: fl
     return bool(tracklet.scores.mean() < MIN_MEAN_SCORE or tracklet.scores.sum() / expected < MIN_PRESENCE)
 
 
-def _is_shadow(tracklet: Tracklet, others: Sequence[Tracklet], fps: float) -> bool:
-    """Seen for a moment only, all over people who were there before it and are there after it."""
-    length = tracklet.end - tracklet.start
-    if length > SHADOW_S * fps:
-        return False
-    lasting = [o for o in others if o.start < tracklet.start and o.end > tracklet.end and o.end - o.start > 2 * length]
-    covered = [
-        covered_share(box, np.array([other.box_at(frame) for other in lasting]))
-        for frame, box in zip(tracklet.frames, tracklet.boxes, strict=True)
-    ]
-    return float(np.mean(covered)) > SHADOW_COVER
+def _drop_shadows(tracklets: Sequence[Tracklet], fps: float) -> list[Tracklet]:
+    """Without those seen for a moment only, all over people who were there before it and are there after it."""
+    starts, ends = (np.array(ticks) for ticks in ([t.start for t in tracklets], [t.end for t in tracklets]))
+    kept = []
+    for tracklet in tracklets:
+        length = tracklet.end - tracklet.start
+        if length <= SHADOW_S * fps:
+            lasting = (starts < tracklet.start) & (ends > tracklet.end) & (ends - starts > 2 * length)
+            over = [tracklets[i].boxes_at(tracklet.frames) for i in np.flatnonzero(lasting)]  # (n,4) each
+            covered = [
+                covered_share(box, np.array([other[row] for other in over])) for row, box in enumerate(tracklet.boxes)
+            ]
+            if np.mean(covered) > SHADOW_COVER:
+                continue
+        kept.append(tracklet)
+    return kept
 
 
 def _repair(
@@ -155,6 +160,9 @@ def build_track(
         image_size: (width, height), pixels.
     """
     edge = max(2 * detect_every, round(CLIP_EDGE_S * fps))
+    # What lies further off than an edge has no say: many people pass through a long clip.
+    skipped = max(0, int(np.searchsorted(ticks, tracklet.start - edge)) - 1)
+    ticks = ticks[skipped : np.searchsorted(ticks, tracklet.end + edge, side="right") + 1]
     stretch = stretches(ticks, fps)
     own = stretch[np.searchsorted(ticks, tracklet.frames)]
     gaps = np.diff(tracklet.frames) - detect_every > MAX_FILLED_GAP_S * fps
@@ -178,7 +186,7 @@ def build_track(
         kept = observed | np.all((centre > 0) & (centre < np.array(image_size)), axis=1)
         parts.append(
             (
-                np.arange(begin, end, dtype=np.int32)[kept],
+                np.arange(begin, end, dtype=np.int32)[kept] + np.int32(skipped),
                 boxes[kept].astype(np.float32),
                 square_crops(whole[kept], crop_scale).astype(np.float32),
                 np.interp(frames[kept], keys, tracklet.scores[rows]).astype(np.float32),
@@ -187,7 +195,7 @@ def build_track(
             )
         )
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    track = Track(person, *columns, ticks=ticks[columns[0]])
+    track = Track(person, *columns, ticks=ticks[columns[0] - skipped])
     if tracklet.keypoints is None:
         return track
     keypoints = fill_keypoints(tracklet.frames, tracklet.keypoints, track.ticks, detect_every)
@@ -291,7 +299,7 @@ def _clean_shot(
     tracklets, joined, resolved = _repair(tracklets, looks, fps, detect_every, image_size)
     lasting = [t for t in tracklets if not _is_fleeting(t, min_frames, looks, detect_every)]
     certain = [t for t in lasting if not _is_uncertain(t, looks, fps, detect_every)]
-    real = [t for t in certain if not _is_shadow(t, [o for o in certain if o is not t], fps)]
+    real = _drop_shadows(certain, fps)
     known = reunite(real, ticks, pauses, MAX_FILLED_GAP_S * fps)
     return known, {
         "duplicates": duplicates,
