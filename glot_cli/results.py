@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from glot_cli.clock import ticks_of
 from glot_cli.errors import InputError, one_line
 from glot_cli.files.faults import FileFault
 from glot_cli.files.npz import load_npz, write_npz
@@ -230,6 +231,12 @@ class Result:
     def shot(self) -> NDArray[np.int32]:
         """(M,) shot of the video, from 0; nothing is smoothed across a cut. All 0 in formats 1 and 2."""
         return self.arrays["shot"] if "shot" in self.arrays else np.zeros(len(self), np.int32)
+
+    @property
+    def ticks(self) -> NDArray[np.floating]:
+        """(M,) where the frames stand in time, by their stamps: one tick a frame at a steady rate; see `clock`."""
+        _, first, where = np.unique(self.frame, return_index=True, return_inverse=True)
+        return ticks_of(self.time[first], float(self.meta.frame_rate))[where]
 
     @property
     def people(self) -> list[int]:
