@@ -182,8 +182,12 @@ def build_track(
         after = keys[np.clip(np.searchsorted(keys, frames, side="left"), None, len(keys) - 1)]
         missed = (after - before > detect_every) | (frames - before >= detect_every) | (after - frames >= detect_every)
         centre = (boxes[:, :2] + boxes[:, 2:]) / 2
-        observed = (frames >= keys[0]) & (frames <= keys[-1])
-        kept = observed | np.all((centre > 0) & (centre < np.array(image_size)), axis=1)
+        kept = np.all((centre > 0) & (centre < np.array(image_size)), axis=1)
+        first, last = np.searchsorted(frames, [keys[0], keys[-1]])
+        kept[first : last + 1] = True
+        # From there outwards up to the border; who is beyond it does not come in again.
+        kept[first::-1] = np.logical_and.accumulate(kept[first::-1])
+        kept[last:] = np.logical_and.accumulate(kept[last:])
         parts.append(
             (
                 np.arange(begin, end, dtype=np.int32)[kept] + np.int32(skipped),

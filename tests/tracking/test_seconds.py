@@ -227,3 +227,12 @@ def test_spans_that_share_a_moment_are_found(count: int) -> None:
     ends = starts + random.integers(0, 9, count)
     pairs = sorted(tuple(sorted(pair)) for pair in zip(*(side.tolist() for side in at_once(starts, ends)), strict=True))
     assert pairs == [(i, j) for i, j in combinations(range(count), 2) if starts[i] <= ends[j] and starts[j] <= ends[i]]
+
+
+def test_segments_have_no_holes() -> None:
+    """Seen only while beyond the border, on the way out: where it was before is told back to the border, no further."""
+    ticks = np.arange(60.0)
+    boxes = walking((ticks[6:18:3] - 6) / FPS, x=-20, speed=-400)
+    (track,) = cleaned([seen(ticks[6:18:3], boxes)], ticks)
+    assert (track.boxes[:, [0, 2]].mean(1) < 10).all() and track.frames[0] == 6
+    np.testing.assert_array_equal(np.diff(track.frames), 1)
