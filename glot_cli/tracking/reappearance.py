@@ -86,15 +86,15 @@ def reunite(people: Sequence[Tracklet], ticks: Ticks, pauses: Ticks, near: float
     successor = np.full(len(people), -1)
     for pause in pauses:
         last = ticks[np.searchsorted(ticks, pause) - 1]
-        before = np.flatnonzero((starts < pause) & (ends >= last - near))
-        after = np.flatnonzero((ends >= pause) & (starts <= pause + near))
+        before = np.flatnonzero((starts < pause) & (ends >= last - near)).tolist()
+        after = np.flatnonzero((ends >= pause) & (starts <= pause + near)).tolist()
         if not (ends[before] < pause).any() or not (starts[after] >= pause).any():
-            continue
+            continue  # nobody to be told apart
         numbers = recognise(
             [[_beside(people[i], pause)[side] for i in who] for side, who in enumerate((before, after))]
         )
-        came = dict(zip(numbers[1], after.tolist(), strict=True))
-        for number, gone in zip(numbers[0], before.tolist(), strict=True):
+        came = dict(zip(numbers[1], after, strict=True))
+        for number, gone in zip(numbers[0], before, strict=True):
             new = came.get(number)
             if new is not None and ends[gone] < pause <= starts[new] and successor[gone] < 0 and new not in successor:
                 successor[gone] = new

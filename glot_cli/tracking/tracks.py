@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,7 +113,7 @@ def _drop_shadows(tracklets: Sequence[Tracklet], fps: float) -> list[Tracklet]:
         length = tracklet.end - tracklet.start
         if length <= SHADOW_S * fps:
             lasting = (starts < tracklet.start) & (ends > tracklet.end) & (ends - starts > 2 * length)
-            over = [tracklets[i].boxes_at(tracklet.frames) for i in np.flatnonzero(lasting)]  # (n,4) each
+            over = [tracklets[i].boxes_at(tracklet.frames) for i in np.flatnonzero(lasting).tolist()]  # (n,4) each
             covered = [
                 covered_share(box, np.array([other[row] for other in over])) for row, box in enumerate(tracklet.boxes)
             ]
@@ -166,14 +167,17 @@ def build_track(
     stretch = stretches(ticks, fps)
     own = stretch[np.searchsorted(ticks, tracklet.frames)]
     gaps = np.diff(tracklet.frames) - detect_every > MAX_FILLED_GAP_S * fps
-    parts = []
-    for number, rows in enumerate(np.split(np.arange(len(tracklet)), np.flatnonzero(gaps | (np.diff(own) > 0)) + 1)):
+    pauses = np.diff(own, prepend=-1, append=len(ticks)) > 0  # before every detection, and after the last
+    parts: list[tuple[NDArray[Any], ...]] = []
+    end = 0
+    for number, rows in enumerate(np.split(np.arange(len(tracklet)), np.flatnonzero(gaps | pauses[1:-1]) + 1)):
         keys = tracklet.frames[rows]
-        begin, end = np.searchsorted(stretch, own[rows[0]]), np.searchsorted(stretch, own[rows[0]], side="right")
-        if keys[0] - ticks[begin] > edge:
-            begin = max(begin, np.searchsorted(ticks, keys[0] - detect_every, side="right"))
-        if ticks[end - 1] - keys[-1] > edge:
-            end = min(end, np.searchsorted(ticks, keys[-1] + detect_every))
+        begin = max(int(np.searchsorted(stretch, own[rows[0]])), end)  # two stay apart, however long the stride
+        end = int(np.searchsorted(stretch, own[rows[0]], side="right"))
+        if not pauses[rows[0]] or keys[0] - ticks[begin] > edge:
+            begin = max(begin, int(np.searchsorted(ticks, keys[0] - detect_every, side="right")))
+        if not pauses[rows[-1] + 1] or ticks[end - 1] - keys[-1] > edge:
+            end = min(end, int(np.searchsorted(ticks, keys[-1] + detect_every)))
         frames = ticks[begin:end]
         raw = remove_outliers(keys, tracklet.boxes[rows], fps)
         boxes = smooth_boxes(keys, raw, frames, fps)

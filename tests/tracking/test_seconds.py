@@ -236,3 +236,18 @@ def test_segments_have_no_holes() -> None:
     (track,) = cleaned([seen(ticks[6:18:3], boxes)], ticks)
     assert (track.boxes[:, [0, 2]].mean(1) < 10).all() and track.frames[0] == 6
     np.testing.assert_array_equal(np.diff(track.frames), 1)
+
+
+@pytest.mark.parametrize("every", [3, 7])
+def test_segments_stay_apart_at_low_rates(every: int) -> None:
+    """A frame a second, fewer looks than that, one miss before the last: no frame comes twice."""
+    ticks = np.arange(4.0 * every + 1)
+    looks = np.array([0, 1, 2, 4]) * every
+    (track,) = cleaned([seen(ticks[looks], walking(looks / FPS, speed=0))], ticks, every, fps=1.0)
+    assert track.segment.max() == 1
+    assert (np.diff(track.frames) > 0).all()
+    uneven = np.cumsum([1.0, 5, 5, 4, 5.4, 5, 5])
+    (track,) = cleaned(
+        [seen(uneven[[0, 1, 2, 4, 5, 6]], walking(uneven[[0, 1, 2, 4, 5, 6]], speed=0))], uneven, 5, fps=0.5
+    )
+    assert (np.diff(track.frames) > 0).all()
