@@ -51,7 +51,7 @@ def test_display_matrices_turn_and_flip(tmp_path: Path, matrix: tuple[int, int, 
 @pytest.mark.parametrize("degrees", [30, -100, 5])
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_display_matrices_of_any_angle(tmp_path: Path, degrees: int, mirrored: bool) -> None:
-    """As FFmpeg's players show them: turned around the middle of a picture of the same size."""
+    """Turned as FFmpeg turns them, with room for all of it: nobody in a corner is cut off."""
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     sign = -1 if mirrored else 1
     image = shown(
@@ -60,13 +60,15 @@ def test_display_matrices_of_any_angle(tmp_path: Path, degrees: int, mirrored: b
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture(0)[:, ::sign]), "rgb24")
     graph = av.filter.Graph()
     source = graph.add_buffer(width=64, height=48, format=frame.format, time_base=Fraction(1, 30))
-    turn = graph.add("rotate", str(math.radians(degrees)))
+    wide, high = (round(64 * abs(a) + 48 * abs(b)) for a, b in ((cosine, sine), (sine, cosine)))
+    turn = graph.add("rotate", f"{math.radians(degrees)}:ow={wide}:oh={high}")
     source.link_to(turn)
     turn.link_to(graph.add("buffersink"))
     graph.configure()
     graph.push(frame)
     expected = graph.pull().to_ndarray(format="rgb24").astype(int)
-    assert np.abs(image - expected).mean() < 12
+    assert image.shape == expected.shape and np.abs(image - expected).mean() < 12
+    assert abs(image.sum() / picture(0).sum() - 1) < 0.02
 
 
 def test_frames_with_exif_data_are_turned_too(tmp_path: Path) -> None:
