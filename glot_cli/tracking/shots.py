@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from math import inf
 from typing import NamedTuple
 
@@ -109,10 +110,9 @@ class CutFinder:
     def _is_shot(self, start: int, end: int, other: Layout) -> bool:
         """Whether the frames of [start, end), between two that look alike, are a shot, and not those with a layout."""
         shown = [self._layouts[frame] for frame in range(start, end)]
-        return len(shown) > 1 and all(
-            not blank and np.mean(layout != shown[0][1]) < SAME_LAYOUT and np.mean(layout != other) > OTHER_LAYOUT
-            for _, layout, blank in shown
-        )
+        still = all(np.mean(layout != following) < SAME_LAYOUT for (_, layout, _), (_, following, _) in pairwise(shown))
+        another = all(not blank and np.mean(layout != other) > OTHER_LAYOUT for _, layout, blank in shown)
+        return len(shown) > 1 and still and another
 
 
 class ShownFrame(NamedTuple):
