@@ -12,6 +12,7 @@ import av.filter
 import cv2
 import numpy as np
 import pytest
+from av.codec.context import Flags
 
 from glot_cli.errors import InputError
 from glot_cli.video import probe, read_frames
@@ -132,6 +133,23 @@ def test_interlaced_pictures_are_made_whole(tmp_path: Path) -> None:
     for index, frame in enumerate(frames[1:-1], 1):
         assert np.abs(frame.image.astype(int) - moment(index)).mean() < 2  # woven, it is 4 away
         assert frame.image.shape == (96, 128, 3)
+
+
+def test_interlaced_pictures_of_a_few_pixels_are_read(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 3, 3, "yuv444p"
+        stream.codec_context.flags |= int(Flags.interlaced_dct)
+        graph = av.filter.Graph()
+        source = graph.add_buffer(width=3, height=3, format=av.VideoFormat("yuv444p"), time_base=Fraction(1, 25))
+        fields = graph.add("setfield", "tff")
+        source.link_to(fields)
+        fields.link_to(graph.add("buffersink"))
+        graph.configure()
+        graph.push(av.VideoFrame.from_ndarray(np.full((3, 3, 3), 90, np.uint8), "rgb24").reformat(format="yuv444p"))
+        container.mux(stream.encode(graph.pull()))
+        container.mux(stream.encode(None))
+    assert next(read_frames(tmp_path / "a.mkv")).image.shape == (3, 3, 3)
 
 
 def test_transparent_parts_of_a_video_are_white(tmp_path: Path) -> None:
