@@ -54,7 +54,7 @@ def meant_rate(stamps: Sequence[int], time_base: Fraction) -> Fraction | None:
     if units <= 0:
         return None
     rate = Fraction(frames) / (units * time_base)
-    spread = float(steps[single].std())
+    spread = float((steps[known] - counts[known] * (units / frames)).std())
     rounding = 0.5 / median if median >= _FINE else 0.0  # of steps that are all alike
     return usual_rate(rate, (1 + spread) / units if spread else rounding, exact=not spread)
 

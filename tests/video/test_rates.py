@@ -119,3 +119,14 @@ def test_a_second_recording_in_the_same_file_goes_on_after_the_first(tmp_path: P
 def test_given_rates_are_for_what_has_none(tmp_path: Path) -> None:
     info = probe(make_video(tmp_path / "a.mp4", list(range(5))), fps=120)
     assert (info.fps, info.fps_from) == (30, "stamps")
+
+
+def test_a_unit_of_time_is_no_rate(tmp_path: Path) -> None:
+    """A single picture has no step, and its stream names the clock of its container."""
+    info = probe(make_video(tmp_path / "a.ts", [0], Fraction(1, 90_000), container_format="mpegts"))
+    assert (info.fps, info.fps_from) == (30, "nobody")
+
+
+def test_missing_frames_leave_a_rate_in_milliseconds(tmp_path: Path) -> None:
+    stamps = [round(1000 * index / 30) for index in range(60) if index % 3]
+    assert meant_rate(stamps, Fraction(1, 1000)) == 30
