@@ -265,7 +265,7 @@ def test_a_folder_that_cannot_be_written_is_a_line(place: ResultFolder) -> None:
 def test_a_file_where_the_folder_should_be_is_a_line(place: ResultFolder) -> None:
     place.path.parent.mkdir()
     place.path.write_text("mine")
-    with pytest.raises(OutputError, match="cannot be written"), place.held():
+    with pytest.raises(OutputError, match="in the way: no folder"), place.held():
         pytest.fail("went on")
     assert place.path.read_text() == "mine"
 
