@@ -268,6 +268,7 @@ class ResultFolder:
         """Write the files of every frame aside; once the block is done, the whole folder gets its name."""
         aside = aside_name(self.path / FRAMES)
         try:
+            aside.mkdir(exist_ok=True)  # and none above it, which may have been moved away
             result.save_frames(aside)
             yield
             aside.rename(self.path / FRAMES)

@@ -335,7 +335,7 @@ def test_a_folder_that_is_a_link_is_that_folder(place: ResultFolder, video: Path
     assert contents(place.path) == before
     (tmp_path / "out/dangling").symlink_to(tmp_path / "nowhere")
     with (
-        pytest.raises(OutputError, match="cannot be written"),
+        pytest.raises(OutputError, match="in the way: no folder"),
         ResultFolder(tmp_path / "out/dangling", place.source).held(),
     ):
         pytest.fail("went on")
