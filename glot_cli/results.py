@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -282,13 +282,17 @@ class Result:
         pixels = project_pinhole(torch.from_numpy(joints), self.meta.focal_length, centre).numpy()
         return Bodies(vertices, joints, pixels, model.faces)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, first: Callable[[], None] | None = None) -> None:
         """Write the npz, complete or not at all.
+
+        Args:
+            path: the file.
+            first: called when all of it is on the disk, before it gets its name.
 
         Raises:
             OutputError: the folder cannot be written.
         """
-        write_npz(path, {**self.arrays, "meta": np.array(json.dumps(asdict(self.meta)))})
+        write_npz(path, {**self.arrays, "meta": np.array(json.dumps(asdict(self.meta)))}, first=first)
 
     def save_frames(self, folder: Path) -> None:
         """Write one npz for every frame of the video, 000000.npz on; a frame without people has no rows.
@@ -304,7 +308,9 @@ class Result:
         for frame in range(first, first + self.meta.frame_count):
             rows = rows_of.get(frame, nobody)
             arrays = {name: values[rows] for name, values in self.arrays.items()}
-            write_npz(folder / f"{frame:06d}.npz", {**arrays, "meta": meta}, compress=False)
+            path = folder / f"{frame:06d}.npz"
+            # To wait for the disk at every frame would take longer than the networks.
+            write_npz(path, {**arrays, "meta": meta}, compress=False, durable=False)
 
 
 def pose_bodies(body: Body, result: Result) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
