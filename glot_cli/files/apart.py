@@ -22,7 +22,7 @@ import numpy as np
 
 from glot_cli.errors import one_line
 from glot_cli.files.atomic import nameless_file
-from glot_cli.files.faults import Damaged, FileFault, Refused, Unsupported
+from glot_cli.files.faults import Damaged, FileFault, Refused, TooMuch, Unsupported
 
 START_TIMEOUT = 120.0  # seconds; a busy machine takes ten
 _STOP_TIMEOUT = 5.0  # seconds
@@ -34,7 +34,7 @@ Reply = tuple[dict[str, Any], np.ndarray | None]
 def send(stream: BinaryIO, message: dict[str, Any], payload: np.ndarray | None = None) -> None:
     """Write a message and the bytes of an array; the array's shape and type travel along."""
     if payload is not None:
-        payload = np.ascontiguousarray(payload)
+        payload = np.asarray(payload, order="C")
         message = {**message, "shape": payload.shape, "dtype": payload.dtype.str}
     stream.write(json.dumps(message).encode() + b"\n")
     if payload is not None:
@@ -100,6 +100,8 @@ def answer_orders(answer: Callable[[dict[str, Any], np.ndarray | None], Reply]) 
                 reply = answer(order, payload)
             except FileFault as fault:
                 reply = {"fault": type(fault).__name__, "reason": fault.reason, "remedy": fault.remedy}, None
+            except MemoryError:
+                reply = {"fault": "TooMuch", "reason": "takes more memory than there is for it", "remedy": None}, None
             except Exception as error:
                 words = one_line(error) or type(error).__name__
                 reply = {"fault": "Damaged", "reason": f"cannot be read ({words})", "remedy": None}, None
@@ -188,6 +190,11 @@ class Apart:
         # Also where nobody stops it: the process ends with this object.
         self.stop = weakref.finalize(self, _stop, self._process, self._watch, self._log)
 
+    @property
+    def is_late(self) -> bool:
+        """Whether the process was killed because it let wait too long."""
+        return self._watch.late is not None
+
     def last_words(self) -> str:
         """How the process ended and the last line it left."""
         try:
@@ -218,7 +225,9 @@ def _stop(process: subprocess.Popen[bytes], watch: _Countdown, log: Any) -> None
     log.close()
 
 
-_FAULTS: dict[str, type[FileFault]] = {kind.__name__: kind for kind in (FileFault, Damaged, Refused, Unsupported)}
+_FAULTS: dict[str, type[FileFault]] = {
+    kind.__name__: kind for kind in (FileFault, Damaged, Refused, Unsupported, TooMuch)
+}
 
 
 class Reader(Apart):
@@ -257,8 +266,10 @@ class Reader(Apart):
                 send(self.orders, order, payload)
                 reply, array = receive(self.answers)
         except (EOFError, OSError, ValueError) as error:
-            words = self.last_words()
+            words, late = self.last_words(), self.is_late
             self.stop()
+            if late:
+                raise TooMuch(f"takes more than {seconds:.3g} s here") from error
             raise Damaged(f"ends the process that reads it ({words})") from error
         if "fault" in reply:
             raise _FAULTS[reply["fault"]](reply["reason"], remedy=reply["remedy"])

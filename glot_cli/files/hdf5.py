@@ -23,6 +23,7 @@ MAX_NAMES = 1000
 MAX_RATIO = 200  # how much larger than the file its arrays may be
 ALWAYS = 64 << 20  # bytes that any file may hold, as some are nothing but zeros
 MAX_CHUNK = 256 << 20  # bytes that are unpacked at once
+MAX_TEXT = 4096  # bytes of a name
 _FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
 
 
@@ -38,7 +39,12 @@ class _H5Rows:
     def __getitem__(self, key: slice) -> NDArray[Any]:
         with damage("a damaged HDF5 file"):  # a piece that does not unpack, or is not there
             part = self._dataset[key]
-        return np.array([v.encode() if isinstance(v, str) else bytes(v) for v in part], "S") if self._text else part
+            if not self._text:
+                return np.asarray(part)
+            texts = [text.encode() if isinstance(text, str) else bytes(text) for text in part.tolist()]
+            if max(map(len, texts), default=0) > MAX_TEXT:  # all that are read are given the longest one's room
+                raise Refused("holds text too long for names")
+            return np.array(texts, "S")
 
 
 @contextmanager
