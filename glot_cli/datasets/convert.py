@@ -119,6 +119,11 @@ class Conversion:
             columns["image"] = Column(np.dtype(f"S{width}"))
         return columns
 
+    @property
+    def n_bytes(self) -> int:
+        """Of all columns."""
+        return self.frames * sum(column.n_bytes for column in self.columns.values())
+
     def parts(self) -> Iterator[dict[str, NDArray[Any]]]:
         """The columns, some rows at a time, frames of a video one after another."""
         self.invalid, self.first_invalid = 0, -1

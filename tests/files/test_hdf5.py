@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from glot_cli.files import hdf5
+from glot_cli.files import faults, hdf5
 from glot_cli.files.faults import Damaged, Refused, Unsupported
 from glot_cli.files.hdf5 import open_h5
 from glot_cli.files.rows import take
@@ -115,7 +115,7 @@ REFUSED = {
     records: "neither numbers nor text",
     ragged: "neither numbers nor text",
     odd_filter: "unknown filter 6",
-    claim: r"claims 8192\.0 GB for features",
+    claim: r"claims 8192\.0 GB, far more",
     large_pieces: "pieces of more than",
     many_names: "1,000 names",
 }
@@ -123,7 +123,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("fill", REFUSED, ids=lambda f: f.__name__)
 def test_what_leads_elsewhere_is_refused(fill: Callable[[Any], None], tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(hdf5, "ALWAYS", 1 << 30)
+    monkeypatch.setattr(faults, "ALWAYS", 1 << 30)
     path = write(tmp_path / "a.h5", fill)
     with pytest.raises(Refused, match=REFUSED[fill]), open_h5(path):
         pass
