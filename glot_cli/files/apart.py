@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -27,6 +28,7 @@ from glot_cli.files.faults import Damaged, FileFault, Refused, TooMuch, Unsuppor
 START_TIMEOUT = 120.0  # seconds; a busy machine takes ten
 _STOP_TIMEOUT = 5.0  # seconds
 _STEP = 0.25  # seconds
+_BUSY = 10  # times as long as alone a file may take on a machine that is busy
 
 Reply = tuple[dict[str, Any], np.ndarray | None]
 
@@ -130,33 +132,49 @@ class _Countdown:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.late: float | None = None
         self._process = process
-        self._wait: list[float] = []
+        self._left: list[float] = []
         self._stopped = threading.Event()
-        threading.Thread(target=self._count, name="watch", daemon=True).start()
+        threading.Thread(target=self._count, name="countdown", daemon=True).start()
 
     @contextlib.contextmanager
-    def waiting(self, seconds: float) -> Iterator[None]:
-        """Kill the process where the block, which waits for it, does not end in time."""
-        self._wait = [seconds, seconds]
+    def waiting(self, seconds: float, work: float = math.inf) -> Iterator[None]:
+        """Kill the process where the block, which waits for it, does not end in time.
+
+        Args:
+            seconds: that may pass.
+            work: seconds of them in which it may compute; a machine that is busy with others takes longer.
+        """
+        self._left = [seconds, work, seconds]
         try:
             yield
         finally:
-            self._wait = []
+            self._left = []
 
     def stop(self) -> None:
         self._stopped.set()
 
     def _count(self) -> None:
         """Count down what is waited for, step by step: while Ctrl-Z has stopped both processes, no time passes."""
+        before = 0.0
         while not self._stopped.wait(_STEP):
-            wait = self._wait
-            if not wait:
+            left, now = self._left, _computed(self._process.pid)
+            worked, before = _STEP if now is None else min(now - before, _STEP), now or 0.0
+            if not left:
                 continue
-            wait[0] -= _STEP
-            if wait[0] <= 0:
-                self.late = wait[1]
+            left[0] -= _STEP
+            left[1] -= worked
+            if min(left) <= 0:
+                self.late = left[2]
                 self._process.kill()
                 return
+
+
+def _computed(process: int) -> float | None:
+    """Seconds that all threads of a process have computed; None where the system does not say so."""
+    try:
+        return time.clock_gettime(~process << 3 | 2)  # as Linux numbers the clocks of processes
+    except (AttributeError, OSError, OverflowError):
+        return None
 
 
 class Apart:
@@ -256,13 +274,13 @@ class Reader(Apart):
         Args:
             order: what JSON can hold.
             payload: an array to go with it.
-            seconds: within which the answer is there.
+            seconds: of computing within which the answer is there.
 
         Raises:
             FileFault: what the process raised, or that it took too long, or died.
         """
         try:
-            with self.waiting(seconds):
+            with self.waiting(seconds * _BUSY, seconds):
                 send(self.orders, order, payload)
                 reply, array = receive(self.answers)
         except (EOFError, OSError, ValueError) as error:
