@@ -23,7 +23,7 @@ from glot_cli.inference import import_onnxruntime
 
 MAX_NODES = 20_000  # of an ONNX model; a large detector has 1,500
 MAX_USES = 4
-MAX_ANSWER = 1 << 25  # numbers
+MAX_ANSWER = 1 << 24  # numbers; boxes of two pictures of 1280 x 1280 among 80 classes take a third
 _MAX_NAME = 200  # letters
 _KINDS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 _THREAD = 16 << 20  # bytes that are set aside for a thread

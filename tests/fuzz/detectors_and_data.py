@@ -310,8 +310,12 @@ def make(kind: str, folder: Path, number: int, chance: random.Random) -> Path:
     """A file for one try."""
     ending, maker = MAKERS[kind]
     path = folder / f"{number}{ending}"
-    path.write_bytes(maker(chance))
-    return path
+    while True:
+        try:
+            path.write_bytes(maker(chance))
+        except Exception:
+            continue  # what PyTorch, ONNX or joblib do not write; another takes its place
+        return path
 
 
 if __name__ == "__main__":

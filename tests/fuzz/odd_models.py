@@ -67,7 +67,7 @@ def a_node(number: int, made: list[str], constants: dict[str, np.ndarray], chanc
     """A node of any kind, with inputs and settings of any kind."""
     schema = chance.choice(SCHEMAS)
     inputs = []
-    for place in range(chance.randrange(schema.min_input, min(schema.max_input, 5) + 1)):
+    for place in range(chance.randint(schema.min_input, max(schema.min_input, min(schema.max_input, 5)))):
         if chance.random() < 0.4:
             inputs.append(chance.choice(made))
             continue
