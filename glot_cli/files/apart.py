@@ -28,7 +28,7 @@ from glot_cli.files.faults import Damaged, FileFault, Refused, TooMuch, Unsuppor
 START_TIMEOUT = 120.0  # seconds; a busy machine takes ten
 _STOP_TIMEOUT = 5.0  # seconds
 _STEP = 0.25  # seconds
-_BUSY = 10  # times as long as alone a file may take on a machine that is busy
+_BUSY = 20  # times as long as alone a file may take on a machine that is busy
 
 Reply = tuple[dict[str, Any], np.ndarray | None]
 

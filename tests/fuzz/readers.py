@@ -308,17 +308,18 @@ def drive(
     torch.set_num_threads(1)  # a process that forks must have no threads that work
     with tempfile.TemporaryDirectory(prefix="glot-fuzz-") as work:
         prepare(Path(work))
-        for number in range(arguments.count):
-            kind = arguments.kinds[number % len(arguments.kinds)]
-            path = make(kind, Path(work), number, random.Random(f"{arguments.seed} {number}"))
-            said = verdict(readers[kind], path)
-            counts[kind][said if said in ("read", "refused") else "FAULT"] += 1
-            if said not in ("read", "refused"):
-                if not faults[f"{kind}: {said}"]:
-                    arguments.keep.mkdir(exist_ok=True)
-                    shutil.copy(path, arguments.keep / f"{kind}_{arguments.seed}_{path.name}")
-                faults[f"{kind}: {said}"] += 1
-            path.unlink()
+        with contextlib.suppress(KeyboardInterrupt):  # what was tried until then is told
+            for number in range(arguments.count):
+                kind = arguments.kinds[number % len(arguments.kinds)]
+                path = make(kind, Path(work), number, random.Random(f"{arguments.seed} {number}"))
+                said = verdict(readers[kind], path)
+                counts[kind][said if said in ("read", "refused") else "FAULT"] += 1
+                if said not in ("read", "refused"):
+                    if not faults[f"{kind}: {said}"]:
+                        arguments.keep.mkdir(exist_ok=True)
+                        shutil.copy(path, arguments.keep / f"{kind}_{arguments.seed}_{path.name}")
+                    faults[f"{kind}: {said}"] += 1
+                path.unlink()
     for kind, tally in counts.items():
         print(f"{kind:8} " + ", ".join(f"{count} {what}" for what, count in sorted(tally.items())))
     for fault, count in faults.most_common():
