@@ -30,7 +30,7 @@ class FileFault(GlotError):
             remedy: what to do where the fault itself does not say it; None: take the official file anew.
         """
         reason = f"{member}: {self.reason}" if member else self.reason
-        return kind(reason, path=path, remedy=self.remedy or remedy)
+        return kind(reason, path=path, remedy=self.remedy or remedy, option=self.option)
 
 
 class Refused(FileFault):
@@ -38,7 +38,9 @@ class Refused(FileFault):
 
     def about(self, path: Path, kind: type[GlotError], member: str = "", remedy: str | None = None) -> GlotError:
         reason = f"{self.reason}; nothing in it was run{'' if remedy else ', and no official file does that'}"
-        return FileFault(reason, remedy=self.remedy).about(path, kind, member, remedy or "take another copy")
+        return FileFault(reason, remedy=self.remedy, option=self.option).about(
+            path, kind, member, remedy or "take another copy"
+        )
 
 
 class Damaged(FileFault):
@@ -50,6 +52,10 @@ class Damaged(FileFault):
 
 class Unsupported(FileFault):
     """The file is of a kind that is not read here."""
+
+
+class TooMuch(FileFault):
+    """Reading the file, or what is in it, takes more time or memory than there is for it."""
 
 
 def check_size(n_bytes: int, claim: str = "has", most: int | None = None) -> None:

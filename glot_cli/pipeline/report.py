@@ -150,7 +150,8 @@ def earlier_run(
     report = place.report()
     if report is None or not place.has(PARAMS):
         return None
-    told = asdict(Options()) | report["options"]
+    told = asdict(Options()) | report["options"]  # what earlier versions could not be told was as it is by default
+    report["options"] = told
     other = {name for name, value in asdict(options).items() if told[name] != value}
     other_weights = report["weights"] != weights()
     drawn, framed = place.has(OVERLAY), place.has_frames(report["frames"])

@@ -264,7 +264,7 @@ def verdict(read: Callable[[Path], Any], path: Path) -> str:
 
 
 def tried(read: Callable[[Path], Any], path: Path) -> str:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = most_memory()
     try:
         read(path)
         said = "read"
@@ -274,42 +274,70 @@ def tried(read: Callable[[Path], Any], path: Path) -> str:
     except BaseException as error:
         places = [f"{Path(f.filename).name}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)][-3:]
         said = f"{type(error).__name__} at {', '.join(places)}"
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    grown = (most_memory() - before) * 1024
     return said if grown < BYTES else f"takes {grown / 1e9:.1f} GB"
 
 
-def main() -> int:
-    """Try as many files as are asked for; exit status 1 if any was a fault."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def most_memory() -> int:
+    """KiB that this process, or one that it had started and that is gone, took at most."""
+    return max(resource.getrusage(whose).ru_maxrss for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
+def drive(
+    description: str,
+    readers: dict[str, Callable[[Path], Any]],
+    prepare: Callable[[Path], None],
+    make: Callable[[str, Path, int, random.Random], Path],
+) -> int:
+    """Try as many files as are asked for; exit status 1 if any was a fault.
+
+    Args:
+        description: of the program.
+        readers: what reads a file, by kind.
+        prepare: makes what files are made of, in a folder.
+        make: makes a file of a kind in a folder, under a number, by chance.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=10_000, help="how many files, of all kinds alike")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--kinds", nargs="+", choices=READERS, default=list(READERS))
+    parser.add_argument("--kinds", nargs="+", choices=readers, default=list(readers))
     parser.add_argument("--keep", type=Path, default=Path("fuzz_faults"), help="folder for files that are faults")
     arguments = parser.parse_args()
     counts: dict[str, Counter[str]] = {kind: Counter() for kind in arguments.kinds}
     faults: Counter[str] = Counter()
     torch.set_num_threads(1)  # a process that forks must have no threads that work
     with tempfile.TemporaryDirectory(prefix="glot-fuzz-") as work:
-        good = make_good(Path(work))
-        for number in range(arguments.count):
-            chance = random.Random(f"{arguments.seed} {number}")
-            kind = arguments.kinds[number % len(arguments.kinds)]
-            source = chance.choice(good[kind])
-            path = Path(work) / f"{number}{source.suffix}"
-            path.write_bytes(changed(source.read_bytes(), chance))
-            said = verdict(READERS[kind], path)
-            counts[kind][said if said in ("read", "refused") else "FAULT"] += 1
-            if said not in ("read", "refused"):
-                if not faults[f"{kind}: {said}"]:
-                    arguments.keep.mkdir(exist_ok=True)
-                    shutil.copy(path, arguments.keep / f"{kind}_{arguments.seed}_{path.name}")
-                faults[f"{kind}: {said}"] += 1
-            path.unlink()
+        prepare(Path(work))
+        with contextlib.suppress(KeyboardInterrupt):  # what was tried until then is told
+            for number in range(arguments.count):
+                kind = arguments.kinds[number % len(arguments.kinds)]
+                path = make(kind, Path(work), number, random.Random(f"{arguments.seed} {number}"))
+                said = verdict(readers[kind], path)
+                counts[kind][said if said in ("read", "refused") else "FAULT"] += 1
+                if said not in ("read", "refused"):
+                    if not faults[f"{kind}: {said}"]:
+                        arguments.keep.mkdir(exist_ok=True)
+                        shutil.copy(path, arguments.keep / f"{kind}_{arguments.seed}_{path.name}")
+                    faults[f"{kind}: {said}"] += 1
+                path.unlink()
     for kind, tally in counts.items():
         print(f"{kind:8} " + ", ".join(f"{count} {what}" for what, count in sorted(tally.items())))
     for fault, count in faults.most_common():
         print(f"{count:6} {fault}")
     return 1 if faults else 0
+
+
+def main() -> int:
+    """Try damaged copies of good files."""
+    good: dict[str, list[Path]] = {}
+
+    def make(kind: str, folder: Path, number: int, chance: random.Random) -> Path:
+        source = chance.choice(good[kind])
+        path = folder / f"{number}{source.suffix}"
+        path.write_bytes(changed(source.read_bytes(), chance))
+        return path
+
+    return drive(__doc__ or "", READERS, lambda folder: good.update(make_good(folder)), make)
 
 
 if __name__ == "__main__":

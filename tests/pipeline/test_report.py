@@ -18,7 +18,8 @@ from glot_cli.errors import OutputError
 from glot_cli.files.seal import sealed_json
 from glot_cli.pipeline.folder import ResultFolder, Source
 from glot_cli.pipeline.options import Options
-from glot_cli.pipeline.report import Outcome, earlier_run
+from glot_cli.pipeline.report import Outcome, earlier_run, finish_report
+from glot_cli.progress import Progress
 from tests.pipeline.made_results import WEIGHTS, finish, record
 
 
@@ -119,3 +120,17 @@ def test_reports_are_plain_json(place: ResultFolder, video: Path) -> None:
     finish(place, video)
     told = json.loads((place.path / "run.json").read_text())
     assert told["video"] == str(video) and place.report() == {k: v for k, v in told.items() if k != "seal"}
+
+
+def test_a_result_of_before_some_options_is_still_finished(place: ResultFolder, video: Path) -> None:
+    """Whether a detector may run says nothing of what comes of it."""
+    told = asdict(Options(detector="people.torchscript"))
+    for name in ("trust_detector", "max_pixels", "fps"):
+        del told[name]
+    finish(place, video, options=told, stages={})
+    again = Options(detector="people.torchscript", trust_detector=True)
+    assert earlier(place, video, again).other_options == ()
+    (place.path / "overlay.mp4").unlink()
+    report = earlier(place, video, again)
+    finished = finish_report(report, again, 1.0, Progress("", quiet=True), None, None)
+    assert finished["options"] == told | {"trust_detector": False, "max_pixels": Options().max_pixels, "fps": None}
