@@ -86,16 +86,21 @@ def _checked(arrays: Mapping[str, NDArray[Any]], source: str) -> Arrays:
             got = "x".join(map(str, array.shape)) or "a scalar"
             raise WeightsError(f"body model array {name} is {got}, expected {wanted}", path=source, remedy=_REMEDY)
         largest = _LARGEST.get(name, 1e4)
-        if array.dtype.kind not in "fiu" or not np.isfinite(array).all() or np.abs(array).max() > largest:
+        if array.dtype.kind not in "fiu" or not -largest <= array.min() <= array.max() <= largest:
             reason = f"body model array {name} holds values that are not finite, or larger than any body's"
             raise WeightsError(reason, path=source, remedy=_REMEDY)
     faces = checked["f"]
     if faces.min() < 0 or faces.max() >= count:
         raise WeightsError(f"body model faces point outside its {count} vertices", path=source, remedy=_REMEDY)
-    parents = _parents(checked["kintree_table"])
-    if parents[0] != -1 or any(not 0 <= p < j for j, p in enumerate(parents) if j):
+    if not is_tree(checked["kintree_table"]):
         raise WeightsError("kintree_table is no tree with parents before children", path=source, remedy=_REMEDY)
     return checked
+
+
+def is_tree(kintree_table: NDArray[Any]) -> bool:
+    """Whether the joints of a body are a tree with parents before children."""
+    parents = _parents(kintree_table)
+    return parents[0] == -1 and all(0 <= p < j for j, p in enumerate(parents) if j)
 
 
 def _parents(kintree_table: NDArray[Any]) -> tuple[int, ...]:

@@ -271,6 +271,8 @@ def _convert(hint: Any, value: Any, path: Path, key: str) -> Any:
     if get_origin(hint) is Literal and isinstance(value, str):  # the dataclass itself checks which
         return value
     expected, given = getattr(hint, "__name__", hint), type(value).__name__ if isinstance(value, list | dict) else value
+    if type(value) is int and abs(value) >= _LARGEST:  # Python writes no number of very many digits
+        given = "a number so large"
     raise InputError(f"{key} = {str(given)[:100]} cannot be", path=path, remedy=f"give a value of type {expected}")
 
 

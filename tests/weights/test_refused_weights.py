@@ -145,7 +145,7 @@ def test_flipped_bits_where_a_checksum_or_a_sum_tells(official: dict[str, Path],
     with fails(Damaged, match=r"checksum|damaged"):
         list(add_weights(flip(zipped, tmp_path / "flipped.pth.tar", [zipped.stat().st_size // 2])))
     body = standins.smpl()
-    body["weights"][77, 3] = 2.0**200
+    body["weights"][77, 3] = 4.0
     np.savez(tmp_path / "SMPL_MALE.npz", **body)
     with fails(Damaged, match="do not add up"):
         list(add_weights(tmp_path / "SMPL_MALE.npz"))
