@@ -6,6 +6,7 @@ translation; the pelvis stays where the joint regressor puts it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,7 +51,7 @@ def read_body_arrays(path: Path) -> Arrays:
     Raises:
         WeightsError: the file is missing or cannot be read.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise WeightsError("no such body model file", path=path, remedy=_REMEDY)
     try:
         return load_npz(path)

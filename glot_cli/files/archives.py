@@ -34,7 +34,7 @@ def is_archive(path: Path) -> bool:
             if not start.startswith(ZIP):
                 return start.startswith((GZIP, BZ2, XZ)) or is_tar(start)
             names = zip_names(file)
-    except OSError:
+    except (OSError, ValueError):  # the latter of a name with a NUL
         return False
     return not is_npz(names) and not _is_network(names)
 

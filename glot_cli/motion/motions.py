@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +93,7 @@ def _pieces(count: int) -> Iterator[slice]:
 def _files(paths: Sequence[Path]) -> Iterator[Path]:
     """The files, and those in the folders."""
     for path in paths:
-        if not path.is_dir():
+        if not os.path.isdir(path):
             yield path
             continue
         found = (p for p in path.rglob("*") if p.suffix.lower() in (".npz", ".bvh"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import types
 from collections.abc import Mapping
@@ -186,7 +187,7 @@ def find_config(name: str) -> Path:
     """
     shipped = {path.stem: path for path in sorted(CONFIGS.glob("*.toml"))}
     path = Path(name)
-    if path.is_file() or path.suffix == ".toml":
+    if os.path.isfile(path) or path.suffix == ".toml":
         return path
     if name not in shipped:
         remedy = f"give a TOML file, or choose one of {', '.join(shipped)}"

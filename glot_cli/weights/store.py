@@ -188,7 +188,7 @@ def _called(name: str) -> str:
 
 def check(entry: WeightFile, path: Path) -> str | None:
     """What is wrong with a file, None when it is intact."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         return f"the {entry.role} is missing ({entry.size} bytes expected)"
     if path.stat().st_size != entry.size:
         return f"the {entry.role} has {path.stat().st_size} bytes, expected {entry.size}"
