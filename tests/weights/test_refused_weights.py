@@ -6,7 +6,7 @@ import os
 import pickle
 import tracemalloc
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -152,7 +152,7 @@ def test_flipped_bits_where_a_checksum_or_a_sum_tells(official: dict[str, Path],
     body = standins.smpl()
     body["posedirs"][5, 1, 100] = -(2.0**300)
     np.savez(tmp_path / "SMPL_MALE.npz", **body)
-    with fails(Damaged, match="posedirs reaches"):
+    with fails(Damaged, match="posedirs with values"):
         list(add_weights(tmp_path / "SMPL_MALE.npz"))
 
 
@@ -186,3 +186,33 @@ def test_a_body_with_an_array_of_wrong_shape(tmp_path: Path) -> None:
     np.savez(tmp_path / "SMPL_MALE.npz", **body)
     with fails(Damaged, match=r"posedirs of shape \(6890, 3, 200\), expected 6890 x 3 x 207"):
         list(add_weights(tmp_path / "SMPL_MALE.npz"))
+
+
+def test_values_and_joints_that_no_body_has(tmp_path: Path) -> None:
+    body = standins.smpl()
+    whole = np.full(body["v_template"].shape, -(2**63))  # whose absolute value is itself
+    weights = body["weights"].copy()
+    weights[0, :3] = 1e30, -1e30, 1  # which add up to 1
+    tree = np.tile(np.arange(24) + 30, (2, 1))
+    for name, array in (("v_template", whole), ("weights", weights), ("kintree_table", tree)):
+        np.savez(tmp_path / "SMPL_MALE.npz", **(body | {name: array}))
+        with fails(Damaged):
+            list(add_weights(tmp_path / "SMPL_MALE.npz"))
+    np.savez(tmp_path / MEAN, pose=np.full(144, 1e300), shape=np.zeros(10), cam=np.zeros(3))
+    with fails(Damaged):
+        list(add_weights(tmp_path / MEAN))
+
+
+def test_a_network_with_something_else_than_tensors(official: dict[str, Path], tmp_path: Path) -> None:
+    held = {"model": dict.fromkeys(standins.shapes("spin"), np.zeros(3))}  # arrays that are not made yet
+    torch.save(held, tmp_path / SPIN, pickle_protocol=2)
+    with fails(Damaged, match="no tensor"):
+        list(add_weights(tmp_path / SPIN))
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink(path, path)])
+def test_what_stands_in_for_shipped_weights_may_be_no_file(weights_folder: Path, make: Callable[[Path], None]) -> None:
+    weights_folder.mkdir()
+    make(weights_folder / "glot_open.safetensors")
+    with pytest.raises(WeightsError, match=r"glot_open\.safetensors: cannot be read"):
+        weights.locate("glot-open")
