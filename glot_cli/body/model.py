@@ -28,6 +28,7 @@ Arrays = dict[str, NDArray[Any]]
 _REQUIRED = ("v_template", "shapedirs", "J_regressor", "weights", "kintree_table", "f")
 BODY_ARRAYS = (*_REQUIRED, "posedirs", "J_regressor_extra")
 _LARGEST = {"kintree_table": 2.0**32, "f": 2.0**32}  # the root's parent is 2**32 - 1 in some files
+MOST_VERTICES, MOST_FACES = 200_000, 10  # faces for each vertex; a closed surface has two
 _REMEDY = "give an SMPL-format .npz (v_template, shapedirs, J_regressor, weights, kintree_table, f)"
 
 
@@ -91,6 +92,9 @@ def _checked(arrays: Mapping[str, NDArray[Any]], source: str) -> Arrays:
             reason = f"body model array {name} holds values that are not finite, or larger than any body's"
             raise WeightsError(reason, path=source, remedy=_REMEDY)
     faces = checked["f"]
+    if count > MOST_VERTICES or len(faces) > MOST_FACES * count:
+        reason = f"body model of {count:,} vertices and {len(faces):,} faces is larger than any body"
+        raise WeightsError(reason, path=source, remedy=_REMEDY)
     if faces.min() < 0 or faces.max() >= count:
         raise WeightsError(f"body model faces point outside its {count} vertices", path=source, remedy=_REMEDY)
     if not is_tree(checked["kintree_table"]):
