@@ -16,7 +16,7 @@ from typing import Any
 from glot_cli.files.faults import Damaged, Refused, damage
 from glot_cli.files.inert import ALLOWED
 
-MAX_STEPS = 100_000  # a body model takes a few thousand
+MAX_STEPS = 30_000  # a body model takes a few thousand
 MOST_ARGUMENTS = 20  # of a call; those of layers and arrays have fewer
 
 # What a program may do at most: make numbers, text, tuples, lists and dictionaries, remember them, and call what

@@ -85,6 +85,19 @@ def test_zip_bombs_are_refused_before_they_unpack(file: str, member: str, tmp_pa
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize(
+    ("inner", "count"),
+    [(b"\x80\x02" + b"N0" * 12_000 + b"}.", 190), (b"", 201), ("bomb", 3)],
+    ids=["long", "many", "bombs"],
+)
+def test_many_small_bombs_in_an_archive(inner: bytes | str, count: int, tmp_path: Path) -> None:
+    data = bomb(tmp_path / "in.npz", "pose.npy", 1 << 24).read_bytes() if isinstance(inner, str) else inner
+    ending = ".npz" if isinstance(inner, str) else ".pkl"
+    path = archive(tmp_path / "a.zip", {f"{number}{ending}": data for number in range(count)})
+    with fails(Refused, match="far more than its size allows|more than 200 files"):
+        list(add_weights(path))
+
+
 def npy(header: str, data: bytes = b"") -> bytes:
     text = header.encode().ljust(117) + b"\n"
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + data
