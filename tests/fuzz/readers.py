@@ -364,6 +364,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=10_000, help="how many files, of all kinds alike")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="number of the first file: several at once can share them")
     parser.add_argument("--kinds", nargs="+", choices=READERS, default=list(READERS))
     parser.add_argument("--keep", type=Path, default=Path("fuzz_faults"), help="folder for files that are faults")
     arguments = parser.parse_args()
@@ -373,7 +374,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="glot-fuzz-") as work:
         good = make_good(Path(work))
         good_record(Path(work) / "clip" / "params.npz")  # once, before any process is made
-        for number in range(arguments.count):
+        for number in range(arguments.first, arguments.first + arguments.count):
             chance = random.Random(f"{arguments.seed} {number}")
             kind = arguments.kinds[number % len(arguments.kinds)]
             source = chance.choice(good[kind])
