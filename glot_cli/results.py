@@ -353,7 +353,10 @@ def load_result(path: str | Path) -> Result:
         raise InputError("no such file", path=path, remedy=_REMEDY)
     try:
         arrays = load_npz(path)
-        meta = meta_of(str(arrays.pop("meta")), Meta, FORMAT_VERSION)
+        text = arrays.pop("meta")
+        if text.shape or text.dtype.kind != "U":  # others may take for ever to be written out
+            raise ValueError("what stands beside its arrays is no text")
+        meta = meta_of(text.item(), Meta, FORMAT_VERSION)
     except FileFault as error:
         raise InputError(f"not a glot result ({error.reason})", path=path, remedy=_REMEDY) from error
     except KeyError as error:

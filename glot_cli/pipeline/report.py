@@ -119,7 +119,7 @@ def finish_report(
     """
     return report | {
         "finished": True,
-        "options": asdict(options) | {name: report["options"][name] for name in SAME_RESULT},
+        "options": asdict(options) | {name: report["options"][name] for name in SAME_RESULT & report["options"].keys()},
         "renderer": renderer,
         "fault": fault,
         "seconds": round(seconds, 3),

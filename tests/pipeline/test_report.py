@@ -134,3 +134,18 @@ def test_a_result_of_before_some_options_is_still_finished(place: ResultFolder, 
     report = earlier(place, video, again)
     finished = finish_report(report, again, 1.0, Progress("", quiet=True), None, None)
     assert finished["options"] == told | {"trust_detector": False, "max_pixels": Options().max_pixels, "fps": None}
+
+
+ODD_FACTS = {
+    "options": [[], None], "weights": ["x"], "finished": [1, None], "frames": ["2", -1, 10**30, 2.0], "people": [True],
+    "seconds": [None, float("nan"), 1e300], "mean_acceleration": [{"a": 1.0}, {"1": "x"}, {"1": 10**400}, []],
+    "fault": [3], "stages": [None], "warnings": ["x", [3]], "video": [None], "video_id": [7],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in ODD_FACTS.items() for value in values])
+def test_a_report_with_odd_facts_is_none(place: ResultFolder, video: Path, name: str, value: Any) -> None:
+    finish(place, video)
+    assert place.report() is not None
+    place.write_report(place.report() | {name: value})
+    assert place.report() is None and earlier(place, video) is None
