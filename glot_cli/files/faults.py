@@ -70,16 +70,17 @@ def check_size(n_bytes: int, claim: str = "has", most: int | None = None) -> Non
         raise Refused(f"{claim} {n_bytes / 1e6:,.1f} MB, more than any file of its kind")
 
 
-def check_claim(n_bytes: int, size: int, always: int | None = None) -> None:
+def check_claim(n_bytes: int, size: int, claim: str = "unpacks to", always: int | None = None) -> None:
     """Raise Refused where a file of `size` bytes says that it holds far more.
 
     Args:
-        n_bytes: that it says it unpacks to.
+        n_bytes: that it says it holds.
         size: of the file, bytes.
+        claim: what it says.
         always: what any may unpack to, however small it is; by default `ALWAYS`.
     """
     if n_bytes > max(ALWAYS if always is None else always, MAX_RATIO * size):
-        raise Refused(f"unpacks to {min(n_bytes, 10**18) / 1e9:.2g} GB, far more than its size allows")
+        raise Refused(f"{claim} {min(n_bytes, 10**18) / 1e9:.2g} GB, far more than its size allows")
 
 
 @contextmanager

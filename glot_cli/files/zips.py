@@ -30,7 +30,7 @@ class OpenZip:
         self.members = {info.filename: info for info in chosen}
         if len(self.members) < len(chosen):
             raise Damaged("is a damaged archive (two files in it have one name)")
-        check_claim(sum(info.file_size for info in chosen), size, always)
+        check_claim(sum(info.file_size for info in chosen), size, always=always)
         for info in chosen:
             if info.flag_bits & _ENCRYPTED:
                 raise Refused(f"holds {info.filename}, which is encrypted")
