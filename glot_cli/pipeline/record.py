@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from glot_cli._version import __version__
 from glot_cli.body.rotations import rotmat_to_axis_angle
 from glot_cli.camera import project_pinhole
-from glot_cli.clock import ticks_of
 from glot_cli.lifting.lifters import Features, VideoCamera
 from glot_cli.metrics import mean_accelerations
 from glot_cli.pipeline.folder import Source
@@ -79,7 +78,9 @@ def make_record(
             _rows(track, placed, seen, camera) for (track, _), placed in zip(those, worlds[-1].people, strict=True)
         ]
     parts.sort(key=lambda rows: (rows["person"][0], rows["frame"][0]))
-    arrays = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]} if parts else empty_arrays(world=True)
+    arrays = (
+        {name: np.concatenate([p[name] for p in parts]) for name in parts[0]} if parts else empty_arrays(world=True)
+    )
     cameras = {
         "camera_rotation": torch.cat([world.rotation for world in worlds]).numpy().astype(np.float32),
         "camera_translation": torch.cat([world.translation for world in worlds]).numpy().astype(np.float32),
@@ -165,9 +166,7 @@ def _filmed(
 
 def mean_acceleration(result: Result) -> dict[int, float]:
     """Mean acceleration of every person's joints, millimetres per frame squared, by person; not across cuts or gaps."""
-    _, first, where = np.unique(result.frame, return_index=True, return_inverse=True)
-    ticks = ticks_of(result.time[first], float(result.meta.frame_rate))[where]
-    moving = mean_accelerations(result.joints3d, result.person, result.frame, result.shot, ticks)
+    moving = mean_accelerations(result.joints3d, result.person, result.frame, result.shot, result.ticks)
     return {person: 1000 * value for person, value in moving.items()}
 
 

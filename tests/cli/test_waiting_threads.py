@@ -6,12 +6,11 @@ import json
 import os
 import subprocess
 import sys
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from glot_cli.rendering import client
+from glot_cli.rendering import drawing_process
 
 SAID_BY_US = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
 NAMES = ("OMP_WAIT_POLICY", *SAID_BY_US)
@@ -57,11 +56,13 @@ def test_whoever_counts_otherwise_has_that() -> None:
 def test_the_drawing_process_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
     environments: list[dict[str, str]] = []
 
-    def start(*_: Any, env: dict[str, str], **__: Any) -> SimpleNamespace:
-        environments.append(env)
-        return SimpleNamespace(stdin=None, stdout=None)
+    real = subprocess.Popen
 
-    monkeypatch.setattr(client.subprocess, "Popen", start)
+    def start(*rest: Any, env: dict[str, str], **others: Any) -> Any:
+        environments.append(env)
+        return real(*rest, env=env, **others)
+
+    monkeypatch.setattr(subprocess, "Popen", start)
     monkeypatch.setenv("GOMP_SPINCOUNT", "77")
-    client._Worker("egl", ())._log.close()
+    drawing_process.DrawingProcess("egl", ()).stop()
     assert environments[0]["GOMP_SPINCOUNT"] == "77"
