@@ -69,7 +69,7 @@ def test_nothing_holds_feet_across_a_pause() -> None:
     segment = (torch.arange(COUNT) >= half).long()
     moved = Figure(figure.rotmat, transl, figure.betas)
     after = feet_of(stood(moved, torch.ones(COUNT, 4), segment))
-    torch.testing.assert_close(after, feet_of(moved), atol=0.012, rtol=0)
+    torch.testing.assert_close(after, feet_of(moved), atol=0.02, rtol=0)
 
 
 def test_pieces_of_a_long_track_meet(wavering: Figure, monkeypatch: pytest.MonkeyPatch) -> None:
