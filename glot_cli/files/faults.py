@@ -80,7 +80,7 @@ def check_claim(n_bytes: int, size: int, claim: str = "unpacks to", always: int 
         always: what any may unpack to, however small it is; by default `ALWAYS`.
     """
     if n_bytes > max(ALWAYS if always is None else always, MAX_RATIO * size):
-        raise Refused(f"{claim} {min(n_bytes, 10**18) / 1e9:.2g} GB, far more than its size allows")
+        raise Refused(f"{claim} {min(n_bytes, 10**18) / 1e9:.1f} GB, far more than its size allows")
 
 
 @contextmanager

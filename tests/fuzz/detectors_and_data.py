@@ -32,8 +32,9 @@ from torch import nn
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from driver import drive  # noqa: E402
 from odd_models import ODD, a_model  # noqa: E402
-from readers import changed_bytes, drive  # noqa: E402
+from readers import changed_bytes  # noqa: E402
 
 from glot_cli.datasets.add_dataset import add_dataset  # noqa: E402
 from glot_cli.datasets.dataset import Dataset  # noqa: E402

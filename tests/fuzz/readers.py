@@ -10,7 +10,6 @@ Anything but a value or a GlotError of one line is a fault; its file is kept in 
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import functools
 import io
@@ -19,17 +18,12 @@ import os
 import pickle
 import random
 import re
-import resource
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
-import traceback
 import warnings
 import zipfile
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -39,6 +33,7 @@ import cv2
 import numpy as np
 import odd_files
 import torch
+from driver import drive
 from safetensors.torch import save_file
 
 from glot_cli.body.model import Body
@@ -60,8 +55,6 @@ from glot_cli.weights.add_weights import add_weights
 from glot_cli.weights.bodies import load_body
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS, BYTES = 10, 1 << 30
-WAIT = 120  # seconds of a busy machine
 WORDS = ("nan", "-1", "1e309", "99999999999999999999", "0", "null", "[]", '"x"', "true", "\0", "{", "1e-320", "9" * 400)
 
 
@@ -314,100 +307,6 @@ def changed_array(content: bytes, chance: random.Random) -> bytes:
     with np.errstate(all="ignore"):
         np.save(held, values, allow_pickle=False)
     return held.getvalue()
-
-
-def verdict(read: Callable[[Path], Any], path: Path) -> str:
-    """What comes of reading a file in a process of its own: "read", "refused", or what is wrong."""
-    receive, send = os.pipe()
-    child = os.fork()
-    if not child:
-        os.close(receive)
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 1)
-        os.dup2(null, 2)
-        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 1))
-        os.write(send, json.dumps(tried(read, path)).encode())
-        os._exit(0)
-    os.close(send)
-    begin = time.monotonic()
-    while True:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended or time.monotonic() - begin > WAIT:
-            break
-        time.sleep(0.002)
-    if not ended:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        return "hangs"
-    with os.fdopen(receive, "rb") as file:
-        said = file.read()
-    return json.loads(said) if said else f"died of signal {os.waitstatus_to_exitcode(status)}"
-
-
-def tried(read: Callable[[Path], Any], path: Path) -> str:
-    before = most_memory()
-    try:
-        read(path)
-        said = "read"
-    except GlotError as error:
-        line = str(error)
-        said = "refused" if "\n" not in line and path.name in line else f"no line about the file: {line[:200]}"
-    except BaseException as error:
-        places = [f"{Path(f.filename).name}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)][-3:]
-        said = f"{type(error).__name__} ({str(error)[:100]}) at {', '.join(places)}"
-    grown = (most_memory() - before) * 1024
-    return said if grown < BYTES else f"takes {grown / 1e9:.1f} GB"
-
-
-def most_memory() -> int:
-    """KiB that this process, or one that it had started and that is gone, took at most."""
-    return max(resource.getrusage(whose).ru_maxrss for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-
-
-def drive(
-    description: str,
-    readers: dict[str, Callable[[Path], Any]],
-    prepare: Callable[[Path], None],
-    make: Callable[[str, Path, int, random.Random], Path],
-) -> int:
-    """Try as many files as are asked for; exit status 1 if any was a fault.
-
-    Args:
-        description: of the program.
-        readers: what reads a file, by kind.
-        prepare: makes what files are made of, in a folder.
-        make: makes a file of a kind in a folder, under a number, by chance.
-    """
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=10_000, help="how many files, of all kinds alike")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--first", type=int, default=0, help="number of the first file: several at once can share them")
-    parser.add_argument("--kinds", nargs="+", choices=readers, default=list(readers))
-    parser.add_argument("--keep", type=Path, default=Path("fuzz_faults"), help="folder for files that are faults")
-    arguments = parser.parse_args()
-    counts: dict[str, Counter[str]] = {kind: Counter() for kind in arguments.kinds}
-    faults: Counter[str] = Counter()
-    torch.set_num_threads(1)  # a process that forks must have no threads that work
-    with tempfile.TemporaryDirectory(prefix="glot-fuzz-") as work:
-        prepare(Path(work))
-        with contextlib.suppress(KeyboardInterrupt):  # what was tried until then is told
-            for number in range(arguments.first, arguments.first + arguments.count):
-                kind = arguments.kinds[number % len(arguments.kinds)]
-                path = make(kind, Path(work), number, random.Random(f"{arguments.seed} {number}"))
-                said = verdict(readers[kind], path)
-                counts[kind][said if said in ("read", "refused") else "FAULT"] += 1
-                if said not in ("read", "refused"):
-                    if not faults[f"{kind}: {said}"]:
-                        arguments.keep.mkdir(exist_ok=True)
-                        kept = shutil.copy(path, arguments.keep / f"{kind}_{arguments.seed}_{path.name}")
-                        print(f"{kept}: {said}", flush=True)
-                    faults[f"{kind}: {said}"] += 1
-                path.unlink()
-    for kind, tally in counts.items():
-        print(f"{kind:8} " + ", ".join(f"{count} {what}" for what, count in sorted(tally.items())))
-    for fault, count in faults.most_common():
-        print(f"{count:6} {fault}")
-    return 1 if faults else 0
 
 
 def main() -> int:
