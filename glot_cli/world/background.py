@@ -18,7 +18,7 @@ TINY = (128, 96)  # and of those that say roughly how far a picture has moved; w
 LINE_SIDE = 800  # and of those in which lines are found
 CORNERS = 96  # of a keyframe, at most
 HEIRS = 40  # of these, that a keyframe takes over from the one before: they say how far both have moved
-FEWEST = 12  # corners without which nothing is said of a frame
+FEWEST = 10  # corners without which nothing is said of a frame
 KEYFRAMES = 48  # whose pictures are held, and from which lines are taken, of a shot
 LINES = 80  # of a keyframe, the longest
 SHORTEST = 0.04  # of a line, shares of the picture's diagonal
@@ -316,7 +316,7 @@ def _corners(grey: Picture, free: Picture, known: NDArray[np.floating]) -> NDArr
     free = free.copy()
     for x, y in np.rint(known).astype(int).tolist():
         cv2.circle(free, (x, y), round(apart), 0, -1)
-    found = cv2.goodFeaturesToTrack(grey, CORNERS - len(known), 0.003, apart, mask=free, blockSize=5)
+    found = cv2.goodFeaturesToTrack(grey, CORNERS - len(known), 0.0003, apart, mask=free, blockSize=5)
     others = np.zeros((0, 2)) if found is None else found.reshape(-1, 2)
     return np.concatenate([known, others]).astype(np.float32)
 
