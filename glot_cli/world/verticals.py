@@ -1,13 +1,13 @@
 """Which way is up, told by straight lines of the background.
 
 Walls, doors and posts stand upright; floors, ceilings, tables and windows have level edges, mostly in two directions at
-right angles to each other, sometimes in more than one pair of such (a "Manhattan" or an "Atlanta" world). What is sought
-is up, the azimuths of the level directions and the focal length that explain most lines, the rest lying anyhow.
+right angles to each other (a "Manhattan world"). What is sought is up, the azimuth of these and the focal length that
+explain most lines; the rest may lie anyhow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,15 +18,16 @@ Floats = NDArray[np.float64]
 CONE = 2.5  # standard deviations of what is known beforehand within which up is sought
 END = 0.4  # pixels in 640 by which the end of a line lies off
 PLUMB = 0.4  # degrees by which things that stand upright or level do not, lenses that bend included
+ALONE = 1.5  # degrees by which all upright lines may lean alike where nothing level bears them out
+NARROW = 2.0  # and instead of CONE
 LEVEL = 1.0  # degrees by which all lines of a level direction may slope alike: boards, ramps, tables
 SAME = 0.7  # degrees between two lines that are one
 CROWD = 2.0  # degrees between lines that tell less than each by itself
 MOST = 100  # lines that are compared, the longest
 FEWEST = 6  # lines that must agree
 GAIN = 12.0  # how much likelier, logarithm, the lines must be than if they lay anyhow
-FURTHER = 6.0  # and by how much another pair of level directions must help to be believed
-RIVAL = 4.0  # how much less likely another up must be, if it lies so far from the best:
-ELSEWHERE = 4.0  # degrees
+AXIS = 8.0  # and by how much less without one of the directions, lest that is there by chance
+UPRIGHT, ACROSS = 0.25, 0.2  # shares of lines that are upright, and level in either direction, to begin with
 COARSE = 1.5  # degrees between directions that are tried first
 AZIMUTHS = 45  # level directions that are tried, in a right angle
 FOCALS = 0.1  # of the logarithm of the focal length, between those that are tried
@@ -59,29 +60,31 @@ class Verticals(NamedTuple):
 
 
 class _World(NamedTuple):
-    """Up (3,), azimuths of pairs of level directions (P,), logarithm of the focal length to that given, and slopes
-    (P, 2) of the level directions, radians."""
+    """What lines are compared with.
+
+    Attributes:
+        up: (3,) unit vector in the first axes.
+        azimuth: of one level direction, radians; the other lies at a right angle to it.
+        zoom: logarithm of the focal length, of that given.
+        slopes: (2,) by which these are not level, radians.
+    """
 
     up: Floats
-    azimuths: Floats
+    azimuth: float
     zoom: float
     slopes: Floats
 
     def axes(self) -> Floats:
-        """(1 + 2 P, 3) up and the level directions."""
-        east, north = _tangent(self.up)
-        turns = self.azimuths[:, None] + np.array([0, np.pi / 2])
-        level = np.cos(turns)[..., None] * east + np.sin(turns)[..., None] * north + self.slopes[..., None] * self.up
-        level /= np.linalg.norm(level, axis=-1, keepdims=True)
-        return np.concatenate([self.up[None], level.reshape(-1, 3)])
+        """(3, 3) up and the level directions, in rows."""
+        turns = self.azimuth + np.array([0, np.pi / 2])
+        level = np.stack([np.cos(turns), np.sin(turns), self.slopes], 1) @ np.vstack([_tangent(self.up), self.up])
+        return np.vstack([self.up, level / np.linalg.norm(level, axis=1, keepdims=True)])
 
     def moved(self, step: Floats) -> _World:
-        """A world changed by (3 + 3 P,) two angles of up, the zoom, azimuths and slopes."""
-        pairs = len(self.azimuths)
-        east, north = _tangent(self.up)
-        up = self.up + step[0] * east + step[1] * north
-        slopes = self.slopes + step[3 + pairs :].reshape(pairs, 2)
-        return _World(up / np.linalg.norm(up), self.azimuths + step[3 : 3 + pairs], self.zoom + step[2], slopes)
+        """A world changed by (6,) two angles of up, the zoom, the azimuth and the slopes."""
+        up = self.up + step[:2] @ _tangent(self.up)
+        azimuth, zoom = self.azimuth + float(step[3]), self.zoom + float(step[2])
+        return _World(up / np.linalg.norm(up), azimuth, zoom, self.slopes + step[4:])
 
 
 def _tangent(up: Floats) -> Floats:
@@ -141,6 +144,14 @@ class _Lines:
             found.append((vectors[:, None] @ self._back)[:, 0])
         return found[0], found[1]
 
+    def roughly(self, axes: Floats, zoom: float) -> NDArray[np.float32]:
+        """(A, N) how much likelier lines are that follow axes (A, 3), give or take `COARSE`, than if they lay anyhow."""
+        normals, middles = (vectors.T.astype(np.float32) for vectors in self.placed(zoom))
+        axes = axes.astype(np.float32)
+        square = (axes @ normals) ** 2 / np.maximum(1 - (axes @ middles) ** 2, np.float32(1e-2))
+        spread = np.hypot(self.spread, np.radians(0.7 * COARSE)).astype(np.float32)
+        return np.asarray(np.exp(-square / (2 * spread**2)) * (np.float32(np.sqrt(np.pi / 2)) / spread), np.float32)
+
     def off(self, world: _World) -> tuple[Floats, Floats]:
         """Angles (N, K) in the picture between lines and each axis of a world, and their standard deviations."""
         normals, middles = self.placed(world.zoom)
@@ -176,17 +187,23 @@ def vertical_lines(
     sought = _Sought(np.asarray(prior, float) / np.linalg.norm(prior), np.radians(prior_error), focal_error)
     found = [_settled(edges, start, sought) for start in _starts(edges, sought)]
     best = max(found, key=lambda one: one.score)
-    rivals = [one.score for one in found if one.world.up @ best.world.up < np.cos(np.radians(ELSEWHERE))]
-    if best.gain < GAIN or best.score - max(rivals, default=-np.inf) < RIVAL:
+    shares = _borne_out(edges, best)
+    axes = np.count_nonzero(shares)
+    cone = CONE if axes > 1 else NARROW  # what leans all alike and is not borne out by anything level
+    if best.gain < GAIN or best.world.up @ sought.up < np.cos(cone * sought.spread) or not (shares[0] or axes > 1):
         return None
-    if best.world.up @ sought.up < np.cos(CONE * sought.spread):
-        return None
-    return _verdict(edges, best, sought, focal)
+    return _verdict(edges, best._replace(shares=shares), _rivalry(found, best), sought, focal)
 
 
 class _Found(NamedTuple):
-    """A world, the shares (K,) of lines that follow its axes, by how much it explains them better than if they lay
-    anyhow, and the same with what is known beforehand; logarithms."""
+    """A world that explains lines.
+
+    Attributes:
+        world: that world.
+        shares: (K,) of lines that follow its axes.
+        gain: logarithm of how much likelier the lines are in it than if they lay anyhow.
+        score: the same with what is known beforehand.
+    """
 
     world: _World
     shares: Floats
@@ -194,7 +211,25 @@ class _Found(NamedTuple):
     score: float
 
 
-def _verdict(edges: _Lines, found: _Found, sought: _Sought, focal: float) -> Verticals | None:
+def _borne_out(edges: _Lines, found: _Found) -> Floats:
+    """The shares (K,) of lines that follow axes; 0 for axes that so few follow that it may be by chance."""
+    told = _told(edges, found.world, found.shares)
+    without = (1 - told.belief) + found.shares / np.exp(told.likely)[:, None]  # of how likely each is with the axis
+    return np.where(-edges.weights @ np.log(without) > AXIS, found.shares, 0.0)
+
+
+def _rivalry(found: Sequence[_Found], best: _Found) -> Floats:
+    """(3, 3) second moments of where else up may be, by how likely that is."""
+    others = [best]
+    for one in found:
+        if all(one.world.up @ other.world.up < np.cos(np.radians(SAME)) for other in others):
+            others.append(one)
+    odds = np.exp([(one.score - best.score) / 2 for one in others])  # lines are not independent
+    off = np.stack([one.world.up - best.world.up for one in others])
+    return np.asarray((off * odds[:, None]).T @ off / odds.sum())
+
+
+def _verdict(edges: _Lines, found: _Found, rivalry: Floats, sought: _Sought, focal: float) -> Verticals | None:
     """What lines alone say of up, and how sure that is."""
     world = found.world
     free = sought._replace(up=world.up, spread=np.radians(FREE))
@@ -205,7 +240,7 @@ def _verdict(edges: _Lines, found: _Found, sought: _Sought, focal: float) -> Ver
     agree = told.belief.sum(1) > 0.5
     if agree.sum() < FEWEST:
         return None
-    known = np.diag(_known(world, free))
+    known = np.diag(_known(free))
     excess = max(1.0, told.excess)
     covariance = np.linalg.inv(told.matrix.sum(0) / excess + known)
     # Without those in one part of the picture: what looks level or upright there may not be.
@@ -215,7 +250,9 @@ def _verdict(edges: _Lines, found: _Found, sought: _Sought, focal: float) -> Ver
         off = np.linalg.solve(rest / excess + known, told.pull[part].sum(0) / excess)
         covariance += np.outer(off, off) * (len(parts) - 1) / len(parts)
     tangent = _tangent(world.up)
-    across = tangent.T @ (covariance[:2, :2] + np.radians(PLUMB) ** 2 * np.eye(2)) @ tangent
+    alike = PLUMB if found.shares[1:].any() else ALONE
+    covariance[:2, :2] += tangent @ rivalry @ tangent.T + np.radians(alike) ** 2 * np.eye(2)
+    across = tangent.T @ covariance[:2, :2] @ tangent
     errors = np.degrees(np.sqrt(np.linalg.eigvalsh(across)[1:]))
     if errors[0] > np.degrees(sought.spread):
         return None
@@ -252,50 +289,37 @@ class _Sought(NamedTuple):
 
 
 def _starts(edges: _Lines, sought: _Sought) -> list[_World]:
-    """The likeliest of many worlds."""
-    radius = CONE * sought.spread
-    ticks = np.arange(-np.floor(radius / np.radians(COARSE)), radius / np.radians(COARSE)) * np.radians(COARSE)
+    """The likeliest of many worlds, each unlike the others."""
+    radius, apart = CONE * sought.spread, np.radians(COARSE)
+    ticks = np.arange(-np.floor(radius / apart), radius / apart) * apart
     grid = np.stack(np.meshgrid(ticks, ticks), -1).reshape(-1, 2)
-    grid = grid[np.hypot(*grid.T) <= radius]
-    ups = sought.up + grid @ _tangent(sought.up)
+    ups = sought.up + grid[np.hypot(*grid.T) <= radius] @ _tangent(sought.up)
     ups /= np.linalg.norm(ups, axis=1, keepdims=True)
     many = int(np.floor(2 * sought.zoom / FOCALS))
     zooms = np.arange(-many, many + 1) * FOCALS
     turns = np.arange(2 * AZIMUTHS) * np.pi / 2 / AZIMUTHS
-    tangents = np.stack([_tangent(up) for up in ups])
-    level = np.cos(turns)[:, None] * tangents[:, None, 0] + np.sin(turns)[:, None] * tangents[:, None, 1]
+    level = np.stack([np.cos(turns), np.sin(turns)], 1) @ np.stack([_tangent(up) for up in ups])
     scores = np.zeros((len(zooms), len(ups), AZIMUTHS), np.float32)
-    weights = edges.weights.astype(np.float32)
     for number, zoom in enumerate(zooms):
-        normals, middles = edges.placed(float(zoom))
-
-        def likely(axes: Floats, share: float) -> NDArray[np.float32]:
-            axes = axes.reshape(-1, 3).astype(np.float32)
-            square = (axes @ normals.T.astype(np.float32)) ** 2
-            across = np.maximum(1 - (axes @ middles.T.astype(np.float32)) ** 2, np.float32(1e-2))
-            spread = (edges.spread**2 + np.radians(0.7 * COARSE) ** 2).astype(np.float32)
-            return np.float32(share * np.sqrt(np.pi / 2)) * np.exp(-square / across / (2 * spread)) / np.sqrt(spread)
-
-        upright = likely(ups, 0.25)[:, None]
-        levels = likely(level, 0.2).reshape(len(ups), 2, AZIMUTHS, -1)
-        scores[number] = np.log(0.35 + upright + levels[:, 0] + levels[:, 1]) @ weights
-    scores -= (np.arccos(np.clip(ups @ sought.up, -1, 1)) ** 2 / (2 * sought.spread**2))[:, None]
-    scores -= (zooms**2 / (2 * sought.zoom**2))[:, None, None]
+        upright = UPRIGHT * edges.roughly(ups, zoom)[:, None]
+        levels = ACROSS * edges.roughly(level.reshape(-1, 3), zoom).reshape(len(ups), 2, AZIMUTHS, -1)
+        likely = np.log(1 - UPRIGHT - 2 * ACROSS + upright + levels.sum(1))
+        scores[number] = likely @ edges.weights.astype(np.float32) - (zoom / sought.zoom) ** 2 / 2
+    scores -= (np.arccos(np.clip(ups @ sought.up, -1, 1)) ** 2 / (2 * sought.spread**2)).astype(np.float32)[:, None]
     best = scores.max(0)
-    starts = []
+    starts: list[_World] = []
     while len(starts) < MODES and np.isfinite(best.max()):
-        place, turn = np.unravel_index(best.argmax(), best.shape)
-        starts.append(
-            _World(ups[place], turns[[turn]], float(zooms[scores[:, place, turn].argmax()]), np.zeros((1, 2)))
-        )
-        near = np.flatnonzero(ups @ ups[place] > np.cos(np.radians(2.2 * COARSE)))
-        apart = np.abs((np.arange(AZIMUTHS) - turn + AZIMUTHS // 2) % AZIMUTHS - AZIMUTHS // 2)
-        best[np.ix_(near, np.flatnonzero(apart <= 3))] = -np.inf
+        place, turn = (int(index) for index in np.unravel_index(best.argmax(), best.shape))
+        zoom = float(zooms[scores[:, place, turn].argmax()])
+        starts.append(_World(ups[place], float(turns[turn]), zoom, np.zeros(2)))
+        near = ups @ ups[place] > np.cos(2.2 * apart)
+        between = np.abs((np.arange(AZIMUTHS) - turn + AZIMUTHS // 2) % AZIMUTHS - AZIMUTHS // 2)
+        best[np.ix_(near, between <= 3)] = -np.inf
     return starts
 
 
 class _Told(NamedTuple):
-    """What N lines say of a world of K axes and P numbers.
+    """What N lines say of a world of K axes and P numbers, those of `_World.moved`.
 
     Attributes:
         belief: (N, K) that each follows each axis.
@@ -319,8 +343,7 @@ def _told(edges: _Lines, world: _World, shares: Floats, loose: float = 0.0) -> _
     each = shares * np.sqrt(np.pi / 2) / spread * np.exp(-(off**2) / 2)
     whole = 1 - shares.sum() + each.sum(1)
     belief = each / whole[:, None]
-    count = 3 + 3 * len(world.azimuths)
-    changes = [(edges.off(world.moved(TINY * unit))[0] - angles) / TINY for unit in np.eye(count)]
+    changes = [(edges.off(world.moved(TINY * unit))[0] - angles) / TINY for unit in np.eye(6)]
     slope = np.stack(changes, -1) / spread[..., None]
     weight = edges.weights[:, None] * belief
     pull = -np.einsum("nk,nkp,nk->np", weight, slope, off)
@@ -329,25 +352,22 @@ def _told(edges: _Lines, world: _World, shares: Floats, loose: float = 0.0) -> _
     return _Told(belief, np.log(whole), pull, matrix, excess)
 
 
-def _known(world: _World, sought: _Sought) -> Floats:
+def _known(sought: _Sought) -> Floats:
     """(P,) how stiffly the numbers of a world are held beforehand."""
-    pairs = len(world.azimuths)
-    return np.array(
-        [sought.spread**-2] * 2 + [sought.zoom**-2] + [1e-6] * pairs + [np.radians(LEVEL) ** -2] * 2 * pairs
-    )
+    level = np.radians(LEVEL) ** -2
+    return np.array([sought.spread**-2, sought.spread**-2, sought.zoom**-2, 1e-6, level, level])
 
 
 def _step(told: _Told, world: _World, sought: _Sought) -> Floats:
     """(P,) of least squares."""
-    known = _known(world, sought)
-    azimuths = np.zeros(len(world.azimuths))
-    off = np.concatenate([_tangent(world.up) @ sought.up, [-world.zoom], azimuths, -world.slopes.ravel()])
+    known = _known(sought)
+    off = np.concatenate([_tangent(world.up) @ sought.up, [-world.zoom, 0], -world.slopes])
     return np.asarray(np.linalg.solve(told.matrix.sum(0) + np.diag(known), told.pull.sum(0) + known * off), float)
 
 
 def _settled(edges: _Lines, world: _World, sought: _Sought) -> _Found:
     """The likeliest world near by."""
-    shares = np.array([0.25, 0.2, 0.2])
+    shares = np.array([UPRIGHT, ACROSS, ACROSS])
     for step in range(STEPS):
         told = _told(edges, world, shares, np.radians(COARSE) * max(0.0, 0.7 - 0.1 * step))
         world = world.moved(_step(told, world, sought))
