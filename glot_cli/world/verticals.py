@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 CONE = 2.5  # standard deviations of what is known beforehand within which up is sought
+WIDEST = 25.0  # degrees within which it is sought at most
 END = 0.4  # pixels in 640 by which the end of a line lies off
 PLUMB = 0.4  # degrees by which things that stand upright or level do not, lenses that bend included
 ALONE = 1.5  # degrees by which all upright lines may lean alike where nothing level bears them out
+SLOPED = 2.5  # and by which a whole floor may, where nothing upright bears it out
 NARROW = 2.0  # and instead of CONE
-LEVEL = 1.0  # degrees by which all lines of a level direction may slope alike: boards, ramps, tables
+LEVEL = 1.5  # degrees by which all lines of a level direction may slope alike: boards, ramps, tables
 SAME = 0.7  # degrees between two lines that are one
 CROWD = 2.0  # degrees between lines that tell less than each by itself
 MOST = 100  # lines that are compared, the longest
@@ -59,7 +61,7 @@ class Verticals(NamedTuple):
     focal_error: float
 
 
-class _World(NamedTuple):
+class _Setting(NamedTuple):
     """What lines are compared with.
 
     Attributes:
@@ -80,11 +82,11 @@ class _World(NamedTuple):
         level = np.stack([np.cos(turns), np.sin(turns), self.slopes], 1) @ np.vstack([_tangent(self.up), self.up])
         return np.vstack([self.up, level / np.linalg.norm(level, axis=1, keepdims=True)])
 
-    def moved(self, step: Floats) -> _World:
+    def moved(self, step: Floats) -> _Setting:
         """A world changed by (6,) two angles of up, the zoom, the azimuth and the slopes."""
         up = self.up + step[:2] @ _tangent(self.up)
         azimuth, zoom = self.azimuth + float(step[3]), self.zoom + float(step[2])
-        return _World(up / np.linalg.norm(up), azimuth, zoom, self.slopes + step[4:])
+        return _Setting(up / np.linalg.norm(up), azimuth, zoom, self.slopes + step[4:])
 
 
 def _tangent(up: Floats) -> Floats:
@@ -145,14 +147,14 @@ class _Lines:
         return found[0], found[1]
 
     def roughly(self, axes: Floats, zoom: float) -> NDArray[np.float32]:
-        """(A, N) how much likelier lines are that follow axes (A, 3), give or take `COARSE`, than if they lay anyhow."""
+        """(A, N) how much likelier lines are that follow axes (A, 3), give or take `COARSE`, than by chance."""
         normals, middles = (vectors.T.astype(np.float32) for vectors in self.placed(zoom))
         axes = axes.astype(np.float32)
         square = (axes @ normals) ** 2 / np.maximum(1 - (axes @ middles) ** 2, np.float32(1e-2))
         spread = np.hypot(self.spread, np.radians(0.7 * COARSE)).astype(np.float32)
         return np.asarray(np.exp(-square / (2 * spread**2)) * (np.float32(np.sqrt(np.pi / 2)) / spread), np.float32)
 
-    def off(self, world: _World) -> tuple[Floats, Floats]:
+    def off(self, world: _Setting) -> tuple[Floats, Floats]:
         """Angles (N, K) in the picture between lines and each axis of a world, and their standard deviations."""
         normals, middles = self.placed(world.zoom)
         axes = world.axes().T
@@ -205,7 +207,7 @@ class _Found(NamedTuple):
         score: the same with what is known beforehand.
     """
 
-    world: _World
+    world: _Setting
     shares: Floats
     gain: float
     score: float
@@ -213,8 +215,8 @@ class _Found(NamedTuple):
 
 def _borne_out(edges: _Lines, found: _Found) -> Floats:
     """The shares (K,) of lines that follow axes; 0 for axes that so few follow that it may be by chance."""
-    told = _told(edges, found.world, found.shares)
-    without = (1 - told.belief) + found.shares / np.exp(told.likely)[:, None]  # of how likely each is with the axis
+    heard = _heard(edges, found.world, found.shares)
+    without = (1 - heard.belief) + found.shares / np.exp(heard.likely)[:, None]  # of how likely each is with the axis
     return np.where(-edges.weights @ np.log(without) > AXIS, found.shares, 0.0)
 
 
@@ -234,23 +236,23 @@ def _verdict(edges: _Lines, found: _Found, rivalry: Floats, sought: _Sought, foc
     world = found.world
     free = sought._replace(up=world.up, spread=np.radians(FREE))
     for _ in range(STEPS):
-        told = _told(edges, world, found.shares)
-        world = world.moved(_step(told, world, free))
-    told = _told(edges, world, found.shares)
-    agree = told.belief.sum(1) > 0.5
+        heard = _heard(edges, world, found.shares)
+        world = world.moved(_step(heard, world, free))
+    heard = _heard(edges, world, found.shares)
+    agree = heard.belief.sum(1) > 0.5
     if agree.sum() < FEWEST:
         return None
     known = np.diag(_known(free))
-    excess = max(1.0, told.excess)
-    covariance = np.linalg.inv(told.matrix.sum(0) / excess + known)
+    excess = max(1.0, heard.excess)
+    covariance = np.linalg.inv(heard.matrix.sum(0) / excess + known)
     # Without those in one part of the picture: what looks level or upright there may not be.
-    parts = _parts(edges, world, told.belief)
+    parts = _parts(edges, world, heard.belief)
     for part in parts:
-        rest = told.matrix.sum(0) - told.matrix[part].sum(0)
-        off = np.linalg.solve(rest / excess + known, told.pull[part].sum(0) / excess)
+        rest = heard.matrix.sum(0) - heard.matrix[part].sum(0)
+        off = np.linalg.solve(rest / excess + known, heard.pull[part].sum(0) / excess)
         covariance += np.outer(off, off) * (len(parts) - 1) / len(parts)
     tangent = _tangent(world.up)
-    alike = PLUMB if found.shares[1:].any() else ALONE
+    alike = SLOPED if not found.shares[0] else PLUMB if found.shares[1:].any() else ALONE
     covariance[:2, :2] += tangent @ rivalry @ tangent.T + np.radians(alike) ** 2 * np.eye(2)
     across = tangent.T @ covariance[:2, :2] @ tangent
     errors = np.degrees(np.sqrt(np.linalg.eigvalsh(across)[1:]))
@@ -261,7 +263,7 @@ def _verdict(edges: _Lines, found: _Found, rivalry: Floats, sought: _Sought, foc
     return Verticals(world.up, float(errors[1]), int(agree.sum()), precision, length, length_error)
 
 
-def _parts(edges: _Lines, world: _World, belief: Floats) -> list[NDArray[np.integer]]:
+def _parts(edges: _Lines, world: _Setting, belief: Floats) -> list[NDArray[np.integer]]:
     """Lines that follow one axis side by side."""
     normals, _ = edges.placed(world.zoom)
     parts: list[NDArray[np.integer]] = []
@@ -281,16 +283,16 @@ class _Sought(NamedTuple):
     spread: float
     zoom: float
 
-    def doubt(self, world: _World) -> float:
+    def doubt(self, world: _Setting) -> float:
         """Minus the logarithm of how likely a world is beforehand."""
         tip = np.arccos(np.clip(world.up @ self.up, -1, 1)) / self.spread
         slopes = np.sum((world.slopes / np.radians(LEVEL)) ** 2)
         return float(tip**2 + (world.zoom / self.zoom) ** 2 + slopes) / 2
 
 
-def _starts(edges: _Lines, sought: _Sought) -> list[_World]:
+def _starts(edges: _Lines, sought: _Sought) -> list[_Setting]:
     """The likeliest of many worlds, each unlike the others."""
-    radius, apart = CONE * sought.spread, np.radians(COARSE)
+    radius, apart = min(CONE * sought.spread, np.radians(WIDEST)), np.radians(COARSE)
     ticks = np.arange(-np.floor(radius / apart), radius / apart) * apart
     grid = np.stack(np.meshgrid(ticks, ticks), -1).reshape(-1, 2)
     ups = sought.up + grid[np.hypot(*grid.T) <= radius] @ _tangent(sought.up)
@@ -307,19 +309,19 @@ def _starts(edges: _Lines, sought: _Sought) -> list[_World]:
         scores[number] = likely @ edges.weights.astype(np.float32) - (zoom / sought.zoom) ** 2 / 2
     scores -= (np.arccos(np.clip(ups @ sought.up, -1, 1)) ** 2 / (2 * sought.spread**2)).astype(np.float32)[:, None]
     best = scores.max(0)
-    starts: list[_World] = []
+    starts: list[_Setting] = []
     while len(starts) < MODES and np.isfinite(best.max()):
         place, turn = (int(index) for index in np.unravel_index(best.argmax(), best.shape))
         zoom = float(zooms[scores[:, place, turn].argmax()])
-        starts.append(_World(ups[place], float(turns[turn]), zoom, np.zeros(2)))
+        starts.append(_Setting(ups[place], float(turns[turn]), zoom, np.zeros(2)))
         near = ups @ ups[place] > np.cos(2.2 * apart)
         between = np.abs((np.arange(AZIMUTHS) - turn + AZIMUTHS // 2) % AZIMUTHS - AZIMUTHS // 2)
         best[np.ix_(near, between <= 3)] = -np.inf
     return starts
 
 
-class _Told(NamedTuple):
-    """What N lines say of a world of K axes and P numbers, those of `_World.moved`.
+class _Heard(NamedTuple):
+    """What N lines say of a world of K axes and P numbers, those of `_Setting.moved`.
 
     Attributes:
         belief: (N, K) that each follows each axis.
@@ -336,7 +338,7 @@ class _Told(NamedTuple):
     excess: float
 
 
-def _told(edges: _Lines, world: _World, shares: Floats, loose: float = 0.0) -> _Told:
+def _heard(edges: _Lines, world: _Setting, shares: Floats, loose: float = 0.0) -> _Heard:
     angles, spread = edges.off(world)
     spread = np.hypot(spread, loose)
     off = angles / spread
@@ -349,7 +351,7 @@ def _told(edges: _Lines, world: _World, shares: Floats, loose: float = 0.0) -> _
     pull = -np.einsum("nk,nkp,nk->np", weight, slope, off)
     matrix = np.einsum("nk,nkp,nkq->npq", weight, slope, slope)
     excess = float((weight * off**2).sum() / max(float(weight.sum()), 1e-9))
-    return _Told(belief, np.log(whole), pull, matrix, excess)
+    return _Heard(belief, np.log(whole), pull, matrix, excess)
 
 
 def _known(sought: _Sought) -> Floats:
@@ -358,20 +360,20 @@ def _known(sought: _Sought) -> Floats:
     return np.array([sought.spread**-2, sought.spread**-2, sought.zoom**-2, 1e-6, level, level])
 
 
-def _step(told: _Told, world: _World, sought: _Sought) -> Floats:
+def _step(heard: _Heard, world: _Setting, sought: _Sought) -> Floats:
     """(P,) of least squares."""
     known = _known(sought)
     off = np.concatenate([_tangent(world.up) @ sought.up, [-world.zoom, 0], -world.slopes])
-    return np.asarray(np.linalg.solve(told.matrix.sum(0) + np.diag(known), told.pull.sum(0) + known * off), float)
+    return np.asarray(np.linalg.solve(heard.matrix.sum(0) + np.diag(known), heard.pull.sum(0) + known * off), float)
 
 
-def _settled(edges: _Lines, world: _World, sought: _Sought) -> _Found:
+def _settled(edges: _Lines, world: _Setting, sought: _Sought) -> _Found:
     """The likeliest world near by."""
     shares = np.array([UPRIGHT, ACROSS, ACROSS])
     for step in range(STEPS):
-        told = _told(edges, world, shares, np.radians(COARSE) * max(0.0, 0.7 - 0.1 * step))
-        world = world.moved(_step(told, world, sought))
-        believed = edges.weights @ told.belief
+        heard = _heard(edges, world, shares, np.radians(COARSE) * max(0.0, 0.7 - 0.1 * step))
+        world = world.moved(_step(heard, world, sought))
+        believed = edges.weights @ heard.belief
         shares = (believed + 0.3) / (edges.weights.sum() + 0.3 * (len(believed) + 1))
-    gain = float(edges.weights @ _told(edges, world, shares).likely)
+    gain = float(edges.weights @ _heard(edges, world, shares).likely)
     return _Found(world, shares, gain, gain - sought.doubt(world))
