@@ -22,6 +22,7 @@ FEWEST = 10  # corners without which nothing is said of a frame
 KEYFRAMES = 48  # whose pictures are held, and from which lines are taken, of a shot
 LINES = 80  # of a keyframe, the longest
 SHORTEST = 0.04  # of a line, shares of the picture's diagonal
+BORDER = 0.006  # of the picture's longer side, within which a line along its border is no line
 AROUND = 0.12  # of a person's box, added on every side: shadows, and limbs that boxes cut off
 OVERLAP, TRACKED = 0.6, 0.5  # shares of a keyframe that are to be seen, lest another takes its place
 TRIES = 3  # older keyframes that are looked for in a frame before it becomes one itself
@@ -297,6 +298,8 @@ class Background:
         lengths = np.hypot(*(lines[:, 2:] - lines[:, :2]).T)
         middles = (lines[:, 2:] + lines[:, :2]) / 2
         keep = lengths > SHORTEST * np.hypot(width, height)
+        margins = np.stack([lines[:, 0::2], lines[:, 1::2], width - lines[:, 0::2], height - lines[:, 1::2]], -1)
+        keep &= ~(margins < BORDER * max(width, height)).all(1).any(1)  # the picture's own edges
         for left, top, right, bottom in np.asarray(boxes, float):
             x, y = AROUND * (right - left), AROUND * (bottom - top)
             keep &= ~((middles > (left - x, top - y)) & (middles < (right + x, bottom + y))).all(1)
