@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Stamps of a steady camera waver: browsers round them to milliseconds, and note when a picture was handed over, not
-# when it was taken. Steps up to a half longer or shorter than usual are even ones then, as long as they make up for
-# each other: where the steps of late, the last 1 / SHARE_OF_NEW or so, are so much off as a whole, the rate changed.
-UNEVEN, CHANGED, SHARE_OF_NEW = 0.5, 0.15, 0.1
+# when it was taken. Steps nearly a half longer or shorter than usual are even ones then, as long as they make up for
+# each other: where the steps of late, the last 1 / SHARE_OF_NEW or so, are so much off as a whole, the rate changed. A
+# half itself is what missing frames leave.
+UNEVEN, CHANGED, SHARE_OF_NEW = 0.48, 0.15, 0.1
 LEAST_STEP = 0.05  # of a tick: closer stamps are not those of a camera
 PAUSE_S = 1.0  # nothing is smoothed, filled or joined across a longer step
 

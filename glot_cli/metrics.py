@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from glot_cli.clock import UNEVEN
-
 Array = NDArray[np.floating]
+
+LONGEST_STEP = 4.5  # ticks; over more, a difference is none of what trembles, nor of a movement
 
 
 def mpjpe(predicted: Array, truth: Array) -> Array:
@@ -65,16 +65,31 @@ def auc(predicted: Array, truth: Array, upto: float = 0.15, steps: int = 31) -> 
     return area
 
 
-def acceleration(joints: Array) -> Array:
-    """Mean size of the second difference of joints (N, K, 3): (N-2,), metres per frame squared."""
-    sizes: Array = np.linalg.norm(np.diff(joints, 2, axis=0), axis=-1).mean(-1)
+def second_differences(joints: Array, ticks: Array | None = None) -> Array:
+    """Second differences of joints, divided by the time between them where that is uneven.
+
+    Args:
+        joints: (N, K, 3) metres.
+        ticks: (N,) where the frames stand in time, one for each frame of a steady rate; so they do where None.
+
+    Returns:
+        (N-2, K, 3) metres per tick squared.
+    """
+    if ticks is None:
+        return np.diff(joints, 2, axis=0)
+    steps = np.diff(ticks)[:, None, None]
+    return np.diff(np.diff(joints, axis=0) / steps, axis=0) / ((steps[1:] + steps[:-1]) / 2)
+
+
+def acceleration(joints: Array, ticks: Array | None = None) -> Array:
+    """Mean size of the `second_differences` of joints (N, K, 3): (N-2,), metres per frame squared."""
+    sizes: Array = np.linalg.norm(second_differences(joints, ticks), axis=-1).mean(-1)
     return sizes
 
 
-def acceleration_error(predicted: Array, truth: Array) -> Array:
-    """Mean distance between the second differences of joints (N, K, 3): (N-2,), metres per frame squared."""
-    errors: Array = np.linalg.norm(np.diff(predicted, 2, axis=0) - np.diff(truth, 2, axis=0), axis=-1).mean(-1)
-    return errors
+def acceleration_error(predicted: Array, truth: Array, ticks: Array | None = None) -> Array:
+    """Mean distance between `second_differences` of joints (N, K, 3): (N-2,), metres per frame squared."""
+    return acceleration(predicted - truth, ticks)
 
 
 def mean_accelerations(
@@ -98,10 +113,21 @@ def mean_accelerations(
     """
     if len(joints) < 3:
         return {}
-    steps = np.diff(frame if ticks is None else ticks).astype(float)
-    whole = (person[:-2] == person[2:]) & (frame[2:] - frame[:-2] == 2) & (shot[:-2] == shot[2:])
-    whole &= np.maximum(steps[1:], steps[:-1]) < 1 + UNEVEN
-    steps = np.where(steps == 0, 1, steps)[:, None, None]  # of one person to the next; they do not count
-    rates = np.diff(np.diff(joints, axis=0) / steps, axis=0) / ((steps[1:] + steps[:-1]) / 2)
-    sizes = np.linalg.norm(rates, axis=-1).mean(-1)
-    return {int(p): float(sizes[whole & (person[:-2] == p)].mean()) for p in np.unique(person[:-2][whole])}
+    ticks = np.asarray(frame if ticks is None else ticks, float)
+    ends = np.flatnonzero(~in_a_row(person, frame, shot, ticks)) + 1
+    sizes: dict[int, list[Array]] = {}
+    for rows in np.split(np.arange(len(joints)), ends):
+        if len(rows) > 2:
+            sizes.setdefault(int(person[rows[0]]), []).append(acceleration(joints[rows], ticks[rows]))
+    return {number: float(np.concatenate(parts).mean()) for number, parts in sizes.items()}
+
+
+def in_a_row(
+    person: NDArray[np.integer], frame: NDArray[np.integer], shot: NDArray[np.integer], ticks: Array
+) -> NDArray[np.bool_]:
+    """Which of M rows are followed by the same person's next frame, in the same shot and after no long gap: (M-1,).
+
+    Across anything else, motion means nothing. Arguments as for `mean_accelerations`.
+    """
+    ends = (np.diff(person) != 0) | (np.diff(frame) != 1) | (np.diff(shot) != 0)
+    return np.asarray(~ends & (np.diff(ticks) < LONGEST_STEP))

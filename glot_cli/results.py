@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from glot_cli.clock import ticks_of
 from glot_cli.errors import InputError, one_line
 from glot_cli.files.faults import FileFault
 from glot_cli.files.npz import load_npz, write_npz
@@ -183,6 +184,12 @@ class Result:
         return self.cameras.get("camera_translation")
 
     @property
+    def ticks(self) -> NDArray[np.floating]:
+        """(M,) where the frames stand in time, by their stamps: one tick a frame at a steady rate; see `clock`."""
+        _, first, where = np.unique(self.frame, return_index=True, return_inverse=True)
+        return ticks_of(self.time[first], float(self.meta.frame_rate))[where]
+
+    @property
     def people(self) -> list[int]:
         """Ids of the people, ascending."""
         return [int(p) for p in np.unique(self.arrays["person"])]
@@ -244,13 +251,18 @@ class Result:
         pixels = project_pinhole(torch.from_numpy(seen), self.meta.focal_length, centre).numpy()
         return Bodies(vertices, joints, pixels, model.faces)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, first: Callable[[], None] | None = None) -> None:
         """Write the npz, complete or not at all.
+
+        Args:
+            path: the file.
+            first: called when all of it is on the disk, before it gets its name.
 
         Raises:
             OutputError: the folder cannot be written.
         """
-        write_npz(path, {**self.arrays, **self.cameras, "meta": np.array(json.dumps(asdict(self.meta)))})
+        arrays = {**self.arrays, **self.cameras, "meta": np.array(json.dumps(asdict(self.meta)))}
+        write_npz(path, arrays, first=first)
 
     def save_frames(self, folder: Path) -> None:
         """Write one npz for every frame of the video, 000000.npz on; a frame without people has no rows.
@@ -267,7 +279,9 @@ class Result:
             rows = rows_of.get(frame, nobody)
             arrays = {name: values[rows] for name, values in self.arrays.items()}
             arrays |= {name: values[frame - first, None] for name, values in self.cameras.items()}
-            write_npz(folder / f"{frame:06d}.npz", {**arrays, "meta": meta}, compress=False)
+            path = folder / f"{frame:06d}.npz"
+            # To wait for the disk at every frame would take longer than the networks.
+            write_npz(path, {**arrays, "meta": meta}, compress=False, durable=False)
 
 
 def pose_bodies(body: Body, result: Result, *, world: bool = False) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -105,11 +105,16 @@ def fill_frames(key_frames: Ticks, values: Array, frames: Ticks, fps: float) -> 
     if len(key_frames) == 1:
         return np.repeat(np.asarray(values, float), len(frames), axis=0)
     first, last = key_frames[0], key_frames[-1]
+    if len(frames):
+        # Somebody may be followed for hours, and asked for where another one passes: what is far off tells nothing.
+        low, high = np.clip([frames.min(), frames.max()], first, last) + np.array([-fps / 3, fps / 3])
+        near = slice(max(0, int(np.searchsorted(key_frames, low)) - 3), int(np.searchsorted(key_frames, high)) + 3)
+        key_frames, values = key_frames[near], values[near]
     filled: Array = PchipInterpolator(key_frames, values, axis=0)(np.clip(frames, first, last))
     for outside, end in ((frames < first, first), (frames > last, last)):
         if outside.any():
-            near = np.abs(key_frames - end) <= max(fps / 3, np.sort(np.abs(key_frames - end))[1])
-            times = key_frames[near] - key_frames[near].mean()
-            slope = times @ (values[near] - values[near].mean(axis=0)) / (times @ times)
+            told = np.abs(key_frames - end) <= max(fps / 3, np.sort(np.abs(key_frames - end))[1])
+            times = key_frames[told] - key_frames[told].mean()
+            slope = times @ (values[told] - values[told].mean(axis=0)) / (times @ times)
             filled[outside] += (frames[outside] - end)[:, None] * slope
     return filled

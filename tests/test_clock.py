@@ -38,6 +38,15 @@ def test_frames_that_are_missing_and_pauses_are_gaps() -> None:
     np.testing.assert_array_equal(stretches(np.array([0, 29, 59.0, 90]), 30.0), [0, 0, 0, 1])
 
 
+@pytest.mark.parametrize("pattern", [(1, 2), (2, 1), (1, 1, 2), (1, 2, 2), (1, 3), (1, 1, 1, 1, 3)])
+@pytest.mark.parametrize("fps", [30.0, 60.0])
+def test_frames_that_are_dropped_all_along_leave_the_others_where_they_were(
+    pattern: tuple[int, ...], fps: float
+) -> None:
+    seconds = np.cumsum(np.tile(pattern, 40)) / 60
+    np.testing.assert_allclose(ticks_of(seconds, fps), (seconds - seconds[0]) * fps, atol=1e-6)
+
+
 @pytest.mark.parametrize(("fps", "rates"), [(30.0, (60, 30)), (60.0, (60, 30)), (30.0, (30, 24)), (30.0, (30, 7))])
 def test_after_a_change_of_rate_ticks_follow_the_stamps(fps: float, rates: tuple[int, int]) -> None:
     seconds = np.cumsum(np.repeat(1 / np.array(rates), [200, 200]))

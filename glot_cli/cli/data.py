@@ -50,7 +50,7 @@ def _size(n_bytes: int) -> str:
 
 
 @command.command("add", short_help="Take in preprocessed data sets of GLoT, TCMR and VIBE.")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(readable=False, path_type=Path))
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=options.PATH)
 @click.option("--name", help="What to call the data set; by default as its file (3dpw_train_db.pt: 3dpw-train).")
 @click.option("--replace", is_flag=True, help="Put it in the place of one of that name.")
 @options.quiet

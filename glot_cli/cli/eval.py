@@ -57,15 +57,13 @@ CAMERA_COLUMNS = {
 }
 DATASET_COLUMNS = {"frames": ("frames", "d"), **FIGURES}
 
-_PATH = click.Path(readable=False, path_type=Path)
-
 
 @click.command("eval")
-@click.argument("params", metavar="[PARAMS.npz]", required=False, type=_PATH)
+@click.argument("params", metavar="[PARAMS.npz]", required=False, type=options.PATH)
 @click.option(
     "--against",
     metavar="TRUTH.npz",
-    type=_PATH,
+    type=options.PATH,
     help="What to compare PARAMS.npz with: a record of the same video, or a folder of them.",
 )
 @click.option("--dataset", metavar="NAME", help="Run the network on a data set of 'glot data list' instead.")
@@ -80,8 +78,12 @@ _PATH = click.Path(readable=False, path_type=Path)
     show_default=True,
     help="With --dataset: 'published' repeats the released evaluation with its faults.",
 )
-@click.option("--plot", metavar="FILE", type=_PATH, help="With --dataset: draw errors over time (.png, .svg, .pdf).")
-@click.option("--images", metavar="FOLDER", type=_PATH, help="Where the data set's images are, for the worst frames.")
+@click.option(
+    "--plot", metavar="FILE", type=options.PATH, help="With --dataset: draw errors over time (.png, .svg, .pdf)."
+)
+@click.option(
+    "--images", metavar="FOLDER", type=options.PATH, help="Where the data set's images are, for the worst frames."
+)
 @click.option("--device", default="auto", show_default=True, help="With --dataset: auto, cpu, cuda, cuda:1 or mps.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @options.debug

@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import click
 
 from glot_cli.rendering.styles import STYLES
+
+
+class NamedPath(click.Path):
+    """The path of a file or folder, whatever is there.
+
+    An empty one is refused: it comes from a variable of the shell that nobody set, and would mean the current folder.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(readable=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("names no file or folder, it is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = NamedPath()
 
 style = click.option(
     "--style",

@@ -8,25 +8,25 @@ import click
 
 from glot_cli.cli import options
 from glot_cli.cli.stopping import loading
-from glot_cli.cli.telling import say
+from glot_cli.cli.telling import say, tell_error
 from glot_cli.errors import printable
 from glot_cli.rendering.styles import Style
 
 
 @click.command("render", short_help="Draw a result over its video again.")
-@click.argument("params", metavar="PARAMS.npz", type=click.Path(readable=False, path_type=Path))
+@click.argument("params", metavar="PARAMS.npz", type=options.PATH)
 @click.option(
     "--output",
     "-o",
     metavar="FILE.mp4",
-    type=click.Path(readable=False, path_type=Path),
+    type=options.PATH,
     help="Where the picture goes.  [default: STYLE.mp4 beside PARAMS.npz]",
 )
 @options.style
 @click.option(
     "--video",
     metavar="FILE",
-    type=click.Path(readable=False, path_type=Path),
+    type=options.PATH,
     help="The video, if it is not where it was.",
 )
 @click.option("--body", metavar="FILE", help="The body model, if it was a file and is not where it was.")
@@ -46,6 +46,9 @@ def command(
         if not quiet:
             say(f"note: {message}")
 
-    made = render(params, output, style=style, video=video, body=body, quiet=quiet, warn=warn)
-    click.echo(printable(str(made)))
+    try:
+        made = render(params, output, style=style, video=video, body=body, quiet=quiet, warn=warn)
+    except Exception as error:
+        return tell_error(error, about=params)
+    print(printable(str(made)), flush=True)
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -22,13 +21,13 @@ if TYPE_CHECKING:
 
 
 @click.command("run", short_help="Turn videos into body parameters and overlay videos.")
-@click.argument("videos", metavar="VIDEO...", nargs=-1, required=True, type=click.Path(readable=False, path_type=Path))
+@click.argument("videos", metavar="VIDEO...", nargs=-1, required=True, type=options.PATH)
 @click.option(
     "--out",
     "-o",
     metavar="FOLDER",
     required=True,
-    type=click.Path(readable=False, path_type=Path),
+    type=options.PATH,
     help="Folder for the results; every video gets a folder of its own name in it.",
 )
 @click.option(
@@ -149,8 +148,7 @@ def command(videos: tuple[Path, ...], out: Path, no_render: bool, no_frames: boo
             for warning in outcome.warnings:
                 say(f"note: {warning}")
         failed = failed or outcome.fault is not None
-        click.echo(printable(_summary(outcome)))
-        sys.stdout.flush()
+        print(printable(_summary(outcome)), flush=True)
     return int(failed)
 
 

@@ -43,7 +43,7 @@ _out = click.option(
     "-o",
     metavar="FOLDER",
     required=True,
-    type=click.Path(readable=False, path_type=Path),
+    type=options.PATH,
     help="Folder for what is made.",
 )
 _seed = click.option(
@@ -77,14 +77,14 @@ def command() -> None:
     "--motions",
     metavar="PATH",
     multiple=True,
-    type=click.Path(readable=False, path_type=Path),
+    type=options.PATH,
     help="Motions as for 'glot train', a file or a folder of them; may be given more than once.",
 )
 @_out
 @click.option(
     "--pictures",
     metavar="FOLDER",
-    type=click.Path(readable=False, path_type=Path),
+    type=options.PATH,
     help="Where the drawn pictures are. Without --motions nothing is drawn: those there are looked at, as is needed "
     "after a network has changed.  [default: pictures beside the crops]",
 )
@@ -100,7 +100,7 @@ def command() -> None:
 @click.option(
     "--backgrounds",
     metavar="FOLDER",
-    type=click.Path(readable=False, path_type=Path),
+    type=options.PATH,
     help="Images to stand behind people.  [default: drawn clutter]",
 )
 @click.option("--sheet", is_flag=True, help="Draw a contact sheet (.png) of each file of pictures.")
@@ -161,7 +161,7 @@ def crops(
     "--motions",
     metavar="FILE",
     required=True,
-    type=click.Path(readable=False, path_type=Path),
+    type=options.PATH,
     help="Motion file (.npz) with poses, trans, clip_index and clip_names.",
 )
 @_out

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shlex
+import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 
-from glot_cli.errors import GlotError, UsageError, printable
+from glot_cli.errors import GlotError, UsageError, one_line, printable
 
 # What the command line calls an option, where that is not `--` and its name.
 FLAGS = {"render": "--no-render", "frames": "--no-frames", "changes": "--set"}
@@ -20,12 +22,17 @@ FLAGS = {"render": "--no-render", "frames": "--no-frames", "changes": "--set"}
 _OF_ALL_FILES = {errno.EMFILE: "allow more with 'ulimit -n'", errno.ENFILE: "end other programs"}
 _SHORTAGES = {
     **_OF_ALL_FILES,
-    errno.ENOMEM: "end other programs, or take a machine with more memory",
+    errno.ENOMEM: "end other programs, give networks less at once (--batch-size) or take a machine with more",
     errno.ENOSPC: "make room",
     errno.EDQUOT: "make room",
     errno.EROFS: "name other folders",
     errno.EIO: "look after the disk",
 }
+# Of PyTorch on CPU and CUDA, OpenCV, C++, the system's loader, threads: they have no kind of error of its own for it.
+_OUT_OF_MEMORY = re.compile(
+    r"(out of|insufficient) memory|bad_alloc|(can't|cannot|failed to) (allocate|map segment)|can't start new thread",
+    re.IGNORECASE,
+)
 
 
 def flag_of(option: str) -> str:
@@ -35,7 +42,7 @@ def flag_of(option: str) -> str:
 
 def say(line: str) -> None:
     """A remark on standard error."""
-    click.echo(f"glot: {printable(line)}", err=True)
+    print(f"glot: {printable(line)}", file=sys.stderr)  # Click would put question marks for what ASCII lacks
 
 
 def tell_error(
@@ -64,8 +71,10 @@ def tell_error(
         say(subject + shortage)
     elif isinstance(error, GlotError):
         say(_worded(error))
+    elif isinstance(error, ImportError) and (error.name or "").partition(".")[0] != "glot_cli":
+        say(f"{subject}a library cannot be loaded ({one_line(error, 300)}); install it, or glot with all that it needs")
     else:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        reason = f"{type(error).__name__}: {one_line(error, 300)}"
         others = {path for path in among if path != about}
         words = [word for word in arguments if Path(word) not in others and word != "--debug"]
         end = words.index("--") if "--" in words else len(words)
@@ -94,7 +103,8 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def _shortage(error: BaseException, known: dict[int, str]) -> str | None:
     """What the machine did not give and what to do, None where the error is none of those known."""
-    number = errno.ENOMEM if isinstance(error, MemoryError) else getattr(error, "errno", None)
+    no_memory = isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error))
+    number = errno.ENOMEM if no_memory else getattr(error, "errno", None)
     return f"{os.strerror(number)}; {known[number]}" if number in known else None
 
 

@@ -10,8 +10,6 @@ import click
 from glot_cli.cli import options
 from glot_cli.cli.stopping import loading
 
-_PATH = click.Path(readable=False, path_type=Path)
-
 
 @click.command("train", short_help="Train the temporal network.")
 @click.argument("config", metavar="CONFIG")
@@ -20,7 +18,7 @@ _PATH = click.Path(readable=False, path_type=Path)
     "-o",
     metavar="FOLDER",
     required=True,
-    type=_PATH,
+    type=options.PATH,
     help="Folder for weights, checkpoints and logs; a training that was stopped there goes on.",
 )
 @click.option(
@@ -34,24 +32,24 @@ _PATH = click.Path(readable=False, path_type=Path)
     "--motions",
     metavar="PATH",
     multiple=True,
-    type=_PATH,
+    type=options.PATH,
     help="Motions to train on, added to those of CONFIG: .npz (glot's format, AMASS), .bvh, or a folder of them.",
 )
 @click.option(
     "--crops",
     metavar="PATH",
     multiple=True,
-    type=_PATH,
+    type=options.PATH,
     help="What 'glot synth crops' made (.npz, or a folder of them), added to those of CONFIG.",
 )
 @click.option(
     "--val-motions",
     metavar="PATH",
     multiple=True,
-    type=_PATH,
+    type=options.PATH,
     help="Motions to validate on, each file or folder reported by its name; may be given more than once.",
 )
-@click.option("--val-crops", metavar="PATH", multiple=True, type=_PATH, help="Crops to validate on, likewise.")
+@click.option("--val-crops", metavar="PATH", multiple=True, type=options.PATH, help="Crops to validate on, likewise.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 @options.threads
 @options.quiet

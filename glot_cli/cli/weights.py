@@ -61,7 +61,7 @@ def _want(official: OfficialFile) -> None:
 
 
 @command.command("add", short_help="Take in files of SMPL, SPIN and GLoT.")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(readable=False, path_type=Path))
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=options.PATH)
 @click.option("--gender", type=click.Choice(presets.GENDERS), help="Of an SMPL body whose file name does not tell.")
 @options.debug
 def add(files: tuple[Path, ...], gender: str | None, debug: bool) -> int:

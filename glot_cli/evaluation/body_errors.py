@@ -95,16 +95,17 @@ def joint_errors(predicted: Floats, truth: Floats) -> dict[str, Floats]:
     }
 
 
-def motion_errors(predicted: Floats, truth: Floats) -> dict[str, Floats]:
+def motion_errors(predicted: Floats, truth: Floats, ticks: Floats | None = None) -> dict[str, Floats]:
     """Errors of every three frames in a row by their names in `BodyErrors`: (N - 2,), metres per frame squared.
 
     Args:
         predicted: (N, K, 3) joints of consecutive frames, metres, centred on the root.
         truth: (N, K, 3) likewise.
+        ticks: (N,) where the frames stand in time, one for each of a steady rate; so they do where None.
     """
     return {
-        "acceleration": acceleration(predicted),
-        "acceleration_error": acceleration_error(predicted, truth),
+        "acceleration": acceleration(predicted, ticks),
+        "acceleration_error": acceleration_error(predicted, truth, ticks),
     }
 
 

@@ -200,7 +200,8 @@ class _Evaluator:
             "mpvpe": (
                 "all vertices, not centred" if published else "all vertices, pelvis joint on pelvis joint"
             ) + " (data sets with SMPL parameters)",
-            "acceleration": "second differences of three frames in a row; the first and last frame have none",
+            "acceleration": "second differences of three frames in a row, in mm per frame squared, whatever the frame "
+            "rate; the first and last frame have none",
         }  # fmt: skip
 
     def sequence(self, number: int) -> VideoErrors | None:

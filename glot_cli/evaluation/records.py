@@ -20,7 +20,7 @@ from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat
 from glot_cli.errors import InputError
 from glot_cli.evaluation.body_errors import BODY_UNITS, BodyErrors, centred, joint_errors, means, motion_errors
-from glot_cli.metrics import mpjpe
+from glot_cli.metrics import in_a_row, mpjpe
 from glot_cli.results import Result
 from glot_cli.smpl import SMPL_JOINTS
 
@@ -39,7 +39,9 @@ PROTOCOL = {
     "mpjpe, pa_mpjpe, acceleration, pck, auc": "14 common joints (LSP order), regressed from each record's own body",
     "mpjpe, acceleration, pck, auc": "centred on the middle of the two hips, camera frame, no turning or scaling",
     "pa_mpjpe": "after the best similarity transform (Procrustes), frame by frame",
-    "acceleration": "second differences of three frames in a row that one id covers; its error: their difference",
+    "acceleration": "second differences of three frames in a row that one id covers, by their time stamps, in mm per "
+    "frame squared, a frame being as long as one over the frame rate; not across cuts and gaps of more than four; its "
+    "error: their difference",
     "pck, auc": "joints within 150 mm; mean of that over 0 to 150 mm in steps of 5",
     "mpvpe": "all vertices of the surface, centred on the pelvis joint",
     "limb_error_2d": "12 limb joints in the picture, % of the true person's longer side there",
@@ -156,7 +158,17 @@ def asked_for(predicted: Result, truth: Result) -> tuple[Result, Result]:
     if not len(asked):
         reason = f"nobody is visible in the {predicted.meta.frame_count} frames compared"
         raise InputError(reason, path=truth.meta.video, remedy="compare with the truth of these frames")
+<<<<<<< HEAD
     return asked, truth.select(looked_at & (truth.score < VISIBLE))
+=======
+    match = match_rows(predicted, asked)
+    # An estimate of somebody hidden is no surplus.
+    hidden = truth.select(looked_at & (truth.score < VISIBLE))
+    free = predicted.select(np.setdiff1d(np.arange(len(predicted)), match[match >= 0]))
+    extra = len(free) - int((match_rows(free, hidden) >= 0).sum())
+    ticks = predicted.ticks
+    return [(str(p), _person(predicted, ticks, asked, match, asked.person == p, body)) for p in asked.people], extra
+>>>>>>> main
 
 
 def _check_same_video(predicted: Result, truth: Result) -> None:
@@ -196,13 +208,16 @@ def match_rows(predicted: Result, truth: Result) -> NDArray[np.intp]:
     return match
 
 
-def stretches(predicted: Result, truth: Result) -> list[slice]:
-    """Three or more matched rows in a row, without a gap, of one true person under one id.
+def runs(predicted: Result, truth: Result, ticks: Floats) -> list[slice]:
+    """Three or more matched rows (M,) of one true person in a row, without a cut or a gap, under one id.
 
-    Across anything else, motion means nothing.
+    Args:
+        predicted: the rows that were matched.
+        truth: with which.
+        ticks: (M,) where they stand in time.
     """
-    broken = (np.diff(truth.frame) != 1) | (np.diff(truth.person) != 0) | (np.diff(predicted.person) != 0)
-    ends = [0, *(np.flatnonzero(broken) + 1).tolist(), len(truth)]
+    broken = ~in_a_row(predicted.person, predicted.frame, predicted.shot, ticks) | (np.diff(truth.person) != 0)
+    ends = [0, *(np.flatnonzero(broken) + 1).tolist(), len(predicted)]
     return [slice(a, b) for a, b in itertools.pairwise(ends) if b - a > 2]
 
 
@@ -213,19 +228,19 @@ def picture_size(joints2d: Floats) -> Floats:
 
 
 def _person(
-    predicted: Result, truth: Result, match: NDArray[np.intp], mine: NDArray[np.bool_], body: Body
+    predicted: Result, ticks: Floats, truth: Result, match: NDArray[np.intp], mine: NDArray[np.bool_], body: Body
 ) -> _Followed:
-    """Raw material of the true person whose rows `mine` (rows of truth,) picks."""
+    """Raw material of the true person whose rows `mine` (rows of truth,) picks; `ticks` are of the rows predicted."""
     found = mine & (match >= 0)
     p, t = predicted.select(match[found]), truth.select(found)
     ids = p.person
     counts = np.unique(ids, return_counts=True)[1]
-    errors = _errors(p, t, body)
+    errors = _errors(p, t, body, ticks[match[found]])
     return _Followed(int(mine.sum()), int(counts.max(initial=0)), int((np.diff(ids) != 0).sum()), errors)
 
 
-def _errors(p: Result, t: Result, body: Body) -> dict[str, Floats]:
-    """Errors of matched rows, sorted by frame, of one true person; metres and shares."""
+def _errors(p: Result, t: Result, body: Body, ticks: Floats) -> dict[str, Floats]:
+    """Errors of matched rows (M,), sorted by frame, of one true person; metres and shares."""
     mine, true = (np.zeros((len(t), 14, 3)) for _ in range(2))
     vertices = np.zeros(len(t))
     for start in range(0, len(t), CHUNK):
@@ -233,7 +248,7 @@ def _errors(p: Result, t: Result, body: Body) -> dict[str, Floats]:
         mine[part], surface = _surfaces(p.pose[part], p.betas[part], body)
         true[part], true_surface = _surfaces(t.pose[part], t.betas[part], body)
         vertices[part] = mpjpe(surface, true_surface)
-    moving = [motion_errors(mine[rows], true[rows]) for rows in stretches(p, t)]
+    moving = [motion_errors(mine[rows], true[rows], ticks[rows]) for rows in runs(p, t, ticks)]
     limbs = np.linalg.norm(p.joints2d[:, LIMB_JOINTS] - t.joints2d[:, LIMB_JOINTS], axis=-1).mean(-1)
     at, true_at = _pelvis(p, body), _pelvis(t, body)
     depth = (at[:, 2] - true_at[:, 2]) / true_at[:, 2]

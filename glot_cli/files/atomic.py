@@ -88,6 +88,8 @@ def whole(path: Path) -> Iterator[Path]:
     aside = aside_name(path)
     try:
         yield aside
+        with aside.open("r+b") as file:
+            os.fsync(file.fileno())  # a name may reach the disk before the content, and the power be cut in between
         aside.replace(path)
     finally:
         with contextlib.suppress(OSError):  # it has its final name, or could not even be made

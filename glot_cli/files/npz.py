@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import IO, Any
 
@@ -133,13 +133,17 @@ def _read_header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.
     return shape, fortran, dtype
 
 
-def write_npz(path: Path, arrays: Arrays, compress: bool = True) -> None:
+def write_npz(
+    path: Path, arrays: Arrays, compress: bool = True, durable: bool = True, first: Callable[[], None] | None = None
+) -> None:
     """Write arrays to a sealed .npz, aside first: nobody ever sees half a file.
 
     Args:
         path: the file to make, or a sealed one to replace.
         arrays: by name; objects are refused.
         compress: whether to deflate them.
+        durable: see `seal_file`.
+        first: see `sealed`.
 
     Raises:
         OutputError: it cannot be written.
@@ -150,7 +154,7 @@ def write_npz(path: Path, arrays: Arrays, compress: bool = True) -> None:
     else:
         np.savez(buffer, allow_pickle=False, **arrays)
     try:
-        with sealed(path) as aside:
+        with sealed(path, durable, first) as aside:
             aside.write_bytes(buffer.getbuffer())
     except OSError as error:
         raise not_written(path, error, "choose another output folder") from error

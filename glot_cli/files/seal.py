@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -50,8 +50,12 @@ def fingerprint(path: Path) -> str:
         return f"{size}-{_digest(file, size)}"
 
 
-def seal_file(path: Path) -> None:
+def seal_file(path: Path, durable: bool = True) -> None:
     """Seal a finished `.npz` or MP4 file that nobody else sees yet. Files of other kinds stay as they are.
+
+    Args:
+        path: the file.
+        durable: wait until it is on the disk, so that under its final name it is whole after a power cut too.
 
     Raises:
         OSError: it cannot be written.
@@ -68,6 +72,9 @@ def seal_file(path: Path) -> None:
             digest = _digest(file, size)
             file.seek(-2, os.SEEK_END)  # the length of the comment, of which a new archive has none
             file.write(_ZIP_TAIL.to_bytes(2, "little") + _ZIP_MARK + digest.encode())
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def publish(aside: Path, path: Path) -> None:
@@ -98,15 +105,22 @@ def publish(aside: Path, path: Path) -> None:
 
 
 @contextmanager
-def sealed(path: Path) -> Iterator[Path]:
+def sealed(path: Path, durable: bool = True, first: Callable[[], None] | None = None) -> Iterator[Path]:
     """Where to write a file, aside; once the block is done it is sealed and published (`publish`).
 
-    Nothing is left of it when the block ends with an error. Raises OSError.
+    Nothing is left of it when the block, or `first`, ends with an error. Raises OSError.
+
+    Args:
+        path: the final name.
+        durable: see `seal_file`.
+        first: called when the file is complete, before it gets its name.
     """
     aside = aside_name(path)
     try:
         yield aside
-        seal_file(aside)
+        seal_file(aside, durable)
+        if first is not None:
+            first()
         publish(aside, path)
     finally:
         with suppress(OSError):  # it has its final name, or could not even be made

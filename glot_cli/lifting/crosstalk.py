@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from glot_cli.camera import from_crop
 from glot_cli.features.extractor import PictureLandmarks
 from glot_cli.tracking.boxes import box_overlap
+from glot_cli.tracking.tracklets import at_once
 from glot_cli.tracking.tracks import Track
 
 Array = NDArray[np.floating]
@@ -35,7 +36,7 @@ class _Person:
     """What the comparisons need to know of one person, a row for each of n frames."""
 
     def __init__(self, track: Track, landmarks: PictureLandmarks) -> None:
-        self.frames, self.ticks = track.frames, track.ticks
+        self.frames, self.ticks, self.segment = track.frames, track.ticks, track.segment
         self.boxes = track.boxes.astype(float)  # (n,4) pixels
         self.relative = landmarks.points.numpy()  # (n,33,2) in units of half the crop
         self.pixels = from_crop(landmarks.points, torch.from_numpy(track.crops)).numpy()  # (n,33,2)
@@ -83,22 +84,28 @@ def find_crosstalk(tracks: Sequence[Track], landmarks: Sequence[PictureLandmarks
         return [np.zeros(len(track.frames), bool) for track in tracks]
     people = [_Person(track, seen) for track, seen in zip(tracks, landmarks, strict=True)]
     pairs = []
-    for i, a in enumerate(people):
-        for j in range(i + 1, len(people)):
-            if a.frames[-1] < people[j].frames[0] or people[j].frames[-1] < a.frames[0]:
-                continue  # of another shot, most likely: a film has many
-            rows_a, rows_b = np.intersect1d(a.frames, people[j].frames, assume_unique=True, return_indices=True)[1:]
-            near = box_overlap(a.boxes[rows_a], people[j].boxes[rows_b])[0] > NEAR_IOU
-            a.alone[rows_a[near]] = False
-            people[j].alone[rows_b[near]] = False
-            if near.any():
-                pairs.append((i, j, rows_a, rows_b, near))
+    first, last = (np.array([person.frames[end] for person in people]) for end in (0, -1))
+    for one, other in zip(*(side.tolist() for side in at_once(first, last)), strict=True):
+        i, j = min(one, other), max(one, other)
+        a, b = people[i], people[j]
+        shared = [max(first[i], first[j]), min(last[i], last[j]) + 1]
+        (from_a, to_a), (from_b, to_b) = (np.searchsorted(person.frames, shared).tolist() for person in (a, b))
+        rows_a, rows_b = np.intersect1d(
+            a.frames[from_a:to_a], b.frames[from_b:to_b], assume_unique=True, return_indices=True
+        )[1:]
+        rows_a, rows_b = rows_a + from_a, rows_b + from_b
+        near = box_overlap(a.boxes[rows_a], b.boxes[rows_b])[0] > NEAR_IOU
+        a.alone[rows_a[near]] = False
+        b.alone[rows_b[near]] = False
+        if near.any():
+            pairs.append((i, j, rows_a, rows_b, near))
     found = [np.zeros(len(person.frames), bool) for person in people]
     for i, j, rows_a, rows_b, near in pairs:
         wrong_a, wrong_b = _compare(people[i], people[j], rows_a, rows_b, near)
         found[i][rows_a[wrong_a]] = True
         found[j][rows_b[wrong_b]] = True
-    return [_widened(wrong, max(1, round(MARGIN_S * fps))) for wrong in found]
+    margin = max(1, round(MARGIN_S * fps))
+    return [_widened(wrong, person.segment, margin) for wrong, person in zip(found, people, strict=True)]
 
 
 def _compare(a: _Person, b: _Person, rows_a: Indices, rows_b: Indices, near: Mask) -> tuple[Mask, Mask]:
@@ -110,10 +117,11 @@ def _compare(a: _Person, b: _Person, rows_a: Indices, rows_b: Indices, near: Mas
         box_overlap(a.extent[rows_a], b.boxes[rows_b])[0],  # how well the landmarks of a lie on b
         box_overlap(b.extent[rows_b], a.boxes[rows_a])[0],
     )
-    wrong_a = _suits_the_other(a, rows_a, swapped[0], near)
-    wrong_b = _suits_the_other(b, rows_b, swapped[1], near)
+    segment = a.segment[rows_a] + b.segment[rows_b]  # grows where that of either does
+    wrong_a = _suits_the_other(a, rows_a, swapped[0], near, segment)
+    wrong_b = _suits_the_other(b, rows_b, swapped[1], near, segment)
     around = near & (apart < SAME_AROUND)
-    for run in _runs(around):
+    for run in _runs(around, segment):
         if apart[run].min() >= SAME:
             continue
         core = run[apart[run] < SAME]
@@ -124,21 +132,22 @@ def _compare(a: _Person, b: _Person, rows_a: Indices, rows_b: Indices, near: Mas
     return wrong_a, wrong_b
 
 
-def _suits_the_other(person: _Person, rows: Indices, other: Array, near: Mask) -> Mask:
+def _suits_the_other(person: _Person, rows: Indices, other: Array, near: Mask, segment: Indices) -> Mask:
     """Which landmarks lie better on the other person, who fits them by `other` (m,), and the odd ones around: (m,)."""
     own = person.fit[rows]
     usual = float(np.median(person.fit[person.alone])) if person.alone.any() else float(np.quantile(person.fit, 0.75))
     odd = near & (own < ODD_FIT * usual)
     lost = odd & ((other > own + 0.05) | ((other > 0.7 * own) & (own < POOR_FIT * usual)))
     wrong = np.zeros_like(lost)
-    for run in _runs(odd):
+    for run in _runs(odd, segment):
         wrong[run] = lost[run].any()
     return wrong
 
 
 def _strangeness(person: _Person, rows: Indices, run: Indices, core: Indices) -> float:
     """How far landmarks lie from where a person had them before and has them after: mean share of the crop side."""
-    known = np.array([row for row in (rows[run[0]] - 1, rows[run[-1]] + 1) if 0 <= row < len(person.frames)], int)
+    own, around = person.segment[rows[run[0]]], (rows[run[0]] - 1, rows[run[-1]] + 1)
+    known = np.array([row for row in around if 0 <= row < len(person.frames) and person.segment[row] == own], int)
     if not len(known):
         return 0.0
     expected = _between(person.ticks[rows[core]], person.ticks[known], person.relative[known])
@@ -155,25 +164,29 @@ def _between(ticks: Array, known: Array, values: Array) -> Array:
     return mixed
 
 
-def _runs(mask: Mask) -> list[Indices]:
-    """Indices of each stretch in which `mask` (n,) holds."""
+def _runs(mask: Mask, segment: Indices) -> list[Indices]:
+    """Indices of each stretch in which `mask` (n,) holds, within one `segment` (n,)."""
     rows = np.flatnonzero(mask)
-    return np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1) if len(rows) else []
+    ends = (np.diff(rows) > 1) | (np.diff(segment[rows]) != 0)
+    return np.split(rows, np.flatnonzero(ends) + 1) if len(rows) else []
 
 
-def _widened(mask: Mask, margin: int) -> Mask:
-    """`mask` (n,) with `margin` rows more at both ends of each stretch."""
-    return np.convolve(mask, np.ones(2 * margin + 1, int))[margin:-margin] > 0 if mask.any() else mask
+def _widened(mask: Mask, segment: Indices, margin: int) -> Mask:
+    """`mask` (n,) with `margin` rows more at both ends of each stretch, as far as their segments (n,) go."""
+    wide = mask.copy()
+    for run in _runs(mask, segment):
+        own = slice(max(0, run[0] - margin), run[-1] + margin + 1)
+        wide[own] |= segment[own] == segment[run[0]]
+    return wide
 
 
 def _within_reach(track: Track, wrong: Mask, fps: float) -> Mask:
     """Those of the wrong rows (n,) in stretches that are short and have a good row of the same segment beside."""
     kept = np.zeros_like(wrong)
-    for number in np.unique(track.segment[wrong]):
-        member = track.segment == number
-        for run in _runs(wrong & member):
-            beside = [r for r in (run[0] - 1, run[-1] + 1) if 0 <= r < len(wrong) and member[r]]
-            kept[run] = bool(beside) and track.ticks[run[-1]] - track.ticks[run[0]] + 1 <= MAX_REPAIR_S * fps
+    for run in _runs(wrong, track.segment):
+        own = track.segment[run[0]]
+        beside = any(0 <= r < len(wrong) and track.segment[r] == own for r in (run[0] - 1, run[-1] + 1))
+        kept[run] = beside and track.ticks[run[-1]] - track.ticks[run[0]] + 1 <= MAX_REPAIR_S * fps
     return kept
 
 

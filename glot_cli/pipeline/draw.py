@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glot_cli.body.model import Body
-from glot_cli.clock import stretches, ticks_of
+from glot_cli.clock import stretches
 from glot_cli.errors import InputError
 from glot_cli.files.pixels import MAX_PIXELS
 from glot_cli.progress import Progress
@@ -133,8 +133,7 @@ def _pivots(result: Result) -> dict[int, NDArray[np.float64]]:
     total = np.zeros((len(frames), 3))
     np.add.at(total, where, result.transl)
     middle = total / np.bincount(where)[:, None]
-    fps = float(result.meta.frame_rate)
-    ticks = ticks_of(result.time[rows], fps)
+    fps, ticks = float(result.meta.frame_rate), result.ticks[rows]
     cuts = np.flatnonzero(np.diff(result.shot[rows]) | np.diff(stretches(ticks, fps))) + 1
     parts = zip(np.split(middle, cuts), np.split(ticks, cuts), strict=True)
     smooth = np.concatenate([whittaker(part, PIVOT_CUTOFF_HZ / fps, times=times) for part, times in parts])

@@ -12,7 +12,7 @@ import re
 import shutil
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -64,6 +64,13 @@ class Source:
         except OSError as error:
             reason = f"cannot be read ({error.strerror})"
             raise InputError(reason, path=video, remedy="check its name and permissions") from error
+
+    def is_other(self, video: Path) -> bool:
+        """Whether something else has come in the video's place. One that is gone was what it was."""
+        try:
+            return _content_of(video) != self.video_id
+        except (OSError, InputError):
+            return False
 
 
 def _content_of(video: Path) -> str:
@@ -134,7 +141,7 @@ class ResultFolder:
         try:
             with ExitStack() as stack:
                 try:
-                    self.path.mkdir(parents=True, exist_ok=True)
+                    self._make()
                     stack.enter_context(locked(self.path))
                     self.check()
                     self._clear()
@@ -206,9 +213,10 @@ class ResultFolder:
             raise OutputError(f"holds {what}", path=self.path, remedy=remedy, option="overwrite" if changed else None)
 
     def save(self, result: Result, frames: bool) -> None:
-        """Put a record in the place of an older one; what else speaks of the older one goes first.
+        """Put a record in the place of an older one; what else speaks of the older one goes with it.
 
-        The report goes before all: without it nobody takes the folder for finished.
+        Nothing of the older one goes before all of the new one lies on the disk, which may get full. The report goes
+        first: without it nobody takes the folder for finished.
 
         Args:
             result: the record.
@@ -218,31 +226,22 @@ class ResultFolder:
             OutputError: it cannot be written, or a file that is not glot's has come in between.
         """
         try:
-            self.check()
-            (self.path / REPORT).unlink(missing_ok=True)
-            (self.path / OVERLAY).unlink(missing_ok=True)
-            self._remove_frames()
-            result.save(self.path / PARAMS)
-            if frames:
-                self.save_frames(result)
+            with self._new_frames(result) if frames else nullcontext():
+                result.save(self.path / PARAMS, first=self._remove_older)
         except OSError as error:
             raise not_written(self.path, error, _REMEDY) from error
 
     def save_frames(self, result: Result) -> None:
-        """Write the files of every frame aside and give the whole folder its name, in the place of an older one.
+        """Put the files of every frame in the place of older ones.
 
         Raises:
             OutputError: they cannot be written, or frames/ holds something that glot did not write.
         """
-        aside = aside_name(self.path / FRAMES)
         try:
-            self._remove_frames()
-            result.save_frames(aside)
-            aside.rename(self.path / FRAMES)
+            with self._new_frames(result):
+                self._remove_frames()
         except OSError as error:
             raise not_written(self.path / FRAMES, error, _REMEDY) from error
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
 
     def write_report(self, report: dict[str, Any]) -> None:
         """Write run.json, whole or not at all.
@@ -256,6 +255,25 @@ class ResultFolder:
                 aside.write_text(sealed_json(report), encoding="utf-8")
         except OSError as error:
             raise not_written(path, error, _REMEDY) from error
+
+    def _make(self) -> None:
+        """Make the folder and those above it, as far as they are not there. Raises OSError, OutputError."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise _foreign(Path(error.filename), "no folder, or a link to none") from error
+
+    @contextmanager
+    def _new_frames(self, result: Result) -> Iterator[None]:
+        """Write the files of every frame aside; once the block is done, the whole folder gets its name."""
+        aside = aside_name(self.path / FRAMES)
+        try:
+            aside.mkdir(exist_ok=True)  # and none above it, which may have been moved away
+            result.save_frames(aside)
+            yield
+            aside.rename(self.path / FRAMES)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
 
     def _owner(self) -> tuple[str, str] | None:
         """Path and identity of the video whose result the folder holds, None where it holds none."""
@@ -272,6 +290,13 @@ class ResultFolder:
     def _refuse_input(self, path: Path) -> None:
         if _identity(path) in self._inputs:
             raise OutputError("is an input of this call", path=path, remedy=_REMEDY)
+
+    def _remove_older(self) -> None:
+        """Take away what speaks of an older record: it is about to be replaced."""
+        self.check()
+        (self.path / REPORT).unlink(missing_ok=True)
+        (self.path / OVERLAY).unlink(missing_ok=True)
+        self._remove_frames()
 
     def _remove_frames(self) -> None:
         """Take frames/ away at once, so that never half of it is there, and delete what a run wrote into it."""

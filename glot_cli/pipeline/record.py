@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from glot_cli._version import __version__
 from glot_cli.body.rotations import rotmat_to_axis_angle
 from glot_cli.camera import project_pinhole
-from glot_cli.clock import ticks_of
 from glot_cli.lifting.lifters import Features, VideoCamera
 from glot_cli.metrics import mean_accelerations
 from glot_cli.pipeline.folder import Source
@@ -124,9 +123,7 @@ def _filmed(
 
 def mean_acceleration(result: Result) -> dict[int, float]:
     """Mean acceleration of every person's joints, millimetres per frame squared, by person; not across cuts or gaps."""
-    _, first, where = np.unique(result.frame, return_index=True, return_inverse=True)
-    ticks = ticks_of(result.time[first], float(result.meta.frame_rate))[where]
-    moving = mean_accelerations(result.joints3d, result.person, result.frame, result.shot, ticks)
+    moving = mean_accelerations(result.joints3d, result.person, result.frame, result.shot, result.ticks)
     return {person: 1000 * value for person, value in moving.items()}
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from glot_cli.body.model import Body
 from glot_cli.device import pick_device
-from glot_cli.errors import GlotError, OutputError, RenderError, UsageError, counted
+from glot_cli.errors import GlotError, InputError, OutputError, RenderError, UsageError, counted
 from glot_cli.files.opening import expanded
 from glot_cli.pipeline.draw import draw
 from glot_cli.pipeline.folder import OVERLAY, PARAMS, ResultFolder, Source
@@ -126,7 +126,9 @@ class Runner:
         self._find_backend(progress)
         _tell_rate(info, options, warn)
         tracks, seen, counts = follow_people(video, info, models, options, progress, warn)
+        _check_unchanged(video, place.source)
         features = compute_features(video, info, place.path, tracks, seen, models, options, progress)
+        _check_unchanged(video, place.source)
         features, mended = models.lifter.clean(tracks, features, float(info.fps))
         log_counts(video, mended)
         if not models.own_shape:
@@ -168,6 +170,8 @@ class Runner:
             overlay = None if fault else place.path / OVERLAY
         if overlay is not None:
             draw(result, video, overlay, body, style=self.options.style, progress=progress, warn=warn)
+            if place.source.is_other(video):
+                warn(f"{video}: was changed while it was drawn over; the picture may not fit")
         seconds = time.perf_counter() - begin
         renderer = self._backend if self.options.render else None
         place.write_report(finish_report(report, self.options, seconds, progress, renderer, fault))
@@ -198,6 +202,13 @@ class Runner:
         if self.options.overwrite:
             return None
         return earlier_run(video, place, self.options, lambda: self.weights)
+
+
+def _check_unchanged(video: Path, source: Source) -> None:
+    """Raise InputError where a video that was read is not the one that was begun with: no two passes would agree."""
+    if source.is_other(video):
+        remedy = "run it again when nothing writes to it any more"
+        raise InputError("was changed or replaced while it was read", path=video, remedy=remedy)
 
 
 def _tell_rate(info: VideoInfo, options: Options, warn: Callable[[str], None]) -> None:

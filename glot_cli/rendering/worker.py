@@ -1,4 +1,4 @@
-"""The drawing process. Started by client.py, never imported by the rest of the program.
+"""The drawing process. Started by drawing_process.py, never imported by the rest of the program.
 
 Drawing has a process of its own because Mesa's software driver and triton (which torch.compile and others import
 lazily) each bring an LLVM, and a process that has opened an OpenGL context before it loads triton dies of a

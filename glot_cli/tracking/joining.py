@@ -63,9 +63,9 @@ def _looks_costs(
     tracklets: Sequence[Tracklet], earlier: NDArray[np.integer], later: NDArray[np.integer]
 ) -> Array | float:
     """What it costs (P,) that two tracklets of a pair look different; 0 where the looks of one are not known."""
-    if any(tracklet.descriptors is None for tracklet in tracklets):
+    descriptors = [t.descriptors for t in tracklets if t.descriptors is not None]
+    if len(descriptors) < len(tracklets):
         return 0.0
-    descriptors = [np.asarray(t.descriptors, float) for t in tracklets]
     looks = np.array([typical_looks(rows) for rows in descriptors])  # (K,D)
     sightings = np.array([np.isfinite(rows).all(axis=1).sum() for rows in descriptors])
     difference = 1 - np.sum(looks[earlier] * looks[later], axis=1)
@@ -166,8 +166,8 @@ def best_links(
     # Ends are rows, starts are columns; independent groups are solved alone, so that long clips stay cheap.
     graph = coo_array((np.ones(len(cost)), (earlier, later + count)), shape=(2 * count, 2 * count))
     _, group = connected_components(graph, directed=False)
-    for label in np.unique(group[earlier]):
-        member = group[earlier] == label
+    order = np.argsort(group[earlier], kind="stable")
+    for member in np.split(order, np.flatnonzero(np.diff(group[earlier][order])) + 1):
         rows, row = np.unique(earlier[member], return_inverse=True)
         columns, column = np.unique(later[member], return_inverse=True)
         # Extra columns at the limit: the price of leaving a row without a successor.

@@ -22,6 +22,8 @@ class Tracker:
 
     def __init__(self, fps: float, detect_every: float = 1) -> None:
         rate = fps / detect_every
+        self._every = detect_every
+        self._last: float | None = None  # tick of the frame before
         # Boxes are widened for the matching alone: someone who runs moves by a body's width in 0.15 s, and boxes that
         # do not touch are never matched. The widening follows the time between detections (C-BIoU, Yang et al. 2023).
         self._widening = min(1.0 / rate, 0.25)  # of the height, each side
@@ -57,7 +59,9 @@ class Tracker:
         widened[:, 0] -= margin
         widened[:, 2] += margin
         # Unconfirmed tracks count too, or every track would lack its first detection; the cleaning drops the fleeting.
-        for track, row in self._tracker.update(widened):
+        missing = 0 if self._last is None else max(0, round((tick - self._last) / self._every) - 1)
+        self._last = tick
+        for track, row in self._tracker.update(widened, missing):
             found = self._found.setdefault(track, [])
             found.append(seen.take(np.array([row])))
             # One by one, arrays take three times the room of what is in them, and a video may be long.

@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from glot_cli.clock import Ticks
 from glot_cli.tracking.appearance import typical_looks
-from glot_cli.tracking.tracklets import Tracklet, concatenate
+from glot_cli.tracking.joining import chain_pieces
+from glot_cli.tracking.tracklets import Tracklet
 
 # Of one minus the cosine of two people's looks. One person in two shots of one light differs by 0.00 to 0.03, strangers
 # by 0.04 and more, a class in one uniform by 0.023. Somebody else must differ by so much more, or it may be either.
 SAME_LOOKS, CLEARER = 0.02, 0.02
 STRANGE_LOOKS = 0.1  # who stands where somebody stood before a pause is somebody else only in other clothes
+BESIDE = 64  # detections on either side of a pause that say who is there
 SIGHTINGS = 3  # detections with known looks that somebody must have to be known again
 
 
@@ -61,12 +63,13 @@ def part_strangers(tracklets: Sequence[Tracklet], pauses: Ticks) -> list[Trackle
     """
     parted: list[Tracklet] = []
     for tracklet in tracklets:
-        for pause in pauses[(pauses > tracklet.start) & (pauses <= tracklet.end)]:
-            before, after = tracklet.take(tracklet.frames < pause), tracklet.take(tracklet.frames >= pause)
-            if before.descriptors is not None and 1 - _looks(before) @ _looks(after) > STRANGE_LOOKS:
-                parted.append(before)
-                tracklet = after
-        parted.append(tracklet)
+        begins = [0]
+        inside = (pauses > tracklet.start) & (pauses <= tracklet.end)
+        for pause in pauses[inside] if tracklet.descriptors is not None else ():
+            before, after = _beside(tracklet, pause, begins[-1])
+            if 1 - _looks(before) @ _looks(after) > STRANGE_LOOKS:
+                begins.append(int(np.searchsorted(tracklet.frames, pause)))
+        parted += [tracklet.take(rows) for rows in np.split(np.arange(len(tracklet)), begins[1:])]
     return parted
 
 
@@ -79,18 +82,23 @@ def reunite(people: Sequence[Tracklet], ticks: Ticks, pauses: Ticks, near: float
         pauses: (p,) ticks of the first frame after each.
         near: ticks; who vanishes longer before a pause, or comes longer after it, has nothing to do with it.
     """
-    people = list(people)
+    starts, ends = (np.array(ends) for ends in ([p.start for p in people], [p.end for p in people]))
+    successor = np.full(len(people), -1)
     for pause in pauses:
         last = ticks[np.searchsorted(ticks, pause) - 1]
-        before = [p for p in people if p.start < pause and p.end >= last - near]
-        after = [p for p in people if p.end >= pause and p.start <= pause + near]
-        numbers = recognise([before, after])
+        before = np.flatnonzero((starts < pause) & (ends >= last - near)).tolist()
+        after = np.flatnonzero((ends >= pause) & (starts <= pause + near)).tolist()
+        if not (ends[before] < pause).any() or not (starts[after] >= pause).any():
+            continue  # nobody to be told apart
+        numbers = recognise(
+            [[_beside(people[i], pause)[side] for i in who] for side, who in enumerate((before, after))]
+        )
         came = dict(zip(numbers[1], after, strict=True))
         for number, gone in zip(numbers[0], before, strict=True):
             new = came.get(number)
-            if new is not None and gone.end < pause <= new.start:
-                people = [p for p in people if p is not gone and p is not new] + [concatenate([gone, new])]
-    return people
+            if new is not None and ends[gone] < pause <= starts[new] and successor[gone] < 0 and new not in successor:
+                successor[gone] = new
+    return chain_pieces(people, successor)
 
 
 def _matches(
@@ -107,6 +115,14 @@ def _matches(
     rivals = np.minimum(past.min(axis=0), present.min(axis=1))
     clear = (least < SAME_LOOKS) & (rivals - np.where(np.isfinite(least), least, 0) > CLEARER)
     return np.where(clear, best, -1)
+
+
+def _beside(person: Tracklet, pause: float, first: int = 0) -> tuple[Tracklet, Tracklet]:
+    """The detections of a person next to a pause on either side, the earlier ones from row `first` on."""
+    row = int(np.searchsorted(person.frames, pause))
+    ends = (max(first, row - BESIDE), row), (row, min(row + BESIDE, len(person)))
+    before, after = (person.take(np.arange(*end)) for end in ends)
+    return before, after
 
 
 def _looks(person: Tracklet) -> NDArray[np.floating]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from math import inf
 from typing import NamedTuple
 
@@ -21,8 +22,10 @@ WINDOW = 2  # frames on either side that a change is measured against: a cut is 
 # cameras and people who run past have ratios of up to 2.5; cuts in tried material began at 3.4, and at 9.4 of 255.
 LEAST_RATIO, LEAST_CHANGE = 3.0, 9.0
 # Light alone leaves the coarse layout of a picture as it was: of the 64 signs of its slowest waves, so many differ. And
-# what comes back within this time was lit by a flash, or hidden by what passed the lens.
-SAME_LAYOUT, FLASH_S = 0.1, 0.2
+# what comes back within this time was lit by a flash, or hidden by what passed the lens, unless what lay between is a
+# picture of its own: still, of a layout that has nothing to do with the other, not blank and not blown out.
+SAME_LAYOUT, OTHER_LAYOUT, FLASH_S = 0.1, 0.3, 0.2
+FLAT, BLOWN_OUT = 12.0, 250.0  # of 255: standard deviation of the brightness, and its median
 
 Layout = NDArray[np.bool_]
 
@@ -51,13 +54,13 @@ class CutFinder:
         self._count = 0  # frames so far
         self._fed = 0  # those that the detector has seen, mirrored ones included
         self._pictures: deque[NDArray[np.uint8]] = deque(maxlen=WINDOW + 1)
-        self._layouts: dict[int, tuple[float, Layout]] = {}  # with the ticks of their frames
+        self._layouts: dict[int, tuple[float, Layout, bool]] = {}  # with the ticks of their frames; if blank
 
     def add(self, image: NDArray[np.uint8], tick: float) -> None:
         """Take the next frame, (H,W,3) uint8 RGB, as it is or reduced, and its place in time."""
         picture = _reduced(image)
         self._pictures.append(picture)
-        self._layouts[self._count] = tick, _layout(picture)
+        self._layouts[self._count] = tick, _layout(picture), _is_blank(picture)
         self._layouts.pop(self._count - self._flash - WINDOW - 1, None)
         self._count += 1
         if self._count == WINDOW + 1:
@@ -95,14 +98,21 @@ class CutFinder:
         """Whether the change at a frame, 0 being the first, is a cut."""
         if not 0 < frame < self._count:
             return  # the mirrored ones
-        _, now = self._layouts[min(frame + WINDOW, self._count - 1)]
+        _, now, _ = self._layouts[min(frame + WINDOW, self._count - 1)]
         since = self._layouts[frame][0] - self._flash
         before = {b: self._layouts[b] for b in range(max(0, frame - self._flash), frame)}
-        same = [b for b, (tick, layout) in before.items() if tick >= since and np.mean(now != layout) < SAME_LAYOUT]
-        if same:
+        same = [b for b, (tick, layout, _) in before.items() if tick >= since and np.mean(now != layout) < SAME_LAYOUT]
+        if same and not (self.starts[-1] > same[-1] and self._is_shot(self.starts[-1], frame, now)):
             self.starts = self.starts[: bisect_right(self.starts, same[0])]
             return
         self.starts.append(frame)
+
+    def _is_shot(self, start: int, end: int, other: Layout) -> bool:
+        """Whether the frames of [start, end), between two that look alike, are a shot, and not those with a layout."""
+        shown = [self._layouts[frame] for frame in range(start, end)]
+        still = all(np.mean(layout != following) < SAME_LAYOUT for (_, layout, _), (_, following, _) in pairwise(shown))
+        another = all(not blank and np.mean(layout != other) > OTHER_LAYOUT for _, layout, blank in shown)
+        return len(shown) > 1 and still and another
 
 
 class ShownFrame(NamedTuple):
@@ -187,3 +197,9 @@ def _layout(picture: NDArray[np.uint8]) -> Layout:
     from scenedetect import HashDetector
 
     return np.asarray(HashDetector.hash_frame(picture, 8, 2), bool)
+
+
+def _is_blank(picture: NDArray[np.uint8]) -> bool:
+    """Whether a picture shows nothing: the lens is covered, or half of it is blown out by a light."""
+    brightness = picture.mean(axis=2)
+    return bool(brightness.std() < FLAT or np.median(brightness) > BLOWN_OUT)

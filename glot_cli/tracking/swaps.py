@@ -15,7 +15,7 @@ from glot_cli.clock import Ticks
 from glot_cli.smoothing import fill_frames
 from glot_cli.tracking.boxes import box_overlap
 from glot_cli.tracking.joining import JOIN_LIMIT, SOLID, best_links, chain_pieces, join_costs
-from glot_cli.tracking.tracklets import Tracklet, concatenate, gather
+from glot_cli.tracking.tracklets import Tracklet, at_once, concatenate, gather
 
 # A meeting lasts while boxes overlap by the first; only those that reach the second leave doubt about who is who:
 # people who meet, shake hands and turn back are told apart by their boxes, and their motion would mislead.
@@ -31,24 +31,22 @@ def _meetings(tracklets: Sequence[Tracklet], looks: Ticks, fps: float) -> list[N
     """For each tracklet, which of its detections (n,) lie in a meeting with another one."""
     reach = round(REACH_S * fps)
     meeting = [np.zeros(len(t), bool) for t in tracklets]
-    for i, a in enumerate(tracklets):
-        for j in range(i + 1, len(tracklets)):
-            b = tracklets[j]
-            first, last = max(a.start, b.start) - reach, min(a.end, b.end) + reach
-            if first > last:
-                continue
-            frames = looks[(looks >= first) & (looks <= last)]
-            boxes = [
-                fill_frames(t.frames, t.boxes, np.clip(frames, t.start - reach, t.end + reach), fps) for t in (a, b)
-            ]
-            iou, _ = box_overlap(*boxes)
-            runs = np.split(np.arange(len(frames)), np.flatnonzero(np.diff(iou > MEETING_IOU)) + 1)
-            close = [run for run in runs if iou[run].max(initial=0) > MEETING_PEAK_IOU]
-            if not close:
-                continue
-            near = frames[np.concatenate(close)]
-            meeting[i] |= np.isin(a.frames, near)
-            meeting[j] |= np.isin(b.frames, near)
+    starts, ends = (np.array(ticks) for ticks in ([t.start for t in tracklets], [t.end for t in tracklets]))
+    for i, j in zip(*(side.tolist() for side in at_once(starts - reach, ends + reach)), strict=True):
+        first, last = max(starts[i], starts[j]) - reach, min(ends[i], ends[j]) + reach
+        frames = looks[np.searchsorted(looks, first) : np.searchsorted(looks, last, side="right")]
+        boxes = [
+            fill_frames(t.frames, t.boxes, np.clip(frames, t.start - reach, t.end + reach), fps)
+            for t in (tracklets[i], tracklets[j])
+        ]
+        iou, _ = box_overlap(*boxes)
+        runs = np.split(np.arange(len(frames)), np.flatnonzero(np.diff(iou > MEETING_IOU)) + 1)
+        for run in runs:
+            if iou[run].max(initial=0) > MEETING_PEAK_IOU:
+                for k in (i, j):
+                    begin = np.searchsorted(tracklets[k].frames, frames[run[0]])
+                    end = np.searchsorted(tracklets[k].frames, frames[run[-1]], side="right")
+                    meeting[k][begin:end] = True
     return meeting
 
 
@@ -74,19 +72,28 @@ def _give_back(tracklets: Sequence[Tracklet], loose: Sequence[Tracklet], fps: fl
     from scipy.optimize import linear_sum_assignment
 
     pool = gather(loose)
-    fit = np.zeros((len(tracklets), len(pool)))  # IoU, 0 where not wanted
+    pool = pool.take(np.argsort(pool.frames, kind="stable"))
+    fits = []  # (k,3) tracklet, row of the pool, IoU
     for i, tracklet in enumerate(tracklets):
-        rows = np.flatnonzero((pool.frames > tracklet.start) & (pool.frames < tracklet.end))
+        begin = np.searchsorted(pool.frames, tracklet.start, side="right")
+        rows = np.arange(begin, np.searchsorted(pool.frames, tracklet.end))
         rows = rows[~np.isin(pool.frames[rows], tracklet.frames)]
         if len(rows):
             expected = fill_frames(tracklet.frames, tracklet.boxes, pool.frames[rows], fps)
-            fit[i, rows] = box_overlap(expected, pool.boxes[rows].astype(float))[0]
+            iou = box_overlap(expected, pool.boxes[rows].astype(float))[0]
+            fits.append(np.stack([np.full(len(rows), i), rows, iou], 1)[iou > 0])
+    wanted = np.concatenate([np.zeros((0, 3)), *fits])
+    wanted = wanted[np.argsort(wanted[:, 1], kind="stable")]
     taken: list[list[int]] = [[] for _ in tracklets]
-    for frame in np.unique(pool.frames):
-        rows = np.flatnonzero(pool.frames == frame)
-        for i, k in zip(*linear_sum_assignment(-fit[:, rows]), strict=True):
-            if fit[i, rows[k]] > RETURN_IOU:
-                taken[i].append(int(rows[k]))
+    frames = pool.frames[wanted[:, 1].astype(int)]
+    for part in np.split(wanted, np.flatnonzero(np.diff(frames)) + 1):
+        who, own = np.unique(part[:, 0].astype(int), return_inverse=True)
+        rows, place = np.unique(part[:, 1].astype(int), return_inverse=True)
+        fit = np.zeros((len(who), len(rows)))
+        fit[own, place] = part[:, 2]
+        for i, k in zip(*linear_sum_assignment(-fit), strict=True):
+            if fit[i, k] > RETURN_IOU:
+                taken[who[i]].append(int(rows[k]))
     return [
         concatenate([tracklet, pool.take(np.sort(rows))]) if rows else tracklet
         for tracklet, rows in zip(tracklets, taken, strict=True)

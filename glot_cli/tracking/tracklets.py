@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,9 +47,11 @@ class Tracklet:
         """Tick of the last frame."""
         return float(self.frames[-1])
 
-    def box_at(self, frame: float) -> Array:
-        """Box (4,) at a tick between the first and the last, in a straight line between detections."""
-        return np.array([np.interp(frame, self.frames, edge) for edge in self.boxes.T])
+    def boxes_at(self, frames: Ticks) -> Array:
+        """Boxes (m,4) at ticks (m,), ascending: in straight lines between detections, at rest beyond them."""
+        first = max(0, int(np.searchsorted(self.frames, frames[0], side="right")) - 1)
+        near = slice(first, int(np.searchsorted(self.frames, frames[-1])) + 1)
+        return np.stack([np.interp(frames, self.frames[near], edge) for edge in self.boxes[near].T], axis=1)
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.integer]) -> Tracklet:
         """The tracklet of these rows alone."""
@@ -91,8 +94,7 @@ def _covered(strong: Tracklet, weak: Tracklet, max_gap: float) -> tuple[NDArray[
     before = np.searchsorted(strong.frames, weak.frames, side="right") - 1  # -1 ahead of the start
     inside = (before >= 0) & (after < len(strong))
     gap = strong.frames[np.minimum(after, len(strong) - 1)] - strong.frames[np.maximum(before, 0)]
-    at = np.clip(weak.frames, strong.start, strong.end)
-    return inside & (gap <= max_gap), np.stack([np.interp(at, strong.frames, edge) for edge in strong.boxes.T], axis=1)
+    return inside & (gap <= max_gap), strong.boxes_at(weak.frames)
 
 
 def _same_person(weak: Tracklet, strong: Tracklet, covered: NDArray[np.bool_], expected: Array) -> bool:
@@ -122,14 +124,16 @@ def remove_duplicates(tracklets: Sequence[Tracklet], max_gap: float = 0) -> tupl
     Returns:
         The tracklets, and how many were dissolved.
     """
-    queue = sorted(tracklets, key=_weight)  # strongest at the end
+    queue = [(-float(t.scores.sum()), -number, t) for number, t in enumerate(tracklets)]  # the strongest comes first
+    heapify(queue)
+    number = len(queue)
     kept: list[Tracklet] = []
+    spans = np.zeros((2, 0))  # first and last ticks of those, which fills do not change
     dissolved = 0
     while queue:
-        weak = queue.pop()
-        for index, strong in enumerate(kept):
-            if strong.start > weak.end or weak.start > strong.end:
-                continue
+        weak = heappop(queue)[-1]
+        for index in np.flatnonzero((spans[0] <= weak.end) & (spans[1] >= weak.start)).tolist():
+            strong = kept[index]
             covered, expected = _covered(strong, weak, max_gap)
             if not _same_person(weak, strong, covered, expected):
                 continue
@@ -139,12 +143,29 @@ def remove_duplicates(tracklets: Sequence[Tracklet], max_gap: float = 0) -> tupl
             if fills.any():
                 kept[index] = concatenate([strong, weak.take(fills)])
             runs = np.split(np.arange(len(weak)), np.flatnonzero(np.diff(covered)) + 1)
-            queue = sorted([*queue, *(weak.take(rows) for rows in runs if not covered[rows[0]])], key=_weight)
+            for piece in (weak.take(rows) for rows in runs if not covered[rows[0]]):
+                heappush(queue, (-float(piece.scores.sum()), -number, piece))
+                number += 1
             break
         else:
             kept.append(weak)
+            spans = np.append(spans, [[weak.start], [weak.end]], axis=1)
     return kept, dissolved
 
 
-def _weight(tracklet: Tracklet) -> float:
-    return float(tracklet.scores.sum())
+def at_once(starts: Array, ends: Array) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+    """Which of K spans of time have a moment in common, without looking at all pairs.
+
+    Args:
+        starts: (K,).
+        ends: (K,), no earlier than these.
+
+    Returns:
+        The P pairs: number of the one that starts first, and of the other, (P,) each.
+    """
+    order = np.argsort(starts, kind="stable")
+    last = np.searchsorted(starts[order], ends[order], side="right")
+    count = last - np.arange(1, len(order) + 1)
+    earlier = np.repeat(np.arange(len(order)), count)
+    later = earlier + 1 + np.arange(len(earlier)) - np.repeat(np.cumsum(count) - count, count)
+    return order[earlier], order[later]

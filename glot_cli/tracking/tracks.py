@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,17 +105,22 @@ def _is_uncertain(tracklet: Tracklet, looks: Ticks, fps: float, detect_every: fl
     return bool(tracklet.scores.mean() < MIN_MEAN_SCORE or tracklet.scores.sum() / expected < MIN_PRESENCE)
 
 
-def _is_shadow(tracklet: Tracklet, others: Sequence[Tracklet], fps: float) -> bool:
-    """Seen for a moment only, all over people who were there before it and are there after it."""
-    length = tracklet.end - tracklet.start
-    if length > SHADOW_S * fps:
-        return False
-    lasting = [o for o in others if o.start < tracklet.start and o.end > tracklet.end and o.end - o.start > 2 * length]
-    covered = [
-        covered_share(box, np.array([other.box_at(frame) for other in lasting]))
-        for frame, box in zip(tracklet.frames, tracklet.boxes, strict=True)
-    ]
-    return float(np.mean(covered)) > SHADOW_COVER
+def _drop_shadows(tracklets: Sequence[Tracklet], fps: float) -> list[Tracklet]:
+    """Without those seen for a moment only, all over people who were there before it and are there after it."""
+    starts, ends = (np.array(ticks) for ticks in ([t.start for t in tracklets], [t.end for t in tracklets]))
+    kept = []
+    for tracklet in tracklets:
+        length = tracklet.end - tracklet.start
+        if length <= SHADOW_S * fps:
+            lasting = (starts < tracklet.start) & (ends > tracklet.end) & (ends - starts > 2 * length)
+            over = [tracklets[i].boxes_at(tracklet.frames) for i in np.flatnonzero(lasting).tolist()]  # (n,4) each
+            covered = [
+                covered_share(box, np.array([other[row] for other in over])) for row, box in enumerate(tracklet.boxes)
+            ]
+            if np.mean(covered) > SHADOW_COVER:
+                continue
+        kept.append(tracklet)
+    return kept
 
 
 def _repair(
@@ -155,17 +161,23 @@ def build_track(
         image_size: (width, height), pixels.
     """
     edge = max(2 * detect_every, round(CLIP_EDGE_S * fps))
+    # What lies further off than an edge has no say: many people pass through a long clip.
+    skipped = max(0, int(np.searchsorted(ticks, tracklet.start - edge)) - 1)
+    ticks = ticks[skipped : np.searchsorted(ticks, tracklet.end + edge, side="right") + 1]
     stretch = stretches(ticks, fps)
     own = stretch[np.searchsorted(ticks, tracklet.frames)]
     gaps = np.diff(tracklet.frames) - detect_every > MAX_FILLED_GAP_S * fps
-    parts = []
-    for number, rows in enumerate(np.split(np.arange(len(tracklet)), np.flatnonzero(gaps | (np.diff(own) > 0)) + 1)):
+    pauses = np.diff(own, prepend=-1, append=len(ticks)) > 0  # before every detection, and after the last
+    parts: list[tuple[NDArray[Any], ...]] = []
+    end = 0
+    for number, rows in enumerate(np.split(np.arange(len(tracklet)), np.flatnonzero(gaps | pauses[1:-1]) + 1)):
         keys = tracklet.frames[rows]
-        begin, end = np.searchsorted(stretch, own[rows[0]]), np.searchsorted(stretch, own[rows[0]], side="right")
-        if keys[0] - ticks[begin] > edge:
-            begin = max(begin, np.searchsorted(ticks, keys[0] - detect_every, side="right"))
-        if ticks[end - 1] - keys[-1] > edge:
-            end = min(end, np.searchsorted(ticks, keys[-1] + detect_every))
+        begin = max(int(np.searchsorted(stretch, own[rows[0]])), end)  # two stay apart, however long the stride
+        end = int(np.searchsorted(stretch, own[rows[0]], side="right"))
+        if not pauses[rows[0]] or keys[0] - ticks[begin] > edge:
+            begin = max(begin, int(np.searchsorted(ticks, keys[0] - detect_every, side="right")))
+        if not pauses[rows[-1] + 1] or ticks[end - 1] - keys[-1] > edge:
+            end = min(end, int(np.searchsorted(ticks, keys[-1] + detect_every)))
         frames = ticks[begin:end]
         raw = remove_outliers(keys, tracklet.boxes[rows], fps)
         boxes = smooth_boxes(keys, raw, frames, fps)
@@ -174,11 +186,15 @@ def build_track(
         after = keys[np.clip(np.searchsorted(keys, frames, side="left"), None, len(keys) - 1)]
         missed = (after - before > detect_every) | (frames - before >= detect_every) | (after - frames >= detect_every)
         centre = (boxes[:, :2] + boxes[:, 2:]) / 2
-        observed = (frames >= keys[0]) & (frames <= keys[-1])
-        kept = observed | np.all((centre > 0) & (centre < np.array(image_size)), axis=1)
+        kept = np.all((centre > 0) & (centre < np.array(image_size)), axis=1)
+        first, last = np.searchsorted(frames, [keys[0], keys[-1]])
+        kept[first : last + 1] = True
+        # From there outwards up to the border; who is beyond it does not come in again.
+        kept[first::-1] = np.logical_and.accumulate(kept[first::-1])
+        kept[last:] = np.logical_and.accumulate(kept[last:])
         parts.append(
             (
-                np.arange(begin, end, dtype=np.int32)[kept],
+                np.arange(begin, end, dtype=np.int32)[kept] + np.int32(skipped),
                 boxes[kept].astype(np.float32),
                 square_crops(whole[kept], crop_scale).astype(np.float32),
                 np.interp(frames[kept], keys, tracklet.scores[rows]).astype(np.float32),
@@ -187,7 +203,7 @@ def build_track(
             )
         )
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    track = Track(person, *columns, ticks=ticks[columns[0]])
+    track = Track(person, *columns, ticks=ticks[columns[0] - skipped])
     if tracklet.keypoints is None:
         return track
     keypoints = fill_keypoints(tracklet.frames, tracklet.keypoints, track.ticks, detect_every)
@@ -291,7 +307,7 @@ def _clean_shot(
     tracklets, joined, resolved = _repair(tracklets, looks, fps, detect_every, image_size)
     lasting = [t for t in tracklets if not _is_fleeting(t, min_frames, looks, detect_every)]
     certain = [t for t in lasting if not _is_uncertain(t, looks, fps, detect_every)]
-    real = [t for t in certain if not _is_shadow(t, [o for o in certain if o is not t], fps)]
+    real = _drop_shadows(certain, fps)
     known = reunite(real, ticks, pauses, MAX_FILLED_GAP_S * fps)
     return known, {
         "duplicates": duplicates,

@@ -263,6 +263,7 @@ class ByteTrack:
         from ultralytics.trackers import byte_tracker
 
         self._boxes = Boxes
+        self._remembered = remembered
         self._tracker = cast(Any, byte_tracker).BYTETracker(
             SimpleNamespace(
                 track_high_thresh=sure,
@@ -274,11 +275,19 @@ class ByteTrack:
             )
         )
 
-    def update(self, boxes: NDArray[np.float32]) -> list[tuple[int, int]]:
-        """Take the detections of the next frame: (N,5) x1, y1, x2, y2 in pixels, score.
+    def update(self, boxes: NDArray[np.float32], missing: int = 0) -> list[tuple[int, int]]:
+        """Take the detections of the next frame.
 
-        Returns (track, row) of those that belong to a track, new and unconfirmed ones included.
+        Args:
+            boxes: (N,5) x1, y1, x2, y2 in pixels, score.
+            missing: how many frames there would have been since the last one; lost tracks grow old meanwhile.
+
+        Returns:
+            (track, row) of those that belong to a track, new and unconfirmed ones included.
         """
+        self._tracker.frame_id += missing
+        oldest = self._tracker.frame_id - self._remembered
+        self._tracker.lost_stracks = [track for track in self._tracker.lost_stracks if track.end_frame >= oldest]
         # The class column carries the row of the detection: it comes back with the match in every ultralytics version.
         rows = np.arange(len(boxes), dtype=np.float32)
         self._tracker.update(self._boxes(np.column_stack([boxes, rows]), (1, 1)))

@@ -7,18 +7,20 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Any
 
+_LEAST = 8  # rows and columns that the filter needs, where planes of colour have half of them
+
 
 def deinterlaced(frames: Iterable[Any]) -> Iterator[Any]:
     """Decoded frames of PyAV, as many, with their time stamps, of which none is interlaced any more.
 
-    FFmpeg's bwdif does it; frames pass by it until one says that it is interlaced.
+    FFmpeg's bwdif does it; frames pass by it until one says that it is interlaced. Pictures of a few pixels stay.
     """
     weaver: _Weaver | None = None
     for frame in frames:
         if weaver is not None and not weaver.takes(frame):
             yield from weaver.finish()
             weaver = None
-        if weaver is None and not frame.interlaced_frame:
+        if weaver is None and (not frame.interlaced_frame or min(frame.width, frame.height) < _LEAST):
             yield frame
             continue
         weaver = weaver or _Weaver(frame)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from glot_cli.errors import InputError
 from glot_cli.files.pixels import check_pixels
 from glot_cli.video.media import VIDEO_SUFFIXES, check_file
-from glot_cli.video.planes import over_white
+from glot_cli.video.planes import on_white, over_white
 from glot_cli.video.upright import EXIF_ORIENTATIONS, Orientation
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ _UNSAID = 100  # milliseconds that browsers show a picture whose duration is 0
 _DEPTHS = (10, 12, 14)  # bits that cameras store in 16
 _LOOKED_AT = 5  # images of a folder, to see how many bits they use
 _NAMED = 3  # files in a message
+_BAND = 1 << 20  # pixels that are converted at a time: Pillow takes four copies of a picture else
 
 
 def image_files(path: Path) -> list[Path] | None:
@@ -261,9 +262,22 @@ def _pixels(image: ImageFile, path: Path, depth: int) -> Picture:
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
         reason = "holds numbers, of which nobody can tell what is white"
         raise InputError(reason, path=path, remedy="export it with 8 or 16 bits")
-    if "transparency" in image.info or image.mode.upper().endswith("A"):
-        return over_white(np.asarray(image.convert("RGBA")))
-    return np.asarray(image.convert("RGB"))
+    image.load()
+    # One that is transparent throughout comes from a program that left that channel empty.
+    clear = "transparency" in image.info or image.mode.upper().endswith("A")
+    clear = clear and any(band[..., 3].any() for _, band in _bands(image, "RGBA"))
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for rows, band in _bands(image, "RGBA" if clear else "RGB"):
+        pixels[rows] = on_white(band) if clear else band
+    return pixels
+
+
+def _bands(image: ImageFile, mode: str) -> Iterator[tuple[slice, Picture]]:
+    """An image in one of Pillow's modes, some rows after the other."""
+    step = max(1, _BAND // image.width)
+    for top in range(0, image.height, step):
+        bottom = min(top + step, image.height)
+        yield slice(top, bottom), np.asarray(image.crop((0, top, image.width, bottom)).convert(mode))
 
 
 def _upright(image: ImageFile, pixels: Picture) -> Picture:

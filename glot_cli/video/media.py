@@ -33,11 +33,13 @@ _PROBED = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
 _STILL_BRANDS = frozenset({"avif", "heic", "heim", "heis", "heix", "mif1"})  # of ISO/IEC 23008-12
 _THREADS = 4  # at most: each holds a frame or two, and two decode 4K far faster than anyone asks for it
 _LARGE = 1 << 25  # pixels of a picture, from which on one at a time is enough to hold
+_MAIN = 0x1  # AV_DISPOSITION_DEFAULT: of several streams the one that players show
 _ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: the cover of a song is no video
 _NO_TIME_STAMPS = 0x80  # AVFMT_NOTIMESTAMPS: a bare stream, whose stamps FFmpeg makes up
 _MAY_BEGIN_ANEW = 0x200  # AVFMT_TS_DISCONT: its stamps may, so that the last less the first is no duration
 _STAMPS, _STAMPED_BYTES = 600, 32 << 20  # how much of a video is looked through for its frame rate: so many frames
 _LEAST_STAMPS = 60  # of large frames
+_FEW = 8  # packets that may give no picture though nothing is wrong: those before a key frame, and empty ones
 
 Warn = Callable[[str], None]
 
@@ -82,13 +84,22 @@ def open_media(path: Path, max_pixels: int = MAX_PIXELS) -> Any:
     return container
 
 
+def moving_pictures(container: Any) -> list[Any]:
+    """The streams of moving pictures that can be decoded, the one that players show before all others."""
+    streams = [
+        stream
+        for stream in container.streams.video
+        if stream.codec_context is not None and not stream.disposition.value & _ATTACHED_PICTURE
+    ]
+    return sorted(streams, key=lambda stream: not stream.disposition.value & _MAIN)
+
+
 def video_stream(container: Any, path: Path, max_pixels: int) -> Any:
-    """The first stream that is a moving picture."""
-    for stream in container.streams.video:
-        if stream.codec_context is not None and not stream.disposition.value & _ATTACHED_PICTURE:
-            check_pixels(stream.width, stream.height, path, max_pixels)
-            stream.codec_context.options = _limit(max_pixels)
-            return stream
+    """The stream that is read: the first of the moving pictures."""
+    for stream in moving_pictures(container):
+        check_pixels(stream.width, stream.height, path, max_pixels)
+        stream.codec_context.options = _limit(max_pixels)
+        return stream
     if container.streams.audio:
         raise InputError("holds sound but no video", path=path, remedy="give a file with a picture")
     remedy = "give a video file, an image or a folder of images"
@@ -138,15 +149,15 @@ def _comes_in_order(container: Any) -> bool:
 
 
 def decode(container: Any, stream: Any, path: Path, warn: Warn) -> Iterator[Any]:
-    """Decoded frames of one stream. Damaged packets are skipped; what is missing at the end is told to `warn`."""
+    """Decoded frames of one stream. Damaged packets are skipped; what is missing is told to `warn` at the end."""
     import av
 
     stream.thread_type = "AUTO"
     many = stream.width * stream.height < _LARGE
     stream.codec_context.thread_count = min((os.cpu_count() or 1) + 1, _THREADS) if many else 1
     packets = container.demux(stream)
-    n_packets = damaged = 0
-    cut = False
+    n_packets = n_discarded = n_frames = n_failed = n_broken = 0
+    cut = fields = False
     finished = False
     last_time = 0.0
     in_order = _comes_in_order(container)
@@ -160,6 +171,7 @@ def decode(container: Any, stream: Any, path: Path, warn: Warn) -> Iterator[Any]
             finished, packet = True, None
         if packet is not None and packet.size:
             n_packets += 1
+            n_discarded += packet.is_discard  # cut away by whoever edited the file
             if packet.pts is not None and packet.time_base:
                 last_time = max(last_time, float((packet.pts + (packet.duration or 0)) * packet.time_base))
             if in_order and packet.dts is not None:
@@ -168,32 +180,45 @@ def decode(container: Any, stream: Any, path: Path, warn: Warn) -> Iterator[Any]
             for frame in stream.codec_context.decode(packet):
                 if in_order:
                     frame.pts = stamps.popleft() if stamps else None
+                n_frames += 1
+                n_broken += frame.is_corrupt
+                fields = fields or frame.interlaced_frame
                 yield frame
         except EOFError:  # the decoder was flushed already by the demuxer's own last packet
             pass
         except av.FFmpegError:
-            damaged += 1
+            n_failed += 1
             if stamps:
                 stamps.pop()
 
+    short = True
     if n_packets < (stream.frames or 0):
         warn(f"{path}: truncated or damaged: {n_packets} of {stream.frames} frames are there; the rest is left out")
     elif cut:
         warn(f"{path}: truncated or damaged: reading stopped after {n_packets} frames; the rest is left out")
     elif not stream.frames and _ends_early(container, last_time):
         warn(f"{path}: truncated: ends after {last_time:.1f} s of {container.duration / 1e6:.1f} s")
-    if damaged:
-        warn(f"{path}: {damaged} damaged packets could not be decoded; the frames in them are left out")
+    else:
+        short = False
+    missing = (n_packets - n_discarded) // (2 if fields else 1) - n_frames  # a packet may hold half a picture
+    if stream.codec_context.name == "vp8" or missing <= _FEW:  # VP8 has frames that are never shown
+        missing = n_failed
+    if missing and n_frames:
+        damage = "damaged, or cut out of a longer video"
+        warn(f"{path}: {damage}: {missing} of {n_frames + missing} frames cannot be decoded and are left out")
+    if n_broken > short:  # half of the last one is no news then
+        warn(f"{path}: damaged: {n_broken} of {n_frames} frames are right only in part, and read as they are")
 
 
 def _ends_early(container: Any, last_time: float) -> bool:
     """Whether the last picture comes more than a second before the end the header promises (both in seconds).
 
-    Sound may honestly outlast the picture, so this only judges files without sound.
+    Sound may honestly outlast the picture, so this only judges files without sound. Some headers count from the first
+    picture, some from 0: what both take for too early is.
     """
     if not container.duration or container.streams.audio:
         return False
-    return bool(last_time - (container.start_time or 0) / 1e6 < container.duration / 1e6 - 1.0)
+    return bool(last_time - min(0, container.start_time or 0) / 1e6 < container.duration / 1e6 - 1.0)
 
 
 def duration_of(container: Any, stream: Any) -> Fraction | None:

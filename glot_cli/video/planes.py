@@ -8,6 +8,7 @@ takes longer than to decode it and blurs the colours.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glot_cli.errors import InputError
-from glot_cli.video.upright import Orientation, orientation_of
+from glot_cli.video.upright import Orientation, orientation_of, square_size
 
 BT709 = 1  # AVCOL_SPC_BT709, AVCOL_PRI_BT709 and AVCOL_TRC_BT709
 BT601 = 5  # AVCOL_SPC_BT470BG
@@ -23,6 +24,7 @@ LIMITED_RANGE = 1  # AVCOL_RANGE_MPEG
 _LIMITED_RANGES = (0, LIMITED_RANGE)  # 0, unspecified, is limited to every player
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
 _HD_HEIGHT = 720  # players take untagged video of this height and more for BT.709, below for BT.601
+_ALIKE = 0.01  # shares by which shapes differ that are meant to be the same, as of 1280x720 and 854x480
 
 Planes = NDArray[np.uint8]  # (3 H / 2, W)
 
@@ -46,19 +48,23 @@ def split_planes(planes: Planes) -> tuple[NDArray[np.uint8], NDArray[np.uint8], 
 
 
 class FrameConverter:
-    """Makes upright pictures of decoded frames.
+    """Makes upright pictures, of square pixels, of decoded frames.
 
     Untagged colours are taken as players take them; what is transparent is white.
 
     Args:
-        size: (width, height) of the upright pictures, pixels; None leaves each its own.
+        size: (width, height) of the pictures, pixels: a frame of another shape is scaled until it fits, between black
+            bars; None leaves each its own.
         path: of the source, for errors.
+        aspect: width of a frame's pixels over their height.
     """
 
-    def __init__(self, size: tuple[int, int] | None = None, path: Path | None = None) -> None:
+    def __init__(
+        self, size: tuple[int, int] | None = None, path: Path | None = None, aspect: Fraction = Fraction(1)
+    ) -> None:
         from av.video.reformatter import VideoReformatter
 
-        self._size, self._path = size, path
+        self._size, self._path, self._aspect = size, path, aspect
         # Each keeps its conversion tables from frame to frame.
         self._reformatter, self._reducer = VideoReformatter(), VideoReformatter()
         self._orientations: dict[int, Orientation] = {}  # by the angle that PyAV tells
@@ -78,29 +84,25 @@ class FrameConverter:
         """(H, W, 3) uint8 RGB of PyAV's frame, or of what is that already. Raises InputError."""
         if isinstance(frame, np.ndarray):
             return frame
-        orientation = self._orientation(frame)
-        return orientation.upright(
-            self._opaque(self._reformatter, frame, self._stored_size(frame, orientation), "BILINEAR")
-        )
+        return self._fitted(self._reformatter, frame, self._size or self._own_size(frame), "BILINEAR")
 
     def thumbnail(self, frame: Any, side: int) -> NDArray[np.uint8]:
         """(h, w, 3) uint8 RGB, the longer side of about `side` pixels: some of a larger picture's pixels, not all."""
         if isinstance(frame, np.ndarray):
             step = max(1, max(frame.shape) // side)
             return np.ascontiguousarray(frame[::step, ::step])
-        orientation = self._orientation(frame)
-        size = self._stored_size(frame, orientation)
+        size = self._size or self._own_size(frame)
         scale = min(1.0, side / max(size))
         width, height = (max(1, round(length * scale)) for length in size)
-        return orientation.upright(self._opaque(self._reducer, frame, (width, height), "FAST_BILINEAR"))
+        return self._fitted(self._reducer, frame, (width, height), "FAST_BILINEAR")
 
     def planes(self, frame: Any) -> Planes:
         """The planes of PyAV's frame, or of a picture (H, W, 3) uint8 RGB. Raises InputError."""
         if isinstance(frame, np.ndarray):
             return self.planes_of_rgb(frame)
         orientation = self._orientation(frame)
-        size = frame.width, frame.height
-        same_pixels = self._stored_size(frame, orientation) == size and not orientation.turn
+        size, own = (frame.width, frame.height), self._own_size(frame)
+        same_pixels = orientation.size(*size) == own == (self._size or own) and not orientation.turn
         if frame.format.name not in ("yuv420p", "yuvj420p") or matrix_of(frame) != BT709 or not same_pixels:
             return self.planes_of_rgb(self.rgb(frame))  # libswscale is up to 5 levels off where it leaves RGB out
         if frame.format.name != "yuv420p" or frame.color_range not in _LIMITED_RANGES:
@@ -117,9 +119,20 @@ class FrameConverter:
         rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
         return _gather(self._reformatted(self._reformatter, rgb, "yuv420p", (rgb.width, rgb.height)), Orientation())
 
-    def _stored_size(self, frame: Any, orientation: Orientation) -> tuple[int, int]:
-        """(width, height) that a frame is scaled to before it is made upright, pixels."""
-        return orientation.size(*self._size) if self._size else (frame.width, frame.height)
+    def _own_size(self, frame: Any) -> tuple[int, int]:
+        """(width, height) of a frame's picture, upright, of square pixels, not scaled."""
+        return self._orientation(frame).size(*square_size(frame.width, frame.height, self._aspect))
+
+    def _fitted(self, reformatter: Any, frame: Any, size: tuple[int, int], scaling: str) -> NDArray[np.uint8]:
+        """(H, W, 3) RGB of a frame, upright, as large as it fits in a picture of (width, height)."""
+        orientation = self._orientation(frame)
+        own = self._own_size(frame)
+        scale = min(length / full for length, full in zip(size, own, strict=True))
+        fills = all(length - full * scale < max(1, _ALIKE * length) for length, full in zip(size, own, strict=True))
+        if fills and not orientation.turn:
+            return orientation.upright(self._opaque(reformatter, frame, orientation.size(*size), scaling))
+        width, height = (max(1, round(full * scale)) for full in square_size(frame.width, frame.height, self._aspect))
+        return _framed(orientation.upright(self._opaque(reformatter, frame, (width, height), scaling)), size)
 
     def _opaque(self, reformatter: Any, frame: Any, size: tuple[int, int], scaling: str) -> NDArray[np.uint8]:
         """(H, W, 3) RGB of a frame as it is stored, scaled to (width, height)."""
@@ -151,14 +164,31 @@ class FrameConverter:
             raise InputError(reason, path=self._path, remedy="convert it to usual colours (BT.709)") from None
 
 
+def _framed(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A picture (H, W, 3) in the middle of a black one of (width, height); what sticks out by rounding is cut off."""
+    width, height = size
+    image = image[:height, :width]
+    if image.shape[:2] == (height, width):
+        return np.ascontiguousarray(image)
+    top, left = (height - image.shape[0]) // 2, (width - image.shape[1]) // 2
+    framed = np.zeros((height, width, 3), np.uint8)
+    framed[top : top + image.shape[0], left : left + image.shape[1]] = image
+    return framed
+
+
 def over_white(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(H, W, 3) of a picture (H, W, 4) with transparency on white, as paper and most pages are.
 
     One that is transparent throughout comes from a program that left that channel empty, and is shown as it is.
     """
-    alpha = rgba[..., 3:].astype(np.uint16)
-    if not alpha.any():
+    if not rgba[..., 3].any():
         return np.ascontiguousarray(rgba[..., :3])
+    return on_white(rgba)
+
+
+def on_white(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W, 3) of a picture (H, W, 4), or a part of one, on white."""
+    alpha = rgba[..., 3:].astype(np.uint16)
     return ((rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 

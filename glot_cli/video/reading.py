@@ -28,6 +28,7 @@ from glot_cli.video.media import (
     has_duration,
     has_stamps,
     ignore,
+    moving_pictures,
     nothing_decodes,
     open_media,
     sample_stamps,
@@ -40,6 +41,7 @@ from glot_cli.video.upright import orientation_of, square_size
 ASSUMED_FPS = Fraction(30)
 _TYPED = 2e-4  # how far a rate that somebody typed may be off: 29.97 is 30000/1001
 _SLOWEST, _FASTEST = Fraction(1, 1000), 1_000_000  # frames per second; other stamps make no sense
+_CLAIMED = 1000  # that a stream may say of itself; those cut out of others name the unit of lost stamps
 
 
 @dataclass(frozen=True)
@@ -142,14 +144,15 @@ def probe(path: str | Path, fps: float | Fraction | None = None, max_pixels: int
         first = next(decode(container, stream, path, ignore), None)
         if first is None:
             raise nothing_decodes(path)
-        size = square_size(first.width, first.height, Fraction(stream.sample_aspect_ratio or 1))
-        width, height = orientation_of(first).size(*size)
+        aspect = Fraction(stream.sample_aspect_ratio or 1)
+        width, height = orientation_of(first).size(*square_size(first.width, first.height, aspect))
         check_pixels(width, height, path, max_pixels)
-        FrameConverter((width, height), path).rgb(first)  # raises where its colours cannot be read
+        FrameConverter((width, height), path, aspect).rgb(first)  # raises where its colours cannot be read
         stamped = has_stamps(container)
         own = stream.codec_context.framerate or (stream.guessed_rate if stamped else None)
         rate = meant_rate(stamps, Fraction(stream.time_base)) if stamped else None
         rate = rate if rate and _SLOWEST <= rate <= _FASTEST else None
+        own = own if own and _SLOWEST <= own <= _CLAIMED else None
         told: list[tuple[Any, Literal["stamps", "caller", "stream", "nobody"]]] = [
             (rate, "stamps"),
             (given, "caller"),
@@ -206,7 +209,8 @@ def read_frames(
 
     `Frame.index` counts the frames of the whole source, also when `start` leaves some out. Time stamps strictly
     increase; where the source lacks one or goes back, one frame's duration is added to the last. Damage is skipped.
-    Interlaced pictures are made whole, and such as have another size than the first are scaled to it.
+    Interlaced pictures are made whole, and such as have another size than the first are scaled to it, between black
+    bars where they have another shape.
 
     Args:
         source: its path, or what `probe` says of it.
@@ -251,15 +255,17 @@ def _between(frames: Iterator[Frame], path: Path, start: float | None, end: floa
 def _video_frames(info: VideoInfo, warn: Warn) -> Iterator[Frame]:
     """Decode a video file."""
     path = info.path
-    converter = FrameConverter((info.width, info.height), path)
     with open_media(path, info.max_pixels) as container:
         stream = video_stream(container, path, info.max_pixels)
+        if len(others := moving_pictures(container)) > 1:
+            warn(f"{path}: holds {len(others)} videos; only stream {stream.index} is read, which players show")
         stamped = info.fps_from == "stamps"
         step = max(1, round(1 / (info.fps * info.time_base)))
         last: int | None = None
         shift = 0  # of the stamps, where another recording began
-        size: tuple[int, int] | None = None
-        other_sizes = False
+        told = stream.codec_context.sample_aspect_ratio  # of pixels; the container's word counts more, until it changes
+        form: tuple[int, int, Fraction] | None = None
+        forms: list[str] = []
         index = -1
         first = 0
         for index, frame in enumerate(deinterlaced(decode(container, stream, path, warn))):
@@ -271,12 +277,17 @@ def _video_frames(info: VideoInfo, warn: Warn) -> Iterator[Frame]:
                 pts = 0 if last is None else last + step
             first = pts if last is None else first
             last = pts
-            size = size or (frame.width, frame.height)
-            if (frame.width, frame.height) != size and not other_sizes:
-                seconds = float((pts - first) * info.time_base)
-                change = f"{size[0]}x{size[1]} to {frame.width}x{frame.height} pixels at frame {index}, {seconds:.2f} s"
-                warn(f"{path}: the picture changes from {change}; such pictures are scaled to the first's size")
-                other_sizes = True
+            now = stream.codec_context.sample_aspect_ratio
+            aspect = Fraction((stream.sample_aspect_ratio if now == told else now) or 1)
+            if form != (frame.width, frame.height, aspect):
+                form = frame.width, frame.height, aspect
+                converter = FrameConverter((info.width, info.height), path, aspect)
+                forms.append("x".join(map(str, square_size(*form))))
+                if len(forms) == 2:
+                    place = (
+                        f"{' to '.join(forms)} pixels at frame {index}, {float((pts - first) * info.time_base):.2f} s"
+                    )
+                    warn(f"{path}: the picture changes from {place}; such pictures are scaled to the first's size")
             yield Frame(index, pts, info.time_base, frame, converter)
         if index < 0:
             raise nothing_decodes(path)

@@ -22,7 +22,7 @@ class Orientation:
         transposed: columns become rows.
         rows_reversed: what then is on top goes to the bottom.
         columns_reversed: what then is on the left goes to the right.
-        turn: radians by which it is then turned clockwise around its middle, whose size and place stay.
+        turn: radians by which it is then turned clockwise, in a picture that holds all of it.
     """
 
     transposed: bool = False
@@ -31,8 +31,10 @@ class Orientation:
     turn: float = 0.0
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """(width, height) of the upright picture of a stored one, or the other way round."""
-        return (height, width) if self.transposed else (width, height)
+        """(width, height) of the upright picture of a stored one, or, without a turn, the other way round."""
+        width, height = (height, width) if self.transposed else (width, height)
+        along, across = abs(math.cos(self.turn)), abs(math.sin(self.turn))
+        return round(width * along + height * across), round(width * across + height * along)
 
     def flipped(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A view of a picture (H, W, ...), upright but for the turn."""
@@ -47,9 +49,10 @@ class Orientation:
         import cv2
 
         height, width = image.shape[:2]
-        middle = (width - 1) / 2, (height - 1) / 2
-        matrix = cv2.getRotationMatrix2D(middle, -math.degrees(self.turn), 1.0)
-        return np.asarray(cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR), np.uint8)
+        size = Orientation(turn=self.turn).size(width, height)
+        matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), -math.degrees(self.turn), 1.0)
+        matrix[:, 2] += (size[0] - width) / 2, (size[1] - height) / 2
+        return np.asarray(cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR), np.uint8)
 
 
 # By the number that EXIF gives it (EXIF 2.3, 4.6.4 A, Orientation).

@@ -320,3 +320,22 @@ def test_python_interface_does_the_same(nobody: Path, tmp_path: Path) -> None:
     assert glot_cli.load_result(outcome.folder).meta.video == "nobody.mp4"
     with pytest.raises(GlotError, match="no such file"):
         glot_cli.run(tmp_path / "gone.mp4", tmp_path, quiet=True)
+
+
+def test_a_video_that_is_replaced_while_it_is_read_is_refused(
+    glot: Glot, nobody: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record would be of two videos: boxes of one, people of the other."""
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(nobody.read_bytes())
+    follow = pipeline.follow_people
+
+    def replaced(*arguments: object) -> object:
+        followed = follow(*arguments)  # type: ignore[arg-type]
+        clip.write_bytes(nobody.read_bytes() + b"\0")
+        return followed
+
+    monkeypatch.setattr(pipeline, "follow_people", replaced)
+    ended = glot("run", clip, "--out", tmp_path / "out", "--no-render")
+    assert_fault(ended, 1, clip, "was changed or replaced while it was read; run it again")
+    assert not (tmp_path / "out").exists()

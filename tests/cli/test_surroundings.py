@@ -152,7 +152,12 @@ def test_a_fault_names_the_video_and_the_command_to_report(
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (MemoryError(), "glot: a.mp4: Cannot allocate memory; end other programs, or take"),
+        (MemoryError(), "glot: a.mp4: Cannot allocate memory; end other programs,"),
+        (RuntimeError("CUDA out of memory. Tried to\nallocate"), "glot: a.mp4: Cannot allocate memory; end other"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "glot: a.mp4: Cannot allocate memory; end other"),
+        (ImportError("libtorch_cpu.so: failed to map segment"), "glot: a.mp4: Cannot allocate memory; end other"),
+        (ImportError("libGL.so.1:\nnone", name="cv2"), "glot: a.mp4: a library cannot be loaded (libGL.so.1: none);"),
+        (ImportError("no x", name="glot_cli.x"), "glot: a.mp4: a fault in glot itself (ImportError: no x); please"),
         (OSError(24, "Too many"), "glot: a.mp4: Too many open files; allow more with 'ulimit -n'"),
         (OSError(28, "No space", "/tmp/x"), "glot: a.mp4: No space left on device; make room"),
         (InputError("not a video", path="a.mp4"), "glot: a.mp4: not a video"),
@@ -191,6 +196,26 @@ def test_eight_file_descriptors(nobody: Path, tmp_path: Path) -> None:
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Names, folders, links
+
+
+def test_a_variable_of_the_shell_that_nobody_set_is_not_the_current_folder(glot: Glot, nobody: Path) -> None:
+    for arguments in (("run", nobody, "--out", ""), ("run", "", "--out", "x"), ("render", "", "-q")):
+        assert_fault(glot(*arguments), 2, "names no file or folder, it is empty")
+
+
+@posix
+def test_names_are_told_where_the_terminal_knows_ascii_only(tmp_path: Path) -> None:
+    ended = program("run", tmp_path / "ü.mp4", "--out", tmp_path / "out", PYTHONIOENCODING="ascii")
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1) and "/\\xfc.mp4: no such file" in ended.stderr
+
+
+def test_a_fault_in_drawing_again_names_the_record(glot: Glot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise ValueError("unheard of")
+
+    monkeypatch.setattr("glot_cli.api.render", fails)
+    ended = glot("render", tmp_path)
+    assert_fault(ended, 1, f"glot: {tmp_path}: a fault in glot itself (ValueError: unheard of)")
 
 
 def test_messages_stay_one_line_whatever_names_hold(glot: Glot, nobody: Path, tmp_path: Path) -> None:

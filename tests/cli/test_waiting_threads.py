@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from glot_cli.rendering import client
+from glot_cli.rendering import drawing_process
 
 SAID_BY_US = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
 NAMES = ("OMP_WAIT_POLICY", *SAID_BY_US)
@@ -61,7 +61,7 @@ def test_the_drawing_process_is_told_too(monkeypatch: pytest.MonkeyPatch) -> Non
         environments.append(env)
         return SimpleNamespace(stdin=None, stdout=None)
 
-    monkeypatch.setattr(client.subprocess, "Popen", start)
+    monkeypatch.setattr(drawing_process.subprocess, "Popen", start)
     monkeypatch.setenv("GOMP_SPINCOUNT", "77")
-    client._Worker("egl", ())._log.close()
+    drawing_process.DrawingProcess("egl", ())._log.close()
     assert environments[0]["GOMP_SPINCOUNT"] == "77"

@@ -50,6 +50,7 @@ def truth(body):
     rows = 2 * FRAMES
     arrays = {k: np.zeros((rows, *v.shape[1:]), v.dtype) for k, v in empty_arrays().items()}
     arrays["frame"][:] = np.tile(np.arange(FRAMES), 2)
+    arrays["time"][:] = arrays["frame"] / 30
     arrays["person"][:] = np.repeat([1, 2], FRAMES)
     sway = np.cumsum(rng.normal(size=(2, FRAMES, 24, 3)) * 0.02, axis=1).reshape(rows, 24, 3)
     arrays["pose"][:] = sway + 0.1 * rng.normal(size=(1, 24, 3))
@@ -126,6 +127,27 @@ def test_trembling_is_an_error_of_acceleration(truth, body):
     errors = compare(changed(still, body, pose=pose), still, body).overall
     # The second difference of x, y, x, y ... is twice the difference of x and y.
     assert errors.acceleration_error == pytest.approx(2 * (2 * errors.mpjpe), rel=1e-3)
+
+
+def test_acceleration_goes_by_the_stamps_and_not_across_cuts_and_pauses(truth, body):
+    """An arm that is swung up ever faster, filmed whole; and with gaps, a pause and a cut between postures."""
+
+    def swung(seconds, late, shot):
+        pose = np.tile(truth.pose[:1], (FRAMES, 1, 1))
+        pose[:, 16, 2] = 0.5 * seconds**2
+        pose[:, 17, 2] -= 0.5 * (late + shot)  # another posture after the pause, and after the cut
+        arrays = {name: values[:FRAMES] for name, values in truth.arrays.items()}
+        arrays |= {"time": seconds + 20 * late, "shot": shot, "pose": pose.astype(np.float32)}
+        return Result(finish(arrays, body), truth.meta)
+
+    none, number = np.zeros(FRAMES, np.int32), np.arange(FRAMES)
+    even = swung(number / 30, none, none)
+    uneven = swung((number * 3 // 2) / 30, (number >= 8).astype(np.int32), (number >= 14).astype(np.int32))
+    still = changed(truth.of_person(1), body, pose=np.tile(truth.pose[:1], (FRAMES, 1, 1)))
+    (whole, some) = (compare(record, still, body).overall for record in (even, uneven))
+    assert some.acceleration == pytest.approx(whole.acceleration, rel=0.1)
+    for errors in (whole, some):
+        assert errors.acceleration_error == pytest.approx(errors.acceleration, rel=1e-3) != 0
 
 
 def test_swapped_ids_are_counted_and_change_no_other_figure(truth, body):

@@ -1,5 +1,7 @@
 """Landmarks of somebody else: found and replaced where two people meet, and nowhere else."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -159,3 +161,16 @@ def test_long_stretches_stay_and_gaps_are_not_bridged() -> None:
     repaired, count = replace_crosstalk(cut, features, _seen(features), FPS)
     assert count == 11  # with one frame of margin; the new segment holds nothing good to go by
     np.testing.assert_array_equal(repaired[1][180:], features[1][180:])
+
+
+def test_nothing_is_concluded_across_a_pause() -> None:
+    """Both people's looks before a pause say nothing of them after it, and no margin reaches over."""
+    tracks, pixels = _crossing()
+    segment = (np.arange(FRAMES) >= FRAMES // 2).astype(np.int32)
+    pixels[1][FRAMES // 2 - 6 : FRAMES // 2] = pixels[0][FRAMES // 2 - 6 : FRAMES // 2]
+    features = [_feature(t, p) for t, p in zip(tracks, pixels, strict=True)]
+    whole = find_crosstalk(tracks, _seen(features), FPS)
+    assert any(wrong[FRAMES // 2] for wrong in whole)  # the margin
+    paused = [replace(track, segment=segment) for track in tracks]
+    found = find_crosstalk(paused, _seen(features), FPS)
+    assert any(wrong[: FRAMES // 2].any() for wrong in found) and not any(wrong[FRAMES // 2 :].any() for wrong in found)

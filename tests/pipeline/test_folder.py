@@ -265,7 +265,7 @@ def test_a_folder_that_cannot_be_written_is_a_line(place: ResultFolder) -> None:
 def test_a_file_where_the_folder_should_be_is_a_line(place: ResultFolder) -> None:
     place.path.parent.mkdir()
     place.path.write_text("mine")
-    with pytest.raises(OutputError, match="cannot be written"), place.held():
+    with pytest.raises(OutputError, match="in the way: no folder"), place.held():
         pytest.fail("went on")
     assert place.path.read_text() == "mine"
 
@@ -335,7 +335,7 @@ def test_a_folder_that_is_a_link_is_that_folder(place: ResultFolder, video: Path
     assert contents(place.path) == before
     (tmp_path / "out/dangling").symlink_to(tmp_path / "nowhere")
     with (
-        pytest.raises(OutputError, match="cannot be written"),
+        pytest.raises(OutputError, match="in the way: no folder"),
         ResultFolder(tmp_path / "out/dangling", place.source).held(),
     ):
         pytest.fail("went on")

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from glot_cli.errors import RenderError
-from glot_cli.rendering import Renderer, channel, client, probe_backend
+from glot_cli.rendering import Renderer, channel, client, drawing_process, probe_backend
 
 ROOT = Path(__file__).parents[2]
 FACES = np.array([[0, 1, 2], [0, 2, 1]])
@@ -32,9 +32,8 @@ def test_no_backend_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(client, "SharedPictures", shared)
     monkeypatch.setattr(client, "backends", lambda: ("egl", "osmesa"))
-    monkeypatch.setattr(
-        client, "_BOOTSTRAP", "import os; os.environ['PYOPENGL_PLATFORM'] += '-missing'; " + client._BOOTSTRAP
-    )
+    spoiled = "import os; os.environ['PYOPENGL_PLATFORM'] += '-missing'; "
+    monkeypatch.setattr(drawing_process, "_BOOTSTRAP", spoiled + drawing_process._BOOTSTRAP)
     with pytest.raises(RenderError) as caught:
         probe_backend()
     message = str(caught.value)
@@ -46,7 +45,7 @@ def test_no_backend_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_worker_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "_BOOTSTRAP", "import time; time.sleep(60)")
+    monkeypatch.setattr(drawing_process, "_BOOTSTRAP", "import time; time.sleep(60)")
     began = time.monotonic()
     with pytest.raises(RenderError, match=r"no answer within 0\.5 s"):
         Renderer(FACES, 64, 64, 64.0, backend="egl", timeout=0.5)
@@ -65,7 +64,7 @@ def test_death_of_the_worker_is_a_clear_error(drawable: str) -> None:
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 @pytest.mark.parametrize("people", [1, 400], ids=["small order", "order that fills the pipe"])
 def test_a_worker_that_is_stopped_is_given_up(drawable: str, people: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "ANSWER_TIMEOUT", 1.0)
+    monkeypatch.setattr(drawing_process, "ANSWER_TIMEOUT", 1.0)
     began = time.monotonic()
     with Renderer(FACES, 64, 64, 64.0, backend=drawable) as renderer:
         renderer.draw(BLACK, TRIANGLE, np.array([0]))
@@ -106,17 +105,17 @@ def test_shared_pictures_have_no_name_and_are_shared(
 
 PARENT = """
 import signal, sys, numpy as np
-from glot_cli.rendering import Renderer, client
+from glot_cli.rendering import Renderer, drawing_process
 
-start = client._Worker.start
+start = drawing_process.DrawingProcess.start
 
 def told(self, *rest):
     print(self._process.pid, flush=True)
     return start(self, *rest)
 
-client._Worker.start = told
+drawing_process.DrawingProcess.start = told
 if sys.argv[2] == "hung":
-    client._BOOTSTRAP = client._BOOTSTRAP.replace(
+    drawing_process._BOOTSTRAP = drawing_process._BOOTSTRAP.replace(
         "import main;", "import main; import time; main.__globals__['_prepare'] = lambda *_: time.sleep(600);"
     )
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which shells have ignored in what they start aside

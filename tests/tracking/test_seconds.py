@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
 
 from glot_cli.clock import Clock, ticks_of
+from glot_cli.smoothing import fill_frames
 from glot_cli.tracking.online import Tracker
 from glot_cli.tracking.shots import CutFinder, in_shots, looked_at
-from glot_cli.tracking.tracklets import Tracklet
+from glot_cli.tracking.tracklets import Tracklet, at_once
 from glot_cli.tracking.tracks import Track, clean_tracks
 from glot_cli.video import Frame
 from glot_cli.video.planes import FrameConverter
@@ -127,6 +128,15 @@ def test_who_moved_during_a_pause_is_known_by_looks() -> None:
     assert len(clean_tracks([gone, back], fps=FPS, ticks=long, detect_every=3, min_frames=6, image_size=SIZE)[0]) == 2
 
 
+def test_who_was_lost_is_not_remembered_through_a_pause() -> None:
+    """Somebody leaves; after half a minute without frames somebody steps in there, for a moment at first."""
+    tracker = Tracker(FPS, 3)
+    here = np.append(walking(np.zeros(1), 200)[0], 0.9)[None]
+    for tick in (0, 3, 6, 9, 12, 912):
+        tracker.update(tick, here if tick in (0, 3, 6, 912) else here[:0])
+    assert [t.frames.tolist() for t in tracker.finish()] == [[0, 3, 6], [912]]
+
+
 def test_people_keep_their_ids_across_many_pauses() -> None:
     """Two people change places in every one of them."""
     stretch = np.arange(0, 31.0)
@@ -185,12 +195,59 @@ def test_frames_that_come_are_looked_at_as_planned(every: float) -> None:
 
 
 def test_what_was_seen_before_a_pause_makes_no_flash() -> None:
-    """A picture, half a minute of nothing, and after a moment of something else the picture again: cuts, no flash."""
-    random = np.random.default_rng(0)
-    one, other = (random.integers(0, 255, (12, 16, 3), np.uint8).repeat(10, 0).repeat(10, 1) for _ in range(2))
+    """A picture, half a minute of nothing, and after a moment of blinding light the picture again: cuts, no flash."""
+    one = np.random.default_rng(0).integers(0, 255, (12, 16, 3), np.uint8).repeat(10, 0).repeat(10, 1)
+    other = np.full_like(one, 250)
     for gap, expected in ((1.0, [0]), (900.0, [0, 10, 13])):
         finder = CutFinder(FPS)
         for number in range(30):
             finder.add(other if 10 <= number < 13 else one, number if number < 10 else number - 1 + gap)
         finder.finish()
         assert finder.starts == expected
+
+
+def test_what_is_far_off_is_not_looked_at() -> None:
+    """Somebody may be followed for hours while others pass: only what lies near in time is touched, NaN or not."""
+    ticks = np.cumsum(np.random.default_rng(1).choice([1.0, 2.0, 5.0], 2000))
+    values = walking(ticks / FPS)
+    wanted = np.arange(*np.round(ticks[[1000, 1010]])) + 0.5
+    whole, far = fill_frames(ticks, values, wanted, FPS), values.copy()
+    far[:950] = far[1060:] = np.nan
+    np.testing.assert_array_equal(fill_frames(ticks, far, wanted, FPS), whole)
+    np.testing.assert_array_equal(seen(ticks, far).boxes_at(wanted), seen(ticks, values).boxes_at(wanted))
+    beyond = ticks[-1] + np.arange(1.0, 9)
+    np.testing.assert_array_equal(fill_frames(ticks[1900:], values[1900:], beyond, FPS),
+                                  fill_frames(ticks, values, beyond, FPS))  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 60])
+def test_spans_that_share_a_moment_are_found(count: int) -> None:
+    random = np.random.default_rng(count)
+    starts = random.integers(0, 50, count).astype(float)
+    ends = starts + random.integers(0, 9, count)
+    pairs = sorted(tuple(sorted(pair)) for pair in zip(*(side.tolist() for side in at_once(starts, ends)), strict=True))
+    assert pairs == [(i, j) for i, j in combinations(range(count), 2) if starts[i] <= ends[j] and starts[j] <= ends[i]]
+
+
+def test_segments_have_no_holes() -> None:
+    """Seen only while beyond the border, on the way out: where it was before is told back to the border, no further."""
+    ticks = np.arange(60.0)
+    boxes = walking((ticks[6:18:3] - 6) / FPS, x=-20, speed=-400)
+    (track,) = cleaned([seen(ticks[6:18:3], boxes)], ticks)
+    assert (track.boxes[:, [0, 2]].mean(1) < 10).all() and track.frames[0] == 6
+    np.testing.assert_array_equal(np.diff(track.frames), 1)
+
+
+@pytest.mark.parametrize("every", [3, 7])
+def test_segments_stay_apart_at_low_rates(every: int) -> None:
+    """A frame a second, fewer looks than that, one miss before the last: no frame comes twice."""
+    ticks = np.arange(4.0 * every + 1)
+    looks = np.array([0, 1, 2, 4]) * every
+    (track,) = cleaned([seen(ticks[looks], walking(looks / FPS, speed=0))], ticks, every, fps=1.0)
+    assert track.segment.max() == 1
+    assert (np.diff(track.frames) > 0).all()
+    uneven = np.cumsum([1.0, 5, 5, 4, 5.4, 5, 5])
+    (track,) = cleaned(
+        [seen(uneven[[0, 1, 2, 4, 5, 6]], walking(uneven[[0, 1, 2, 4, 5, 6]], speed=0))], uneven, 5, fps=0.5
+    )
+    assert (np.diff(track.frames) > 0).all()

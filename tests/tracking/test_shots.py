@@ -65,6 +65,27 @@ def test_a_flash_is_no_cut(length: int) -> None:
     assert starts(frames) == [0]
 
 
+@pytest.mark.parametrize("length", [3, 4, 5])
+def test_short_shots_of_two_cameras_in_turn_are_no_flashes(length: int) -> None:
+    cameras = scene(1, 6 * length), scene(2, 6 * length)
+    frames = [cameras[t // length % 2][t] for t in range(6 * length)]
+    assert starts(frames) == [*range(0, 6 * length, length)]
+
+
+@pytest.mark.parametrize("level", [255, 5])
+def test_a_blank_picture_is_no_shot(level: int) -> None:
+    """The white of a flash, or a hand before the lens."""
+    frames = scene(1, 30, speed=0)
+    frames[14:17] = [np.full_like(frames[0], level)] * 3
+    assert starts(frames) == [0]
+
+
+def test_a_flash_that_blows_out_all_but_the_shadows_is_no_shot() -> None:
+    frames = scene(1, 30, speed=0)
+    frames[12:16] = [np.clip(5.0 * frame, 0, 255).astype(np.uint8) for frame in frames[12:16]]
+    assert starts(frames) == [0]
+
+
 def test_what_passes_the_lens_is_no_cut() -> None:
     frames = scene(2, 40, speed=0)
     for t, x in zip(range(15, 18), (-60, 90, 230), strict=True):

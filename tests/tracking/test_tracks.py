@@ -5,7 +5,7 @@ import pytest
 
 from glot_cli.tracking.boxes import square_crops
 from glot_cli.tracking.tracklets import Tracklet
-from glot_cli.tracking.tracks import _is_shadow, clean_tracks, default_min_frames
+from glot_cli.tracking.tracks import _drop_shadows, clean_tracks, default_min_frames
 
 SETTING = {"fps": 30.0, "image_size": (1280, 720)}
 
@@ -99,7 +99,7 @@ def _walk(frames: range, start: float, speed: float) -> Tracklet:
 
 def _around(people: list[Tracklet], frames: range) -> Tracklet:
     """A box over all people at once."""
-    boxes = np.array([[p.box_at(f) for p in people] for f in frames])
+    boxes = np.stack([p.boxes_at(np.array(frames)) for p in people], 1)
     union = np.concatenate([boxes[..., :2].min(1), boxes[..., 2:].max(1)], 1).astype(np.float32)
     return Tracklet(np.array(frames, np.int32), union, np.full(len(union), 0.7, np.float32))
 
@@ -116,12 +116,15 @@ def test_a_box_over_two_people_who_pass_is_nobody() -> None:
 def test_shadows_are_short_and_lie_on_people_who_were_there() -> None:
     people = [_still(range(0, 120, 3), x) for x in (380, 480)]
     both = _around(people, range(42, 72, 3))
-    assert _is_shadow(both, people, 30.0)
-    assert not _is_shadow(_around(people, range(30, 90, 3)), people, 30.0)  # two seconds are no moment
-    assert not _is_shadow(both, people[:1], 30.0)  # half of it lies on nobody
-    late = [_still(range(60, 120, 3), x) for x in (380, 480)]
-    assert not _is_shadow(both, late, 30.0)
-    assert not _is_shadow(both, [], 30.0)
+    assert _drop_shadows([both, *people], 30.0) == people
+    lasting, late = _around(people, range(30, 90, 3)), [_still(range(60, 120, 3), x) for x in (380, 480)]
+    for kept in (
+        [lasting, *people],  # two seconds are no moment
+        [both, people[0]],  # half of it lies on nobody
+        [both, *late],
+        [both],
+    ):
+        assert _drop_shadows(kept, 30.0) == kept
 
 
 def test_fleeting_and_uncertain_are_dropped_and_counted() -> None:

@@ -273,3 +273,13 @@ def test_patterns_and_addresses_are_names(tmp_path: Path, monkeypatch: pytest.Mo
             probe(name)
     (tmp_path / "%d.mp4").write_bytes(make_video(tmp_path / "b.mp4", [0]).read_bytes())
     assert probe("%d.mp4").frames == 1
+
+
+def test_parts_that_are_transparent_throughout_are_white(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image is converted some rows at a time; whether its transparency means anything is a matter of all of it."""
+    monkeypatch.setattr(images, "_BAND", 64)
+    pixels = np.full((12, 32, 4), 90, np.uint8)
+    pixels[..., 3] = np.where(np.arange(12)[:, None] < 8, 0, 255)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    image = next(read_frames(tmp_path / "a.png")).image
+    assert (image[:8] == 255).all() and (image[8:] == 90).all()

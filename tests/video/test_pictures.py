@@ -12,6 +12,7 @@ import av.filter
 import cv2
 import numpy as np
 import pytest
+from av.codec.context import Flags
 
 from glot_cli.errors import InputError
 from glot_cli.video import probe, read_frames
@@ -51,7 +52,7 @@ def test_display_matrices_turn_and_flip(tmp_path: Path, matrix: tuple[int, int, 
 @pytest.mark.parametrize("degrees", [30, -100, 5])
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_display_matrices_of_any_angle(tmp_path: Path, degrees: int, mirrored: bool) -> None:
-    """As FFmpeg's players show them: turned around the middle of a picture of the same size."""
+    """Turned as FFmpeg turns them, with room for all of it: nobody in a corner is cut off."""
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     sign = -1 if mirrored else 1
     image = shown(
@@ -60,13 +61,15 @@ def test_display_matrices_of_any_angle(tmp_path: Path, degrees: int, mirrored: b
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture(0)[:, ::sign]), "rgb24")
     graph = av.filter.Graph()
     source = graph.add_buffer(width=64, height=48, format=frame.format, time_base=Fraction(1, 30))
-    turn = graph.add("rotate", str(math.radians(degrees)))
+    wide, high = (round(64 * abs(a) + 48 * abs(b)) for a, b in ((cosine, sine), (sine, cosine)))
+    turn = graph.add("rotate", f"{math.radians(degrees)}:ow={wide}:oh={high}")
     source.link_to(turn)
     turn.link_to(graph.add("buffersink"))
     graph.configure()
     graph.push(frame)
     expected = graph.pull().to_ndarray(format="rgb24").astype(int)
-    assert np.abs(image - expected).mean() < 12
+    assert image.shape == expected.shape and np.abs(image - expected).mean() < 12
+    assert abs(image.sum() / picture(0).sum() - 1) < 0.02
 
 
 def test_frames_with_exif_data_are_turned_too(tmp_path: Path) -> None:
@@ -130,6 +133,23 @@ def test_interlaced_pictures_are_made_whole(tmp_path: Path) -> None:
     for index, frame in enumerate(frames[1:-1], 1):
         assert np.abs(frame.image.astype(int) - moment(index)).mean() < 2  # woven, it is 4 away
         assert frame.image.shape == (96, 128, 3)
+
+
+def test_interlaced_pictures_of_a_few_pixels_are_read(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 3, 3, "yuv444p"
+        stream.codec_context.flags |= int(Flags.interlaced_dct)
+        graph = av.filter.Graph()
+        source = graph.add_buffer(width=3, height=3, format=av.VideoFormat("yuv444p"), time_base=Fraction(1, 25))
+        fields = graph.add("setfield", "tff")
+        source.link_to(fields)
+        fields.link_to(graph.add("buffersink"))
+        graph.configure()
+        graph.push(av.VideoFrame.from_ndarray(np.full((3, 3, 3), 90, np.uint8), "rgb24").reformat(format="yuv444p"))
+        container.mux(stream.encode(graph.pull()))
+        container.mux(stream.encode(None))
+    assert next(read_frames(tmp_path / "a.mkv")).image.shape == (3, 3, 3)
 
 
 def test_transparent_parts_of_a_video_are_white(tmp_path: Path) -> None:

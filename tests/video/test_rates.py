@@ -47,6 +47,19 @@ def test_late_lost_and_paused_frames_do_not_count() -> None:
     assert meant_rate([7], MS) is None and meant_rate([-(2**63), 2**63 - 1], MS) is None
 
 
+@pytest.mark.parametrize("time_base", [Fraction(1, 60), Fraction(1, 15360), Fraction(1, 90000), MS])
+@pytest.mark.parametrize(
+    ("pattern", "rate"), [((1, 2), 60), ((1, 1, 2), 60), ((2, 1), 60), ((1, 2, 2), 30), ((1, 3), 60), ((2, 3), 24)]
+)
+def test_frames_missing_from_a_grid_leave_its_rate(pattern: tuple[int, ...], rate: int, time_base: Fraction) -> None:
+    """Every third frame dropped and the like: the rate is that of the median step, none in between. 24 shown at 60
+    frames a second come in steps of two and three, though."""
+    for count in (40, 41, 42, 43):
+        sixtieths = np.cumsum(np.tile(pattern, count))[:100]
+        stamps = [round(Fraction(int(k), 60) / time_base) for k in sixtieths]
+        assert float(meant_rate(stamps, time_base) or 0) == pytest.approx(rate, rel=0.01)
+
+
 def test_what_somebody_types_is_a_usual_rate() -> None:
     assert usual_rate(Fraction(29.97), 2e-4) == NTSC
     assert usual_rate(Fraction(23.976), 2e-4) == Fraction(24000, 1001)
@@ -106,3 +119,14 @@ def test_a_second_recording_in_the_same_file_goes_on_after_the_first(tmp_path: P
 def test_given_rates_are_for_what_has_none(tmp_path: Path) -> None:
     info = probe(make_video(tmp_path / "a.mp4", list(range(5))), fps=120)
     assert (info.fps, info.fps_from) == (30, "stamps")
+
+
+def test_a_unit_of_time_is_no_rate(tmp_path: Path) -> None:
+    """A single picture has no step, and its stream names the clock of its container."""
+    info = probe(make_video(tmp_path / "a.ts", [0], Fraction(1, 90_000), container_format="mpegts"))
+    assert (info.fps, info.fps_from) == (30, "nobody")
+
+
+def test_missing_frames_leave_a_rate_in_milliseconds(tmp_path: Path) -> None:
+    stamps = [round(1000 * index / 30) for index in range(60) if index % 3]
+    assert meant_rate(stamps, Fraction(1, 1000)) == 30

@@ -178,7 +178,7 @@ def test_pictures_of_another_size_are_scaled_to_the_first(tmp_path: Path) -> Non
     """As in a stream that was recorded while its quality changed."""
     parts = [
         make_video(tmp_path / f"{width}.ts", [0, 1, 2], container_format="mpegts", size=(width, height))
-        for width, height in ((64, 48), (96, 64), (64, 48))
+        for width, height in ((64, 48), (96, 72), (64, 48))
     ]
     (tmp_path / "a.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
     warnings: list[str] = []
@@ -186,15 +186,73 @@ def test_pictures_of_another_size_are_scaled_to_the_first(tmp_path: Path) -> Non
     assert [number(frame.image) for frame in frames] == [0, 1, 2] * 3
     assert {(frame.image.shape, frame.planes.shape) for frame in frames} == {((48, 64, 3), (72, 64))}
     assert [line for line in warnings if "size" in line] == [
-        f"{tmp_path / 'a.ts'}: the picture changes from 64x48 to 96x64 pixels at frame 3, 0.10 s; such pictures are "
+        f"{tmp_path / 'a.ts'}: the picture changes from 64x48 to 96x72 pixels at frame 3, 0.10 s; such pictures are "
         "scaled to the first's size"
     ]
+
+
+def test_pictures_of_another_shape_are_not_stretched(tmp_path: Path) -> None:
+    """As where a telephone is turned in a call: a stretched picture would make people broad."""
+    parts = [
+        make_video(tmp_path / f"{width}.ts", [0, 1], container_format="mpegts", size=(width, height))
+        for width, height in ((64, 48), (48, 64))
+    ]
+    (tmp_path / "a.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    image = list(read_frames(tmp_path / "a.ts"))[-1].image
+    assert image.shape == (48, 64, 3)
+    assert image[:, :13].max() < 30 and image[:, -13:].max() < 30  # 36 of 64 columns are the picture
+    assert image[2:10, 16:22].min() > 200
+
+
+def test_pixels_that_change_their_shape_are_made_square(tmp_path: Path) -> None:
+    """As where television goes from 4:3 to 16:9 with as many pixels."""
+    parts = [
+        make_video(tmp_path / f"{aspect}.ts", list(range(30)), container_format="mpegts", aspect=Fraction(aspect))
+        for aspect in (1, 2)
+    ]
+    (tmp_path / "a.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    warnings: list[str] = []
+    frames = list(read_frames(tmp_path / "a.ts", warn=warnings.append))
+    assert len(frames) == 60 and {frame.image.shape for frame in frames} == {(48, 64, 3)}
+    assert frames[-1].image[:11].max() < 30 and frames[-1].image[14:17, 2:12].min() > 200
+    assert len(warnings) == 1 and "from 64x48 to 128x48 pixels" in warnings[0]
+
+
+def test_what_is_cut_off_before_a_key_frame_is_told(tmp_path: Path) -> None:
+    options = {"g": "30", "keyint_min": "30"}
+    source = make_video(tmp_path / "a.ts", list(range(60)), container_format="mpegts", options=options)
+    data = source.read_bytes()
+    source.write_bytes(data[len(data) // 6 // 188 * 188 :])
+    warnings: list[str] = []
+    assert len(list(read_frames(source, warn=warnings.append))) == 30
+    assert len(warnings) == 1 and str(source) in warnings[0] and "cannot be decoded" in warnings[0]
+
+
+def test_a_late_beginning_is_no_early_end(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "a.mkv", [90_000 + index for index in range(30)])
+    warnings: list[str] = []
+    assert len(list(read_frames(source, warn=warnings.append))) == 30 and not warnings
+
+
+def test_of_two_videos_the_main_one_is_read(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        for width in (32, 64):
+            stream = container.add_stream("mpeg4", rate=30)
+            stream.width, stream.height, stream.pix_fmt = width, 48, "yuv420p"
+            stream.disposition = av.stream.Disposition.default if width == 64 else av.stream.Disposition(0)
+        for stream in container.streams.video:
+            blank = np.zeros((48, stream.width, 3), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(blank, "rgb24")))
+            container.mux(stream.encode(None))
+    warnings: list[str] = []
+    assert [frame.image.shape for frame in read_frames(tmp_path / "a.mkv", warn=warnings.append)] == [(48, 64, 3)]
+    assert len(warnings) == 1 and "holds 2 videos" in warnings[0]
 
 
 def test_untagged_pictures_of_another_size_keep_their_colours(tmp_path: Path) -> None:
     """Players take them for BT.709 from 720 rows on, below for BT.601; scaled ones are what they were."""
     colour = (200, 60, 30)
-    for sizes in (((640, 480), (1280, 720)), ((1280, 720), (640, 480))):
+    for sizes in (((640, 360), (1280, 720)), ((1280, 720), (640, 360))):
         parts = b""
         for width, height in sizes:
             path = tmp_path / f"{height}.ts"

@@ -28,7 +28,7 @@ from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat
 from glot_cli.camera import from_crop, project_pinhole, ray_rotation
 from glot_cli.evaluation.pairing import load_pairs
-from glot_cli.evaluation.records import VISIBLE, match_rows, picture_size, stretches
+from glot_cli.evaluation.records import VISIBLE, match_rows, picture_size, runs
 from glot_cli.features.blazepose import BlazePoseFeatures
 from glot_cli.features.crops import extract_crops
 from glot_cli.features.landmark_vector import Landmarks, unpack
@@ -93,6 +93,7 @@ def errors(
     """Errors per frame of one video, of everyone who was found, by name and kind."""
     truth = truth.select(truth.score >= VISIBLE)
     match = match_rows(mine, truth)
+    ticks = mine.ticks[match[match >= 0]]
     true, mine = truth.select(match >= 0), mine.select(match[match >= 0])
     crops = torch.from_numpy(mine.box)
     centre = torch.tensor([mine.meta.width, mine.meta.height]) / 2
@@ -105,7 +106,7 @@ def errors(
     true_points, true_pixels = limbs_of(true, body)
     sure = marks[IN_A_RUN].presence[:, LIMBS]
     size = picture_size(true.joints2d)
-    parts = stretches(mine, true)
+    parts = runs(mine, true, ticks)
 
     def off(a: Tensor, b: Tensor, weight: Tensor) -> np.ndarray:
         return ((a - b).norm(dim=-1) * weight).sum(1).numpy() / weight.sum(1).clamp_min(1e-6).numpy() / size * 100
@@ -113,7 +114,7 @@ def errors(
     found = {}
     for name, (points, pixels) in places.items():
         ours, theirs = points.numpy(), true_points.numpy()
-        moving = [acceleration_error(ours[part], theirs[part]) for part in parts]
+        moving = [acceleration_error(ours[part], theirs[part], ticks[part]) for part in parts]
         found[name] = {
             "PA-MPJPE": 1000 * pa_mpjpe(ours, theirs),
             "acceleration error": 1000 * np.concatenate([*moving, np.zeros(0)]),
