@@ -142,7 +142,8 @@ def _follow(predicted: Result, truth: Result, body: Body) -> tuple[list[tuple[st
     # An estimate of somebody hidden is no surplus.
     free = predicted.select(np.setdiff1d(np.arange(len(predicted)), match[match >= 0]))
     extra = len(free) - int((match_rows(free, hidden) >= 0).sum())
-    return [(str(p), _person(predicted, asked, match, asked.person == p, body)) for p in asked.people], extra
+    ticks = predicted.ticks
+    return [(str(p), _person(predicted, ticks, asked, match, asked.person == p, body)) for p in asked.people], extra
 
 
 def asked_for(predicted: Result, truth: Result) -> tuple[Result, Result]:
@@ -158,17 +159,7 @@ def asked_for(predicted: Result, truth: Result) -> tuple[Result, Result]:
     if not len(asked):
         reason = f"nobody is visible in the {predicted.meta.frame_count} frames compared"
         raise InputError(reason, path=truth.meta.video, remedy="compare with the truth of these frames")
-<<<<<<< HEAD
     return asked, truth.select(looked_at & (truth.score < VISIBLE))
-=======
-    match = match_rows(predicted, asked)
-    # An estimate of somebody hidden is no surplus.
-    hidden = truth.select(looked_at & (truth.score < VISIBLE))
-    free = predicted.select(np.setdiff1d(np.arange(len(predicted)), match[match >= 0]))
-    extra = len(free) - int((match_rows(free, hidden) >= 0).sum())
-    ticks = predicted.ticks
-    return [(str(p), _person(predicted, ticks, asked, match, asked.person == p, body)) for p in asked.people], extra
->>>>>>> main
 
 
 def _check_same_video(predicted: Result, truth: Result) -> None:
