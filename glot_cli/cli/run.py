@@ -20,6 +20,19 @@ if TYPE_CHECKING:
     from glot_cli.pipeline.report import Outcome
 
 
+class UpType(click.ParamType[tuple[float, ...]]):
+    """Three numbers with commas between them."""
+
+    name = "direction"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        try:
+            x, y, z = map(float, str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not three numbers with commas between them, as 0,-1,0.", param, ctx)
+        return x, y, z
+
+
 @click.command("run", short_help="Turn videos into body parameters and overlay videos.")
 @click.argument("videos", metavar="VIDEO...", nargs=-1, required=True, type=options.PATH)
 @click.option(
@@ -83,6 +96,17 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, min_open=True),
     metavar="PIXELS",
     help="Focal length of the camera.  [default: of a photograph its EXIF data's, else estimated]",
+)
+@click.option(
+    "--camera",
+    metavar="MOTION",
+    help="How the camera moves: static, moving or an .npz FILE that says so.  [default: told from the background]",
+)
+@click.option(
+    "--up",
+    type=UpType(),
+    metavar="X,Y,Z",
+    help="Up in the first frame: x right, y down, z forward; 0,-1,0 is level.  [default: told from people and lines]",
 )
 @click.option("--start", type=click.FloatRange(0), metavar="SECONDS", help="Begin here, counted from the first frame.")
 @click.option("--end", type=click.FloatRange(0), metavar="SECONDS", help="Stop before this time, counted likewise.")

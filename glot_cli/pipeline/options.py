@@ -47,6 +47,9 @@ class Options:
         min_frames: people seen for fewer frames are dropped; None for 0.4 s of video.
         max_people: only so many are kept; None for all.
         focal: focal length of the camera in pixels; None for what a photograph's EXIF data say, else an estimate.
+        camera: how it moves: "static", "moving", or the path of an npz that says so (`world.given`); None to find out.
+        up: (x, y, z), the direction away from the ground in the first frame: x right, y down, z forward; None to find
+            out.
         start: seconds from the first frame at which to begin; None for the first frame.
         end: seconds from the first frame before which to stop; None for the end.
         fps: frames per second of sources that do not say it, as folders of images; None for 30.
@@ -77,6 +80,8 @@ class Options:
     min_frames: int | None = None
     max_people: int | None = None
     focal: float | None = None
+    camera: str | None = None
+    up: tuple[float, float, float] | None = None
     start: float | None = None
     end: float | None = None
     fps: float | None = None
@@ -123,6 +128,9 @@ def _fault(name: str, value: Any) -> str | None:
     if name == "focal":
         right = _is_number(value) and 1 <= value <= LONGEST_FOCAL
         return None if right else f"must be a number of pixels from 1 to {LONGEST_FOCAL:,}"
+    if name == "up":
+        right = isinstance(value, tuple) and len(value) == 3 and all(_is_number(n) and abs(n) <= 1e6 for n in value)
+        return None if right and max(map(abs, value)) > 1e-6 else "must be three numbers, not all 0"
     if name in ("start", "end"):
         right = _is_number(value) and 0 <= value <= LONGEST_TIME
         return None if right else f"must be a number of seconds from 0 to {LONGEST_TIME:,}"
@@ -136,6 +144,8 @@ def _plain(value: Any) -> Any:
     """A path as text, a number of NumPy's as one of Python's; other values as they are."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
+    if isinstance(value, list):
+        return tuple(map(_plain, value))
     return value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value
 
 

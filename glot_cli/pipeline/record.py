@@ -24,8 +24,11 @@ from glot_cli.results import Result, empty_arrays
 from glot_cli.schema import Meta
 from glot_cli.tracking.tracks import Track
 from glot_cli.video import VideoInfo
-from glot_cli.world.camera_motion import CameraMotion, camera_motion
+from glot_cli.world.camera_motion import CameraMotion, camera_motion, standing, turned_focal
+from glot_cli.world.given import GivenCamera
 from glot_cli.world.reconstruct import Filming, InWorld
+
+SURE_FOCAL = 0.1  # standard deviation of its logarithm: people tell it to about 0.2
 
 
 def make_record(
@@ -36,6 +39,7 @@ def make_record(
     features: Features,
     models: Models,
     options: Options,
+    given: GivenCamera | None = None,
 ) -> Result:
     """Lift every track and gather the rows of all.
 
@@ -46,27 +50,33 @@ def make_record(
         seen: the frames that were looked at.
         features: (n, F) for each track.
         models: networks of the preset.
-        options: focal length and window edges.
+        options: focal length and window edges, and what is known of the camera.
+        given: the camera's motion, where a file tells it.
     """
-    known = options.focal or info.focal
+    known = options.focal or (given and given.focal) or info.focal
     guess = known or float(np.hypot(info.width, info.height))
     camera = VideoCamera(float(info.fps), guess, torch.tensor([info.width / 2, info.height / 2]))
     step = max(1, round(camera.fps / models.preset.window_fps))
-    if not known:
+    ends = [*seen.shots[1:], len(seen.times)]
+    turned = None if known else _turned_focal(seen, ends, camera)
+    if turned:
+        camera = replace(camera, focal=turned)
+    elif not known:
         focal = models.lifter.focal(tracks, features, camera, step=step, edges=options.edges)
         camera = replace(camera, focal=focal)
     worlds, motions, parts = [], [], []
-    ends = [*seen.shots[1:], len(seen.times)]
     for shot, (start, end) in enumerate(zip(seen.shots, ends, strict=True)):
         those = [(track, feature) for track, feature in zip(tracks, features, strict=True) if track.shot == shot]
         lifted = [
             models.lifter.lift(track, torch.from_numpy(feature), camera, step=step, edges=options.edges)
             for track, feature in those
         ]
-        filming, motion = _filmed(seen, start, end, info, camera)
+        filming, motion = _filmed(seen, start, end, info, camera, options, given)
         motions.append(motion)
         worlds.append(models.worldmaker([track for track, _ in those], lifted, filming))
-        parts += [_rows(track, placed, seen, camera) for (track, _), placed in zip(those, worlds[-1].people, strict=True)]
+        parts += [
+            _rows(track, placed, seen, camera) for (track, _), placed in zip(those, worlds[-1].people, strict=True)
+        ]
     parts.sort(key=lambda rows: (rows["person"][0], rows["frame"][0]))
     arrays = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]} if parts else empty_arrays()
     cameras = {
@@ -97,26 +107,57 @@ def make_record(
     return Result(arrays, meta, cameras)
 
 
+def _turned_focal(seen: Timeline, ends: list[int], camera: VideoCamera) -> float | None:
+    """The focal length, pixels, by the shots whose cameras turn, which show it better than people do; None without."""
+    x, y = camera.centre.tolist()
+    told = [
+        turned_focal(seen.background.scene(*shot), camera.focal, (x, y)) for shot in zip(seen.shots, ends, strict=True)
+    ]
+    sure = [(focal, spread) for focal, spread in filter(None, told) if spread < SURE_FOCAL]
+    if not sure:
+        return None
+    focals, spreads = np.array(sure).T
+    return float(np.exp(np.average(np.log(focals), weights=spreads**-2)))
+
+
 def _filmed(
-    seen: Timeline, start: int, end: int, info: VideoInfo, camera: VideoCamera
+    seen: Timeline,
+    start: int,
+    end: int,
+    info: VideoInfo,
+    camera: VideoCamera,
+    options: Options,
+    given: GivenCamera | None,
 ) -> tuple[Filming, CameraMotion]:
-    """How the camera moved in the frames [start, end) of a shot, told from the background."""
+    """How the camera moved in the frames [start, end) of a shot: as is known, else as the background tells."""
     scene = seen.background.scene(start, end)
-    centre = info.width / 2, info.height / 2
-    motion = camera_motion(scene, camera.focal, centre)
     ticks = seen.ticks[start:end]
+    up = None if options.up is None or start else np.array(options.up)
+    if given is not None:
+        motion = given.motion(start, end, ticks)
+        up = given.up_of(start) if up is None else up
+        looks = motion.rotations[np.searchsorted(ticks, scene.ticks).clip(max=len(ticks) - 1)]
+    elif options.camera == "static":
+        motion = standing(scene, 1.0, "as was said")
+        looks = motion.rotations
+    else:
+        motion = camera_motion(scene, camera.focal, (info.width / 2, info.height / 2), moves=options.camera == "moving")
+        looks = motion.rotations
     turns = torch.from_numpy(motion.rotations_at(ticks)).float()
     filming = Filming(
         first=start,
         turns=turns,
-        travels=motion.kind == "travelling",
+        travels=bool(motion.places.any()),
+        metric=given is not None,
+        path=motion.places_at(ticks),
         ticks=torch.from_numpy(ticks),
         fps=camera.fps,
         focal=camera.focal,
         centre=camera.centre,
         size=(info.width, info.height),
         lines={keyframe.look: keyframe.lines for keyframe in scene.keyframes.values()},
-        looks=motion.rotations,
+        looks=looks,
+        up=None if up is None else torch.from_numpy(up).float(),
     )
     return filming, motion
 

@@ -26,6 +26,7 @@ from glot_cli.rendering import BackendSearch
 from glot_cli.results import Result, load_result
 from glot_cli.video import VideoInfo, probe
 from glot_cli.weights.bodies import recorded_body
+from glot_cli.world.given import GivenCamera, read_camera
 
 log = logging.getLogger(__name__)
 
@@ -125,8 +126,10 @@ class Runner:
             models = self.models
         self._find_backend(progress)
         _tell_rate(info, options, warn)
+        given = self._given_camera()
         tracks, seen, counts = follow_people(video, info, models, options, progress, warn)
         _check_unchanged(video, place.source)
+        given = given and given.of_frames(seen.first, len(seen.times))
         features = compute_features(video, info, place.path, tracks, seen, models, options, progress)
         _check_unchanged(video, place.source)
         features, mended = models.lifter.clean(tracks, features, float(info.fps))
@@ -134,7 +137,7 @@ class Runner:
         if not models.own_shape:
             warn(f"body {models.body_name}: its shapes are not those the network knows; its average shape is used")
         with progress.stage("lift"):
-            result = make_record(place.source, info, tracks, seen, features, models, options)
+            result = make_record(place.source, info, tracks, seen, features, models, options, given)
         if not tracks:
             warn(f"{video}: no person found in {counted(len(seen.times), 'frame')}; nothing is drawn over them")
         with progress.stage("save"):
@@ -186,6 +189,11 @@ class Runner:
             warnings=list(warn),
             mean_acceleration=mean_acceleration(result),
         )
+
+    def _given_camera(self) -> GivenCamera | None:
+        """The camera's motion that a file tells; before networks run, for the file may be none."""
+        camera = self.options.camera
+        return None if camera in (None, "static", "moving") else read_camera(expanded(camera))
 
     def _find_backend(self, progress: Progress) -> None:
         """See that meshes can be drawn before the networks run for minutes; if not, say so and go on without."""

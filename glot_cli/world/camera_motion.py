@@ -104,17 +104,20 @@ class Turns(NamedTuple):
     fits: Floats
 
 
-def camera_motion(scene: ShotBackground, focal: float, centre: tuple[float, float]) -> CameraMotion:
+def camera_motion(
+    scene: ShotBackground, focal: float, centre: tuple[float, float], moves: bool = False
+) -> CameraMotion:
     """Tell how the camera of a shot moved.
 
     Args:
         scene: its background.
         focal: focal length, pixels of the video.
         centre: principal point, pixels of the video.
+        moves: it is known not to stand still.
     """
     looks = len(scene.ticks)
     if not scene.sightings:
-        return _standing(scene, 0.0, "nothing of the background is seen twice")
+        return standing(scene, 0.0, "nothing of the background is seen twice")
     links = links_of(scene, centre)
     focal = focal / scene.scale
     trust = min(1.0, len({s.look for s in scene.sightings}) / (looks - 1))
@@ -131,8 +134,8 @@ def camera_motion(scene: ShotBackground, focal: float, centre: tuple[float, floa
     rotations = chain_rotations(pairs, np.concatenate([turns.rotations, stills]), looks)
     rest = (len(shifts) + int(steady.sum())) / len(pairs)
     sway = np.degrees(Rotation.from_matrix(rotations).magnitude())
-    if rest > RESTS or (np.quantile(sway, 0.95) < STEADY and np.median(fixed) > 0.5):
-        return _standing(scene, trust * rest, "the background stays where it is")
+    if not moves and (rest > RESTS or (np.quantile(sway, 0.95) < STEADY and np.median(fixed) > 0.5)):
+        return standing(scene, trust * rest, "the background stays where it is")
     judged = _judged([link for link, s in zip(links, steady, strict=True) if not s], focal, noise)
     zoom = np.ones(looks)
     if judged.zooms:
@@ -367,7 +370,7 @@ def _travelled(links: list[Link], turned: Floats, focal: float, noise: float) ->
     return which, best
 
 
-def _standing(scene: ShotBackground, confidence: float, reason: str) -> CameraMotion:
+def standing(scene: ShotBackground, confidence: float, reason: str) -> CameraMotion:
     looks = len(scene.ticks)
     still = np.repeat(np.eye(3)[None], looks, 0)
     return CameraMotion("static", confidence, reason, scene.ticks, still, np.zeros((looks, 3)), np.ones(looks))

@@ -46,7 +46,7 @@ class Walk(NamedTuple):
 
 
 def upright_input(walk: Walk) -> Tensor:
-    """(N, 159) for `Upright`: rotations of joints, and the feet, velocities and the line of sight seen by the pelvis."""
+    """(N, 159) for `Upright`: rotations of joints; feet, velocities and the line of sight seen by the pelvis."""
     turns = walk.rotmat[1:, 0] @ walk.rotmat[:-1, 0].mT
     turning = torch.cat([rotmat_to_axis_angle(turns), torch.zeros(1, 3)]) * RATE
     vectors = [
@@ -127,7 +127,8 @@ class Temporal(nn.Module):
         x = self.dropout(self.first((values - self.mean) / self.scale)).mT
         for layer, reach in zip(self.layers, self.reaches, strict=True):
             x = x + self.dropout(F.gelu(layer(F.pad(F.gelu(x), (reach, reach), mode="replicate"))))
-        return self.last(F.gelu(x).mT)
+        answer: Tensor = self.last(F.gelu(x).mT)
+        return answer
 
 
 class Upright(Temporal):

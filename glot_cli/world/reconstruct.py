@@ -42,6 +42,8 @@ class Filming:
         first: number of the shot's first frame, as tracks count them.
         turns: (F, 3, 3) from the axes of the shot's first camera to those of each frame's.
         travels: whether it changes its place.
+        path: (F, 3) its places in the axes of the first camera, in any unit; zeros where nothing tells it.
+        metric: whether these are metres.
         ticks: (F,) where the frames stand in time.
         fps: ticks per second.
         focal: focal length, pixels.
@@ -55,13 +57,15 @@ class Filming:
     first: int
     turns: Tensor
     travels: bool
+    path: NDArray[np.floating]
+    metric: bool
     ticks: Tensor
     fps: float
     focal: float
     centre: Tensor
     size: tuple[int, int]
     lines: Mapping[int, NDArray[np.floating]]
-    looks: NDArray[np.floating]
+    looks: NDArray[np.float64]
     up: Tensor | None = None
 
 
@@ -130,10 +134,12 @@ class Worldmaker:
         if filming.travels:
             feet = [person.walk.soles @ axes.mT for person in people]
             contacts = [person.contact for person in people]
-            centre = camera_places([p.rows for p in people], feet, contacts, filming.ticks, filming.fps)
-        levels = [
-            level_of(p.walk.soles @ axes.mT + centre[p.rows][:, None], p.contact * p.weight) for p in people
-        ]
+            path = filming.path @ axes.mT.double().numpy()
+            if filming.metric:
+                centre = torch.from_numpy(path).float()
+            else:
+                centre = camera_places([p.rows for p in people], feet, contacts, path, filming.ticks, filming.fps)
+        levels = [level_of(p.walk.soles @ axes.mT + centre[p.rows][:, None], p.contact * p.weight) for p in people]
         floor = common_level(levels)
         if floor is None:  # nobody stands: the lowest that is seen of anybody, or an arm's height below the camera
             floor = min((float((p.walk.soles @ axes[1]).amin()) for p in people), default=-CAMERA_HEIGHT)

@@ -39,7 +39,7 @@ def soles_of(body: Body) -> Soles:
     picked = []
     for place, joints in enumerate(FEET):
         foot = torch.isin(carrier, torch.tensor(joints))
-        x, y, z = vertices[foot].unbind(1)
+        _, y, z = vertices[foot].unbind(1)
         back, length = z.min(), z.max() - z.min()
         at = z < back + REAR * length if place % 2 == 0 else z > back + (1 - FRONT) * length
         picked.append(foot.nonzero()[:, 0][at & (y < y.min() + THICKNESS)])

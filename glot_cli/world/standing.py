@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from glot_cli.body.model import Body, BodyOutput
+from glot_cli.body.model import BodyOutput
 from glot_cli.body.rotations import axis_angle_to_rotmat
 from glot_cli.lifting.refine import Figure
 from glot_cli.smoothing import stiffness, third_differences

@@ -8,7 +8,8 @@
 2. `Upright` learns up, in the frame of the pelvis, and how far off that is; `Contact` learns which points of the soles
    rest: slower than RESTING and lower than LOW_ENOUGH in the true motion.
 
-The best thresholds on height and speed, with true gravity, are told beside what `Contact` reaches with gravity TILT off.
+The best thresholds on height and speed, with true gravity, are told beside what `Contact` reaches with gravity TILT
+off.
 """
 
 from __future__ import annotations
@@ -129,9 +130,7 @@ class Stage:
         return Seen(name, walk, _rests(feet))
 
     @staticmethod
-    def _angles(
-        path: np.ndarray, height: float, away: float, across: float, rng: np.random.Generator
-    ) -> np.ndarray:
+    def _angles(path: np.ndarray, height: float, away: float, across: float, rng: np.random.Generator) -> np.ndarray:
         """Heading, pitch and roll (N, 3) of a camera that stands, follows or shakes."""
         count = len(path)
         angles = np.zeros((count, 3))
@@ -144,7 +143,9 @@ class Stage:
             angles += sway / max(sway.std(), 1e-6) * np.radians(rng.uniform(0.2, 1.0))
         if kind == "pan":
             followed = gaussian_filter1d(np.arctan2(path[:, 0], -path[:, 2]), 15, mode="nearest")
-            angles[:, 0] = followed * rng.uniform(0.5, 1) + np.radians(rng.uniform(-20, 20)) * np.linspace(-0.5, 0.5, count)
+            angles[:, 0] = followed * rng.uniform(0.5, 1) + np.radians(rng.uniform(-20, 20)) * np.linspace(
+                -0.5, 0.5, count
+            )
         return angles
 
 

@@ -1,0 +1,129 @@
+"""A camera's motion that the user knows: read from a file, a record of glot's or anybody's arrays."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glot_cli.errors import InputError
+from glot_cli.files.faults import FileFault
+from glot_cli.files.npz import load_npz
+from glot_cli.world.camera_motion import CameraMotion
+
+Array = NDArray[np.float64]
+
+NAMES = ("camera_rotation", "camera_translation", "focal_length", "up", "meta")
+REMEDY = "give camera_rotation (frames, 3, 3), and where known camera_translation (frames, 3), focal_length, up (3,)"
+ZOOM = 0.01  # share by which a focal length may change and be taken for one
+FARTHEST = 1e6  # metres, pixels
+
+
+@dataclass(frozen=True)
+class GivenCamera:
+    """Of F frames: a point X of the file's axes is at rotation X + translation in the camera's frame (OpenCV's).
+
+    Attributes:
+        path: the file.
+        rotation: (F, 3, 3).
+        translation: (F, 3) metres; None where only turns are known.
+        focal: focal length, pixels; None where it is not known.
+        up: (3,) in the file's axes; None where it is not known.
+    """
+
+    path: Path
+    rotation: Array
+    translation: Array | None
+    focal: float | None
+    up: Array | None
+
+    def of_frames(self, first: int, count: int) -> GivenCamera:
+        """Those of some frames of the video; a file of just so many frames is taken to be of these.
+
+        Args:
+            first: the first frame looked at, counted in the video.
+            count: how many were looked at.
+
+        Raises:
+            InputError: the file is of another number of frames.
+        """
+        held = len(self.rotation)
+        if held == count:
+            return self
+        if held < first + count:
+            reason = f"has cameras of {held} frames, but {count} were looked at, from frame {first}"
+            raise InputError(reason, path=self.path, remedy="give one for each frame", option="camera")
+        rows = slice(first, first + count)
+        translation = None if self.translation is None else self.translation[rows]
+        return GivenCamera(self.path, self.rotation[rows], translation, self.focal, self.up)
+
+    def motion(self, start: int, end: int, ticks: Array) -> CameraMotion:
+        """The motion in the frames [start, end) of a shot, at ticks (end - start,)."""
+        rotation = self.rotation[start:end]
+        places = np.zeros((end - start, 3))
+        if self.translation is not None:
+            centre = -np.einsum("nji,nj->ni", rotation, self.translation[start:end])
+            places = (centre - centre[0]) @ rotation[0].T
+        return CameraMotion(
+            "given", 1.0, "as a file tells it", ticks, rotation @ rotation[0].T, places, np.ones(len(ticks))
+        )
+
+    def up_of(self, frame: int) -> Array | None:
+        """Up (3,) in the axes of a frame's camera, where it is known."""
+        return None if self.up is None else self.rotation[frame] @ self.up
+
+
+def read_camera(path: Path) -> GivenCamera:
+    """Read a camera's motion from an npz; the params.npz of a run that has a world is one.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        arrays = load_npz(path, NAMES)
+    except FileFault as error:
+        raise error.about(path, InputError, remedy=REMEDY) from error
+
+    def refused(reason: str) -> InputError:
+        return InputError(reason, path=path, remedy=REMEDY, option="camera")
+
+    def numbers(name: str, *shape: int | None) -> Array | None:
+        if name not in arrays:
+            return None
+        held = arrays[name]
+        fits = held.ndim == len(shape) and all(
+            want in (None, size) for want, size in zip(shape, held.shape, strict=True)
+        )
+        if not fits or held.dtype.kind not in "fiu" or not (np.abs(held.astype(float)) <= FARTHEST).all():
+            wanted = "x".join("frames" if n is None else str(n) for n in shape) or "a number"
+            raise refused(f"has '{name}' of {held.dtype} {held.shape}, expected finite numbers, {wanted}")
+        return held.astype(float)
+
+    rotation = numbers("camera_rotation", None, 3, 3)
+    if rotation is None or not len(rotation):
+        raise refused("has no array 'camera_rotation'")
+    if np.abs(rotation @ rotation.transpose(0, 2, 1) - np.eye(3)).max() > 1e-2 or (np.linalg.det(rotation) < 0).any():
+        raise refused("has a 'camera_rotation' that is no rotation")
+    translation = numbers("camera_translation", len(rotation), 3)
+    up, focal = numbers("up", 3), None
+    if up is not None and not np.linalg.norm(up) > 1e-6:
+        raise refused("has an 'up' without a direction")
+    if "focal_length" in arrays:
+        lengths = numbers("focal_length", *([None] * arrays["focal_length"].ndim))
+        assert lengths is not None
+        if lengths.size not in (1, len(rotation)) or lengths.min() < 1:
+            raise refused(f"has {lengths.size} focal lengths from {lengths.min():g} pixels")
+        if lengths.max() > (1 + ZOOM) * lengths.min():
+            raise refused("has a focal length that changes, and glot takes it for constant")
+        focal = float(np.median(lengths))
+    if "meta" in arrays and up is None:  # a record of glot's, whose world is y up
+        try:
+            focal = float(json.loads(str(arrays["meta"]))["focal_length"])
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise refused("is a record without a focal length") from error
+        up = np.array([0.0, 1.0, 0.0])
+    u, _, v = np.linalg.svd(rotation)
+    return GivenCamera(path, u @ v, translation, focal, up)
