@@ -22,15 +22,16 @@ CUTOFF_HZ = 0.3  # a view follows people and the camera slowly
 # The view from the side.
 _SIDE_DOWN = np.radians(10)  # it looks down on people's middle
 _ROOM = 0.75  # metres beside the middle of somebody
-_LEAST, _MOST = 1.3, 3.5  # metres to either side of the middle of the picture; what is further off may be cut
-_SHARE = 0.9  # of the people, counted by their size in the video, should be within
+_LEAST, _MOST = 1.0, 3.5  # metres to either side of the middle of the picture; what is further off may be cut
+_HIGH = 1.3  # metres above and below it
+_SHARE = 0.85  # of the people, counted by their size in the video, should be within
 _FAR = 4.0  # how many times as far off the camera stands
 _CLEAR = 2.0  # metres from it, at least, of anybody to the right
 _BEFORE = 4.0  # metres before the filming camera, where it looks in a shot of nobody
 
 # The view of all.
 _OVER_DOWN, _OVER_BESIDE = np.radians(25), np.radians(40)  # down, and aside from the way the filming camera looks
-_OVER_LENS = 1.2  # focal length in longer sides of the picture
+_OVER_LENS = 1.6  # focal length in longer sides of the picture
 _AIR = 0.06  # of the picture
 _WIDE, _TALL = 0.6, 0.95  # metres around a pelvis
 _REACH, _LEAST_REACH = 0.06, 0.3  # size of the filming camera's pyramid: of the extent of all, and metres
@@ -113,7 +114,7 @@ class _Beside:
         filmed, rows, numbers = self._filmed, self._filmed.rows_of(begin, end), np.arange(begin, end)
         pelves, at = filmed.pelves[rows], filmed.rows[rows] - begin
         # Whoever is large in the video counts more: the few who are far off do not draw the view away.
-        weights = 1.0 / np.maximum(filmed.result.transl[rows, 2].astype(np.float64), 0.5) ** 2
+        weights = 1.0 / np.maximum(filmed.result.transl[rows, 2].astype(np.float64), 0.5) ** 3
         facing = headings(filmed.cameras[begin:end, :3, :3])
         middle = filmed.places[begin:end] * [1.0, 0.0, 1.0] + _BEFORE * facing + [0.0, _TALL, 0.0]
         ticks = numbers.astype(float)
@@ -135,7 +136,7 @@ class _Beside:
         axes = looking(-right, _SIDE_DOWN)
         self._poses[begin:end] = posed(axes, middle - distance * axes[:, :, 2])
         self._middles[begin:end] = middle
-        self._lenses[begin:end] = min(size) / 2 * distance / span, 2.0 * span + 2.0
+        self._lenses[begin:end] = distance * min(size[0] / 2 / span, size[1] / 2 / _HIGH), 2.0 * span + 2.0
 
     def at(self, frame: int) -> Stage:
         number = self._filmed.number(frame)
@@ -150,9 +151,10 @@ class _Over:
         self._filmed = filmed
         self._starts = [begin for begin, _ in filmed.shots]
         self._views = [self._view(begin, end, size) for begin, end in filmed.shots]
-        people, begins = np.unique(filmed.result.person, return_index=True)
-        ends = [*begins[1:].tolist(), len(filmed.rows)]
-        self._rows = dict(zip(people.tolist(), zip(begins.tolist(), ends, strict=True), strict=True))
+        of, people = filmed.result.person, filmed.result.people
+        self._rows = {
+            person: (int(np.searchsorted(of, person)), int(np.searchsorted(of, person + 1))) for person in people
+        }
 
     def _view(self, begin: int, end: int, size: tuple[int, int]) -> tuple[Floats, float, Floats, float, float]:
         """Pose, focal length, middle and radius of the floor, and reach of the camera's pyramid, of a shot."""

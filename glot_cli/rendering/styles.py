@@ -7,10 +7,10 @@ from typing import Literal
 Style = Literal["overlay", "side", "plain", "wireframe", "world"]
 STYLES: dict[Style, str] = {
     "overlay": "meshes over the video",
-    "side": "the overlay, and beside it the same people seen from 90 degrees to the right",
+    "side": "the overlay, and beside it the same people on their floor, seen from 90 degrees to the right",
     "plain": "meshes alone over a plain background",
     "wireframe": "the visible edges of the meshes over the video",
-    "world": "people on the floor of their world, the ways they went and the camera that filmed, seen from above",
+    "world": "no video: people on their floor, the ways they went and the camera that filmed, seen from above",
 }
 FRAMELESS = ("plain", "world")  # they show nothing of the video
 
