@@ -25,8 +25,8 @@ _ROOM = 0.75  # metres beside the middle of somebody
 _LEAST, _MOST = 1.0, 3.5  # metres to either side of the middle of the picture; what is further off may be cut
 _HIGH = 1.3  # metres above and below it
 _SHARE = 0.85  # of the people, counted by their size in the video, should be within
-_FAR = 4.0  # how many times as far off the camera stands
-_CLEAR = 2.0  # metres from it, at least, of anybody to the right
+_FAR = 6.0  # how many times as far off the camera stands
+_CLEAR = 2.0  # metres from it, at least, and nearer than half way, of anybody to the right
 _BEFORE = 4.0  # metres before the filming camera, where it looks in a shot of nobody
 
 # The view of all.
@@ -59,10 +59,10 @@ def staging(result: Result, body: Body, style: str, size: tuple[int, int]) -> St
     """
     if not result.has_world or style not in _STYLES:
         return None
-    return _STYLES[style](_Filmed(result, body), size)
+    return _STYLES[style](_WorldOfRecord(result, body), size)
 
 
-class _Filmed:
+class _WorldOfRecord:
     """A record with a world, by frames counted from its first.
 
     Attributes:
@@ -99,10 +99,10 @@ class _Filmed:
         return np.flatnonzero((self.rows >= begin) & (self.rows < end))
 
 
-class _Beside:
+class _SideStages:
     """Upright, 90 degrees to the right of the camera that filmed, following the people slowly."""
 
-    def __init__(self, filmed: _Filmed, size: tuple[int, int]) -> None:
+    def __init__(self, filmed: _WorldOfRecord, size: tuple[int, int]) -> None:
         self._filmed = filmed
         count = len(filmed.cameras)
         self._poses, self._middles, self._lenses = np.empty((count, 4, 4)), np.empty((count, 3)), np.empty((count, 2))
@@ -132,7 +132,7 @@ class _Beside:
         along = np.abs(np.einsum("mi,mi->m", apart, facing[at]))
         nearer = float(np.einsum("mi,mi->m", apart, right[at]).max(initial=0.0))
         span = float(np.clip(_weighted_quantile(along, weights, _SHARE) + _ROOM, _LEAST, _MOST))
-        distance = max(_FAR * span, nearer + _CLEAR)
+        distance = max(_FAR * span, 2 * nearer + _CLEAR)
         axes = looking(-right, _SIDE_DOWN)
         self._poses[begin:end] = posed(axes, middle - distance * axes[:, :, 2])
         self._middles[begin:end] = middle
@@ -144,10 +144,10 @@ class _Beside:
         return Stage(self._filmed.cameras[number], self._poses[number], focal, self._middles[number], radius)
 
 
-class _Over:
+class _OverviewStages:
     """From above and aside, one view of all that happens in a shot."""
 
-    def __init__(self, filmed: _Filmed, size: tuple[int, int]) -> None:
+    def __init__(self, filmed: _WorldOfRecord, size: tuple[int, int]) -> None:
         self._filmed = filmed
         self._starts = [begin for begin, _ in filmed.shots]
         self._views = [self._view(begin, end, size) for begin, end in filmed.shots]
@@ -240,4 +240,7 @@ def _weighted_quantile(values: Floats, weights: Floats, share: float) -> float:
     return float(values[order][min(int(np.searchsorted(total, share * total[-1])), len(values) - 1)])
 
 
-_STYLES: dict[str, Callable[[_Filmed, tuple[int, int]], Staging]] = {"side": _Beside, "world": _Over}
+_STYLES: dict[str, Callable[[_WorldOfRecord, tuple[int, int]], Staging]] = {
+    "side": _SideStages,
+    "world": _OverviewStages,
+}
