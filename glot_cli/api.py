@@ -44,6 +44,8 @@ class RunKeywords(TypedDict, total=False):
     min_frames: int | None
     max_people: int | None
     focal: float | None
+    camera: str | None
+    up: tuple[float, float, float] | None
     start: float | None
     end: float | None
     fps: float | None

@@ -51,7 +51,7 @@ class GlotError(Exception):
 
     def __str__(self) -> str:
         subject = "" if self.path is None else f"{self.path}: "
-        return f"{subject}{self.reason}{f'; {self.remedy}' if self.remedy else ''}"
+        return printable(f"{subject}{self.reason}{f'; {self.remedy}' if self.remedy else ''}")
 
 
 def first_line(error: Exception) -> str:

@@ -16,7 +16,6 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors import safe_open
 
@@ -56,6 +55,8 @@ class CompiledNetwork:
     """
 
     def __init__(self, path: Path | str) -> None:
+        import torch  # here: a process that has another use for ONNX Runtime starts without it
+
         onnxruntime = import_onnxruntime()
         try:
             with safe_open(path, framework="np") as file:

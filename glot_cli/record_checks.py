@@ -23,6 +23,7 @@ LONGEST_NAME = 4096  # letters of one value of it
 MOST_SHOTS = 1_000_000
 CROWD = 500  # people in one frame
 _RATE = re.compile(r"\d{1,12}(?:/\d{1,12}|\.\d{1,12})?", re.ASCII)
+_PERSON = re.compile(r"\d{1,10}", re.ASCII)
 SLOWEST, FASTEST = Fraction(1, 100_000), 100_000  # frames a second: a picture a day, the fastest cameras
 _WHOLE = {"width": (1, 1 << 20), "height": (1, 1 << 20), "frame_count": (0, 1 << 31), "start_frame": (0, 1 << 31)}
 _OF_SHOTS = {"camera_confidence": (0.0, 1.0), "gravity_error": (0.0, 180.0)}  # one number a shot
@@ -214,3 +215,21 @@ def _is_name(value: Any) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def is_report(held: Mapping[str, Any]) -> bool:
+    """Whether an object of JSON is the report of a run, all of it that a later run takes up being as it has to be."""
+    of_type = {
+        "video": str, "video_id": str, "finished": bool, "options": dict, "weights": dict, "stages": dict,
+        "mean_acceleration": dict, "warnings": list, "people": int, "frames": int,
+    }  # fmt: skip
+    return (
+        all(type(held.get(name)) is kind for name, kind in of_type.items())
+        and "fault" in held
+        and isinstance(held["fault"], str | type(None))
+        and all(type(line) is str for line in held["warnings"])
+        and all(0 <= held[name] < 1 << 31 for name in ("people", "frames"))
+        and type(held.get("seconds")) in (int, float)
+        and 0 <= held["seconds"] < 1 << 31
+        and all(_PERSON.fullmatch(name) and type(value) is float for name, value in held["mean_acceleration"].items())
+    )

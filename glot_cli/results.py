@@ -154,6 +154,12 @@ class Result:
         return self.arrays["shot"] if "shot" in self.arrays else np.zeros(len(self), np.int32)
 
     @property
+    def ticks(self) -> NDArray[np.floating]:
+        """(M,) where the frames stand in time, by their stamps: one tick a frame at a steady rate; see `clock`."""
+        _, first, where = np.unique(self.frame, return_index=True, return_inverse=True)
+        return ticks_of(self.time[first], float(self.meta.frame_rate))[where]
+
+    @property
     def has_world(self) -> bool:
         """Whether the record knows of a world; those of older versions, and made-up ones, may not."""
         return bool(self.cameras)
@@ -182,12 +188,6 @@ class Result:
     def camera_translation(self) -> NDArray[np.float32] | None:
         """(F, 3) place of the world's origin in the camera's frame, metres; None without one."""
         return self.cameras.get("camera_translation")
-
-    @property
-    def ticks(self) -> NDArray[np.floating]:
-        """(M,) where the frames stand in time, by their stamps: one tick a frame at a steady rate; see `clock`."""
-        _, first, where = np.unique(self.frame, return_index=True, return_inverse=True)
-        return ticks_of(self.time[first], float(self.meta.frame_rate))[where]
 
     @property
     def people(self) -> list[int]:
@@ -261,8 +261,7 @@ class Result:
         Raises:
             OutputError: the folder cannot be written.
         """
-        arrays = {**self.arrays, **self.cameras, "meta": np.array(json.dumps(asdict(self.meta)))}
-        write_npz(path, arrays, first=first)
+        write_npz(path, {**self.arrays, **self.cameras, "meta": np.array(json.dumps(asdict(self.meta)))}, first=first)
 
     def save_frames(self, folder: Path) -> None:
         """Write one npz for every frame of the video, 000000.npz on; a frame without people has no rows.
@@ -329,7 +328,10 @@ def load_result(path: str | Path) -> Result:
         raise InputError("no such file", path=path, remedy=_REMEDY)
     try:
         arrays = load_npz(path)
-        meta = meta_of(str(arrays.pop("meta")), Meta, FORMAT_VERSION)
+        text = arrays.pop("meta")
+        if text.shape or text.dtype.kind != "U":  # others may take for ever to be written out
+            raise ValueError("what stands beside its arrays is no text")
+        meta = meta_of(text.item(), Meta, FORMAT_VERSION)
     except FileFault as error:
         raise InputError(f"not a glot result ({error.reason})", path=path, remedy=_REMEDY) from error
     except KeyError as error:

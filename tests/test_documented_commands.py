@@ -1,6 +1,7 @@
 """Every command and option that the documents name is there, and every one that is there is documented."""
 
 import re
+from pathlib import Path
 
 import click
 import pytest
@@ -71,6 +72,13 @@ def _glot_words(words: list[str]) -> list[str] | None:
     return words[1:] if words[:1] == ["glot"] else None
 
 
+def _source(script: Path) -> str:
+    """A script and those beside it that it imports, which may read its options."""
+    source = script.read_text("utf-8")
+    beside = [path for path in script.parent.glob("*.py") if f"from {path.stem} import" in source]
+    return source + "".join(path.read_text("utf-8") for path in beside)
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_shell_blocks_name_commands_and_options_that_are_there(page: str) -> None:
     for words in shell_commands(page):
@@ -78,7 +86,7 @@ def test_shell_blocks_name_commands_and_options_that_are_there(page: str) -> Non
         if (handed := _glot_words(words)) is not None:
             assert _fault_of_line(handed) is None, line
         for script in (word for word in words[:2] if word.endswith((".py", ".sh"))):
-            source = (ROOT / script).read_text("utf-8")
+            source = _source(ROOT / script)
             rest = words[words.index(script) + 1 :]
             if script.endswith(".sh"):  # hands its options on
                 assert _fault(LEAVES["run"], rest) is None, line

@@ -72,6 +72,8 @@ def test_facts_that_cannot_be(path: Path, name: str, value: Any) -> None:
         lambda a: a.update({name: values[::-1] for name, values in a.items() if name in FIELDS}),
         lambda a: a.update(meta=np.array("[" * 5000)),
         lambda a: a.update(meta=np.array("9" * 5000)),
+        lambda a: a.update(meta=np.zeros((), [("a", "<f4", (1_000_000,))])),
+        lambda a: a.update(meta=np.array([str(a["meta"])])),
     ],
 )
 def test_rows_that_cannot_be(path: Path, change: Callable[[dict[str, np.ndarray]], Any]) -> None:

@@ -6,6 +6,7 @@ translation; the pelvis stays where the joint regressor puts it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ Arrays = dict[str, NDArray[Any]]
 _REQUIRED = ("v_template", "shapedirs", "J_regressor", "weights", "kintree_table", "f")
 BODY_ARRAYS = (*_REQUIRED, "posedirs", "J_regressor_extra")
 _LARGEST = {"kintree_table": 2.0**32, "f": 2.0**32}  # the root's parent is 2**32 - 1 in some files
+MOST_VERTICES, MOST_FACES = 200_000, 10  # faces for each vertex; a closed surface has two
 _REMEDY = "give an SMPL-format .npz (v_template, shapedirs, J_regressor, weights, kintree_table, f)"
 
 
@@ -50,7 +52,7 @@ def read_body_arrays(path: Path) -> Arrays:
     Raises:
         WeightsError: the file is missing or cannot be read.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise WeightsError("no such body model file", path=path, remedy=_REMEDY)
     try:
         return load_npz(path)
@@ -86,16 +88,24 @@ def _checked(arrays: Mapping[str, NDArray[Any]], source: str) -> Arrays:
             got = "x".join(map(str, array.shape)) or "a scalar"
             raise WeightsError(f"body model array {name} is {got}, expected {wanted}", path=source, remedy=_REMEDY)
         largest = _LARGEST.get(name, 1e4)
-        if array.dtype.kind not in "fiu" or not np.isfinite(array).all() or np.abs(array).max() > largest:
+        if array.dtype.kind not in "fiu" or not -largest <= array.min() <= array.max() <= largest:
             reason = f"body model array {name} holds values that are not finite, or larger than any body's"
             raise WeightsError(reason, path=source, remedy=_REMEDY)
     faces = checked["f"]
+    if count > MOST_VERTICES or len(faces) > MOST_FACES * count:
+        reason = f"body model of {count:,} vertices and {len(faces):,} faces is larger than any body"
+        raise WeightsError(reason, path=source, remedy=_REMEDY)
     if faces.min() < 0 or faces.max() >= count:
         raise WeightsError(f"body model faces point outside its {count} vertices", path=source, remedy=_REMEDY)
-    parents = _parents(checked["kintree_table"])
-    if parents[0] != -1 or any(not 0 <= p < j for j, p in enumerate(parents) if j):
+    if not is_tree(checked["kintree_table"]):
         raise WeightsError("kintree_table is no tree with parents before children", path=source, remedy=_REMEDY)
     return checked
+
+
+def is_tree(kintree_table: NDArray[Any]) -> bool:
+    """Whether the joints of a body are a tree with parents before children."""
+    parents = _parents(kintree_table)
+    return parents[0] == -1 and all(0 <= p < j for j, p in enumerate(parents) if j)
 
 
 def _parents(kintree_table: NDArray[Any]) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from glot_cli.datasets.convert import Conversion
 from glot_cli.datasets.folders import FORMAT, DatasetMeta, name_of, user_data_folder, write_meta
 from glot_cli.datasets.write_dataset import check_room, new_folder, write_columns
 from glot_cli.errors import InputError
-from glot_cli.files.faults import FileFault
+from glot_cli.files.faults import FileFault, check_claim
 from glot_cli.files.sources import open_source
 from glot_cli.progress import Progress
 
@@ -49,7 +49,8 @@ def add_dataset(path: Path, name: str | None = None, replace: bool = False, quie
         try:
             with open_source(path) as arrays:
                 conversion = Conversion(arrays)
-                check_room(folder, conversion.columns, conversion.frames)
+                check_claim(conversion.n_bytes, path.stat().st_size, "makes a data set of")
+                check_room(folder, conversion.n_bytes)
                 with progress.stage("convert", conversion.frames) as bar:
                     write_columns(folder, conversion.columns, conversion.frames, conversion.parts(), bar)
         except FileFault as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from glot_cli.files.inert import is_text
 from glot_cli.files.rows import Rows, chunks, parts, release, take
 
 MARGIN = 1.2  # side of the crop over the side of the box
+MAX_ROW = 1 << 16  # bytes of a frame's features, or of anything else of it; official ones have 8192
 CROP = 224  # pixels across a crop, of whose corner InstaVariety's joints are counted
 
 _LAYOUTS_2D = tuple(sorted(BY_COUNT))
@@ -88,6 +90,8 @@ class Conversion:
         self._images = arrays.get("img_name")
         self._used = {name: arrays[name] for name in _USED if name in arrays}
         for name, array in self._used.items():
+            if math.prod(array.shape[1:]) * array.dtype.itemsize > MAX_ROW:
+                raise Refused(f"holds {name} of more than {MAX_ROW:,} bytes a frame")
             if not array.shape or array.shape[0] != self.frames:
                 count = array.shape[0] if array.shape else 1
                 raise Damaged(f"holds {self.frames:,} rows of features, but {count:,} of {name}")
@@ -114,6 +118,11 @@ class Conversion:
         if self._images is not None and (width := _text_width(self._images)):
             columns["image"] = Column(np.dtype(f"S{width}"))
         return columns
+
+    @property
+    def n_bytes(self) -> int:
+        """Of all columns."""
+        return self.frames * sum(column.n_bytes for column in self.columns.values())
 
     def parts(self) -> Iterator[dict[str, NDArray[Any]]]:
         """The columns, some rows at a time, frames of a video one after another."""

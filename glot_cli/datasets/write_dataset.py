@@ -78,9 +78,8 @@ def _clear(folder: Path) -> None:
             _remove(path)
 
 
-def check_room(folder: Path, columns: Mapping[str, Column], frames: int) -> None:
-    """Raise OutputError when the disk of a data set's folder has no room for so many rows of these columns."""
-    needed = frames * sum(column.n_bytes for column in columns.values())
+def check_room(folder: Path, needed: int) -> None:
+    """Raise OutputError when the disk of a data set's folder has no room for so many bytes."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         reason = f"has {free / 1e9:.2f} GB free, where the data set takes {needed / 1e9:.2f} GB"

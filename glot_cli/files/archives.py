@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import os
 import tarfile
@@ -12,12 +13,15 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
-from glot_cli.files.faults import ALWAYS, MAX_RATIO, Refused, damage
+from glot_cli.files.faults import MAX_RATIO, Refused, damage
 from glot_cli.files.npz import is_npz
 from glot_cli.files.opening import BZ2, GZIP, XZ, ZIP, is_tar
 from glot_cli.files.zips import MAX_MEMBERS, open_zip, zip_names
 
 LONGEST_HEADER = 1 << 15  # bytes of what a tar says of one file; tarfile takes long over more, and holds all of it
+ALWAYS = 4 << 20  # bytes that any archive may unpack to: what is looked at takes time, file after file
+ALWAYS_WITHIN = 1 << 20  # and any archive in it
+MOST_FILES = 200  # that are worth a look
 _PIECE = 1 << 14  # bytes of a member read at once
 WORTH_A_LOOK = (".pkl", ".npz", ".npy", ".pt", ".pth", ".tar", ".safetensors")  # .pth.tar is a network, not an archive
 
@@ -34,7 +38,7 @@ def is_archive(path: Path) -> bool:
             if not start.startswith(ZIP):
                 return start.startswith((GZIP, BZ2, XZ)) or is_tar(start)
             names = zip_names(file)
-    except OSError:
+    except (OSError, ValueError):  # the latter of a name with a NUL
         return False
     return not is_npz(names) and not _is_network(names)
 
@@ -53,11 +57,24 @@ def members(path: Path) -> Iterator[tuple[str, bytes]]:
     """
     with damage("a damaged archive"), path.open("rb") as file:
         if file.read(4) == ZIP:
-            with open_zip(file, _worth_a_look) as archive:
+            with open_zip(file, _worth_a_look, always=ALWAYS) as archive:
+                _check_count(len(archive.members))
                 for name in archive.members:
                     yield name, archive.read(name)
         else:
             yield from _tar_members(file)
+
+
+def check_within(data: bytes) -> None:
+    """Raise Refused where a member of an archive is itself one that unpacks to far more; Damaged where it is broken."""
+    if data.startswith(ZIP):
+        with open_zip(io.BytesIO(data), lambda name: True, always=ALWAYS_WITHIN):
+            pass
+
+
+def _check_count(count: int) -> None:
+    if count > MOST_FILES:
+        raise Refused(f"is an archive of more than {MOST_FILES} files that may be weights")
 
 
 class _Unpacked:
@@ -94,11 +111,14 @@ class _Unpacked:
 
 def _tar_members(file: IO[bytes]) -> Iterator[tuple[str, bytes]]:
     with tarfile.open(fileobj=cast("IO[bytes]", _Unpacked(file)), mode="r:") as archive:
+        looked_at = 0
         for count, info in enumerate(archive, start=1):
             if count > MAX_MEMBERS:
                 raise Refused(f"is an archive of more than {MAX_MEMBERS:,} files")
             if not info.isreg() or not _worth_a_look(info.name):
                 continue
+            looked_at += 1
+            _check_count(looked_at)
             if info.issparse():
                 raise Refused(f"holds {info.name} with gaps in it")
             member = archive.extractfile(info)

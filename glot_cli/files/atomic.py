@@ -7,6 +7,7 @@ import functools
 import hashlib
 import os
 import platform
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -25,6 +26,33 @@ def claim(file: IO[bytes], n_bytes: int) -> None:
         os.posix_fallocate(file.fileno(), 0, n_bytes)
     else:
         file.truncate(n_bytes)
+
+
+def nameless_file(n_bytes: int = 0) -> IO[bytes]:
+    """A file that no folder lists, in memory where the system can: it goes when nobody has it open or mapped any more.
+
+    A file with a name would stay for good after a kill between its making and its removal.
+
+    Args:
+        n_bytes: size; the space is claimed at once.
+
+    Raises:
+        OSError: there is no such space, neither in memory nor in the temporary folder.
+    """
+    if hasattr(os, "memfd_create"):  # Linux
+        with contextlib.suppress(OSError):
+            return _claimed(os.fdopen(os.memfd_create("glot"), "w+b"), n_bytes)
+    return _claimed(tempfile.TemporaryFile(prefix="glot-"), n_bytes)
+
+
+def _claimed(file: IO[bytes], n_bytes: int) -> IO[bytes]:
+    try:
+        if n_bytes:
+            claim(file, n_bytes)
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def aside_name(path: Path, ending: str = "part") -> Path:

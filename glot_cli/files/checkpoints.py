@@ -178,6 +178,8 @@ def _read_old(data: bytes, names: Mapping[str, type]) -> Any:
         raise Unsupported("was written on a machine with another order of bytes")
     at, whole = file.tell(), memoryview(bytearray(data))  # torch wants memory that could be written to
     for key in keys:
+        if type(key) is not str:  # another may take for ever to hash
+            raise Damaged("is a damaged checkpoint (a name that is no text)")
         numbers = parts.pop(key)
         end = at + 8 + int.from_bytes(whole[at : at + 8], "little") * numbers[0].dtype.itemsize
         for each in numbers:

@@ -30,7 +30,7 @@ class FileFault(GlotError):
             remedy: what to do where the fault itself does not say it; None: take the official file anew.
         """
         reason = f"{member}: {self.reason}" if member else self.reason
-        return kind(reason, path=path, remedy=self.remedy or remedy)
+        return kind(reason, path=path, remedy=self.remedy or remedy, option=self.option)
 
 
 class Refused(FileFault):
@@ -38,7 +38,9 @@ class Refused(FileFault):
 
     def about(self, path: Path, kind: type[GlotError], member: str = "", remedy: str | None = None) -> GlotError:
         reason = f"{self.reason}; nothing in it was run{'' if remedy else ', and no official file does that'}"
-        return FileFault(reason, remedy=self.remedy).about(path, kind, member, remedy or "take another copy")
+        return FileFault(reason, remedy=self.remedy, option=self.option).about(
+            path, kind, member, remedy or "take another copy"
+        )
 
 
 class Damaged(FileFault):
@@ -50,6 +52,10 @@ class Damaged(FileFault):
 
 class Unsupported(FileFault):
     """The file is of a kind that is not read here."""
+
+
+class TooMuch(FileFault):
+    """Reading the file, or what is in it, takes more time or memory than there is for it."""
 
 
 def check_size(n_bytes: int, claim: str = "has", most: int | None = None) -> None:
@@ -64,9 +70,16 @@ def check_size(n_bytes: int, claim: str = "has", most: int | None = None) -> Non
         raise Refused(f"{claim} {n_bytes / 1e6:,.1f} MB, more than any file of its kind")
 
 
-def check_claim(n_bytes: int, size: int, claim: str = "unpacks to") -> None:
-    """Raise Refused where a file of `size` bytes says that it holds far more; claim: what it says."""
-    if n_bytes > max(ALWAYS, MAX_RATIO * size):
+def check_claim(n_bytes: int, size: int, claim: str = "unpacks to", always: int | None = None) -> None:
+    """Raise Refused where a file of `size` bytes says that it holds far more.
+
+    Args:
+        n_bytes: that it says it holds.
+        size: of the file, bytes.
+        claim: what it says.
+        always: what any may unpack to, however small it is; by default `ALWAYS`.
+    """
+    if n_bytes > max(ALWAYS if always is None else always, MAX_RATIO * size):
         raise Refused(f"{claim} {min(n_bytes, 10**18) / 1e9:.1f} GB, far more than its size allows")
 
 

@@ -16,13 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glot_cli.files.faults import Damaged, Refused, Unsupported, damage
+from glot_cli.files.faults import Damaged, Refused, Unsupported, check_claim, damage
 from glot_cli.files.rows import Rows
 
 MAX_NAMES = 1000
-MAX_RATIO = 200  # how much larger than the file its arrays may be
-ALWAYS = 64 << 20  # bytes that any file may hold, as some are nothing but zeros
 MAX_CHUNK = 256 << 20  # bytes that are unpacked at once
+MAX_TEXT = 4096  # bytes of a name
 _FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
 
 
@@ -38,7 +37,12 @@ class _H5Rows:
     def __getitem__(self, key: slice) -> NDArray[Any]:
         with damage("a damaged HDF5 file"):  # a piece that does not unpack, or is not there
             part = self._dataset[key]
-        return np.array([v.encode() if isinstance(v, str) else bytes(v) for v in part], "S") if self._text else part
+            if not self._text:
+                return np.asarray(part)
+            texts = [text.encode() if isinstance(text, str) else bytes(text) for text in part.tolist()]
+            if max(map(len, texts), default=0) > MAX_TEXT:  # all that are read are given the longest one's room
+                raise Refused("holds text too long for names")
+            return np.array(texts, "S")
 
 
 @contextmanager
@@ -66,17 +70,20 @@ def _arrays(h5py: Any, file: Any, size: int) -> dict[str, Rows]:
     if len(file) > MAX_NAMES:
         raise Refused(f"holds more than {MAX_NAMES:,} names, more than any data set has")
     arrays: dict[str, Rows] = {}
+    claimed = 0
     for name in file:
         link = file.get(name, getlink=True)
         if not isinstance(link, h5py.HardLink):
             raise Refused(f"holds {name} as a link to something else")
         dataset = file[name]
         if isinstance(dataset, h5py.Dataset):
-            arrays[name] = _checked(h5py, name, dataset, size)
+            claimed += math.prod(dataset.shape or ()) * dataset.dtype.itemsize
+            check_claim(claimed, size, "claims")
+            arrays[name] = _checked(h5py, name, dataset)
     return arrays
 
 
-def _checked(h5py: Any, name: str, dataset: Any, size: int) -> Rows:
+def _checked(h5py: Any, name: str, dataset: Any) -> Rows:
     """The array, once its type, its place and its size are as they should be."""
     text = h5py.check_string_dtype(dataset.dtype)
     if dataset.dtype.kind not in "biufS" and not (text and text.length is None):
@@ -89,11 +96,8 @@ def _checked(h5py: Any, name: str, dataset: Any, size: int) -> Rows:
     for number in range(layout.get_nfilters()):
         if (code := layout.get_filter(number)[0]) not in _FILTERS:
             raise Refused(f"holds {name} with the unknown filter {code}")
-    n_bytes = math.prod(dataset.shape) * dataset.dtype.itemsize
-    if n_bytes > max(ALWAYS, MAX_RATIO * size):
-        raise Refused(f"claims {n_bytes / 1e9:.1f} GB for {name}, far more than its size allows")
     if dataset.chunks and math.prod(dataset.chunks) * dataset.dtype.itemsize > MAX_CHUNK:
         raise Refused(f"holds {name} in pieces of more than {MAX_CHUNK >> 20} MB")
-    if n_bytes and not dataset.id.get_storage_size():
+    if dataset.size and not dataset.id.get_storage_size():
         raise Damaged(f"holds no numbers for {name}")
     return _H5Rows(dataset, text=dataset.dtype.kind == "O")

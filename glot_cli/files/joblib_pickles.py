@@ -34,7 +34,7 @@ from glot_cli.files.pickles import Program, counted
 MAX_PROGRAM = 64 << 20  # bytes of a file that are not numbers of arrays; an official one has some thousand
 MAX_STEPS = 4_000_000  # a list of 1.5 million names takes 3 million
 MAX_ARRAYS = 1000
-MAX_TEXT = 256 << 20  # bytes of a list of names once all are given the longest one's room
+MAX_TEXT = 128 << 20  # bytes of a list of names once all are given the longest one's room
 
 _MODULES = ("joblib.numpy_pickle", "sklearn.externals.joblib.numpy_pickle")
 _OLD = {f"{m}{compat}.{z}NDArrayWrapper" for m in _MODULES for compat in ("", "_compat") for z in ("", "Z")}

@@ -16,7 +16,8 @@ from typing import Any
 from glot_cli.files.faults import Damaged, Refused, damage
 from glot_cli.files.inert import ALLOWED
 
-MAX_STEPS = 100_000  # a body model takes a few thousand
+MAX_STEPS = 30_000  # a body model takes a few thousand
+MOST_ARGUMENTS = 20  # of a call; those of layers and arrays have fewer
 
 # What a program may do at most: make numbers, text, tuples, lists and dictionaries, remember them, and call what
 # `find_class` gives it. Missing are sets, extensions, parts outside the file, and room claimed before it is filled.
@@ -48,7 +49,13 @@ class Program(pickle._Unpickler):
 
     def __init__(self, file: Any) -> None:
         super().__init__(file, encoding="latin1")
-        own = {"SETITEM": Program.load_setitem, "SETITEMS": Program.load_setitems, "DICT": Program.load_dict}
+        own = {
+            "SETITEM": Program.load_setitem,
+            "SETITEMS": Program.load_setitems,
+            "DICT": Program.load_dict,
+            "REDUCE": Program.load_reduce,
+            "NEWOBJ": Program.load_newobj,
+        }
         self.steps: Mapping[int, Any] = _ALL_STEPS | {getattr(pickle, name)[0]: step for name, step in own.items()}
 
     def load(self) -> Any:
@@ -67,6 +74,19 @@ class Program(pickle._Unpickler):
     def load_dict(self) -> None:
         self._check_keys(self.stack[::2])
         _Python.load_dict(self)
+
+    def load_reduce(self) -> None:
+        self._check_arguments()
+        _Python.load_reduce(self)
+
+    def load_newobj(self) -> None:
+        self._check_arguments()
+        _Python.load_newobj(self)
+
+    def _check_arguments(self) -> None:
+        """Every call copies its arguments, and a program can give one long tuple of them to call after call."""
+        if len(self.stack[-1]) > MOST_ARGUMENTS:
+            raise Damaged(f"is a damaged pickle (a call with more than {MOST_ARGUMENTS} arguments)")
 
     def _check_keys(self, keys: list[Any]) -> None:
         if not all(type(key) is str for key in keys):

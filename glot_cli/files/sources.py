@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from glot_cli.files.faults import Unsupported
-from glot_cli.files.hdf5 import open_h5
+from glot_cli.files.hdf5_apart import open_h5_apart
 from glot_cli.files.joblib_pickles import read_joblib
 from glot_cli.files.opening import HDF5, ZIP, check_download, compression, first_bytes, is_tar
 from glot_cli.files.rows import Rows
@@ -25,7 +25,7 @@ def open_source(path: Path) -> Iterator[Mapping[str, Rows]]:
     """
     start = first_bytes(path)
     if start.startswith(HDF5):
-        with open_h5(path) as arrays:
+        with open_h5_apart(path) as arrays:
             yield arrays
         return
     _check_kind(start)

@@ -22,7 +22,7 @@ class OpenZip:
         members: those that are wanted, by name, each once.
     """
 
-    def __init__(self, archive: zipfile.ZipFile, wanted: Callable[[str], bool], size: int) -> None:
+    def __init__(self, archive: zipfile.ZipFile, wanted: Callable[[str], bool], size: int, always: int | None) -> None:
         listed = archive.infolist()
         if len(listed) > MAX_MEMBERS:
             raise Refused(f"is an archive of more than {MAX_MEMBERS:,} files")
@@ -30,7 +30,7 @@ class OpenZip:
         self.members = {info.filename: info for info in chosen}
         if len(self.members) < len(chosen):
             raise Damaged("is a damaged archive (two files in it have one name)")
-        check_claim(sum(info.file_size for info in chosen), size)
+        check_claim(sum(info.file_size for info in chosen), size, always=always)
         for info in chosen:
             if info.flag_bits & _ENCRYPTED:
                 raise Refused(f"holds {info.filename}, which is encrypted")
@@ -56,13 +56,16 @@ class OpenZip:
 
 
 @contextmanager
-def open_zip(file: IO[bytes], wanted: Callable[[str], bool], kind: str = _KIND) -> Iterator[OpenZip]:
+def open_zip(
+    file: IO[bytes], wanted: Callable[[str], bool], kind: str = _KIND, always: int | None = None
+) -> Iterator[OpenZip]:
     """A zip, once all that is wanted of it is no more than its size allows.
 
     Args:
         file: it, open.
         wanted: whether a member of that name will be read.
         kind: what it is where it cannot be read.
+        always: what it may unpack to, however small it is; see `check_claim`.
 
     Raises:
         Damaged: it is cut off, altered or no zip; also while it is read in the block.
@@ -71,7 +74,7 @@ def open_zip(file: IO[bytes], wanted: Callable[[str], bool], kind: str = _KIND) 
     """
     size = file.seek(0, os.SEEK_END)
     with damage(kind), zipfile.ZipFile(file) as archive:
-        yield OpenZip(archive, wanted, size)
+        yield OpenZip(archive, wanted, size, always)
 
 
 def zip_names(file: IO[bytes]) -> list[str]:

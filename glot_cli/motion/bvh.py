@@ -53,6 +53,7 @@ _BONES = {
 }
 MOST_JOINTS = 1000
 _BYTES = 100  # that a joint takes in a frame while a file is read
+_ROOM = 400 << 20  # bytes that all may take; more also takes long
 _FARTHEST = 1e6  # degrees, or whatever lengths are in
 _SHORTEST = 1e-4  # seconds that a frame lasts
 _STEEPEST = 75.0  # degrees between a bone of the rest pose and the T-pose's that are still taken for a T or an A
@@ -129,7 +130,7 @@ def _check_claims(text: str) -> None:
     (frames,) = (int(line.split()[1]) for line in lines if "Frames" in line)
     if not 0 < frames <= len(lines):
         raise ValueError(f"has {len(lines):,} lines for {frames:.3g} frames")
-    check_size(frames * joints * _BYTES, "would take")
+    check_size(frames * joints * _BYTES, "would take", _ROOM)
 
 
 def _clip(data: Mapping[str, Any]) -> _Clip:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.spatial.transform import Rotation, Slerp
+from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from glot_cli.body.rotations import axis_angle_to_rotmat, rotmat_to_pose6d
@@ -25,6 +26,7 @@ _RATES = 1.0, 10_000.0  # frames a second that a motion can have been recorded w
 MOST_CLIPS = 1 << 24  # in one file
 LONGEST = 2 * 3600  # seconds of one clip
 LARGEST_ANGLE = 1e3  # radians; nobody turns as often
+_AT_ONCE = 1 << 13  # frames whose joints are turned at once; that takes room on the way
 
 
 @dataclass(frozen=True)
@@ -70,19 +72,28 @@ def load_motions(paths: Sequence[Path], min_frames: int = 17) -> Motions:
     for label, frames in zip(labels, lengths, strict=True):
         seconds[label] = seconds.get(label, 0.0) + frames / FPS
     weight = np.array([f / seconds[la] ** 0.5 for la, f in zip(labels, lengths, strict=True)])
-    rotmat = axis_angle_to_rotmat(torch.from_numpy(np.concatenate(poses)))
+    whole = torch.from_numpy(np.concatenate(poses))
+    del poses, pose
+    pose6d = torch.empty(len(whole), 24, 6)
+    for part in _pieces(len(whole)):
+        pose6d[part] = rotmat_to_pose6d(axis_angle_to_rotmat(whole[part]))
     return Motions(
-        pose6d=rotmat_to_pose6d(rotmat),
+        pose6d=pose6d,
         start=torch.from_numpy(np.cumsum(lengths) - lengths),
         length=torch.from_numpy(lengths),
         weight=torch.from_numpy(weight / weight.sum()).float(),
     )
 
 
+def _pieces(count: int) -> Iterator[slice]:
+    """So many frames, a part of them at a time."""
+    return (slice(begin, begin + _AT_ONCE) for begin in range(0, count, _AT_ONCE))
+
+
 def _files(paths: Sequence[Path]) -> Iterator[Path]:
     """The files, and those in the folders."""
     for path in paths:
-        if not path.is_dir():
+        if not os.path.isdir(path):
             yield path
             continue
         found = (p for p in path.rglob("*") if p.suffix.lower() in (".npz", ".bvh"))
@@ -110,9 +121,10 @@ def _read(path: Path) -> list[tuple[np.ndarray, str]]:
         if len(index) and not 0 <= index.min() <= index.max() < count:
             raise InputError("has numbers of clips without a name", path=path, remedy=_FORMATS)
         cuts = np.flatnonzero(index[1:] != index[:-1]) + 1
-        starts = [0, *cuts] if len(index) else []
-        labels = [str(index[start] if names is None else names[index[start]]) for start in starts]
-        return list(zip(np.split(poses.reshape(-1, 24, 3), cuts), labels, strict=False))
+        numbers = index[[0, *cuts] if len(index) else []].tolist()
+        labels = {n: str(n if names is None else names[n]) for n in set(numbers)}  # each once: it may be long
+        clips = np.split(poses.reshape(-1, 24, 3), cuts)
+        return list(zip(clips, map(labels.__getitem__, numbers), strict=False))
     rate = arrays.get("mocap_framerate", arrays.get("mocap_frame_rate"))
     if rate is None:
         raise InputError("has neither clip_index nor mocap_framerate", path=path, remedy=_FORMATS)
@@ -124,23 +136,21 @@ def _read(path: Path) -> list[tuple[np.ndarray, str]]:
 
 def check_angles(path: Path, poses: np.ndarray | None, remedy: str) -> np.ndarray:
     """The array 'poses' of a file as float32, whatever its shape. Raises InputError where it can be no angles."""
-    if poses is None or poses.dtype.kind not in "fiu":
-        raise InputError("has no array 'poses' of numbers", path=path, remedy=remedy)
+    if poses is None or poses.dtype.kind != "f":
+        raise InputError("has no array 'poses' of angles", path=path, remedy=remedy)
     with np.errstate(all="ignore"):
         angles: np.ndarray = poses.astype(np.float32)
-    if not (np.abs(angles) <= LARGEST_ANGLE).all():
+    if angles.size and not -LARGEST_ANGLE <= angles.min() <= angles.max() <= LARGEST_ANGLE:
         raise InputError("has poses that are no angles of joints, in radians", path=path, remedy=remedy)
     return angles
 
 
 def _from_amass(path: Path, poses: np.ndarray, fps: float) -> np.ndarray:
     """SMPL(-H) poses (n, 72 or more) in AMASS's z-up world at any rate -> (m, 24, 3), y up, 30 fps, hands flat."""
-    body = poses[:, :66].reshape(len(poses), 22, 3)
-    rotmat = axis_angle_to_rotmat(torch.from_numpy(body))
-    z_up_to_y_up = torch.tensor([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
-    rotmat[:, 0] = z_up_to_y_up @ rotmat[:, 0]
     pose = np.zeros((len(poses), 24, 3), np.float32)
-    pose[:, :22] = Rotation.from_matrix(rotmat.reshape(-1, 3, 3).numpy()).as_rotvec().reshape(-1, 22, 3)
+    pose[:, :22] = poses[:, :66].reshape(len(poses), 22, 3)
+    z_up_to_y_up = Rotation.from_euler("x", -90, degrees=True)
+    pose[:, 0] = (z_up_to_y_up * Rotation.from_rotvec(pose[:, 0])).as_rotvec()
     return _at_30_fps(path, pose, fps)
 
 
@@ -157,8 +167,13 @@ def _at_30_fps(path: Path, pose: np.ndarray, fps: float) -> np.ndarray:
         raise InputError(f"lasts more than {LONGEST // 3600} hours", path=path, remedy="cut it into shorter ones")
     if len(pose) < 2:
         return pose.astype(np.float32)
-    times = np.arange(len(pose)) / fps
+    last = len(pose) - 1
     # Rates are rounded where they are written down (0.0333333 s a frame); that must not cost the last frame.
-    at = np.minimum(np.arange(0, times[-1] + 0.01 / FPS, 1 / FPS), times[-1])
-    joints = [Slerp(times, Rotation.from_rotvec(pose[:, joint]))(at).as_rotvec() for joint in range(24)]
-    return np.stack(joints, 1).astype(np.float32)
+    place = np.minimum(np.arange(0, last / fps + 0.01 / FPS, 1 / FPS) * fps, last)
+    before = np.minimum(place.astype(int), last - 1)
+    even = np.empty((len(place), 24, 3), np.float32)
+    for part in _pieces(len(place)):
+        start, end = (Rotation.from_rotvec(pose[at].reshape(-1, 3)) for at in (before[part], before[part] + 1))
+        step = (start.inv() * end).as_rotvec().reshape(-1, 24, 3) * (place - before)[part, None, None]
+        even[part] = (start * Rotation.from_rotvec(step.reshape(-1, 3))).as_rotvec().reshape(-1, 24, 3)
+    return even

@@ -22,6 +22,7 @@ from glot_cli.errors import GlotError, InputError, OutputError, UsageError
 from glot_cli.files.atomic import abandoned, aside_name, not_written
 from glot_cli.files.locks import locked
 from glot_cli.files.seal import fingerprint, is_regular, sealed, sealed_json, sealed_kind, unsealed_json
+from glot_cli.record_checks import is_report
 from glot_cli.results import Result, load_result
 from glot_cli.video import image_files
 
@@ -30,9 +31,6 @@ _KINDS = {PARAMS: "npz", OVERLAY: "mp4", REPORT: "json"}
 _REMEDY = "choose another output folder"
 _LEFT_BY_RUNS = re.compile(r"\.(params\.npz|run\.json|frames|overlay\.mp4)\.glot-\d+(-\w+)?\.(part|old)")
 _FRAME_ASIDE = re.compile(r"\.\d+\.npz\.glot-\d+(-\w+)?\.part")
-_REPORT_KEYS = frozenset(
-    {"video", "video_id", "weights", "options", "fault", "finished", "people", "frames", "seconds", "mean_acceleration"}
-)
 
 
 @dataclass(frozen=True)
@@ -187,7 +185,7 @@ class ResultFolder:
     def report(self) -> dict[str, Any] | None:
         """The run.json of an earlier run, None where there is none that glot wrote in this form."""
         report = unsealed_json(self.path / REPORT)
-        return report if report is not None and report.keys() >= _REPORT_KEYS else None
+        return report if report is not None and is_report(report) else None
 
     def has(self, name: str) -> bool:
         """Whether one of the result's files is there, whole and unchanged."""

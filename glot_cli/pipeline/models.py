@@ -85,7 +85,7 @@ def load_models(
         detector=finder,
         features=features,
         lifter=make_lifter(features, glot, body, own_shape=own_shape, refine=refine),
-        worldmaker=Worldmaker(Grounding.load(paths["grounding"]), body),
+        worldmaker=Worldmaker(Grounding.load(paths["grounding"]), body, moves=refine),
         body=body,
         body_name=preset.body if weights.is_known(preset.body) else str(paths["body"].resolve()),
         own_shape=own_shape,

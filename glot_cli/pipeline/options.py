@@ -13,9 +13,8 @@ from glot_cli.lifting import Edges
 from glot_cli.pipeline.presets import GENDERS, PRESETS
 from glot_cli.rendering.styles import STYLES, Style
 
-SAME_RESULT = frozenset(
-    {"device", "batch_size", "max_pixels", "quiet", "overwrite"}
-)  # change how, not what, a run computes
+# Change how, not what, a run computes, or whether it may.
+SAME_RESULT = frozenset({"trust_detector", "device", "batch_size", "max_pixels", "quiet", "overwrite"})
 SAME_RECORD = frozenset({"style", "render", "frames"})  # change only what is made of the record
 
 _CHOICES = {"preset": tuple(PRESETS), "gender": GENDERS, "edges": get_args(Edges), "style": tuple(STYLES)}

@@ -5,6 +5,7 @@ Nothing heavy is imported here: what a preset lacks is said before PyTorch is lo
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
@@ -175,7 +176,7 @@ def _require(preset: Preset, pictures: bool) -> None:
     for file in absent(preset.files if pictures else preset.lifting_files):
         if file in OFFICIAL_WEIGHTS:
             missing.append(f"{OFFICIAL_WEIGHTS[file].originals[0]} ({OFFICIAL_WEIGHTS[file].role})")
-        elif not expanded(file).is_file():
+        elif not os.path.isfile(expanded(file)):
             option = "body" if file == preset.body else "glot"
             known = "open, smpl" if option == "body" else ", ".join(map(short_name, checkpoints())) or "none yet"
             raise UsageError(f"'{file}' is no file and no known name", option=option, remedy=f"choose one of: {known}")

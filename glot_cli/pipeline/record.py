@@ -78,7 +78,9 @@ def make_record(
             _rows(track, placed, seen, camera) for (track, _), placed in zip(those, worlds[-1].people, strict=True)
         ]
     parts.sort(key=lambda rows: (rows["person"][0], rows["frame"][0]))
-    arrays = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]} if parts else empty_arrays()
+    arrays = (
+        {name: np.concatenate([p[name] for p in parts]) for name in parts[0]} if parts else empty_arrays(world=True)
+    )
     cameras = {
         "camera_rotation": torch.cat([world.rotation for world in worlds]).numpy().astype(np.float32),
         "camera_translation": torch.cat([world.translation for world in worlds]).numpy().astype(np.float32),

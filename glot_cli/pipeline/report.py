@@ -119,7 +119,7 @@ def finish_report(
     """
     return report | {
         "finished": True,
-        "options": asdict(options) | {name: report["options"][name] for name in SAME_RESULT},
+        "options": asdict(options) | {name: report["options"][name] for name in SAME_RESULT & report["options"].keys()},
         "renderer": renderer,
         "fault": fault,
         "seconds": round(seconds, 3),
@@ -150,7 +150,8 @@ def earlier_run(
     report = place.report()
     if report is None or not place.has(PARAMS):
         return None
-    told = asdict(Options()) | report["options"]
+    told = asdict(Options()) | report["options"]  # what earlier versions could not be told was as it is by default
+    report["options"] = told
     other = {name for name, value in asdict(options).items() if told[name] != value}
     other_weights = report["weights"] != weights()
     drawn, framed = place.has(OVERLAY), place.has_frames(report["frames"])

@@ -15,13 +15,13 @@ from types import TracebackType
 import numpy as np
 
 from glot_cli.errors import RenderError
+from glot_cli.files.apart import START_TIMEOUT
 from glot_cli.rendering.channel import SharedPictures
 from glot_cli.rendering.drawing_process import DrawingProcess
 from glot_cli.rendering.stage import Stage
 from glot_cli.rendering.styles import FRAMELESS, output_size
 from glot_cli.video.planes import Planes, planes_shape, split_planes
 
-START_TIMEOUT = 120.0  # seconds; a busy machine takes ten
 UNDER_WAY = 3  # frames at once, at most; two keep both processes busy
 
 

@@ -3,24 +3,17 @@
 Drawing has a process of its own because Mesa's software driver and triton (which torch.compile and others import
 lazily) each bring an LLVM, and a process that has opened an OpenGL context before it loads triton dies of a
 segmentation fault. So nothing in here may import torch.
-
-It ends when its standard input ends, that is also when its parent dies, however that happens. Where a driver hangs it
-reads no input: a thread of its own then sees that the parent is gone.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
-import sys
-import threading
-import time
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from glot_cli.rendering.channel import map_pictures, receive, send
+from glot_cli.files.apart import pipes_to_parent, receive, send
+from glot_cli.rendering.channel import map_pictures
 from glot_cli.rendering.stage import Stage
 
 if TYPE_CHECKING:
@@ -29,20 +22,9 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Serve drawing orders from standard input until it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what follows
-    if os.name == "posix":  # elsewhere a dead parent stays one's parent
-        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a library prints must not end up among the answers
+    orders, answers = pipes_to_parent()
     with contextlib.suppress(EOFError, BrokenPipeError):
-        _serve(sys.stdin.buffer, answers)
-
-
-def _end_with(parent: int) -> None:
-    """End this process once its parent is gone, whatever a driver may be waiting for."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)
+        _serve(orders, answers)
 
 
 def _serve(orders: BinaryIO, answers: BinaryIO) -> None:

@@ -81,6 +81,8 @@ def open_detector(model: str, device: torch.device, *, trusted: bool) -> UsersDe
             call, told = open_script(path, device) if kind == "program" else open_onnx(path, device, trusted=trusted)
             opened = UsersDetector(_on_images(call, told.pictures), told)
     except FileFault as fault:
+        if kind == "program":  # of which something was run
+            fault = FileFault(fault.reason, remedy=fault.remedy)
         raise fault.about(path, WeightsError, remedy=export if kind == "checkpoint" else "export it again") from fault
     except ImportError as error:
         raise WeightsError(

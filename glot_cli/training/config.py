@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import types
 from collections.abc import Mapping
@@ -186,7 +187,7 @@ def find_config(name: str) -> Path:
     """
     shipped = {path.stem: path for path in sorted(CONFIGS.glob("*.toml"))}
     path = Path(name)
-    if path.is_file() or path.suffix == ".toml":
+    if os.path.isfile(path) or path.suffix == ".toml":
         return path
     if name not in shipped:
         remedy = f"give a TOML file, or choose one of {', '.join(shipped)}"
@@ -271,6 +272,8 @@ def _convert(hint: Any, value: Any, path: Path, key: str) -> Any:
     if get_origin(hint) is Literal and isinstance(value, str):  # the dataclass itself checks which
         return value
     expected, given = getattr(hint, "__name__", hint), type(value).__name__ if isinstance(value, list | dict) else value
+    if type(value) is int and abs(value) >= _LARGEST:  # Python writes no number of very many digits
+        given = "a number so large"
     raise InputError(f"{key} = {str(given)[:100]} cannot be", path=path, remedy=f"give a value of type {expected}")
 
 

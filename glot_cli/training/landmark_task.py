@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -149,7 +150,7 @@ def files_of(paths: Sequence[Path]) -> tuple[Path, ...]:
     """
     files: list[Path] = []
     for path in paths:
-        inside = sorted(path.glob("*.npz")) if path.is_dir() else [path]
+        inside = sorted(path.glob("*.npz")) if os.path.isdir(path) else [path]
         if not inside:
             raise InputError("no .npz files there", path=path, remedy="make them with 'glot synth crops'")
         files += inside

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from glot_cli.errors import GlotError, WeightsError
-from glot_cli.files.archives import is_archive, members
+from glot_cli.files.archives import check_within, is_archive, members
 from glot_cli.files.atomic import not_written, whole
 from glot_cli.files.contents import contents
 from glot_cli.files.faults import FileFault, Unsupported
@@ -101,6 +101,8 @@ def _take(path: Path, member: str, data: bytes, gender: str | None) -> AddedWeig
     """What became of a file's bytes; member: "" for the file itself. Unsupported where glot does not know them."""
     name = PurePosixPath(member).name or path.name
     try:
+        if member:
+            check_within(data)
         arrays, checkpoint = contents(data)
         known = recognise(name, arrays, checkpoint, gender)
         if known is None:

@@ -106,7 +106,7 @@ def recorded_body(name: str, sha256: str, moved: str | Path | None = None, recor
         WeightsError: it is not there, or is another one.
     """
     name = str(moved or name)
-    if not (_is_name(name) or expanded(name).is_file()):
+    if not (_is_name(name) or os.path.isfile(expanded(name))):
         reason = f"needs the body '{name[:200]}', which is not there"
         raise WeightsError(reason, path=record, remedy="say where the body's file is now")
     try:

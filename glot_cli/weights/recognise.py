@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from glot_cli.body.model import is_tree
 from glot_cli.errors import UsageError
 from glot_cli.files.checkpoints import StoredTensor
 from glot_cli.files.faults import Damaged
@@ -33,7 +34,8 @@ SMPL_ARRAYS = {  # name -> shape; -1: any
     "f": (SMPL_FACES, 3),
 }
 MIN_BETAS = 10
-LARGEST = {"v_template": 10.0, "shapedirs": 10.0, "posedirs": 10.0}  # metres; real bodies stay far below
+LARGEST = {"kintree_table": 2.0**32, "f": 2.0**32}  # indices; the root's parent is 2**32 - 1 in some files
+LARGEST_OF_BODY = 10.0  # of all other values: metres, weights, mean parameters; real ones stay far below
 MEAN_PARAMS = {"pose": (144,), "shape": (10,), "cam": (3,)}
 JOINT_REGRESSORS = {(9, SMPL_VERTICES): "joints-extra", (17, SMPL_VERTICES): "joints-h36m"}
 LARGEST_WEIGHT = 1e4  # of a network; trained ones stay far below
@@ -89,9 +91,8 @@ def recognise(
         return Recognised("mean-params", OFFICIAL_WEIGHTS["mean-params"], means)
     if set(arrays) == {""}:
         regressor = to_array(arrays[""])
-        name = JOINT_REGRESSORS.get(regressor.shape, "")
-        if name and regressor.dtype.kind in "fiu":
-            checked = _regressor("the regressor", regressor)
+        if name := JOINT_REGRESSORS.get(regressor.shape, ""):
+            checked = _regressor("the regressor", _checked("the regressor", regressor, regressor.shape))
             return Recognised(name, OFFICIAL_WEIGHTS[name], {"J_regressor": checked.astype(np.float32)})
     return None
 
@@ -111,9 +112,8 @@ def smpl_arrays(arrays: Mapping[str, Any]) -> Arrays:
     body = {name: _checked(name, arrays[name], shape) for name, shape in SMPL_ARRAYS.items()}
     if body["shapedirs"].shape[2] < MIN_BETAS:
         raise Damaged(f"is an SMPL body of {body['shapedirs'].shape[2]} shape components, expected {MIN_BETAS} or more")
-    for name, bound in LARGEST.items():
-        if np.abs(body[name]).max() > bound:
-            raise Damaged(f"is a damaged SMPL body ({name} reaches {np.abs(body[name]).max():.3g} m)")
+    if not is_tree(body["kintree_table"]):
+        raise Damaged("is a damaged SMPL body (its joints are no tree)")
     _regressor("J_regressor", body["J_regressor"])
     _regressor("weights", body["weights"])
     if body["f"].min() < 0 or body["f"].max() >= SMPL_VERTICES:
@@ -128,14 +128,15 @@ def _checked(name: str, value: Any, shape: tuple[int, ...]) -> NDArray[Any]:
     if not fits:
         wanted = " x ".join("any" if n < 0 else str(n) for n in shape)
         raise Damaged(f"has {name} of shape {array.shape}, expected {wanted}")
-    if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
-        raise Damaged(f"has {name} with values that are not finite numbers")
+    largest = LARGEST.get(name, LARGEST_OF_BODY)
+    if array.dtype.kind not in "fiu" or (array.size and not -largest <= array.min() <= array.max() <= largest):
+        raise Damaged(f"has {name} with values that are no numbers, or larger than any body's")
     return array
 
 
 def _regressor(name: str, array: NDArray[Any]) -> NDArray[Any]:
     """Rows of weights: each adds up to one."""
-    if not np.isfinite(array).all() or np.abs(array.sum(1) - 1).max() > 0.01:
+    if np.abs(array.sum(1, dtype=np.float64) - 1).max() > 0.01:
         raise Damaged(f"is damaged (the rows of {name} do not add up to 1)")
     return array
 
@@ -173,8 +174,10 @@ def _renamed(held: Mapping[str, Any], rename: Any, shapes: dict[str, tuple[int, 
         raise Damaged(f"is a {of} checkpoint {what}")
     for name, shape in shapes.items():
         tensor: Any = tensors[name]
-        if not isinstance(tensor, torch.Tensor | StoredTensor) or tensor.shape != shape:
-            raise Damaged(f"is a {of} checkpoint whose '{name}' is {tuple(getattr(tensor, 'shape', ()))}, not {shape}")
+        if not isinstance(tensor, torch.Tensor | StoredTensor):  # what else has a shape may have any
+            raise Damaged(f"is a {of} checkpoint whose '{name}' is no tensor")
+        if tensor.shape != shape:
+            raise Damaged(f"is a {of} checkpoint whose '{name}' is {tuple(tensor.shape)}, not {shape}")
         if isinstance(tensor, StoredTensor):
             tensor = tensor.tensor()
         if tensor.is_complex():

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from glot_cli.errors import WeightsError, one_line
 from glot_cli.files.atomic import not_written, whole
-from glot_cli.files.faults import FileFault, damage
-from glot_cli.files.opening import expanded, read_bytes
+from glot_cli.files.faults import FileFault, check_size, damage
+from glot_cli.files.opening import check_there, expanded, read_bytes
 from glot_cli.weights.known_weights import OFFICIAL_WEIGHTS
 
 MANIFEST = "manifest.json"
@@ -170,6 +170,7 @@ def _check_own(path: Path) -> None:
     from safetensors.torch import load_file
 
     try:
+        check_size(check_there(path))
         tensors = load_file(path)
         sound = all(bool((tensor.abs() < LARGEST_WEIGHT).all()) for tensor in tensors.values())
         fault = None if sound else "damaged: holds numbers that no network has"
@@ -187,7 +188,7 @@ def _called(name: str) -> str:
 
 def check(entry: WeightFile, path: Path) -> str | None:
     """What is wrong with a file, None when it is intact."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         return f"the {entry.role} is missing ({entry.size} bytes expected)"
     if path.stat().st_size != entry.size:
         return f"the {entry.role} has {path.stat().st_size} bytes, expected {entry.size}"

@@ -24,7 +24,7 @@ LOW = 0.2  # the share of frames whose lowest point may lie under what is taken 
 OTHER_FOOT_FIRST = [2, 3, 0, 1]  # of the four points of both feet
 
 
-class Walk(NamedTuple):
+class Gait(NamedTuple):
     """How a person moves: N frames at RATE, in axes that do not turn with the camera.
 
     Attributes:
@@ -39,13 +39,13 @@ class Walk(NamedTuple):
     soles: Tensor
     ray: Tensor
 
-    def turned(self, axes: Tensor) -> Walk:
+    def turned(self, axes: Tensor) -> Gait:
         """The same in other axes: (3, 3) from these to those."""
         rotmat = torch.cat([(axes @ self.rotmat[:, 0])[:, None], self.rotmat[:, 1:]], 1)
-        return Walk(rotmat, self.pelvis @ axes.mT, self.soles @ axes.mT, self.ray @ axes.mT)
+        return Gait(rotmat, self.pelvis @ axes.mT, self.soles @ axes.mT, self.ray @ axes.mT)
 
 
-def upright_input(walk: Walk) -> Tensor:
+def upright_input(walk: Gait) -> Tensor:
     """(N, 159) for `Upright`: rotations of joints; feet, velocities and the line of sight seen by the pelvis."""
     turns = walk.rotmat[1:, 0] @ walk.rotmat[:-1, 0].mT
     turning = torch.cat([rotmat_to_axis_angle(turns), torch.zeros(1, 3)]) * RATE
@@ -60,7 +60,7 @@ def upright_input(walk: Walk) -> Tensor:
     return torch.cat([rotmat_to_pose6d(walk.rotmat[:, list(BENT)]).flatten(1), seen.flatten(1)], 1)
 
 
-def contact_input(walk: Walk) -> Tensor:
+def contact_input(walk: Gait) -> Tensor:
     """(2, N, 38) for `Contact`, of a walk in axes whose y is up: for the left foot, and for the right one in a mirror.
 
     Heights above the provisional floor and above the lowest point, velocities, and places beside the pelvis, across,
@@ -162,14 +162,14 @@ class Grounding(nn.Module):
         return network.eval().requires_grad_(False)
 
     @torch.inference_mode()
-    def up(self, walk: Walk) -> tuple[Tensor, Tensor]:
+    def up(self, walk: Gait) -> tuple[Tensor, Tensor]:
         """Up (N, 3) in the axes of the walk, unit vectors, and their spread (N,) in either direction, radians."""
         answer = self.upright(upright_input(walk)[None])[0]
         up = (walk.rotmat[:, 0] @ own_up(answer).unsqueeze(-1)).squeeze(-1)
         return up, answer[:, 3].exp()
 
     @torch.inference_mode()
-    def contacts(self, walk: Walk) -> Tensor:
+    def contacts(self, walk: Gait) -> Tensor:
         """Probabilities (N, 4) that `soles.SOLES` rest, of a walk whose y is up."""
         return torch.cat(torch.sigmoid(self.contact(contact_input(walk))).unbind(0), -1)
 
@@ -179,7 +179,7 @@ def own_up(answer: Tensor) -> Tensor:
     return F.normalize(answer[..., :3] + answer.new_tensor([0.0, 1.0, 0.0]), dim=-1)
 
 
-def resampled(walk: Walk, seconds: Tensor) -> tuple[Walk, Tensor]:
+def resampled(walk: Gait, seconds: Tensor) -> tuple[Gait, Tensor]:
     """A walk of frames at any times (N,), ascending, at RATE, and the times (n,) of its frames."""
     times = torch.arange(float(seconds[0]), float(seconds[-1]) + 0.5 / RATE, 1 / RATE, dtype=seconds.dtype)
     low, part = _between(seconds, times)
@@ -190,7 +190,7 @@ def resampled(walk: Walk, seconds: Tensor) -> tuple[Walk, Tensor]:
         return values[low] + share * (values[high] - values[low])
 
     rotmat = slerp(walk.rotmat[low], walk.rotmat[high], part.float()[:, None].expand(-1, walk.rotmat.shape[1]))
-    return Walk(rotmat, mixed(walk.pelvis), mixed(walk.soles), F.normalize(mixed(walk.ray), dim=-1)), times
+    return Gait(rotmat, mixed(walk.pelvis), mixed(walk.soles), F.normalize(mixed(walk.ray), dim=-1)), times
 
 
 def at_times(values: Tensor, times: Tensor, seconds: Tensor) -> Tensor:

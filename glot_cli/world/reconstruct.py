@@ -20,16 +20,17 @@ from glot_cli.lifting.placing import Lifted, joints_of
 from glot_cli.lifting.refine import Figure
 from glot_cli.tracking.tracks import Track
 from glot_cli.world.gravity import Direction, Vote, common_level, find_up, level_of, straight_up, world_axes
-from glot_cli.world.grounding import Grounding, Walk, at_times, resampled
+from glot_cli.world.grounding import Gait, Grounding, at_times, resampled
 from glot_cli.world.soles import Soles, soles_of
 from glot_cli.world.standing import Sight, seen_at, stand
 from glot_cli.world.travel import camera_places
 from glot_cli.world.verticals import vertical_lines
 
 LEAST_DOUBT = 5.0  # degrees that up may be off by what people say, where lines are asked
+UNSEEN = 0.5  # share that a foot which is not seen keeps of what is said of it
 CAMERA_HEIGHT = 1.4  # metres, where nobody tells
 LOWEST_CAMERA = 0.4  # metres above a floor, from which on it tells the sizes of those who stand on it
-SIZES = 0.12  # of the logarithm of a person's size, by which what was taken for it may be off
+SIZES = 0.25  # of the logarithm of a person's size, by which what was taken for it may be off
 GIVING = 0.02  # how little components of shape that hardly change the bones are used for it
 CHUNK = 256  # frames whose soles are posed at once
 
@@ -85,7 +86,7 @@ class InWorld(NamedTuple):
     contact: Tensor
 
 
-class World(NamedTuple):
+class ShotWorld(NamedTuple):
     """The world of one shot of F frames.
 
     Attributes:
@@ -109,14 +110,15 @@ class Worldmaker:
     Args:
         network: that reads up and contacts off motions.
         body: whose soles stand.
+        moves: whether people give way for feet to stand; if not, they are put into the world as they were lifted.
     """
 
-    def __init__(self, network: Grounding, body: Body) -> None:
-        self._network, self._body = network, body
+    def __init__(self, network: Grounding, body: Body, moves: bool = True) -> None:
+        self._network, self._body, self._moves = network, body, moves
         self._soles = soles_of(body)
 
     @torch.inference_mode()
-    def __call__(self, tracks: Sequence[Track], lifted: Sequence[Lifted], filming: Filming) -> World:
+    def __call__(self, tracks: Sequence[Track], lifted: Sequence[Lifted], filming: Filming) -> ShotWorld:
         """The world of a shot.
 
         Args:
@@ -124,11 +126,13 @@ class Worldmaker:
             lifted: their bodies in the camera's frame.
             filming: how the camera moved.
         """
-        people = [_Person(track, body, filming, self._soles) for track, body in zip(tracks, lifted, strict=True)]
+        people = [_Subject(track, body, filming, self._soles) for track, body in zip(tracks, lifted, strict=True)]
         up = self._find_up(people, filming)
         axes = world_axes(up.vector)
         for person in people:
-            person.contact = person.asked(lambda walk: self._network.contacts(walk.turned(axes))) * person.seen
+            person.contact = person.asked(lambda walk: self._network.contacts(walk.turned(axes))) * (
+                UNSEEN + (1 - UNSEEN) * person.seen
+            )
         turns = filming.turns @ axes.mT  # from the world's axes to each camera's
         centre = torch.zeros(len(turns), 3)
         if filming.travels:
@@ -139,7 +143,9 @@ class Worldmaker:
                 centre = torch.from_numpy(path).float()
             else:
                 centre = camera_places([p.rows for p in people], feet, contacts, path, filming.ticks, filming.fps)
-        levels = [level_of(p.walk.soles @ axes.mT + centre[p.rows][:, None], p.contact * p.weight) for p in people]
+        levels = [
+            level_of(p.walk.soles @ axes.mT + centre[p.rows][:, None], p.contact * p.seen * p.weight) for p in people
+        ]
         floor = common_level(levels)
         if floor is None:  # nobody stands: the lowest that is seen of anybody, or an arm's height below the camera
             floor = min((float((p.walk.soles @ axes[1]).amin()) for p in people), default=-CAMERA_HEIGHT)
@@ -147,15 +153,19 @@ class Worldmaker:
         placed = []
         for person, level in zip(people, levels, strict=True):
             own = 0.0 if level is None else level[0] - floor
-            grown = 1.0 if filming.travels else size_on_floor(own, float(centre[0, 1]))
+            grown = size_on_floor(own, float(centre[0, 1])) if self._moves else 1.0
             if grown != 1.0:
                 person.grow(self._body, grown)
                 own = 0.0
-            placed.append(person.placed(self._body, axes, turns, centre, filming, self._soles, own))
+            start = person.in_world(self._body, axes, centre)
+            if self._moves:
+                placed.append(person.stood(self._body, start, axes, turns, centre, filming, self._soles, own))
+            else:
+                placed.append(InWorld(person.lifted, start.transl, start.rotmat[:, 0], person.contact))
         translation = -(turns @ centre.unsqueeze(-1)).squeeze(-1)
-        return World(placed, turns, translation, up.spread, torch.cat([up.vector, torch.tensor([-floor])]))
+        return ShotWorld(placed, turns, translation, up.spread, torch.cat([up.vector, torch.tensor([-floor])]))
 
-    def _find_up(self, people: Sequence[_Person], filming: Filming) -> Direction:
+    def _find_up(self, people: Sequence[_Subject], filming: Filming) -> Direction:
         right = filming.turns[:, 0]  # the x axis of each camera, in the axes of the first
         told = [
             person.asked(lambda walk: torch.cat([(said := self._network.up(walk))[0], said[1][:, None]], 1))
@@ -218,11 +228,12 @@ def grown_by(body: Body, betas: Tensor, factor: float) -> Tensor:
     return change
 
 
-class _Person:
+class _Subject:
     """One person of a shot, with the camera's turning taken out.
 
     Attributes:
         rows: (N,) frames of the shot.
+        lifted: as it came.
         walk: in the axes of the first camera; frames as they are.
         straight: up as it is known from standing straight, if the person ever does.
         seen: (N, 4) how far the points of the soles are seen, 0 to 1.
@@ -232,7 +243,7 @@ class _Person:
     contact: Tensor
 
     def __init__(self, track: Track, lifted: Lifted, filming: Filming, soles: Soles) -> None:
-        self._track, self._lifted = track, lifted
+        self._track, self.lifted = track, lifted
         self._betas, self._grown = lifted.betas, 1.0
         self.weight = float(track.crops[:, 2].mean()) ** 2  # who is large in the picture tells more
         self.rows = torch.from_numpy(track.frames.astype("int64")) - filming.first
@@ -248,7 +259,7 @@ class _Person:
         )
         self.straight = straight_up(lifted.joints @ back.mT)
         pelvis = lifted.joints[:, 0] + lifted.transl
-        self.walk = Walk(
+        self.walk = Gait(
             turn_root(back, lifted.rotmat),
             (back @ pelvis.unsqueeze(-1)).squeeze(-1),
             (feet + lifted.transl[:, None]) @ back.mT,
@@ -256,32 +267,45 @@ class _Person:
         )
         self.seen = lifted.feet_seen
 
-    def asked(self, question: Callable[[Walk], Tensor]) -> Tensor:
+    def asked(self, question: Callable[[Gait], Tensor]) -> Tensor:
         """Answers (N, C) to a question that is put to each gap-free stretch at the networks' rate."""
         answers = []
         for number in torch.unique_consecutive(self._segment):
             rows = (self._segment == number).nonzero()[:, 0]
             seconds = self._seconds[rows]
-            walk, times = resampled(Walk(*(values[rows] for values in self.walk)), seconds)
+            walk, times = resampled(Gait(*(values[rows] for values in self.walk)), seconds)
             answers.append(at_times(question(walk), times, seconds))
         return torch.cat(answers)
 
     def grow(self, body: Body, factor: float) -> None:
         """Make the person larger, and as much further off."""
-        lifted = self._lifted
+        lifted = self.lifted
         self._betas = lifted.betas + grown_by(body, lifted.betas, factor)
         self._grown = factor
 
-    def placed(
-        self, body: Body, axes: Tensor, turns: Tensor, centre: Tensor, filming: Filming, soles: Soles, level: float
+    def in_world(self, body: Body, axes: Tensor, centre: Tensor) -> Figure:
+        """The person in the world's axes, where the camera saw it."""
+        rest = body.rest_joints(self._betas[None])[0, 0]
+        place = self.walk.pelvis @ axes.mT * self._grown + centre[self.rows]
+        return Figure(turn_root(axes, self.walk.rotmat), place - rest, self._betas)
+
+    def stood(
+        self,
+        body: Body,
+        start: Figure,
+        axes: Tensor,
+        turns: Tensor,
+        centre: Tensor,
+        filming: Filming,
+        soles: Soles,
+        level: float,
     ) -> InWorld:
         """The person standing in the world, and as the camera sees that."""
-        lifted, turns, centre = self._lifted, turns[self.rows], centre[self.rows]
-        sight, rotmat = Sight(turns, centre), turn_root(axes, self.walk.rotmat)
+        lifted, turns, centre = self.lifted, turns[self.rows], centre[self.rows]
+        sight = Sight(turns, centre)
         old, rest = (body.rest_joints(betas[None])[0, 0] for betas in (lifted.betas, self._betas))
-        place = self.walk.pelvis @ axes.mT
-        wanted = seen_at(Figure(rotmat, place + centre - old, lifted.betas), sight, soles)
-        start = Figure(rotmat, place * self._grown + centre - rest, self._betas)
+        as_seen = Figure(start.rotmat, self.walk.pelvis @ axes.mT + centre - old, lifted.betas)
+        wanted = seen_at(as_seen, sight, soles)
         rows = self.contact, self._segment, self._ticks
         figure = stand(start, sight, wanted, *rows, filming.fps, soles, level)
         rotmat = turn_root(turns, figure.rotmat)

@@ -24,14 +24,16 @@ from glot_cli.world.soles import CARRIERS, Soles
 
 PRIOR = {0: 0.06, 1: 0.06, 2: 0.06, 4: 0.06, 5: 0.06, 7: 0.06, 8: 0.06}  # radians that pelvis and legs may give way
 FREE = list(PRIOR)
-PRIOR_PLACE = 0.5  # metres
-HIT = 0.03  # metres off the line of sight that a joint may come to lie, each by itself
+PRIOR_PLACE = 0.05  # metres that people may be moved; where nothing rests they stay near to where they were seen
+HIT = 0.02  # metres off the line of sight that a joint may come to lie, each by itself
 STILL = 0.0018  # metres a frame of 1/30 s that a foot at rest may move
 FLOOR = 0.015  # metres off the floor that it may be
-UNDER = 0.02  # metres that a foot may be below it
+SOLE = 0.008  # metres that the middle of heel or toes is above the lowest of it
+UNDER = 0.01  # metres that a foot may be below it
 MISTAKEN = 0.06  # metres a frame: a foot that moves faster yet was taken for resting counts little
 SMOOTH_HZ = 2.5  # corrections are smooth: those of this frequency are halved where nothing asks for them
 BALANCED = 0.3  # metres that the centre of mass may lie off the middle of the feet that carry it
+SURE = 0.35  # power of a probability of resting
 STEPS = 3
 CHUNK, OVERLAP = 256, 16
 
@@ -133,8 +135,8 @@ def _solve(
         change = (slope[..., :2, :] - wanted[..., None] * slope[..., 2:, :]) / HIT
         own, right = _add(own, right, error, change)
         # The floor.
-        height = feet.at[..., 1:2] - level
-        weight = (contact.sqrt() / FLOOR)[..., None] + (height < 0) / UNDER
+        height = feet.at[..., 1:2] - (level + SOLE)
+        weight = (contact**SURE / FLOOR)[..., None] + (height < 0) / UNDER
         own, right = _add(own, right, height * weight, feet.slope[..., 1:2, :] * weight[..., None])
         # Balance.
         load = contact.sum(1)
@@ -148,7 +150,7 @@ def _solve(
         )
         # Feet that rest.
         moved = (feet.at[1:] - feet.at[:-1]) / steps[:, None, None]
-        weight = joined.sqrt() / (1 + (moved.norm(dim=-1) / MISTAKEN) ** 2) / STILL / steps[:, None]
+        weight = joined**SURE / (1 + (moved.norm(dim=-1) / MISTAKEN) ** 2) / STILL / steps[:, None]
         error = moved * steps[:, None, None] * weight[..., None]
         before, after = -feet.slope[:-1] * weight[..., None, None], feet.slope[1:] * weight[..., None, None]
         error, before, after = error.flatten(1), before.flatten(1, 2), after.flatten(1, 2)

@@ -136,6 +136,7 @@ def bad(**changes) -> dict[str, np.ndarray]:
         (bad(weights=np.full((V, 24), np.nan)), "weights holds values that are not finite"),
         (bad(weights=np.full((V, 24), "a")), "weights holds values that are not finite"),
         (bad(f=np.array([[0, 1, V]])), "faces point outside"),
+        (bad(f=np.zeros((V * 10 + 1, 3), int)), "larger than any body"),
         (bad(kintree_table=np.zeros((2, 24), np.uint32)), "no tree"),
     ],
 )

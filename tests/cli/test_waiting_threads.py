@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -57,11 +56,13 @@ def test_whoever_counts_otherwise_has_that() -> None:
 def test_the_drawing_process_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
     environments: list[dict[str, str]] = []
 
-    def start(*_: Any, env: dict[str, str], **__: Any) -> SimpleNamespace:
-        environments.append(env)
-        return SimpleNamespace(stdin=None, stdout=None)
+    real = subprocess.Popen
 
-    monkeypatch.setattr(drawing_process.subprocess, "Popen", start)
+    def start(*rest: Any, env: dict[str, str], **others: Any) -> Any:
+        environments.append(env)
+        return real(*rest, env=env, **others)
+
+    monkeypatch.setattr(subprocess, "Popen", start)
     monkeypatch.setenv("GOMP_SPINCOUNT", "77")
-    drawing_process.DrawingProcess("egl", ())._log.close()
+    drawing_process.DrawingProcess("egl", ()).stop()
     assert environments[0]["GOMP_SPINCOUNT"] == "77"

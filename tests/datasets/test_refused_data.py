@@ -11,6 +11,7 @@ import pytest
 
 from glot_cli.datasets.add_dataset import add_dataset
 from glot_cli.errors import InputError
+from glot_cli.files import faults
 from glot_cli.files.faults import Damaged, FileFault, Refused
 from tests.datasets import official_data
 from tests.datasets.expected_rows import Arrays
@@ -45,6 +46,8 @@ FAULTS: dict[str, tuple[Callable[[Arrays], Arrays], type[FileFault], str]] = {
     "one name": (changed("img_name", lambda a: np.array("x")), Damaged, "1 of img_name"),
     "flags": (changed("valid", lambda a: a.astype("U")), Damaged, "valid of shape"),
     "other pose": (changed("pose", lambda a: a[:, :69]), Damaged, r"pose of shape.*72\) belongs"),
+    "wide": (changed("features", lambda a: np.zeros((len(a), 20_000), a.dtype)), Refused, "more than 65,536 bytes a"),
+    "long names": (changed("img_name", lambda a: np.array(["x" * 20_000] * len(a))), Refused, "65,536 bytes a frame"),
     "no letters": (changed("vid_name", lambda a: np.full((len(a), 1), 2**31, "<u4").view("U1")[:, 0]), Damaged,
                    "no text"),
 }  # fmt: skip
@@ -58,6 +61,20 @@ def test_files_that_are_not_as_they_should_be(fault: str, tmp_path: Path, data_f
         add_dataset(path, quiet=True)
     assert type(error.value.__cause__) is kind
     assert str(error.value).startswith(f"{path}: ") and "; " in str(error.value) and "\n" not in str(error.value)
+    assert list(data_folder.iterdir()) == [], "nothing is left"
+
+
+def test_small_files_make_no_large_data_sets(
+    tmp_path: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where joints of 13 bytes a frame become 49 of four."""
+    monkeypatch.setattr(faults, "ALWAYS", 0)
+    monkeypatch.setattr(faults, "MAX_RATIO", 2)
+    arrays = official_data.arrays_of("pennaction-train", frames=200)
+    few = {"features": arrays["features"][:, :1].astype(np.float16), "joints2D": arrays["joints2D"].astype(np.int8)}
+    path = official_data.dump(tmp_path / "small_db.pt", {**arrays, **few, "img_name": arrays["vid_name"]})
+    with pytest.raises(InputError, match=r"makes a data set of 0\.0 GB, far more than its size allows"):
+        add_dataset(path, quiet=True)
     assert list(data_folder.iterdir()) == [], "nothing is left"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 import zipfile
 from collections import OrderedDict
 from typing import Any
@@ -33,6 +34,23 @@ def hash_bomb() -> bytes:
     return b"\x80\x02}" + b")q\x00" + b"h\x00h\x00\x86q\x00" * 40 + b"K\x01s."
 
 
+def odd_key() -> bytes:
+    """A file in the old form whose list of parts, the last pickle, holds that tuple."""
+    data, file = saved({"a": torch.zeros(3)}, False), io.BytesIO()
+    rest = io.BytesIO(data)
+    for _ in range(4):
+        file.write(data[rest.tell() :][: _length(rest)])
+    return file.getvalue() + b"\x80\x02)q\x000" + b"h\x00h\x00\x86q\x000" * 40 + b"]h\x00a."
+
+
+def _length(file: io.BytesIO) -> int:
+    """Bytes of the pickle that begins here; the file is at its end then."""
+    begin = file.tell()
+    for _ in pickletools.genops(file):
+        pass
+    return file.tell() - begin
+
+
 @pytest.mark.parametrize("zipped", [False, True])
 def test_tensors_come_out_as_they_went_in(zipped: bool) -> None:
     whole = torch.arange(24.0).reshape(4, 6)
@@ -55,9 +73,11 @@ def test_tensors_come_out_as_they_went_in(zipped: bool) -> None:
         with_program(b"\x80\x02cos\nsystem\n."),
         with_program(pickle.dumps({1 << 40: 1}, 2)),
         with_program(b"\x80\x02" + b"N0" * 300_000 + b"}."),
+        with_program(b"\x80\x02cnumpy\nndarray\nq\0(" + b"N" * 200_000 + b"tq\1" + b"h\0h\1R0" * 60_000 + b"}."),
+        odd_key(),
         saved({"a": torch.zeros(3)}, False)[:-4],
     ],
-    ids=["hash bomb", "bytearray", "call", "large key", "many steps", "cut off"],
+    ids=["hash bomb", "bytearray", "call", "large key", "many steps", "long arguments", "odd key", "cut off"],
 )
 def test_what_torch_would_run_for_ever_is_refused(data: bytes) -> None:
     with pytest.raises((Refused, Damaged)):

@@ -11,9 +11,10 @@ import h5py
 import numpy as np
 import pytest
 
-from glot_cli.files import hdf5
+from glot_cli.files import faults, hdf5
 from glot_cli.files.faults import Damaged, Refused, Unsupported
 from glot_cli.files.hdf5 import open_h5
+from glot_cli.files.hdf5_apart import open_h5_apart
 from glot_cli.files.rows import take
 
 NUMBERS = np.random.default_rng(0).standard_normal((300, 7)).astype(np.float32)
@@ -115,7 +116,7 @@ REFUSED = {
     records: "neither numbers nor text",
     ragged: "neither numbers nor text",
     odd_filter: "unknown filter 6",
-    claim: r"claims 8192\.0 GB for features",
+    claim: r"claims 8192\.0 GB, far more",
     large_pieces: "pieces of more than",
     many_names: "1,000 names",
 }
@@ -123,15 +124,35 @@ REFUSED = {
 
 @pytest.mark.parametrize("fill", REFUSED, ids=lambda f: f.__name__)
 def test_what_leads_elsewhere_is_refused(fill: Callable[[Any], None], tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(hdf5, "ALWAYS", 1 << 30)
+    monkeypatch.setattr(faults, "ALWAYS", 1 << 30)
     path = write(tmp_path / "a.h5", fill)
     with pytest.raises(Refused, match=REFUSED[fill]), open_h5(path):
         pass
 
 
+def test_long_text_is_refused_before_all_get_its_room(tmp_path: Path) -> None:
+    words = ["x" * 100_000, *["y"] * 299]
+    text = h5py.string_dtype()
+    path = write(tmp_path / "a.h5", lambda file: file.create_dataset("words", data=words, dtype=text))
+    with open_h5(path) as arrays, pytest.raises(Refused, match="text too long for names"):
+        arrays["words"][0:300]
+
+
 def test_arrays_without_numbers(tmp_path: Path) -> None:
     path = write(tmp_path / "a.h5", lambda file: file.create_dataset("features", (100, 10), "f4"))
     with pytest.raises(Damaged, match="no numbers for features"), open_h5(path):
+        pass
+
+
+def test_another_process_reads_the_same(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.h5", honest)
+    with open_h5(path) as here, open_h5_apart(path) as there:
+        assert here.keys() == there.keys()
+        for name, array in here.items():
+            assert (array.shape, array.dtype) == (there[name].shape, there[name].dtype)
+            np.testing.assert_array_equal(array[3:200], there[name][3:200], strict=True)
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(Damaged, match="damaged or cut off HDF5 file"), open_h5_apart(path):
         pass
 
 

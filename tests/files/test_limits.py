@@ -6,13 +6,17 @@ import io
 import os
 import pickle
 import tarfile
+import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from glot_cli.errors import GlotError
+from glot_cli.evaluation.pairing import load_pairs
 from glot_cli.files.archives import members
 from glot_cli.files.contents import contents
 from glot_cli.files.faults import Damaged, FileFault, Refused
@@ -20,7 +24,9 @@ from glot_cli.files.inert import to_array
 from glot_cli.files.npz import load_npz
 from glot_cli.files.opening import read_bytes
 from glot_cli.motion.motions import load_motions
-from glot_cli.training.config import load_config
+from glot_cli.results import load_result
+from glot_cli.training.config import find_config, load_config
+from glot_cli.weights.bodies import load_body
 
 
 def test_only_regular_files_with_something_in_them_are_opened(tmp_path: Path) -> None:
@@ -85,6 +91,8 @@ def test_shapes_that_no_array_has(shape: tuple[object, ...]) -> None:
         "epochs = 1" + "0" * 400,
         "[model]\ndecoder_layers = 1099511627776",
         "#" * 100_000,
+        "seed = 0x" + "F" * 5000,
+        '"a\\nb" = 3',
     ],
 )
 def test_configurations_that_cannot_be(text: str, tmp_path: Path) -> None:
@@ -108,3 +116,35 @@ def test_motions_of_joints_that_turn_too_far(value: float, tmp_path: Path) -> No
     np.savez(tmp_path / "a.npz", poses=poses, mocap_framerate=60.0)
     with pytest.raises(GlotError, match="no angles"):
         load_motions([tmp_path / "a.npz"])
+
+
+def test_a_long_name_is_made_once_however_many_clips_have_it(tmp_path: Path) -> None:
+    poses = np.zeros((2000, 72), np.float16)
+    np.savez_compressed(
+        tmp_path / "a.npz", poses=poses, clip_index=np.arange(2000) % 2, clip_names=["a" * 500_000, "b"]
+    )
+    tracemalloc.start()
+    with pytest.raises(GlotError, match="no clip of at least"):
+        load_motions([tmp_path / "a.npz"])
+    assert tracemalloc.get_traced_memory()[1] < 50e6
+    tracemalloc.stop()
+
+
+def test_angles_are_no_whole_numbers(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", poses=np.zeros((40, 156), np.int8), mocap_framerate=60.0)
+    with pytest.raises(GlotError, match="of angles"):
+        load_motions([tmp_path / "a.npz"])
+
+
+@pytest.mark.parametrize(
+    "read",
+    [lambda path: load_motions([path]), load_result, load_body, find_config, lambda path: load_pairs(path, path)],
+)
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "loop"])
+def test_names_that_no_file_can_have(
+    read: Callable[[Any], Any], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("loop")
+    with pytest.raises(GlotError):
+        read(name if read in (load_body, find_config) else Path(name))

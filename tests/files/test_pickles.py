@@ -157,10 +157,10 @@ def many_steps() -> bytes:
 
 
 def copied_text() -> bytes:
-    """One megabyte of text, turned into bytes ten thousand times."""
+    """One megabyte of text, turned into bytes five thousand times."""
     text = b"X" + struct.pack("<I", 1 << 20) + b"a" * (1 << 20)
     again = b"h\x01h\x00X\x06\x00\x00\x00latin1\x86R"
-    return b"\x80\x02(" + text + b"q\x00c_codecs\nencode\nq\x01" + again * 10_000 + b"l."
+    return b"\x80\x02(" + text + b"q\x00c_codecs\nencode\nq\x01" + again * 5000 + b"l."
 
 
 BOMBS = [put_bomb, long_bytes, long_bytearray, long_frame, huge_shape, huge_sparse, many_steps, copied_text]

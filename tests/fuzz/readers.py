@@ -2,67 +2,59 @@
 
     python tests/fuzz/readers.py --count 10000
 
-Good files of every kind are made first. Each try changes one of them: bytes, lengths, and, inside NumPy archives and
-texts, values, types, shapes and names. It is read in a process of its own that may take 10 s of computing and 1 GB.
+Good files of every kind are made first. Each try changes one of them: its bytes, or what is inside: values, types,
+shapes, names, lists of files, programs (`odd_files`). It is read in a process of its own that may take 10 s of
+computing and 1 GB, and what can be read is used: records are compared and posed, bodies posed, reports taken up.
 Anything but a value or a GlotError of one line is a fault; its file is kept in --keep.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
+import functools
 import io
 import json
 import os
+import pickle
 import random
 import re
-import resource
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
-import traceback
 import warnings
 import zipfile
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import av
 import cv2
 import numpy as np
+import odd_files
 import torch
+from driver import drive
 from safetensors.torch import save_file
 
-from glot_cli.errors import GlotError
+from glot_cli.body.model import Body
+from glot_cli.errors import GlotError, OutputError
+from glot_cli.evaluation.records import pooled
+from glot_cli.models.glot import GLoT
+from glot_cli.models.glot_config import GLoTConfig
 from glot_cli.motion.motions import load_motions
-from glot_cli.results import load_result
+from glot_cli.pipeline.folder import ResultFolder, Source
+from glot_cli.pipeline.options import Options
+from glot_cli.pipeline.record import mean_acceleration
+from glot_cli.pipeline.report import earlier_run, finish_report
+from glot_cli.progress import Progress
+from glot_cli.results import Result, load_result
 from glot_cli.training.config import load_config
 from glot_cli.video import probe, read_frames
-from glot_cli.weights import load_glot, shipped_folder
+from glot_cli.weights import load_glot, save_glot, shipped_folder
+from glot_cli.weights.add_weights import add_weights
 from glot_cli.weights.bodies import load_body
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS, BYTES = 10, 1 << 30
-WAIT = 120  # seconds of a busy machine
-BVH = """HIERARCHY
-ROOT Hips
-{ OFFSET 0 0 0
-  CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation
-  JOINT LeftUpLeg
-  { OFFSET 0.1 -0.1 0
-    CHANNELS 3 Zrotation Xrotation Yrotation
-    End Site
-    { OFFSET 0 -0.4 0 } } }
-MOTION
-Frames: 2
-Frame Time: 0.0333
-0 0 0 0 0 0 0 0 0
-0 1 0 0 9 0 0 3 0
-"""
 WORDS = ("nan", "-1", "1e309", "99999999999999999999", "0", "null", "[]", '"x"', "true", "\0", "{", "1e-320", "9" * 400)
 
 
@@ -76,12 +68,82 @@ def film(path: Path) -> Any:
     return pictures
 
 
+def record(path: Path) -> None:
+    """Read a record, compare it with the good one, both ways round, and compute what is drawn of it."""
+    result = load_result(path)
+    good, body = good_record(path.parent / "clip" / "params.npz")
+    with told_elsewhere():
+        pooled([(result, good)], body)
+    with told_elsewhere():
+        pooled([(good, result)], body)
+    with told_elsewhere():
+        result.select(slice(0, 50)).bodies()
+    mean_acceleration(result)
+    dict(result.by_frame())
+    repr(result)
+
+
+@functools.cache
+def good_record(path: Path) -> tuple[Result, Body]:
+    """The record that others are compared with, and its body."""
+    good = load_result(path)
+    return good, load_body(good.meta.body_model)
+
+
+def body(path: Path) -> None:
+    """Read a body and pose it."""
+    found = load_body(str(path))
+    found(torch.eye(3).expand(2, 24, 3, 3), torch.ones(2, 10))
+
+
+def weights(path: Path) -> None:
+    """Take in a file of others, in a folder for it."""
+    os.environ["GLOT_WEIGHTS"] = tempfile.mkdtemp(dir=path.parent)
+    try:
+        list(add_weights(path, "neutral"))
+    finally:
+        shutil.rmtree(os.environ["GLOT_WEIGHTS"])
+
+
+def report(path: Path) -> None:
+    """Take up an earlier run's report, beside the record that it is of."""
+    folder = Path(tempfile.mkdtemp(dir=path.parent))
+    try:
+        shutil.copy(path.parent / "clip" / "params.npz", folder)
+        shutil.copy(path, folder / "run.json")
+        source = Source.of(ROOT / "examples" / "clip.mp4")
+        place = ResultFolder(folder, source)
+        place.check()
+        for options in (Options(), Options(render=False), Options(style="side")):
+            earlier = earlier_run(source.path, place, options, lambda: {"body": "x"})
+            if isinstance(earlier, dict):
+                finish_report(earlier, options, 1.0, Progress("x", quiet=True), None, None)
+            else:
+                repr(earlier)
+    except OutputError as error:  # which names the folder
+        raise OutputError(f"{path.name}: {error}") from error
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def told_elsewhere() -> Iterator[None]:
+    """What is wrong with a record beside others is told of the video, or of its body."""
+    try:
+        yield
+    except GlotError as error:
+        if len(str(error).splitlines()) > 1:
+            raise ValueError("more than one line") from error
+
+
 READERS: dict[str, Callable[[Path], Any]] = {
-    "record": load_result,
-    "body": lambda path: load_body(str(path)),
+    "record": record,
+    "body": body,
     "glot": load_glot,
+    "weights": weights,
     "motions": lambda path: load_motions([path]),
     "config": load_config,
+    "report": report,
     "film": film,
 }
 
@@ -101,10 +163,18 @@ def make_good(folder: Path) -> dict[str, list[Path]]:
         clip_index=np.repeat([0, 1], 30),
         clip_names=np.array(["a", "b"]),
     )
-    (folder / "motion.bvh").write_text(BVH)
+    (folder / "motion.bvh").write_text(odd_files.bvh())
     state = {"layer.weight": torch.randn(8, 8), "layer.bias": torch.randn(8)}
-    torch.save({"state_dict": state, "epoch": 3}, folder / "weights.pt")
+    spin = json.loads((ROOT / "tests" / "parity" / "keys_spin.json").read_text())
+    state |= {name: torch.zeros(shape if np.prod(shape) < 5000 else 1) for name, shape in spin.items()}
+    torch.save({"model": state, "epoch": 3}, folder / "weights.pt")
     save_file(state, folder / "weights.safetensors")
+    small = odd_files.small_body()
+    np.savez(folder / "small.npz", **small)
+    (folder / "small.pkl").write_bytes(pickle.dumps(small))
+    np.savez(folder / "means.npz", pose=np.zeros(144), shape=np.zeros(10), cam=np.zeros(3))
+    tiny = GLoTConfig(feature_dim=8, global_dim=16, decoder_dim=16, local_dim=16, heads=2, regressor_dim=8)
+    save_glot(GLoT(tiny).state_dict(), tiny, folder / "glot.safetensors")
     config = folder / "config.toml"
     shutil.copy(ROOT / "glot_cli" / "training" / "configs" / "open.toml", config)
     images = []
@@ -115,10 +185,12 @@ def make_good(folder: Path) -> dict[str, list[Path]]:
     films = [filmed(folder / f"film{ending}", codec) for ending, codec in kinds]
     return {
         "record": [folder / "clip" / "params.npz"],
-        "body": [shipped_folder() / "open_body.npz"],
-        "glot": [folder / "weights.pt", folder / "weights.safetensors", shipped_folder() / "glot_open.safetensors"],
+        "body": [folder / "small.npz", folder / "small.pkl", shipped_folder() / "open_body.npz"],
+        "glot": [folder / "weights.safetensors", folder / "glot.safetensors"],
+        "weights": [folder / "weights.pt", folder / "weights.safetensors", folder / "means.npz", folder / "small.pkl"],
         "motions": [motions, folder / "motion.bvh"],
         "config": [config],
+        "report": [folder / "clip" / "run.json"],
         "film": [*images, *films],
     }
 
@@ -136,8 +208,10 @@ def filmed(target: Path, codec: str) -> Path:
     return target
 
 
-def changed(data: bytes, chance: random.Random) -> bytes:
-    """A damaged file: bytes of a good one changed, or what is inside it."""
+def changed(data: bytes, kind: str, chance: random.Random) -> bytes:
+    """A damaged file of a kind (".npz"): bytes of a good one changed, or what is inside it."""
+    if kind in odd_files.ODD and chance.random() < 0.6:
+        return odd_files.ODD[kind](data, chance)
     if data[:2] == b"PK" and chance.random() < 0.6:
         return changed_archive(data, chance)
     if b"\0" not in data and chance.random() < 0.8:
@@ -235,81 +309,21 @@ def changed_array(content: bytes, chance: random.Random) -> bytes:
     return held.getvalue()
 
 
-def verdict(read: Callable[[Path], Any], path: Path) -> str:
-    """What comes of reading a file in a process of its own: "read", "refused", or what is wrong."""
-    receive, send = os.pipe()
-    child = os.fork()
-    if not child:
-        os.close(receive)
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 1)
-        os.dup2(null, 2)
-        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 1))
-        os.write(send, json.dumps(tried(read, path)).encode())
-        os._exit(0)
-    os.close(send)
-    begin = time.monotonic()
-    while True:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended or time.monotonic() - begin > WAIT:
-            break
-        time.sleep(0.002)
-    if not ended:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        return "hangs"
-    with os.fdopen(receive, "rb") as file:
-        said = file.read()
-    return json.loads(said) if said else f"died of signal {os.waitstatus_to_exitcode(status)}"
-
-
-def tried(read: Callable[[Path], Any], path: Path) -> str:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    try:
-        read(path)
-        said = "read"
-    except GlotError as error:
-        line = str(error)
-        said = "refused" if "\n" not in line and path.name in line else f"no line about the file: {line[:200]}"
-    except BaseException as error:
-        places = [f"{Path(f.filename).name}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)][-3:]
-        said = f"{type(error).__name__} at {', '.join(places)}"
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
-    return said if grown < BYTES else f"takes {grown / 1e9:.1f} GB"
-
-
 def main() -> int:
-    """Try as many files as are asked for; exit status 1 if any was a fault."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=10_000, help="how many files, of all kinds alike")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--kinds", nargs="+", choices=READERS, default=list(READERS))
-    parser.add_argument("--keep", type=Path, default=Path("fuzz_faults"), help="folder for files that are faults")
-    arguments = parser.parse_args()
-    counts: dict[str, Counter[str]] = {kind: Counter() for kind in arguments.kinds}
-    faults: Counter[str] = Counter()
-    torch.set_num_threads(1)  # a process that forks must have no threads that work
-    with tempfile.TemporaryDirectory(prefix="glot-fuzz-") as work:
-        good = make_good(Path(work))
-        for number in range(arguments.count):
-            chance = random.Random(f"{arguments.seed} {number}")
-            kind = arguments.kinds[number % len(arguments.kinds)]
-            source = chance.choice(good[kind])
-            path = Path(work) / f"{number}{source.suffix}"
-            path.write_bytes(changed(source.read_bytes(), chance))
-            said = verdict(READERS[kind], path)
-            counts[kind][said if said in ("read", "refused") else "FAULT"] += 1
-            if said not in ("read", "refused"):
-                if not faults[f"{kind}: {said}"]:
-                    arguments.keep.mkdir(exist_ok=True)
-                    shutil.copy(path, arguments.keep / f"{kind}_{arguments.seed}_{path.name}")
-                faults[f"{kind}: {said}"] += 1
-            path.unlink()
-    for kind, tally in counts.items():
-        print(f"{kind:8} " + ", ".join(f"{count} {what}" for what, count in sorted(tally.items())))
-    for fault, count in faults.most_common():
-        print(f"{count:6} {fault}")
-    return 1 if faults else 0
+    """Try damaged copies of good files."""
+    good: dict[str, list[Path]] = {}
+
+    def make(kind: str, folder: Path, number: int, chance: random.Random) -> Path:
+        source = chance.choice(good[kind])
+        path = folder / f"{number}{source.suffix}"
+        path.write_bytes(changed(source.read_bytes(), source.suffix, chance))
+        return path
+
+    def prepare(folder: Path) -> None:
+        good.update(make_good(folder))
+        good_record(folder / "clip" / "params.npz")  # once, before any process is made
+
+    return drive(__doc__ or "", READERS, prepare, make)
 
 
 if __name__ == "__main__":

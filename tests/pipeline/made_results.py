@@ -58,6 +58,8 @@ def finish(place: ResultFolder, video: Path, **changes: Any) -> None:
         "seconds": 3.0,
         "options": asdict(Options()),
         "weights": WEIGHTS,
+        "stages": {},
+        "warnings": [],
     }
     place.write_report(report | changes)
 

@@ -18,7 +18,8 @@ from glot_cli.errors import OutputError
 from glot_cli.files.seal import sealed_json
 from glot_cli.pipeline.folder import ResultFolder, Source
 from glot_cli.pipeline.options import Options
-from glot_cli.pipeline.report import Outcome, earlier_run
+from glot_cli.pipeline.report import Outcome, earlier_run, finish_report
+from glot_cli.progress import Progress
 from tests.pipeline.made_results import WEIGHTS, finish, record
 
 
@@ -119,3 +120,32 @@ def test_reports_are_plain_json(place: ResultFolder, video: Path) -> None:
     finish(place, video)
     told = json.loads((place.path / "run.json").read_text())
     assert told["video"] == str(video) and place.report() == {k: v for k, v in told.items() if k != "seal"}
+
+
+def test_a_result_of_before_some_options_is_still_finished(place: ResultFolder, video: Path) -> None:
+    """Whether a detector may run says nothing of what comes of it."""
+    told = asdict(Options(detector="people.torchscript"))
+    for name in ("trust_detector", "max_pixels", "fps"):
+        del told[name]
+    finish(place, video, options=told, stages={})
+    again = Options(detector="people.torchscript", trust_detector=True)
+    assert earlier(place, video, again).other_options == ()
+    (place.path / "overlay.mp4").unlink()
+    report = earlier(place, video, again)
+    finished = finish_report(report, again, 1.0, Progress("", quiet=True), None, None)
+    assert finished["options"] == told | {"trust_detector": False, "max_pixels": Options().max_pixels, "fps": None}
+
+
+ODD_FACTS = {
+    "options": [[], None], "weights": ["x"], "finished": [1, None], "frames": ["2", -1, 10**30, 2.0], "people": [True],
+    "seconds": [None, float("nan"), 1e300], "mean_acceleration": [{"a": 1.0}, {"1": "x"}, {"1": 10**400}, []],
+    "fault": [3], "stages": [None], "warnings": ["x", [3]], "video": [None], "video_id": [7],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in ODD_FACTS.items() for value in values])
+def test_a_report_with_odd_facts_is_none(place: ResultFolder, video: Path, name: str, value: Any) -> None:
+    finish(place, video)
+    assert place.report() is not None
+    place.write_report(place.report() | {name: value})
+    assert place.report() is None and earlier(place, video) is None

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from glot_cli.errors import RenderError
+from glot_cli.files import atomic
 from glot_cli.rendering import Renderer, channel, client, drawing_process, probe_backend
 
 ROOT = Path(__file__).parents[2]
@@ -32,8 +33,8 @@ def test_no_backend_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(client, "SharedPictures", shared)
     monkeypatch.setattr(client, "backends", lambda: ("egl", "osmesa"))
-    spoiled = "import os; os.environ['PYOPENGL_PLATFORM'] += '-missing'; "
-    monkeypatch.setattr(drawing_process, "_BOOTSTRAP", spoiled + drawing_process._BOOTSTRAP)
+    missing = "import os; os.environ['PYOPENGL_PLATFORM'] += '-missing'; "
+    monkeypatch.setattr(drawing_process, "_PROGRAM", missing + drawing_process._PROGRAM)
     with pytest.raises(RenderError) as caught:
         probe_backend()
     message = str(caught.value)
@@ -45,7 +46,7 @@ def test_no_backend_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_worker_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drawing_process, "_BOOTSTRAP", "import time; time.sleep(60)")
+    monkeypatch.setattr(drawing_process, "_PROGRAM", "import time; time.sleep(60)")
     began = time.monotonic()
     with pytest.raises(RenderError, match=r"no answer within 0\.5 s"):
         Renderer(FACES, 64, 64, 64.0, backend="egl", timeout=0.5)
@@ -80,7 +81,7 @@ def test_no_space_to_draw_in_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(channel, "claim", full)
+    monkeypatch.setattr(atomic, "claim", full)
     with pytest.raises(RenderError, match="no space to draw in; free some") as caught:
         Renderer(FACES, 64, 64, 64.0)
     assert caught.value.path == Path(tempfile.gettempdir())
@@ -115,7 +116,7 @@ def told(self, *rest):
 
 drawing_process.DrawingProcess.start = told
 if sys.argv[2] == "hung":
-    drawing_process._BOOTSTRAP = drawing_process._BOOTSTRAP.replace(
+    drawing_process._PROGRAM = drawing_process._PROGRAM.replace(
         "import main;", "import main; import time; main.__globals__['_prepare'] = lambda *_: time.sleep(600);"
     )
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which shells have ignored in what they start aside

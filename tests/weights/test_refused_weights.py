@@ -6,7 +6,7 @@ import os
 import pickle
 import tracemalloc
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -85,6 +85,19 @@ def test_zip_bombs_are_refused_before_they_unpack(file: str, member: str, tmp_pa
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize(
+    ("inner", "count"),
+    [(b"\x80\x02" + b"N0" * 12_000 + b"}.", 190), (b"", 201), ("bomb", 3)],
+    ids=["long", "many", "bombs"],
+)
+def test_many_small_bombs_in_an_archive(inner: bytes | str, count: int, tmp_path: Path) -> None:
+    data = bomb(tmp_path / "in.npz", "pose.npy", 1 << 24).read_bytes() if isinstance(inner, str) else inner
+    ending = ".npz" if isinstance(inner, str) else ".pkl"
+    path = archive(tmp_path / "a.zip", {f"{number}{ending}": data for number in range(count)})
+    with fails(Refused, match="far more than its size allows|more than 200 files"):
+        list(add_weights(path))
+
+
 def npy(header: str, data: bytes = b"") -> bytes:
     text = header.encode().ljust(117) + b"\n"
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + data
@@ -145,14 +158,14 @@ def test_flipped_bits_where_a_checksum_or_a_sum_tells(official: dict[str, Path],
     with fails(Damaged, match=r"checksum|damaged"):
         list(add_weights(flip(zipped, tmp_path / "flipped.pth.tar", [zipped.stat().st_size // 2])))
     body = standins.smpl()
-    body["weights"][77, 3] = 2.0**200
+    body["weights"][77, 3] = 4.0
     np.savez(tmp_path / "SMPL_MALE.npz", **body)
     with fails(Damaged, match="do not add up"):
         list(add_weights(tmp_path / "SMPL_MALE.npz"))
     body = standins.smpl()
     body["posedirs"][5, 1, 100] = -(2.0**300)
     np.savez(tmp_path / "SMPL_MALE.npz", **body)
-    with fails(Damaged, match="posedirs reaches"):
+    with fails(Damaged, match="posedirs with values"):
         list(add_weights(tmp_path / "SMPL_MALE.npz"))
 
 
@@ -186,3 +199,33 @@ def test_a_body_with_an_array_of_wrong_shape(tmp_path: Path) -> None:
     np.savez(tmp_path / "SMPL_MALE.npz", **body)
     with fails(Damaged, match=r"posedirs of shape \(6890, 3, 200\), expected 6890 x 3 x 207"):
         list(add_weights(tmp_path / "SMPL_MALE.npz"))
+
+
+def test_values_and_joints_that_no_body_has(tmp_path: Path) -> None:
+    body = standins.smpl()
+    whole = np.full(body["v_template"].shape, -(2**63))  # whose absolute value is itself
+    weights = body["weights"].copy()
+    weights[0, :3] = 1e30, -1e30, 1  # which add up to 1
+    tree = np.tile(np.arange(24) + 30, (2, 1))
+    for name, array in (("v_template", whole), ("weights", weights), ("kintree_table", tree)):
+        np.savez(tmp_path / "SMPL_MALE.npz", **(body | {name: array}))
+        with fails(Damaged):
+            list(add_weights(tmp_path / "SMPL_MALE.npz"))
+    np.savez(tmp_path / MEAN, pose=np.full(144, 1e300), shape=np.zeros(10), cam=np.zeros(3))
+    with fails(Damaged):
+        list(add_weights(tmp_path / MEAN))
+
+
+def test_a_network_with_something_else_than_tensors(official: dict[str, Path], tmp_path: Path) -> None:
+    held = {"model": dict.fromkeys(standins.shapes("spin"), np.zeros(3))}  # arrays that are not made yet
+    torch.save(held, tmp_path / SPIN, pickle_protocol=2)
+    with fails(Damaged, match="no tensor"):
+        list(add_weights(tmp_path / SPIN))
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink(path, path)])
+def test_what_stands_in_for_shipped_weights_may_be_no_file(weights_folder: Path, make: Callable[[Path], None]) -> None:
+    weights_folder.mkdir()
+    make(weights_folder / "glot_open.safetensors")
+    with pytest.raises(WeightsError, match=r"glot_open\.safetensors: cannot be read"):
+        weights.locate("glot-open")

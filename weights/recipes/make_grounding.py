@@ -43,7 +43,7 @@ from glot_cli.motion.viewing import CENTRE, Placed, Viewing, crop_boxes, view_ex
 from glot_cli.smpl import SMPL_MIRROR
 from glot_cli.synth.placement import rotation
 from glot_cli.training.simulate import Noise, corrupt
-from glot_cli.world.grounding import Grounding, Walk, contact_input, own_up, upright_input
+from glot_cli.world.grounding import Gait, Grounding, contact_input, own_up, upright_input
 from glot_cli.world.soles import soles_of
 
 LONGEST, SHORTEST = 240, 45  # frames of a piece of motion
@@ -61,7 +61,7 @@ class Seen:
     """A piece of motion as lifting saw it, in the world's axes, and the truth of it."""
 
     name: str
-    walk: Walk
+    walk: Gait
     rests: Tensor  # (N, 4) of zeros and ones
 
 
@@ -126,7 +126,7 @@ class Stage:
         posed = self.soles.body(lifted.rotmat, lifted.betas.expand(count, -1))
         pelvis = (back @ (posed.joints[:, 0] + lifted.transl).unsqueeze(-1)).squeeze(-1)
         soles = (self.soles.points(posed) + lifted.transl[:, None]) @ back.mT
-        walk = Walk(turn_root(back, lifted.rotmat), pelvis, soles, F.normalize(pelvis, dim=-1))
+        walk = Gait(turn_root(back, lifted.rotmat), pelvis, soles, F.normalize(pelvis, dim=-1))
         return Seen(name, walk, _rests(feet))
 
     @staticmethod
@@ -177,7 +177,7 @@ def lifted(files: list[Path], work: Path, seed: int) -> list[Seen]:
         kept = [one for one in found if one is not None]
         torch.save([(one.name, tuple(one.walk), one.rests) for one in kept], target)
         print(f"{target}: {sum(len(one.rests) for one in kept)} frames", flush=True)
-    return [Seen(name, Walk(*walk), rests) for name, walk, rests in torch.load(target, weights_only=True)]
+    return [Seen(name, Gait(*walk), rests) for name, walk, rests in torch.load(target, weights_only=True)]
 
 
 def windows(pool: list[tuple[Tensor, Tensor]], count: int, length: int, rng: np.random.Generator) -> tuple[Tensor, ...]:
