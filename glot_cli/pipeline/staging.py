@@ -111,32 +111,46 @@ class _SideStages:
 
     def _settle(self, begin: int, end: int, size: tuple[int, int]) -> None:
         """Choose the views of a shot."""
-        filmed, rows, numbers = self._filmed, self._filmed.rows_of(begin, end), np.arange(begin, end)
+        filmed, rows = self._filmed, self._filmed.rows_of(begin, end)
         pelves, at = filmed.pelves[rows], filmed.rows[rows] - begin
-        # Whoever is large in the video counts more: the few who are far off do not draw the view away.
-        weights = 1.0 / np.maximum(filmed.result.transl[rows, 2].astype(np.float64), 0.5) ** 3
         facing = headings(filmed.cameras[begin:end, :3, :3])
         middle = filmed.places[begin:end] * [1.0, 0.0, 1.0] + _BEFORE * facing + [0.0, _TALL, 0.0]
-        ticks = numbers.astype(float)
-        if len(rows):
-            seen, first, where = np.unique(at, return_index=True, return_inverse=True)
-            total = np.stack([np.bincount(where, weights * axis) for axis in pelves.T], axis=1)
-            mean, known = total / np.bincount(where, weights)[:, None], filmed.ticks[rows][first]
-            path = followed(mean, known, np.zeros(len(seen)), filmed.fps)
-            middle = np.stack([np.interp(numbers - begin, seen, axis) for axis in path.T], axis=1)
-            ticks = np.interp(numbers - begin, seen, known) + np.minimum(numbers - begin - seen[0], 0)
-            ticks += np.maximum(numbers - begin - seen[-1], 0)
-        facing = headings_smoothed(facing, ticks, filmed.fps)
+        facing = headings_smoothed(facing, self._ticks(rows, begin, end), filmed.fps)
+        # Whoever is large in the video counts more, and those who then are out of the picture hardly count.
+        weights = 1.0 / np.maximum(filmed.result.transl[rows, 2].astype(np.float64), 0.5) ** 3
+        span, apart = _LEAST, np.zeros((0, 3))
+        for _ in range(2 if len(rows) else 0):
+            middle = self._followed_middle(rows, begin, end, weights)
+            apart = pelves - middle[at]
+            along = np.abs(np.einsum("mi,mi->m", apart, facing[at]))
+            span = float(np.clip(_weighted_quantile(along, weights, _SHARE) + _ROOM, _LEAST, _MOST))
+            weights = np.where(along < span, weights, 1e-6 * weights)
         right = to_the_right(facing)
-        apart = pelves - middle[at]
-        along = np.abs(np.einsum("mi,mi->m", apart, facing[at]))
         nearer = float(np.einsum("mi,mi->m", apart, right[at]).max(initial=0.0))
-        span = float(np.clip(_weighted_quantile(along, weights, _SHARE) + _ROOM, _LEAST, _MOST))
         distance = max(_FAR * span, 2 * nearer + _CLEAR)
         axes = looking(-right, _SIDE_DOWN)
         self._poses[begin:end] = posed(axes, middle - distance * axes[:, :, 2])
         self._middles[begin:end] = middle
         self._lenses[begin:end] = distance * min(size[0] / 2 / span, size[1] / 2 / _HIGH), 2.0 * span + 2.0
+
+    def _ticks(self, rows: NDArray[np.intp], begin: int, end: int) -> Floats:
+        """When the frames of a shot are, as far as those with somebody in them tell."""
+        numbers = np.arange(begin, end, dtype=float)
+        if not len(rows):
+            return numbers
+        seen, first = np.unique(self._filmed.rows[rows], return_index=True)
+        ticks: Floats = np.interp(numbers, seen, self._filmed.ticks[rows[first]])
+        ticks += np.minimum(numbers - seen[0], 0) + np.maximum(numbers - seen[-1], 0)
+        return ticks
+
+    def _followed_middle(self, rows: NDArray[np.intp], begin: int, end: int, weights: Floats) -> Floats:
+        """(end - begin, 3) the middle of people, by their weights, followed slowly; at rest before and after."""
+        filmed = self._filmed
+        seen, first, where = np.unique(filmed.rows[rows], return_index=True, return_inverse=True)
+        total = np.stack([np.bincount(where, weights * axis) for axis in filmed.pelves[rows].T], axis=1)
+        mean = total / np.bincount(where, weights)[:, None]
+        path = followed(mean, filmed.ticks[rows[first]], np.zeros(len(seen)), filmed.fps)
+        return np.stack([np.interp(np.arange(begin, end), seen, axis) for axis in path.T], axis=1)
 
     def at(self, frame: int) -> Stage:
         number = self._filmed.number(frame)

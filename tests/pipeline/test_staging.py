@@ -118,6 +118,7 @@ def test_the_side_view_keeps_to_those_who_are_large(video: Path) -> None:
         return float(ends[1, 1] - ends[0, 1])
 
     assert tall(alone) > 400 and tall(far) > 0.9 * tall(alone)
+    assert pixels(far.at(10), still(0, -3)[:1])[0] == pytest.approx([360, 360], abs=0.1)  # not between the two
     both = pixels(pair.at(10), np.array([[0.0, 0.0, -3.0], [1.0, 1.7, -4.5]]))
     assert (both > 0).all() and (both < 720).all()
 
