@@ -149,7 +149,7 @@ def render(
         params: params.npz or the folder that holds it.
         output: the .mp4 to make, or a folder for `STYLE.mp4`; by default that of params. A picture that glot drew is
             replaced, any other file is not.
-        style: overlay, side, plain or wireframe.
+        style: overlay, side, plain, wireframe, or world, for a record that has one.
         video: where the video is now, if it was moved.
         body: where the body model is now, if it was a file that was moved.
         quiet: no progress bars.
@@ -179,6 +179,8 @@ def render(
     params = Path(params)
     params = params / PARAMS if os.path.isdir(params) else params
     result = load_result(params)
+    if style == "world" and not result.has_world:
+        raise InputError("the record has no world", path=params, remedy="run 'glot run' on the video again")
     target = Path(output) if output else params.parent
     if os.path.isdir(target):
         target = target / f"{style}.mp4"

@@ -10,21 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glot_cli.body.model import Body
-from glot_cli.clock import stretches
 from glot_cli.errors import InputError
 from glot_cli.files.pixels import MAX_PIXELS
+from glot_cli.pipeline.staging import followed, staging
 from glot_cli.progress import Progress
 from glot_cli.rendering import Renderer, output_size
 from glot_cli.rendering.client import UNDER_WAY
-from glot_cli.rendering.styles import Style
+from glot_cli.rendering.styles import Style, world_size
 from glot_cli.results import Result, pose_bodies
-from glot_cli.smoothing import whittaker
 from glot_cli.video import Frame, VideoInfo, VideoWriter, probe, read_frames
 from glot_cli.video.planes import Planes
 
 ENOUGH = 0.9  # of the frames, by what a video says of itself, which may be an estimate
 CHUNK = 8  # frames whose bodies are posed in one batch
-PIVOT_CUTOFF_HZ = 0.3  # the side view follows the people slowly
 
 
 def draw(
@@ -44,7 +42,7 @@ def draw(
         video: what it was made from.
         target: the file to make or replace; see `folder.check_picture`.
         body: the body model of the record.
-        style: overlay, side, plain or wireframe.
+        style: one of `styles.STYLES`; world is for records that have one.
         progress: receives the stage.
         warn: receives one line for every fault that did not stop the drawing.
 
@@ -52,11 +50,13 @@ def draw(
         How many frames were drawn.
 
     Raises:
-        InputError: the video is not the one the record was made from, or cannot be read.
+        InputError: the video is not the one the record was made from, or cannot be read; or there is no world to draw.
         RenderError: nothing can be drawn.
         OutputError: the target cannot be written.
     """
     meta = result.meta
+    if style == "world":
+        result.row_cameras()  # or there are none
     info = probe(video, meta.frame_rate, max(MAX_PIXELS, meta.width * meta.height))
     if (info.width, info.height) != (meta.width, meta.height):
         reason = f"is {info.width}x{info.height}, but the result was made from {meta.width}x{meta.height}"
@@ -66,7 +66,8 @@ def draw(
         reason = f"has {info.frames} frames, but the result was made from {needed}"
         raise InputError(reason, path=video, remedy="give the video that the result was made from")
     width, height = output_size(style, info.width, info.height)
-    pivots = _pivots(result) if style == "side" else {}
+    stages = staging(result, body, style, world_size(style, info.width, info.height))
+    pivots = _pivots(result) if style == "side" and stages is None else {}
     stamps: deque[int] = deque()  # of the frames under way
     with (
         Renderer(body.faces, info.width, info.height, meta.focal_length, style) as renderer,
@@ -94,7 +95,8 @@ def draw(
             stamps.append(frame.pts)
             if renderer.pending == UNDER_WAY:
                 write(renderer.collect())
-            renderer.submit(frame.planes, vertices, people, pivots.get(frame.index))
+            stage = None if stages is None else stages.at(frame.index)
+            renderer.submit(frame.planes, vertices, people, pivots.get(frame.index), stage)
         while renderer.pending:
             write(renderer.collect())
     return written
@@ -133,8 +135,5 @@ def _pivots(result: Result) -> dict[int, NDArray[np.float64]]:
     total = np.zeros((len(frames), 3))
     np.add.at(total, where, result.transl)
     middle = total / np.bincount(where)[:, None]
-    fps, ticks = float(result.meta.frame_rate), result.ticks[rows]
-    cuts = np.flatnonzero(np.diff(result.shot[rows]) | np.diff(stretches(ticks, fps))) + 1
-    parts = zip(np.split(middle, cuts), np.split(ticks, cuts), strict=True)
-    smooth = np.concatenate([whittaker(part, PIVOT_CUTOFF_HZ / fps, times=times) for part, times in parts])
+    smooth = followed(middle, result.ticks[rows], result.shot[rows], float(result.meta.frame_rate))
     return dict(zip(frames.tolist(), smooth, strict=True))

@@ -55,7 +55,7 @@ class Options:
         max_pixels: pictures of more pixels are refused.
         edges: how windows at the ends of a track are filled: "replicate" or "official".
         refine: whether poses are drawn onto the landmarks; None for the preset's own way.
-        style: of the picture: "overlay", "side", "plain" or "wireframe".
+        style: of the picture: "overlay", "side", "plain", "wireframe" or "world".
         render: whether to draw at all.
         frames: whether to write one file a frame besides the record.
         overwrite: whether to replace an earlier result of the same video.

@@ -18,7 +18,8 @@ from glot_cli.errors import RenderError
 from glot_cli.files.apart import START_TIMEOUT
 from glot_cli.rendering.channel import SharedPictures
 from glot_cli.rendering.drawing_process import DrawingProcess
-from glot_cli.rendering.styles import output_size
+from glot_cli.rendering.stage import Stage
+from glot_cli.rendering.styles import FRAMELESS, output_size
 from glot_cli.video.planes import Planes, planes_shape, split_planes
 
 UNDER_WAY = 3  # frames at once, at most; two keep both processes busy
@@ -104,7 +105,7 @@ class Renderer:
         self._free = deque(range(UNDER_WAY + 1))
         self._handed_out: int | None = None  # the slot of the last collected picture, which is being looked at
         self._busy: deque[int] = deque()
-        self._needs_frame = style != "plain"
+        self._style = style
         pictures_shape = (UNDER_WAY + 1, *planes_shape(*output_size(style, width, height)))
         try:
             shared = SharedPictures(pictures_shape)
@@ -147,6 +148,7 @@ class Renderer:
         vertices: np.ndarray,
         person_ids: np.ndarray,
         pivot: np.ndarray | None = None,
+        stage: Stage | None = None,
     ) -> Planes:
         """Draw one frame and wait for it: `submit` and `collect` in one.
 
@@ -155,6 +157,7 @@ class Renderer:
             vertices: (P, V, 3) metres in the camera frame.
             person_ids: (P,).
             pivot: (3,) metres.
+            stage: as for `submit`.
 
         Returns:
             Planes (3 H / 2, W) of the size `output_size` gives, the caller's own.
@@ -165,7 +168,7 @@ class Renderer:
         """
         if self._busy:
             raise ValueError("frames are under way: collect them first")
-        self.submit(frame, vertices, person_ids, pivot)
+        self.submit(frame, vertices, person_ids, pivot, stage)
         return self.collect().copy()
 
     def submit(
@@ -174,6 +177,7 @@ class Renderer:
         vertices: np.ndarray,
         person_ids: np.ndarray,
         pivot: np.ndarray | None = None,
+        stage: Stage | None = None,
     ) -> None:
         """Hand in a frame; its picture comes from `collect`, in the order of submission.
 
@@ -183,9 +187,11 @@ class Renderer:
             person_ids: (P,) integers, which choose the colours.
             pivot: (3,) metres, the point that the side view turns around; None takes the people's centre. A path
                 smoothed over time keeps that view steady.
+            stage: what `side` and `world` show of the world; None where there is none, which is no picture of a world.
 
         Raises:
-            ValueError: wrong shapes, numbers that are not finite, or UNDER_WAY frames are under way already.
+            ValueError: wrong shapes, numbers that are not finite, no stage for a picture of a world, or UNDER_WAY
+                frames are under way already.
             RenderError: the drawing process is gone.
         """
         vertices = np.asarray(vertices, dtype=np.float32)
@@ -197,10 +203,12 @@ class Renderer:
             raise ValueError(f"{len(person_ids)} ids for {len(vertices)} people")
         if not np.isfinite(vertices).all():
             raise ValueError("vertices are not finite")
+        if self._style == "world" and stage is None:
+            raise ValueError("a picture of a world needs a stage")
         if len(self._busy) == UNDER_WAY:
             raise ValueError(f"{len(self._busy)} frames are under way: collect one first")
         slot = self._free.popleft()
-        if self._needs_frame:
+        if self._style not in FRAMELESS:
             for target, plane in zip(split_planes(self._pictures[slot]), split_planes(frame), strict=True):
                 target[:, : plane.shape[1]] = plane
         self._busy.append(slot)
@@ -208,6 +216,7 @@ class Renderer:
             "slot": slot,
             "people": [int(person) for person in person_ids],
             "pivot": None if pivot is None else [float(value) for value in pivot],
+            "stage": None if stage is None else stage.as_message(),
         }
         self._worker.send(order, vertices[:, : self._n_vertices])
 

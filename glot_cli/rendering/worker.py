@@ -14,6 +14,7 @@ import numpy as np
 
 from glot_cli.files.apart import pipes_to_parent, receive, send
 from glot_cli.rendering.channel import map_pictures
+from glot_cli.rendering.stage import Stage
 
 if TYPE_CHECKING:
     from glot_cli.rendering.overlay import OverlayPainter
@@ -39,8 +40,9 @@ def _serve(orders: BinaryIO, answers: BinaryIO) -> None:
         order, vertices = receive(orders)
         assert vertices is not None
         pivot = None if order["pivot"] is None else np.array(order["pivot"])
+        stage = None if order["stage"] is None else Stage.of_message(order["stage"])
         try:
-            painter.paint(pictures[order["slot"]], vertices, np.array(order["people"], dtype=np.int64), pivot)
+            painter.paint(pictures[order["slot"]], vertices, np.array(order["people"], dtype=np.int64), pivot, stage)
         except Exception as error:
             send(answers, {"error": _one_line(error)})
         else:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -15,7 +17,7 @@ import torch
 from glot_cli import load_result, weights
 from glot_cli.body.model import Body
 from glot_cli.results import Result
-from glot_cli.schema import CAMERA_FIELDS, FIELDS
+from glot_cli.schema import CAMERA_FIELDS, FIELDS, WORLD_ROWS
 from tests.cli.clips import FOCAL, HEIGHT, WIDTH, people_frames, read_video, write_clip
 from tests.cli.fixtures import COUNT, Glot
 
@@ -178,10 +180,21 @@ def test_a_moved_result_and_a_moved_video(glot: Glot, finished: Path, person: Pa
     ended = glot("render", tmp_path / "r/person")
     assert ended.status == 1
     assert len(ended.err) == 1 and str(clip) in ended.err[0] and "--video" in ended.err[0]
-    for style in ("side", "plain", "wireframe", "overlay"):
+    for style in ("side", "plain", "wireframe", "world", "overlay"):
         ended = glot("render", tmp_path / "r/person", "--video", elsewhere, "--style", style)
         assert (ended.status, ended.err) == (0, [])
         frames, _ = read_video(tmp_path / f"r/person/{style}.mp4")
         assert len(frames) == COUNT and frames[0].shape == (240, 560 if style == "side" else 320, 3)
     plain, _ = read_video(tmp_path / "r/person/plain.mp4")
     assert np.abs(plain[0][:, :40].astype(int) - [236, 238, 241]).max() < 12
+
+
+def test_a_record_without_a_world(glot: Glot, finished: Path, tmp_path: Path) -> None:
+    """Older ones are drawn as ever; of a world there is no picture, told before the video is looked for."""
+    result = load_result(finished)
+    arrays = {name: values for name, values in result.arrays.items() if name not in WORLD_ROWS}
+    nothing: dict[str, Any] = {"camera_motion": [], "camera_confidence": [], "gravity_error": [], "floor": []}
+    Result(arrays, replace(result.meta, source="/gone.mp4", video="gone.mp4", **nothing)).save(tmp_path / "params.npz")
+    ended = glot("render", tmp_path, "--style", "world")
+    assert ended.status == 1 and len(ended.err) == 1 and not (tmp_path / "world.mp4").exists()
+    assert "params.npz: the record has no world; run 'glot run' on the video again" in ended.err[0]

@@ -140,6 +140,7 @@ def test_output_sizes() -> None:
         "side": (2000, 720),
         "plain": (1280, 720),
         "wireframe": (1280, 720),
+        "world": (1280, 720),
     }
     assert output_size("side", 720, 1280) == (1440, 1280)
     assert output_size("side", 321, 241) == (564, 242)
