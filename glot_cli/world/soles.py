@@ -38,11 +38,15 @@ def soles_of(body: Body) -> Soles:
     vertices, carrier = body.template_planes.T, body.weight_planes.argmax(0)
     picked = []
     for place, joints in enumerate(FEET):
-        foot = torch.isin(carrier, torch.tensor(joints))
+        foot = torch.isin(carrier, torch.tensor(joints)).nonzero()[:, 0]
         _, y, z = vertices[foot].unbind(1)
-        back, length = z.min(), z.max() - z.min()
-        at = z < back + REAR * length if place % 2 == 0 else z > back + (1 - FRONT) * length
-        picked.append(foot.nonzero()[:, 0][at & (y < y.min() + THICKNESS)])
+        if len(foot):
+            back, length = z.min(), z.max() - z.min()
+            at = z < back + REAR * length if place % 2 == 0 else z > back + (1 - FRONT) * length
+            foot = foot[at & (y < y.min() + THICKNESS)]
+        if not len(foot):  # of a body that has no such feet, what is nearest to the bone
+            foot = (vertices - body.joint_template[CARRIERS[place]]).norm(dim=1).argmin()[None]
+        picked.append(foot)
     index = torch.cat(picked)
     owner = torch.repeat_interleave(torch.arange(len(FEET)), torch.tensor([len(p) for p in picked]))
     share = (owner == torch.arange(len(FEET))[:, None]).float()

@@ -181,7 +181,9 @@ def test_redrawing_can_be_stopped_and_keeps_the_older_picture(finished: Path, lo
     long = short.select(rows)
     source = Source.of(long_clip)
     meta = replace(short.meta, video=long_clip.name, source=str(long_clip), video_id=source.video_id, frame_count=LONG)
-    Result({**long.arrays, "frame": np.arange(LONG, dtype=np.int32)}, meta).save(tmp_path / "params.npz")
+    cameras = {name: np.resize(values, (LONG, *values.shape[1:])) for name, values in short.cameras.items()}
+    arrays = {**long.arrays, "frame": np.arange(LONG, dtype=np.int32)}
+    Result(arrays, meta, cameras).save(tmp_path / "params.npz")
     shutil.copy(finished / "overlay.mp4", tmp_path)
     older = (tmp_path / "overlay.mp4").read_bytes()
     terminal = Terminal("render", tmp_path, prelude=SLOWLY)

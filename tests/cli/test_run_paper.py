@@ -203,7 +203,7 @@ def test_features_of_long_tracks_lie_on_the_disk(
 def test_the_record_says_what_made_it(result: Result) -> None:
     meta = result.meta
     assert (meta.preset, meta.body_model) == ("paper", "smpl-neutral")
-    assert {"features", "glot", "body", "detector", "mean-params"} == set(meta.weights)
+    assert {"features", "glot", "body", "detector", "mean-params", "grounding"} == set(meta.weights)
 
 
 def test_the_open_body_can_wear_the_pose(tmp_path: Path, result: Result, glot: Glot, drawable: str) -> None:

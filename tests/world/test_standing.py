@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from glot_cli import weights
+from glot_cli.body.model import Body, read_body_arrays
 from glot_cli.body.rotations import axis_angle_to_rotmat
 from glot_cli.lifting.refine import Figure
 from glot_cli.smpl import SMPL_JOINTS
 from glot_cli.world.balance import mass_shares
-from glot_cli.world.soles import FEET, SOLES
+from glot_cli.world.soles import FEET, SOLES, soles_of
 from glot_cli.world.standing import PRIOR_PLACE, seen_at, stand
 from tests.world.standing_people import AWAY, feet_of, level_camera, open_body, open_soles, standing
 
@@ -104,3 +106,15 @@ def test_the_centre_of_mass_lies_where_anatomy_has_it() -> None:
     assert 0.54 < (centre[1] - low) / (high - low) < 0.59
     assert abs(centre[0]) < 1e-3
     np.testing.assert_allclose(mass_shares().sum(), 1, atol=1e-6)
+
+
+def test_a_body_without_feet_stands_on_what_is_nearest_to_them() -> None:
+    """A file in SMPL's format may hold any mesh: nothing that comes of it may be no number."""
+    arrays = read_body_arrays(weights.locate("open-body"))
+    arrays["weights"] = np.zeros_like(arrays["weights"])
+    arrays["weights"][:, 0] = 1
+    body = Body(arrays)
+    soles = soles_of(body)
+    posed = soles.body(torch.eye(3).expand(2, 24, 3, 3), torch.zeros(2, 10))
+    ankles = posed.joints[0, [joints[0] for joints in FEET]]
+    assert ((soles.points(posed)[0] - ankles).norm(dim=1) < 0.25).all()
