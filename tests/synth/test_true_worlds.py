@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,6 +84,8 @@ def test_truths_are_kept_and_older_ones_read(takes: Takes, figures: Figures, tmp
     assert all(np.array_equal(again.cameras[name], truth.cameras[name]) for name in truth.cameras)
     world = ("transl_world", "global_orient_world", "contact")
     older = {name: values for name, values in truth.arrays.items() if name not in world}
-    lists = dict.fromkeys(("camera_motion", "camera_confidence", "gravity_error", "floor"), [])
+    lists: dict[str, list[Any]] = {
+        name: [] for name in ("camera_motion", "camera_confidence", "gravity_error", "floor")
+    }
     Result(older, replace(truth.meta, **lists)).save(tmp_path / "old.npz")
     assert not load_result(tmp_path / "old.npz").has_world
