@@ -157,7 +157,7 @@ class Trial:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            preexec_fn=before or mind_ctrl_c,
+            preexec_fn=before or mind_signals,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
 
@@ -268,9 +268,10 @@ def contents(folder: Path) -> dict[str, str]:
     return found
 
 
-def mind_ctrl_c() -> None:
-    """Shells have SIGINT ignored in what they start aside, and every child inherits that."""
+def mind_signals() -> None:
+    """Shells have SIGINT ignored in what they start aside, and nohup SIGHUP; every child inherits that."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def limit_files(n_bytes: int) -> Callable[[], None]:
