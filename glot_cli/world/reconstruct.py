@@ -17,7 +17,7 @@ from glot_cli.body.model import Body
 from glot_cli.body.rotations import turn_root
 from glot_cli.camera import camera_from_translation
 from glot_cli.lifting.placing import Lifted, joints_of
-from glot_cli.lifting.refine import Figure
+from glot_cli.lifting.yielding import Figure
 from glot_cli.tracking.tracks import Track
 from glot_cli.world.gravity import Direction, Vote, common_level, find_up, level_of, straight_up, world_axes
 from glot_cli.world.grounding import Gait, Grounding, at_times, resampled

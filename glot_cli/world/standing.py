@@ -15,10 +15,8 @@ import torch
 from torch import Tensor
 
 from glot_cli.body.model import BodyOutput
-from glot_cli.body.rotations import axis_angle_to_rotmat
-from glot_cli.lifting.refine import Figure
+from glot_cli.lifting.yielding import Figure, descends, parents, solve_banded, third, third_transposed, turned
 from glot_cli.smoothing import stiffness, third_differences
-from glot_cli.smpl import SMPL_PARENTS, ancestors
 from glot_cli.world.balance import mass_shares
 from glot_cli.world.soles import CARRIERS, Soles
 
@@ -160,10 +158,10 @@ def _solve(
         right[1:] -= (after.mT @ error.unsqueeze(-1)).squeeze(-1)
         mixed = after.mT @ before  # (N-1, D, D): rows of the later frame
         # Corrections are smooth.
-        right -= _third_transposed(stiff * _third(gone, differences), differences, count)
-        step = _solve_banded(own, mixed, stiff, right, differences)
+        right -= third_transposed(stiff * third(gone, differences), differences, count)
+        step = solve_banded(own, stiff, right, differences, mixed)
         gone = gone + step
-        figure = _turned(figure, step)
+        figure = turned(figure, step, FREE)
     return figure
 
 
@@ -182,7 +180,7 @@ def _posed(figure: Figure, soles: Soles) -> tuple[BodyOutput, Tensor]:
 def _points(figure: Figure, soles: Soles) -> tuple[Points, Points]:
     """The 24 joints, and the points of the soles."""
     posed, feet = _posed(figure, soles)
-    bones = _parents(posed.bones)
+    bones = parents(posed.bones, FREE)
     return (
         Points(posed.joints, _slopes(posed.joints, list(range(24)), posed.joints, bones)),
         Points(feet, _slopes(feet, list(CARRIERS), posed.joints, bones)),
@@ -191,19 +189,12 @@ def _points(figure: Figure, soles: Soles) -> tuple[Points, Points]:
 
 def _slopes(points: Tensor, carriers: list[int], joints: Tensor, bones: Tensor) -> Tensor:
     """(N, K, 3, D): a small turn w of joint j, about axes of its parent's frame, moves a point below it by w x arm."""
-    chains = [{j, *ancestors(j)} for j in carriers]
-    moves = torch.tensor([[float(j in chain) for j in FREE] for chain in chains])
-    arm = (points[:, :, None] - joints[:, None, FREE]) * moves[..., None]  # (N, K, J, 3)
+    arm = (points[:, :, None] - joints[:, None, FREE]) * descends(carriers, FREE)[..., None]  # (N, K, J, 3)
     axes = bones[:, None].mT  # rows: axes of the parents' frames
     turns = torch.linalg.cross(axes.expand(-1, arm.shape[1], -1, -1, -1), arm[..., None, :])  # (N, K, J, 3 axes, 3)
     turns = turns.flatten(2, 3).mT
     place = torch.eye(3).expand(*turns.shape[:2], 3, 3)
     return torch.cat([turns, place], -1)
-
-
-def _parents(bones: Tensor) -> Tensor:
-    none = torch.eye(3).expand_as(bones[:, 0])
-    return torch.stack([bones[:, SMPL_PARENTS[joint]] if joint else none for joint in FREE], 1)
 
 
 def _lines(points: Tensor, sight: Sight) -> Tensor:
@@ -215,43 +206,3 @@ def _lines(points: Tensor, sight: Sight) -> Tensor:
 def _add(own: Tensor, right: Tensor, error: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
     error, slope = error.flatten(1), slope.flatten(1, 2)
     return own + slope.mT @ slope, right - (slope.mT @ error.unsqueeze(-1)).squeeze(-1)
-
-
-def _turned(figure: Figure, step: Tensor) -> Figure:
-    rotmat = figure.rotmat.clone()
-    rotmat[:, FREE] = axis_angle_to_rotmat(torch.unflatten(step[:, :-3], -1, (-1, 3))) @ rotmat[:, FREE]
-    # The translation is of the model's origin: turning about the pelvis joint does not move it.
-    return Figure(rotmat, figure.transl + step[:, -3:], figure.betas)
-
-
-def _third(values: Tensor, differences: Tensor) -> Tensor:
-    four = differences.float().unsqueeze(-1).unbind(1)
-    count = len(values) - 3
-    return sum(f * values[i : i + count] for i, f in enumerate(four))  # type: ignore[return-value]
-
-
-def _third_transposed(x: Tensor, differences: Tensor, count: int) -> Tensor:
-    out = x.new_zeros(count, x.shape[1])
-    for shift, value in enumerate(differences.float().unbind(1)):
-        out[shift : shift + len(x)] += value[:, None] * x
-    return out
-
-
-def _solve_banded(own: Tensor, mixed: Tensor, stiff: Tensor, right: Tensor, differences: Tensor) -> Tensor:
-    import numpy as np
-    from scipy.linalg import solveh_banded
-
-    count, size = right.shape
-    bands = np.zeros((max(3 * size + 1, 2 * size), count, size))
-    blocks = own.double().numpy()
-    for k in range(size):
-        bands[k, :, : size - k] += np.diagonal(blocks, -k, 1, 2)
-    later = mixed.double().numpy()  # element (i of t+1, j of t) lies at row size + i - j of column (t, j)
-    for j in range(size):
-        bands[size - j : 2 * size - j, : count - 1, j] += later[:, :, j].T
-    weights, factors = stiff.double().numpy(), differences.numpy()[:, :, None]
-    for k in range(4):
-        for i in range(4 - k):
-            bands[k * size, i : i + len(weights)] += factors[:, i] * factors[:, i + k] * weights
-    flat = solveh_banded(bands.reshape(len(bands), -1), right.double().numpy().ravel(), lower=True, check_finite=False)
-    return torch.from_numpy(flat).to(right.dtype).view(count, size)
