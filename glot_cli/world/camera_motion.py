@@ -119,6 +119,8 @@ def camera_motion(
     if not scene.sightings:
         return standing(scene, 0.0, "nothing of the background is seen twice")
     links = links_of(scene, centre)
+    if moves and not links:
+        return standing(scene, 0.0, "the background stays where it is, though the camera is said to move")
     focal = focal / scene.scale
     trust = min(1.0, len({s.look for s in scene.sightings}) / (looks - 1))
     trust *= min(1.0, float(np.median([s.count for s in scene.sightings])) / (CORNERS / 3))

@@ -31,6 +31,8 @@ UNDER = 0.01  # metres that a foot may be below it
 MISTAKEN = 0.06  # metres a frame: a foot that moves faster yet was taken for resting counts little
 SMOOTH_HZ = 2.5  # corrections are smooth: those of this frequency are halved where nothing asks for them
 BALANCED = 0.3  # metres that the centre of mass may lie off the middle of the feet that carry it
+UNBALANCED = 0.25  # metres beyond which it counts little: who is so far off moves, leans on something or lies
+NEAREST = 0.1  # metres from the camera, where rays to what is nearer go through
 SURE = 0.35  # power of a probability of resting
 STEPS = 3
 CHUNK, OVERLAP = 256, 16
@@ -111,13 +113,13 @@ def _solve(
     soles: Soles,
     level: float,
 ) -> Figure:
+    """Pose and place of N frames, all at once; as in `stand`."""
     count, size = len(segment), 3 * len(FREE) + 3
     prior = torch.tensor([*PRIOR.values()]).repeat_interleave(3)
     prior = torch.cat([prior, torch.full((3,), PRIOR_PLACE)]) ** -2
     whole = (segment[3:] == segment[:-3]).float().unsqueeze(-1)
     differences = torch.from_numpy(third_differences(ticks.numpy()))
     stiff = whole * stiffness(SMOOTH_HZ / fps) * prior
-    stiff[:, -3:] = whole * stiffness(SMOOTH_HZ / fps) * (0.05**-2)
     steps = ((ticks[1:] - ticks[:-1]) * 30 / fps).float()  # in thirtieths of a second
     joined = (segment[1:] == segment[:-1]).float()[:, None] * (contact[1:] * contact[:-1])  # (N-1, 4)
     masses = mass_shares()
@@ -142,7 +144,7 @@ def _solve(
         centre_slope = (contact[..., None, None] * feet.slope).sum(1) / load[:, None, None].clamp_min(0.1)
         mass, mass_slope = (masses @ joints.at), torch.einsum("k,nkid->nid", masses, joints.slope)
         off = (mass - centre)[:, None, ::2]
-        weight = (load / 2).clamp(0, 1) / (1 + (off.norm(dim=-1) / 0.25) ** 2) / BALANCED
+        weight = (load / 2).clamp(0, 1) / (1 + (off.norm(dim=-1) / UNBALANCED) ** 2) / BALANCED
         own, right = _add(
             own, right, off * weight[..., None], (mass_slope - centre_slope)[:, None, ::2] * weight[..., None, None]
         )
@@ -167,11 +169,18 @@ def _solve(
 
 def seen_at(figure: Figure, sight: Sight, soles: Soles) -> Tensor:
     """(N, 28, 2) where a camera sees the joints and the soles of bodies, at depth 1."""
-    posed, feet = _posed(figure, soles)
-    return _lines(torch.cat([posed.joints, feet], 1), sight)
+    seen = []
+    for start in range(0, len(figure.transl), CHUNK):
+        rows = slice(start, start + CHUNK)
+        posed, feet = _posed(figure.rows(rows), soles)
+        points = torch.cat([posed.joints, feet], 1)
+        local = (points - sight.centre[rows, None]) @ sight.rotation[rows].mT
+        seen.append(local[..., :2] / local[..., 2:].clamp_min(NEAREST))
+    return torch.cat(seen)
 
 
 def _posed(figure: Figure, soles: Soles) -> tuple[BodyOutput, Tensor]:
+    """Bodies where they stand, but for their vertices, and the points (N, 4, 3) of their soles."""
     posed = soles.body(figure.rotmat, figure.betas.expand(len(figure.rotmat), -1))
     place = figure.transl[:, None]
     return BodyOutput(posed.joints + place, posed.vertices, posed.bones), soles.points(posed) + place
@@ -197,12 +206,7 @@ def _slopes(points: Tensor, carriers: list[int], joints: Tensor, bones: Tensor) 
     return torch.cat([turns, place], -1)
 
 
-def _lines(points: Tensor, sight: Sight) -> Tensor:
-    """(N, K, 2) where the camera sees points, at depth 1."""
-    local = (points - sight.centre[:, None]) @ sight.rotation.mT
-    return local[..., :2] / local[..., 2:].clamp_min(0.1)
-
-
 def _add(own: Tensor, right: Tensor, error: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+    """Blocks (N, D, D) and right sides (N, D) of normal equations with errors (N, ...) and slopes (N, ..., D) added."""
     error, slope = error.flatten(1), slope.flatten(1, 2)
     return own + slope.mT @ slope, right - (slope.mT @ error.unsqueeze(-1)).squeeze(-1)
