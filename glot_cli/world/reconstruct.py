@@ -270,7 +270,7 @@ class _Subject:
     def asked(self, question: Callable[[Gait], Tensor]) -> Tensor:
         """Answers (N, C) to a question that is put to each gap-free stretch at the networks' rate."""
         counts = torch.unique_consecutive(self._segment, return_counts=True)[1].tolist()
-        stretches = zip(*(values.split(counts) for values in (*self.walk, self._seconds)), strict=True)
+        stretches = zip(*(torch.split(values, counts) for values in (*self.walk, self._seconds)), strict=True)
         answers = []
         for *values, seconds in stretches:
             walk, times = resampled(Gait(*values), seconds)
