@@ -136,8 +136,8 @@ class Worldmaker:
             )
         turns = filming.turns @ axes.mT  # from the world's axes to each camera's
         centre = torch.zeros(len(turns), 3)
+        feet = [person.walk.soles @ axes.mT for person in people]
         if filming.travels:
-            feet = [person.walk.soles @ axes.mT for person in people]
             contacts = [person.contact for person in people]
             path = filming.path @ axes.mT.double().numpy()
             if filming.metric:
@@ -145,7 +145,8 @@ class Worldmaker:
             else:
                 centre = camera_places([p.rows for p in people], feet, contacts, path, filming.ticks, filming.fps)
         levels = [
-            level_of(p.walk.soles @ axes.mT + centre[p.rows][:, None], p.contact * p.seen * p.weight) for p in people
+            level_of(soles + centre[p.rows][:, None], p.contact * p.seen * p.weight)
+            for p, soles in zip(people, feet, strict=True)
         ]
         floor = common_level(levels)
         if floor is None:  # nobody stands: the lowest that is seen of anybody
