@@ -19,7 +19,8 @@ from glot_cli.body.landmarks import LANDMARK_NAMES, LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import turn_root
 from glot_cli.camera import ray_rotation
-from glot_cli.lifting.refine import Evidence, Figure, Slopes, certainty, landmark_slopes, turned
+from glot_cli.lifting.refine import FREE, Evidence, Slopes, certainty, landmark_slopes
+from glot_cli.lifting.yielding import Figure, turned
 
 SHAPE_FRAMES = 96  # frames of a track that its shape is fitted to
 # Of each component of the shape, about the network's answer. Landmarks tell lengths of bones, and components that
@@ -199,7 +200,7 @@ class _Elimination:
             transl = figure.transl.clone()
             transl[:, 2] += (away - 1) * pelvis
             figure = Figure(turn_root(turn, figure.rotmat), transl, figure.betas)
-        figure = turned(figure, pose.float())
+        figure = turned(figure, pose.float(), FREE)
         figure = replace(figure, betas=figure.betas + shape.float())
         return _Fitted(figure, observed, self.person.shape, self.gone + pose)
 

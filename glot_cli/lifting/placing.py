@@ -25,8 +25,9 @@ from glot_cli.camera import (
 from glot_cli.features.extractor import PictureLandmarks
 from glot_cli.lifting.calibration import Sighting, fit_shape
 from glot_cli.lifting.pose_smoothing import smooth_pose, smooth_position, trust
-from glot_cli.lifting.refine import LEAST_DEPTH, Evidence, Figure, refine
+from glot_cli.lifting.refine import LEAST_DEPTH, Evidence, refine
 from glot_cli.lifting.windows import robust_mean
+from glot_cli.lifting.yielding import Figure
 from glot_cli.models.regressors import State
 
 PRIOR_WEIGHT = 0.02  # of the network's own camera, per joint, against a landmark that is certain

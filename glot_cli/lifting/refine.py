@@ -12,16 +12,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
-from glot_cli.body.rotations import axis_angle_to_rotmat, rotmat_to_axis_angle
+from glot_cli.body.rotations import rotmat_to_axis_angle
 from glot_cli.camera import project_pinhole
+from glot_cli.lifting.yielding import Figure, descends, parents, solve_banded, third_transposed, turned
 from glot_cli.smoothing import stiffness, third_differences
-from glot_cli.smpl import SMPL_PARENTS, ancestors
 
 # How far off the network's rotation of each joint may be, radians; joints that are left out stay as they are. Limbs
 # have more room than the network's errors on drawn people ask for: on footage it errs more. The spine has not: what it
@@ -66,25 +65,6 @@ class Evidence:
         return Evidence(self.pixels[index], self.reliability[index], self.side[index], self.focal, self.centre)
 
 
-@dataclass(frozen=True)
-class Figure:
-    """Bodies in N frames, in the camera's frame.
-
-    Attributes:
-        rotmat: (N, 24, 3, 3) local rotations.
-        transl: (N, 3) metres.
-        betas: (10,) shape of all.
-    """
-
-    rotmat: Tensor
-    transl: Tensor
-    betas: Tensor
-
-    def rows(self, index: slice | Tensor) -> Figure:
-        """Some frames of it."""
-        return Figure(self.rotmat[index], self.transl[index], self.betas)
-
-
 def refine(
     figure: Figure,
     observed: Evidence,
@@ -122,7 +102,7 @@ def refine(
 class Slopes(NamedTuple):
     """The landmarks' errors and their derivatives, robust weights taken for constants (Geman-McClure's).
 
-    Unknowns of a frame: turns of the joints FREE about axes of their parents' frames, radians; translation, metres.
+    Unknowns of a frame are those of `yielding`, of the joints FREE.
 
     Attributes:
         error: (N, 66) weighted.
@@ -154,9 +134,11 @@ def landmark_slopes(figure: Figure, observed: Evidence, body: Body, landmarks: L
     weight = observed.reliability.sqrt() / (1 + far) / LANDMARK
     view = _projection_slope(seen, observed.focal) / half[..., None] * weight[..., None, None]  # (N, 33, 2, 3)
     # A small turn w of joint j moves a point below it by w x (point - joint).
-    arm = (points[:, :, None] - joints[:, None, FREE]) * _descends(landmarks.joint)[..., None]  # (N, 33, J, 3)
+    arm = (points[:, :, None] - joints[:, None, FREE]) * descends(landmarks.joint.tolist(), FREE)[
+        ..., None
+    ]  # (N, 33, J, 3)
     turns = torch.linalg.cross(arm.unsqueeze(2), view.unsqueeze(3))  # (N, 33, 2, J, 3): v . (w x a) = w . (a x v)
-    turns = (turns.unsqueeze(-2) @ _parents(posed.bones)[:, None, None]).squeeze(-2)
+    turns = (turns.unsqueeze(-2) @ parents(posed.bones, FREE)[:, None, None]).squeeze(-2)
     by_pose = torch.cat([turns.flatten(-2), view], -1).flatten(1, 2)
     return Slopes((error * weight[..., None]).flatten(1), by_pose, view)
 
@@ -180,49 +162,11 @@ def _solve(
         slopes = landmark_slopes(figure, observed, body, landmarks)
         own = slopes.by_pose.mT @ slopes.by_pose + torch.diag(prior)
         right = -(slopes.by_pose.mT @ slopes.error.unsqueeze(-1)).squeeze(-1) - prior * gone
-        right -= stiff * _third_transposed(_jerk(figure.rotmat, differences) * whole, differences, len(segment))
-        step = _solve_banded(own, whole * stiff, right, differences)
+        right -= stiff * third_transposed(_jerk(figure.rotmat, differences) * whole, differences, len(segment))
+        step = solve_banded(own, whole * stiff, right, differences)
         gone = gone + step
-        figure = turned(figure, step)
+        figure = turned(figure, step, FREE)
     return figure
-
-
-def turned(figure: Figure, step: Tensor) -> Figure:
-    """Bodies whose unknowns (see `Slopes`) have grown by `step` (N, D)."""
-    rotmat = figure.rotmat.clone()
-    rotmat[:, FREE] = axis_angle_to_rotmat(torch.unflatten(step[:, :-3], -1, (-1, 3))) @ rotmat[:, FREE]
-    return Figure(rotmat, figure.transl + step[:, -3:], figure.betas)
-
-
-def _solve_banded(own: Tensor, stiff: Tensor, right: Tensor, differences: Tensor) -> Tensor:
-    """Solve for all frames what smoothness ties together, exactly: an iteration takes the longer the denser frames lie.
-
-    In double precision the prior keeps the matrix positive definite, however close a body comes to the camera.
-
-    Args:
-        own: (N, D, D) each frame's own block.
-        stiff: (N - 3, D) weights of the third differences.
-        right: (N, D).
-        differences: (N - 3, 4) factors of these differences.
-
-    Returns:
-        (N, D).
-    """
-    from scipy.linalg import solveh_banded  # scipy takes its time to import
-
-    count, size = right.shape
-    bands = np.zeros((3 * size + 1, count, size))  # lower form: bands[k, j] is element (j + k, j)
-    blocks = own.double().numpy()
-    for k in range(size):
-        bands[k, :, : size - k] = np.diagonal(blocks, -k, 1, 2)
-    weights, factors = stiff.double().numpy(), differences.numpy()[:, :, None]
-    for k in range(4):
-        for i in range(4 - k):  # row r of the differences touches frames r..r+3
-            bands[k * size, i : i + len(weights)] += factors[:, i] * factors[:, i + k] * weights
-    flat = solveh_banded(
-        bands.reshape(len(bands), -1), right.double().numpy().ravel(), overwrite_ab=True, lower=True, check_finite=False
-    )
-    return torch.from_numpy(flat).to(right.dtype).view(count, size)
 
 
 def certainty() -> Tensor:
@@ -240,26 +184,6 @@ def _jerk(rotmat: Tensor, differences: Tensor) -> Tensor:
     first, _, third, fourth = differences.float().unsqueeze(-1).unbind(1)
     bends = fourth * turns[2:] + (third + fourth) * turns[1:-1] - first * turns[:-2]
     return torch.cat([bends, torch.zeros(len(bends), 3)], 1)
-
-
-def _third_transposed(x: Tensor, differences: Tensor, count: int) -> Tensor:
-    """The transpose of third differences (M, 4) of `count` frames, (M, D) -> (count, D): fewer than 4 have none."""
-    out = x.new_zeros(count, x.shape[1])
-    for shift, value in enumerate(differences.float().unbind(1)):
-        out[shift : shift + len(x)] += value[:, None] * x
-    return out
-
-
-def _descends(carriers: Tensor) -> Tensor:
-    """Which joints of FREE move points that are fixed to the joints `carriers` (K,): (K, J) of zeros and ones."""
-    chains = [{joint, *ancestors(joint)} for joint in carriers.tolist()]
-    return torch.tensor([[float(j in chain) for j in FREE] for chain in chains])
-
-
-def _parents(bones: Tensor) -> Tensor:
-    """Rotations (N, J, 3, 3) of the parents of the joints FREE, of bones (N, 24, 3, 3); the pelvis has none."""
-    none = torch.eye(3).expand_as(bones[:, 0])
-    return torch.stack([bones[:, SMPL_PARENTS[joint]] if joint else none for joint in FREE], 1)
 
 
 def _projection_slope(points: Tensor, focal: float) -> Tensor:

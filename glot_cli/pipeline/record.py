@@ -58,7 +58,7 @@ def make_record(
     camera = VideoCamera(float(info.fps), guess, torch.tensor([info.width / 2, info.height / 2]))
     step = max(1, round(camera.fps / models.preset.window_fps))
     ends = [*seen.shots[1:], len(seen.times)]
-    turned = None if known else _turned_focal(seen, ends, camera)
+    turned = None if known or options.camera == "static" else _turned_focal(seen, ends, camera)
     if turned:
         camera = replace(camera, focal=turned)
     elif not known:
@@ -137,7 +137,7 @@ def _filmed(
     up = None if options.up is None or start else np.array(options.up)
     if given is not None:
         motion = given.motion(start, end, ticks)
-        up = given.up_of(start) if up is None else up
+        up = given.up_of(start, options.up)
         looks = motion.rotations[np.searchsorted(ticks, scene.ticks).clip(max=len(ticks) - 1)]
     elif options.camera == "static":
         motion = standing(scene, 1.0, "as was said")

@@ -35,7 +35,7 @@ class CameraMotion:
     """The motion of a shot's camera, frame by frame of those looked at.
 
     Attributes:
-        kind: "static", "rotating" or "travelling".
+        kind: one of `schema.MOTIONS`.
         confidence: 0 to 1.
         reason: what speaks for it, or why nothing can be known.
         ticks: (L,) of the frames.
@@ -119,6 +119,8 @@ def camera_motion(
     if not scene.sightings:
         return standing(scene, 0.0, "nothing of the background is seen twice")
     links = links_of(scene, centre)
+    if moves and not links:
+        return standing(scene, 0.0, "the background stays where it is, though the camera is said to move")
     focal = focal / scene.scale
     trust = min(1.0, len({s.look for s in scene.sightings}) / (looks - 1))
     trust *= min(1.0, float(np.median([s.count for s in scene.sightings])) / (CORNERS / 3))
@@ -253,6 +255,7 @@ def _noise(links: list[Link]) -> float:
 
 
 def _missed_by_homography(link: Link) -> Floats:
+    """(n,) by how many small pixels each corner lies elsewhere than where the homography has it."""
     flat = np.c_[link.before, np.ones(len(link.before))] @ link.homography.T
     return np.asarray(np.hypot(*(flat[:, :2] / flat[:, 2:] - link.after).T))
 
@@ -271,6 +274,7 @@ def _turns(links: list[Link], focal: float, noise: float, *, zooms: bool) -> Tur
 
 
 def _turn_of_shift(sighting: SeenAgain, focal: float) -> Floats:
+    """(3, 3) the small turn that shifts a still picture as it was seen to."""
     x, y = sighting.homography[:2, 2].astype(float)
     return np.asarray(Rotation.from_rotvec([-y / focal, x / focal, 0]).as_matrix())
 
@@ -312,7 +316,7 @@ def _travels(links: list[Link], turns: Turns, focal: float, noise: float) -> tup
             near = np.full(CORNERS, np.nan)
             near[which] = found.nearness
             if keyframe in nearness:  # in the unit of the first part
-                found = found._replace(places=found.places / np.nanmedian(near / nearness[keyframe]))
+                found = found._replace(places=found.places / _usual(near / nearness[keyframe]))
             else:
                 nearness[keyframe] = near
             rotations[some], places[some] = found.rotations, found.places
@@ -335,10 +339,14 @@ def _units(
         rays = np.c_[link.before[place], np.full(len(place), focal)] / focal
         near = nearness[keyframe.before][keyframe.inherited]
         depths = (rays - near[:, None] * places[number]) @ turns.rotations[number][2] / near
-        ratios = nearness[look][: len(place)] * depths
-        ratios = ratios[np.isfinite(ratios) & (ratios > 0)]
-        units[look] = units[keyframe.before] * (float(np.median(ratios)) if len(ratios) >= FEWEST else 1.0)
+        units[look] = units[keyframe.before] * _usual(nearness[look][: len(place)] * depths)
     return np.array([units[link.sighting.keyframe] for link in links])
+
+
+def _usual(ratios: Floats) -> float:
+    """The usual one of ratios (n,) of depths, of which some are not known or make no sense; 1 where too few do."""
+    known = ratios[np.isfinite(ratios) & (ratios > 0)]
+    return float(np.median(known)) if len(known) >= FEWEST else 1.0
 
 
 def _travelled(links: list[Link], turned: Floats, focal: float, noise: float) -> tuple[NDArray[np.int_], Travelled]:
@@ -371,6 +379,7 @@ def _travelled(links: list[Link], turned: Floats, focal: float, noise: float) ->
 
 
 def standing(scene: ShotBackground, confidence: float, reason: str) -> CameraMotion:
+    """The motion of a camera that stands still."""
     looks = len(scene.ticks)
     still = np.repeat(np.eye(3)[None], looks, 0)
     return CameraMotion("static", confidence, reason, scene.ticks, still, np.zeros((looks, 3)), np.ones(looks))

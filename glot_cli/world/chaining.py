@@ -71,4 +71,5 @@ def _settle(ends: NDArray[np.int_], steps: Floats, pauses: Floats, weights: Floa
 
 
 def _log(rotations: Floats) -> Floats:
+    """Rotation vectors (n, 3) of rotations (n, 3, 3), radians."""
     return np.asarray(Rotation.from_matrix(rotations).as_rotvec())

@@ -71,9 +71,10 @@ class GivenCamera:
             "given", 1.0, "as a file tells it", ticks, rotation @ rotation[0].T, places, np.ones(len(ticks))
         )
 
-    def up_of(self, frame: int) -> Array | None:
-        """Up (3,) in the axes of a frame's camera, where it is known."""
-        return None if self.up is None else self.rotation[frame] @ self.up
+    def up_of(self, frame: int, first: tuple[float, float, float] | None = None) -> Array | None:
+        """Up (3,) in the axes of a frame's camera, where it is known: by the file, unless `first` tells the first's."""
+        up = self.up if first is None else self.rotation[0].T @ first
+        return None if up is None else self.rotation[frame] @ up
 
 
 def read_camera(path: Path) -> GivenCamera:
@@ -115,15 +116,17 @@ def read_camera(path: Path) -> GivenCamera:
         lengths = numbers("focal_length", *([None] * arrays["focal_length"].ndim))
         assert lengths is not None
         if lengths.size not in (1, len(rotation)) or lengths.min() < 1:
-            raise refused(f"has {lengths.size} focal lengths from {lengths.min():g} pixels")
+            raise refused(f"has {lengths.size} focal lengths from {lengths.min(initial=FARTHEST):g} pixels")
         if lengths.max() > (1 + ZOOM) * lengths.min():
             raise refused("has a focal length that changes, and glot takes it for constant")
         focal = float(np.median(lengths))
     if "meta" in arrays and up is None:  # a record of glot's, whose world is y up
         try:
             focal = float(json.loads(str(arrays["meta"]))["focal_length"])
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise refused("is a record without a focal length") from error
+        if not 1 <= focal <= FARTHEST:  # NaN is in no range
+            raise refused(f"is a record with a focal length of {focal:g} pixels")
         up = np.array([0.0, 1.0, 0.0])
     u, _, v = np.linalg.svd(rotation)
     return GivenCamera(path, u @ v, translation, focal, up)

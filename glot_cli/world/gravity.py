@@ -20,6 +20,7 @@ ROLLED = 3.0  # a camera that is turned by more than so many times this was not 
 PERSON = math.radians(3.5)  # however long somebody is seen, up is not known better by one body alone
 STRAIGHT = math.radians(12.0)  # between trunk and legs of who stands straight
 FEW = 8  # frames of that which tell nothing
+SIDEWAYS = 0.5  # of up across the line of sight, from which on it tells how far the camera would be rolled
 LEANING = math.radians(4.5)  # of who stands straight, and of what the picture makes of it
 FLAT = 0.08  # metres that a resting foot may seem off its floor
 OFTEN = 0.5  # seconds between feet that tell of the floor each by itself
@@ -36,7 +37,7 @@ class Vote(NamedTuple):
         spread: (N,) their standard deviations in either direction, radians.
         feet: (N, 4, 3) points of the soles, metres.
         contact: (N, 4) probabilities that they rest.
-        every: how many frames apart feet tell each by itself.
+        every: how many frames apart feet tell each by itself: `OFTEN`.
         straight: what `straight_up` says.
     """
 
@@ -62,10 +63,13 @@ def find_up(votes: Sequence[Vote], right: Tensor, lines: Verticals | None = None
         votes: of everybody in it.
         right: (F, 3) the camera's own x axis in its frames.
         lines: what vertical lines say.
+
+    Nobody holds a camera on its side: who seems to stand so that it is, lies, and says nothing.
     """
     level = F.normalize(right.mean(0), dim=0)
     own = torch.tensor([0.0, -1.0, 0.0])
-    told = [_mean(vote) for vote in votes] + [vote.straight for vote in votes if vote.straight is not None]
+    told = [d for vote in votes for d in (_mean(vote, level), vote.straight) if d is not None]
+    told = [direction for direction in told if _upright(direction.vector, level)]
     bodies = len(told)
     if lines is not None:
         upright, precision = (torch.from_numpy(a).float() for a in (lines.direction, lines.precision))
@@ -113,17 +117,26 @@ def straight_up(joints: Tensor) -> Direction | None:
     return Direction(F.normalize(F.normalize(shoulders - ankles, dim=-1)[straight].mean(0), dim=0), LEANING)
 
 
-def _mean(vote: Vote) -> Direction:
+def _upright(up: Tensor, level: Tensor) -> Tensor:
+    """Whether directions of up (..., 3) leave a camera with an x axis (3,) rolled by less than 45 degrees."""
+    aside, above = up @ level, -up[..., 1]
+    return (above > aside.abs()) | (torch.hypot(aside, above) < SIDEWAYS)
+
+
+def _mean(vote: Vote, level: Tensor) -> Direction | None:
     """One direction of all frames of a person: errors last, so that many frames are no more certain than one."""
-    weights = vote.spread**-2
-    mean = F.normalize((weights[:, None] * vote.up).sum(0), dim=0)
-    usual = float((weights * vote.spread**2).sum() / weights.sum()) ** 0.5
+    upright = _upright(vote.up, level)
+    if not upright.any():
+        return None
+    weights = vote.spread[upright] ** -2
+    mean = F.normalize((weights[:, None] * vote.up[upright]).sum(0), dim=0)
+    usual = (len(weights) / float(weights.sum())) ** 0.5
     return Direction(mean, max(usual, PERSON))
 
 
 def _arms(vote: Vote) -> tuple[Tensor, Tensor]:
     """(K, 3) of resting feet from the middle of all of one person's, and what each weighs."""
-    points, weights = vote.feet.flatten(0, 1), vote.contact.flatten() / (4 * vote.every) * 2
+    points, weights = vote.feet.flatten(0, 1), vote.contact.flatten() / (2 * vote.every)  # each foot has two points
     middle = (weights[:, None] * points).sum(0) / weights.sum().clamp_min(1e-6)
     return points - middle, weights
 

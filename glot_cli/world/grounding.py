@@ -163,10 +163,10 @@ class Grounding(nn.Module):
 
     @torch.inference_mode()
     def up(self, walk: Gait) -> tuple[Tensor, Tensor]:
-        """Up (N, 3) in the axes of the walk, unit vectors, and their spread (N,) in either direction, radians."""
+        """Up (N, 3) in the axes of the walk, unit vectors, and their spread (N, 1) in either direction, radians."""
         answer = self.upright(upright_input(walk)[None])[0]
         up = (walk.rotmat[:, 0] @ own_up(answer).unsqueeze(-1)).squeeze(-1)
-        return up, answer[:, 3].exp()
+        return up, answer[:, 3:].exp()
 
     @torch.inference_mode()
     def contacts(self, walk: Gait) -> Tensor:

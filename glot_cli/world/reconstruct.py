@@ -17,9 +17,9 @@ from glot_cli.body.model import Body
 from glot_cli.body.rotations import turn_root
 from glot_cli.camera import camera_from_translation
 from glot_cli.lifting.placing import Lifted, joints_of
-from glot_cli.lifting.refine import Figure
+from glot_cli.lifting.yielding import Figure
 from glot_cli.tracking.tracks import Track
-from glot_cli.world.gravity import Direction, Vote, common_level, find_up, level_of, straight_up, world_axes
+from glot_cli.world.gravity import OFTEN, Direction, Vote, common_level, find_up, level_of, straight_up, world_axes
 from glot_cli.world.grounding import Gait, Grounding, at_times, resampled
 from glot_cli.world.soles import Soles, soles_of
 from glot_cli.world.standing import Sight, seen_at, stand
@@ -28,10 +28,11 @@ from glot_cli.world.verticals import vertical_lines
 
 LEAST_DOUBT = 5.0  # degrees that up may be off by what people say, where lines are asked
 UNSEEN = 0.5  # share that a foot which is not seen keeps of what is said of it
-CAMERA_HEIGHT = 1.4  # metres, where nobody tells
+CAMERA_HEIGHT = 1.4  # metres above the floor, where nobody is seen
 LOWEST_CAMERA = 0.4  # metres above a floor, from which on it tells the sizes of those who stand on it
 SIZES = 0.25  # of the logarithm of a person's size, by which what was taken for it may be off
 GIVING = 0.02  # how little components of shape that hardly change the bones are used for it
+LONGEST_STEP = 1.0  # seconds between frames; those that lie farther apart are taken to lie so
 CHUNK = 256  # frames whose soles are posed at once
 
 
@@ -135,8 +136,8 @@ class Worldmaker:
             )
         turns = filming.turns @ axes.mT  # from the world's axes to each camera's
         centre = torch.zeros(len(turns), 3)
+        feet = [person.walk.soles @ axes.mT for person in people]
         if filming.travels:
-            feet = [person.walk.soles @ axes.mT for person in people]
             contacts = [person.contact for person in people]
             path = filming.path @ axes.mT.double().numpy()
             if filming.metric:
@@ -144,11 +145,12 @@ class Worldmaker:
             else:
                 centre = camera_places([p.rows for p in people], feet, contacts, path, filming.ticks, filming.fps)
         levels = [
-            level_of(p.walk.soles @ axes.mT + centre[p.rows][:, None], p.contact * p.seen * p.weight) for p in people
+            level_of(soles + centre[p.rows][:, None], p.contact * p.seen * p.weight)
+            for p, soles in zip(people, feet, strict=True)
         ]
         floor = common_level(levels)
-        if floor is None:  # nobody stands: the lowest that is seen of anybody, or an arm's height below the camera
-            floor = min((float((p.walk.soles @ axes[1]).amin()) for p in people), default=-CAMERA_HEIGHT)
+        if floor is None:  # nobody stands: the lowest that is seen of anybody
+            floor = min((p.lowest(axes[1], centre[p.rows, 1]) for p in people), default=-CAMERA_HEIGHT)
         centre = centre - torch.tensor([0.0, floor, 0.0])
         placed = []
         for person, level in zip(people, levels, strict=True):
@@ -166,17 +168,14 @@ class Worldmaker:
         return ShotWorld(placed, turns, translation, up.spread, torch.cat([up.vector, torch.tensor([-floor])]))
 
     def _find_up(self, people: Sequence[_Subject], filming: Filming) -> Direction:
+        if filming.up is not None:
+            return Direction(F.normalize(filming.up, dim=0), 0.0)
         right = filming.turns[:, 0]  # the x axis of each camera, in the axes of the first
-        told = [
-            person.asked(lambda walk: torch.cat([(said := self._network.up(walk))[0], said[1][:, None]], 1))
-            for person in people
-        ]
+        told = [person.asked(lambda walk: torch.cat(self._network.up(walk), 1)) for person in people]
         votes = [
             Vote(F.normalize(t[:, :3], dim=-1), t[:, 3], p.walk.soles, torch.zeros_like(p.seen), 1.0, p.straight)
             for t, p in zip(told, people, strict=True)
         ]
-        if filming.up is not None:
-            return Direction(F.normalize(filming.up, dim=0), 0.0)
         first = find_up(votes, right)
         lines = vertical_lines(
             filming.lines,
@@ -191,7 +190,7 @@ class Worldmaker:
             return second
         axes = world_axes(second.vector)
         contacts = [p.asked(lambda walk: self._network.contacts(walk.turned(axes))) * p.seen for p in people]
-        every = 0.5 * filming.fps
+        every = OFTEN * filming.fps
         votes = [vote._replace(contact=c, every=every) for vote, c in zip(votes, contacts, strict=True)]
         return find_up(votes, right, lines)
 
@@ -249,8 +248,10 @@ class _Subject:
         self.rows = torch.from_numpy(track.frames.astype("int64")) - filming.first
         self._segment = torch.from_numpy(track.segment)
         self._ticks = torch.from_numpy(track.ticks)
-        self._seconds = self._ticks / filming.fps
-        back = filming.turns[self.rows].mT
+        # What was filmed more slowly than that moves too much between frames to be asked about what lies between.
+        steps = (self._ticks.diff() / filming.fps).clamp_max(LONGEST_STEP)
+        self._seconds = torch.cat([steps.new_zeros(1), steps.cumsum(0)])
+        self._back = back = filming.turns[self.rows].mT
         feet = torch.cat(
             [
                 soles.points(soles.body(part, lifted.betas.expand(len(part), -1)))
@@ -269,13 +270,18 @@ class _Subject:
 
     def asked(self, question: Callable[[Gait], Tensor]) -> Tensor:
         """Answers (N, C) to a question that is put to each gap-free stretch at the networks' rate."""
+        counts = torch.unique_consecutive(self._segment, return_counts=True)[1].tolist()
+        stretches = zip(*(torch.split(values, counts) for values in (*self.walk, self._seconds)), strict=True)
         answers = []
-        for number in torch.unique_consecutive(self._segment):
-            rows = (self._segment == number).nonzero()[:, 0]
-            seconds = self._seconds[rows]
-            walk, times = resampled(Gait(*(values[rows] for values in self.walk)), seconds)
+        for *values, seconds in stretches:
+            walk, times = resampled(Gait(*values), seconds)
             answers.append(at_times(question(walk), times, seconds))
         return torch.cat(answers)
+
+    def lowest(self, up: Tensor, height: Tensor) -> float:
+        """How low any joint or sole comes: along up (3,), with the camera at a height (N,), metres."""
+        joints = (self.lifted.joints + self.lifted.transl[:, None]) @ self._back.mT
+        return float((torch.cat([joints, self.walk.soles], 1) @ up + height[:, None]).amin())
 
     def grow(self, body: Body, factor: float) -> None:
         """Make the person larger, and as much further off."""

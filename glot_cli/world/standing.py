@@ -15,10 +15,8 @@ import torch
 from torch import Tensor
 
 from glot_cli.body.model import BodyOutput
-from glot_cli.body.rotations import axis_angle_to_rotmat
-from glot_cli.lifting.refine import Figure
+from glot_cli.lifting.yielding import Figure, descends, parents, solve_banded, third, third_transposed, turned
 from glot_cli.smoothing import stiffness, third_differences
-from glot_cli.smpl import SMPL_PARENTS, ancestors
 from glot_cli.world.balance import mass_shares
 from glot_cli.world.soles import CARRIERS, Soles
 
@@ -33,6 +31,8 @@ UNDER = 0.01  # metres that a foot may be below it
 MISTAKEN = 0.06  # metres a frame: a foot that moves faster yet was taken for resting counts little
 SMOOTH_HZ = 2.5  # corrections are smooth: those of this frequency are halved where nothing asks for them
 BALANCED = 0.3  # metres that the centre of mass may lie off the middle of the feet that carry it
+UNBALANCED = 0.25  # metres beyond which it counts little: who is so far off moves, leans on something or lies
+NEAREST = 0.1  # metres from the camera, where rays to what is nearer go through
 SURE = 0.35  # power of a probability of resting
 STEPS = 3
 CHUNK, OVERLAP = 256, 16
@@ -113,13 +113,13 @@ def _solve(
     soles: Soles,
     level: float,
 ) -> Figure:
+    """Pose and place of N frames, all at once; as in `stand`."""
     count, size = len(segment), 3 * len(FREE) + 3
     prior = torch.tensor([*PRIOR.values()]).repeat_interleave(3)
     prior = torch.cat([prior, torch.full((3,), PRIOR_PLACE)]) ** -2
     whole = (segment[3:] == segment[:-3]).float().unsqueeze(-1)
     differences = torch.from_numpy(third_differences(ticks.numpy()))
     stiff = whole * stiffness(SMOOTH_HZ / fps) * prior
-    stiff[:, -3:] = whole * stiffness(SMOOTH_HZ / fps) * (0.05**-2)
     steps = ((ticks[1:] - ticks[:-1]) * 30 / fps).float()  # in thirtieths of a second
     joined = (segment[1:] == segment[:-1]).float()[:, None] * (contact[1:] * contact[:-1])  # (N-1, 4)
     masses = mass_shares()
@@ -144,7 +144,7 @@ def _solve(
         centre_slope = (contact[..., None, None] * feet.slope).sum(1) / load[:, None, None].clamp_min(0.1)
         mass, mass_slope = (masses @ joints.at), torch.einsum("k,nkid->nid", masses, joints.slope)
         off = (mass - centre)[:, None, ::2]
-        weight = (load / 2).clamp(0, 1) / (1 + (off.norm(dim=-1) / 0.25) ** 2) / BALANCED
+        weight = (load / 2).clamp(0, 1) / (1 + (off.norm(dim=-1) / UNBALANCED) ** 2) / BALANCED
         own, right = _add(
             own, right, off * weight[..., None], (mass_slope - centre_slope)[:, None, ::2] * weight[..., None, None]
         )
@@ -160,20 +160,27 @@ def _solve(
         right[1:] -= (after.mT @ error.unsqueeze(-1)).squeeze(-1)
         mixed = after.mT @ before  # (N-1, D, D): rows of the later frame
         # Corrections are smooth.
-        right -= _third_transposed(stiff * _third(gone, differences), differences, count)
-        step = _solve_banded(own, mixed, stiff, right, differences)
+        right -= third_transposed(stiff * third(gone, differences), differences, count)
+        step = solve_banded(own, stiff, right, differences, mixed)
         gone = gone + step
-        figure = _turned(figure, step)
+        figure = turned(figure, step, FREE)
     return figure
 
 
 def seen_at(figure: Figure, sight: Sight, soles: Soles) -> Tensor:
     """(N, 28, 2) where a camera sees the joints and the soles of bodies, at depth 1."""
-    posed, feet = _posed(figure, soles)
-    return _lines(torch.cat([posed.joints, feet], 1), sight)
+    seen = []
+    for start in range(0, len(figure.transl), CHUNK):
+        rows = slice(start, start + CHUNK)
+        posed, feet = _posed(figure.rows(rows), soles)
+        points = torch.cat([posed.joints, feet], 1)
+        local = (points - sight.centre[rows, None]) @ sight.rotation[rows].mT
+        seen.append(local[..., :2] / local[..., 2:].clamp_min(NEAREST))
+    return torch.cat(seen)
 
 
 def _posed(figure: Figure, soles: Soles) -> tuple[BodyOutput, Tensor]:
+    """Bodies where they stand, but for their vertices, and the points (N, 4, 3) of their soles."""
     posed = soles.body(figure.rotmat, figure.betas.expand(len(figure.rotmat), -1))
     place = figure.transl[:, None]
     return BodyOutput(posed.joints + place, posed.vertices, posed.bones), soles.points(posed) + place
@@ -182,7 +189,7 @@ def _posed(figure: Figure, soles: Soles) -> tuple[BodyOutput, Tensor]:
 def _points(figure: Figure, soles: Soles) -> tuple[Points, Points]:
     """The 24 joints, and the points of the soles."""
     posed, feet = _posed(figure, soles)
-    bones = _parents(posed.bones)
+    bones = parents(posed.bones, FREE)
     return (
         Points(posed.joints, _slopes(posed.joints, list(range(24)), posed.joints, bones)),
         Points(feet, _slopes(feet, list(CARRIERS), posed.joints, bones)),
@@ -191,9 +198,7 @@ def _points(figure: Figure, soles: Soles) -> tuple[Points, Points]:
 
 def _slopes(points: Tensor, carriers: list[int], joints: Tensor, bones: Tensor) -> Tensor:
     """(N, K, 3, D): a small turn w of joint j, about axes of its parent's frame, moves a point below it by w x arm."""
-    chains = [{j, *ancestors(j)} for j in carriers]
-    moves = torch.tensor([[float(j in chain) for j in FREE] for chain in chains])
-    arm = (points[:, :, None] - joints[:, None, FREE]) * moves[..., None]  # (N, K, J, 3)
+    arm = (points[:, :, None] - joints[:, None, FREE]) * descends(carriers, FREE)[..., None]  # (N, K, J, 3)
     axes = bones[:, None].mT  # rows: axes of the parents' frames
     turns = torch.linalg.cross(axes.expand(-1, arm.shape[1], -1, -1, -1), arm[..., None, :])  # (N, K, J, 3 axes, 3)
     turns = turns.flatten(2, 3).mT
@@ -201,57 +206,7 @@ def _slopes(points: Tensor, carriers: list[int], joints: Tensor, bones: Tensor) 
     return torch.cat([turns, place], -1)
 
 
-def _parents(bones: Tensor) -> Tensor:
-    none = torch.eye(3).expand_as(bones[:, 0])
-    return torch.stack([bones[:, SMPL_PARENTS[joint]] if joint else none for joint in FREE], 1)
-
-
-def _lines(points: Tensor, sight: Sight) -> Tensor:
-    """(N, K, 2) where the camera sees points, at depth 1."""
-    local = (points - sight.centre[:, None]) @ sight.rotation.mT
-    return local[..., :2] / local[..., 2:].clamp_min(0.1)
-
-
 def _add(own: Tensor, right: Tensor, error: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+    """Blocks (N, D, D) and right sides (N, D) of normal equations with errors (N, ...) and slopes (N, ..., D) added."""
     error, slope = error.flatten(1), slope.flatten(1, 2)
     return own + slope.mT @ slope, right - (slope.mT @ error.unsqueeze(-1)).squeeze(-1)
-
-
-def _turned(figure: Figure, step: Tensor) -> Figure:
-    rotmat = figure.rotmat.clone()
-    rotmat[:, FREE] = axis_angle_to_rotmat(torch.unflatten(step[:, :-3], -1, (-1, 3))) @ rotmat[:, FREE]
-    # The translation is of the model's origin: turning about the pelvis joint does not move it.
-    return Figure(rotmat, figure.transl + step[:, -3:], figure.betas)
-
-
-def _third(values: Tensor, differences: Tensor) -> Tensor:
-    four = differences.float().unsqueeze(-1).unbind(1)
-    count = len(values) - 3
-    return sum(f * values[i : i + count] for i, f in enumerate(four))  # type: ignore[return-value]
-
-
-def _third_transposed(x: Tensor, differences: Tensor, count: int) -> Tensor:
-    out = x.new_zeros(count, x.shape[1])
-    for shift, value in enumerate(differences.float().unbind(1)):
-        out[shift : shift + len(x)] += value[:, None] * x
-    return out
-
-
-def _solve_banded(own: Tensor, mixed: Tensor, stiff: Tensor, right: Tensor, differences: Tensor) -> Tensor:
-    import numpy as np
-    from scipy.linalg import solveh_banded
-
-    count, size = right.shape
-    bands = np.zeros((max(3 * size + 1, 2 * size), count, size))
-    blocks = own.double().numpy()
-    for k in range(size):
-        bands[k, :, : size - k] += np.diagonal(blocks, -k, 1, 2)
-    later = mixed.double().numpy()  # element (i of t+1, j of t) lies at row size + i - j of column (t, j)
-    for j in range(size):
-        bands[size - j : 2 * size - j, : count - 1, j] += later[:, :, j].T
-    weights, factors = stiff.double().numpy(), differences.numpy()[:, :, None]
-    for k in range(4):
-        for i in range(4 - k):
-            bands[k * size, i : i + len(weights)] += factors[:, i] * factors[:, i + k] * weights
-    flat = solveh_banded(bands.reshape(len(bands), -1), right.double().numpy().ravel(), lower=True, check_finite=False)
-    return torch.from_numpy(flat).to(right.dtype).view(count, size)

@@ -21,6 +21,7 @@ Array = NDArray[np.floating]
 
 STEADY_HZ = 0.7  # of the velocity: walking and dollying cameras change theirs slowly
 DRIFT_HZ = 0.15  # of what the background's path lacks, where there is one
+TINY = 1e-12  # of a path that does not move while somebody stands
 UNKNOWN = 0.02  # weight of the usual motion in every frame, against a foot that surely rests
 MISTAKEN = 1.0  # metres a second: a foot that goes so much faster than the camera's path has it does not rest
 
@@ -59,7 +60,8 @@ def camera_places(
     if path.any():
         trusted = weight
         for _ in range(5):  # feet that were mistaken for resting count less and less
-            size = max(0.0, float((trusted[:, None] * shape * rate).sum() / (trusted[:, None] * shape**2).sum()))
+            moved = max(float((trusted[:, None] * shape**2).sum()), TINY)
+            size = max(0.0, float((trusted[:, None] * shape * rate).sum()) / moved)
             trusted = weight / (1 + (np.linalg.norm(rate - size * shape, axis=1) / MISTAKEN) ** 2) ** 2
         weight, cutoff = trusted, DRIFT_HZ
     left = rate - size * shape

@@ -339,6 +339,7 @@ class _Heard(NamedTuple):
 
 
 def _heard(edges: _Lines, world: _Setting, shares: Floats, loose: float = 0.0) -> _Heard:
+    """What lines say of a world whose axes are followed by shares (K,) of them, and are `loose` radians uncertain."""
     angles, spread = edges.off(world)
     spread = np.hypot(spread, loose)
     off = angles / spread

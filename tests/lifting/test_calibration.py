@@ -16,7 +16,8 @@ from glot_cli.camera import project_pinhole, ray_rotation
 from glot_cli.lifting import calibration
 from glot_cli.lifting.calibration import Sighting, fit_focal, fit_shape, spread
 from glot_cli.lifting.lifters import CameraLifter, LandmarkLifter, VideoCamera
-from glot_cli.lifting.refine import Evidence, Figure, landmark_slopes
+from glot_cli.lifting.refine import Evidence, landmark_slopes
+from glot_cli.lifting.yielding import Figure
 from glot_cli.metrics import pa_mpjpe
 
 FOCAL, CENTRE = 1000.0, torch.tensor([640.0, 360.0])

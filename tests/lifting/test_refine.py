@@ -12,7 +12,8 @@ from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat, rotmat_to_axis_angle
 from glot_cli.camera import project_pinhole
 from glot_cli.lifting import refine as module
-from glot_cli.lifting.refine import PRIOR, Evidence, Figure, refine
+from glot_cli.lifting.refine import PRIOR, Evidence, refine
+from glot_cli.lifting.yielding import Figure, solve_banded
 from glot_cli.metrics import acceleration, pa_mpjpe
 from glot_cli.smoothing import stiffness
 from tests.body.oracles import geodesic_angle
@@ -204,7 +205,7 @@ def test_dense_frames_are_solved_as_exactly_as_sparse_ones(fps: float) -> None:
     third = torch.diff(torch.eye(count * size, dtype=torch.double).view(count, size, -1), n=3, dim=0).flatten(0, 1)
     dense += third.mT @ (stiff.double().flatten()[:, None] * third)
     expected = torch.linalg.solve(dense, right.double().flatten()).view(count, size).float()
-    torch.testing.assert_close(module._solve_banded(own, stiff, right, even), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(solve_banded(own, stiff, right, even), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_motion_comes_out_smooth_and_nearer_to_the_truth(body: Body) -> None:

@@ -8,7 +8,7 @@ import torch
 
 from glot_cli import weights
 from glot_cli.body.model import Body
-from glot_cli.lifting.refine import Figure
+from glot_cli.lifting.yielding import Figure
 from glot_cli.world.soles import Soles, soles_of
 from glot_cli.world.standing import Sight
 

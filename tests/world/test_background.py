@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from glot_cli.world.background import KEYFRAMES, Background, ShotBackground
+from glot_cli.world.camera_motion import camera_motion
 
 SIZE = (480, 270)
 NOBODY = np.zeros((0, 4))
@@ -54,6 +55,12 @@ def test_a_picture_that_stays_is_still_whoever_walks_before_it(view: NDArray[np.
     scene = background.scene(0, 8)
     assert len(scene.sightings) == 7 and all(s.still for s in scene.sightings)
     assert len(scene.keyframes) == 1
+
+
+def test_a_view_that_stays_though_the_camera_is_said_to_move_says_nothing(view: NDArray[np.uint8]) -> None:
+    scene = fed([window(view, 300)] * 4).scene(0, 4)
+    motion = camera_motion(scene, 500.0, (SIZE[0] / 2, SIZE[1] / 2), moves=True)
+    assert motion.kind == "static" and motion.confidence == 0 and motion.rotations.shape == (4, 3, 3)
 
 
 @pytest.mark.parametrize("step", [7, 90], ids=["slow", "fast"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -128,6 +129,17 @@ def test_a_camera_that_travels_is_told_from_one_that_turns(way: tuple[float, ...
     steps, seen = np.diff(path, axis=0), np.diff(motion.places, axis=0)
     cosines = (steps * seen).sum(1) / np.linalg.norm(steps, axis=1) / np.linalg.norm(seen, axis=1)
     assert np.degrees(np.arccos(np.median(cosines))) < 5
+
+
+def test_pictures_of_one_keyframe_that_share_no_corner_leave_the_path_finite(rng: np.random.Generator) -> None:
+    truth = turning(np.zeros((21, 3)))
+    scene = filmed(truth, np.linspace(0, 1.0, 21)[:, None] * np.array([1.0, 0, 0]), room(rng), rng, every=21)
+    halves = []
+    for sighting in scene.sightings:
+        own = sighting.corners % 2 == sighting.look % 2
+        halves.append(replace(sighting, corners=sighting.corners[own], places=sighting.places[own]))
+    motion = told(replace(scene, sightings=halves))
+    assert motion.kind == "travelling" and np.isfinite(motion.places).all()
 
 
 def test_a_lens_that_zooms_neither_turns_nor_travels(rng: np.random.Generator) -> None:

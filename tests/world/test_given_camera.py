@@ -40,6 +40,13 @@ def test_a_file_tells_turns_places_focal_length_and_up(tmp_path: Path) -> None:
     np.testing.assert_allclose(given.up_of(3), TURNS[3] @ [0, 2, 0], atol=1e-6)
 
 
+def test_up_of_the_first_frame_is_that_of_every_shot(tmp_path: Path) -> None:
+    """What the user knows overrules the file, and the file's turns carry it across cuts."""
+    given = read_camera(write(tmp_path / "c.npz", camera_rotation=TURNS, up=[0.0, 2.0, 0.0]))
+    up = given.up_of(7, (0.1, -1.0, 0.0))
+    np.testing.assert_allclose(up, TURNS[7] @ TURNS[0].T @ [0.1, -1, 0], atol=1e-6)
+
+
 def test_turns_alone_are_enough(tmp_path: Path) -> None:
     given = read_camera(write(tmp_path / "c.npz", camera_rotation=TURNS.astype(np.float32)))
     assert given.translation is None and given.focal is None and given.up_of(0) is None
@@ -72,7 +79,13 @@ def test_a_part_of_the_video_takes_its_part_of_the_file(tmp_path: Path) -> None:
         ({"camera_rotation": TURNS, "focal_length": np.linspace(500, 900, COUNT)}, "changes"),
         ({"camera_rotation": TURNS, "focal_length": 0.0}, "focal lengths from 0 pixels"),
         ({"camera_rotation": TURNS, "up": [0.0, 0.0, 0.0]}, "without a direction"),
+        ({"camera_rotation": TURNS, "focal_length": np.zeros(0)}, "0 focal lengths"),
         ({"camera_rotation": TURNS, "meta": np.array("{")}, "record without a focal length"),
+        ({"camera_rotation": TURNS, "meta": np.array('{"focal_length": NaN}')}, "focal length of nan"),
+        (
+            {"camera_rotation": TURNS, "meta": np.array('{"focal_length": 1' + "0" * 400 + "}")},
+            "without a focal length",
+        ),
     ],
 )
 def test_files_that_tell_no_camera_are_refused_by_name(tmp_path: Path, arrays: dict[str, Any], reason: str) -> None:

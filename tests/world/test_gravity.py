@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from glot_cli.body.rotations import axis_angle_to_rotmat
-from glot_cli.world.gravity import Vote, common_level, find_up, level_of, straight_up, world_axes
+from glot_cli.world.gravity import Direction, Vote, common_level, find_up, level_of, straight_up, world_axes
 from tests.world.standing_people import open_body
 
 LEVEL = torch.tensor([[1.0, 0.0, 0.0]])  # the camera's right
@@ -39,11 +39,27 @@ def test_people_who_agree_are_believed(down: float) -> None:
 
 
 def test_cameras_roll_little_but_for_those_that_do() -> None:
-    """A roll that people alone claim is halved; who lies about by far is left alone."""
+    """A roll that people alone claim is halved; a camera that is tilted by far is believed to be."""
     slightly = F.normalize(torch.tensor([math.tan(math.radians(3.0)), -1.0, 0.0]), dim=0)
     assert 0.3 < off(find_up([vote(slightly)], LEVEL).vector, looking_down(0.0)) < 2.0
-    turned = torch.tensor([-1.0, 0.0, 0.0])  # a film that stands on its side
+    turned = F.normalize(torch.tensor([-math.tan(math.radians(40.0)), -1.0, 0.0]), dim=0)
     assert off(find_up([vote(turned), vote(turned)], LEVEL).vector, turned) < 3.0
+
+
+@pytest.mark.parametrize("along", [[1.0, 0.0, 0.0], [-0.8, 0.2, 0.6], [0.0, 1.0, 0.0]])
+def test_who_lies_or_stands_on_his_hands_does_not_turn_the_world(along: list[float]) -> None:
+    lying = F.normalize(torch.tensor(along), dim=0)
+    alone = vote(lying)._replace(straight=Direction(lying, math.radians(4.0)))
+    found = find_up([alone], LEVEL)
+    assert off(found.vector, looking_down(0.0)) < 1.0 and math.degrees(found.spread) > 10
+    up = looking_down(10.0)
+    frames = torch.cat([lying.expand(40, 3), up.expand(20, 3)])
+    getting_up = vote(up, count=60)._replace(up=frames)
+    assert off(find_up([getting_up], LEVEL).vector, up) < 2.0
+
+
+def test_a_camera_that_looks_straight_down_is_believed() -> None:
+    assert off(find_up([vote(looking_down(85.0))] * 2, LEVEL).vector, looking_down(85.0)) < 5.0
 
 
 def test_who_is_unsure_and_who_is_alone_in_it_count_little() -> None:

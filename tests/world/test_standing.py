@@ -9,7 +9,7 @@ import torch
 from glot_cli import weights
 from glot_cli.body.model import Body, read_body_arrays
 from glot_cli.body.rotations import axis_angle_to_rotmat
-from glot_cli.lifting.refine import Figure
+from glot_cli.lifting.yielding import Figure
 from glot_cli.smpl import SMPL_JOINTS
 from glot_cli.world.balance import mass_shares
 from glot_cli.world.soles import FEET, SOLES, soles_of

@@ -238,7 +238,7 @@ def learn_up(both: Grounding, train: list[Seen], val: list[Seen], steps: int) ->
         errors, sure = [], []
         for one in val:
             up, spread = both.up(one.walk)
-            mean = F.normalize((up / spread[:, None] ** 2).sum(0), dim=0)
+            mean = F.normalize((up / spread**2).sum(0), dim=0)
             errors.append(math.degrees(math.acos(min(1.0, float(mean[1])))))
             sure.append(math.degrees(float(spread.mean())))
         ratio = np.sqrt(np.mean((np.array(errors) / np.array(sure)) ** 2) / 2)
