@@ -126,10 +126,10 @@ class Runner:
             models = self.models
         self._find_backend(progress)
         _tell_rate(info, options, warn)
-        given = self._given_camera()
+        given = self._given_camera(info)
         tracks, seen, counts = follow_people(video, info, models, options, progress, warn)
         _check_unchanged(video, place.source)
-        given = given and given.of_frames(seen.first, len(seen.times))
+        given = given and given.of_frames(seen.first, len(seen.times), info.frames if info.frames_told else None)
         features = compute_features(video, info, place.path, tracks, seen, models, options, progress)
         _check_unchanged(video, place.source)
         features, mended = models.lifter.clean(tracks, features, float(info.fps))
@@ -190,10 +190,14 @@ class Runner:
             mean_acceleration=mean_acceleration(result),
         )
 
-    def _given_camera(self) -> GivenCamera | None:
+    def _given_camera(self, info: VideoInfo) -> GivenCamera | None:
         """The camera's motion that a file tells; before networks run, for the file may be none."""
         camera = self.options.camera
-        return None if camera in (None, "static", "moving") else read_camera(expanded(camera))
+        if camera is None or camera in ("static", "moving"):
+            return None
+        given = read_camera(expanded(camera))
+        given.check_size(info.width, info.height)
+        return given
 
     def _find_backend(self, progress: Progress) -> None:
         """See that meshes can be drawn before the networks run for minutes; if not, say so and go on without."""

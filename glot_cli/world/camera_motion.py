@@ -138,7 +138,10 @@ def camera_motion(
     sway = np.degrees(Rotation.from_matrix(rotations).magnitude())
     if not moves and (rest > RESTS or (np.quantile(sway, 0.95) < STEADY and np.median(fixed) > 0.5)):
         return standing(scene, trust * rest, "the background stays where it is")
-    judged = _judged([link for link, s in zip(links, steady, strict=True) if not s], focal, noise)
+    moving = [link for link, still in zip(links, steady, strict=True) if not still]
+    if not moving:
+        return standing(scene, trust * rest, "nothing of the background moves")
+    judged = _judged(moving, focal, noise)
     zoom = np.ones(looks)
     if judged.zooms:
         turns = _turns(links, focal, noise, zooms=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glot_cli.errors import InputError
+from glot_cli.errors import InputError, counted
 from glot_cli.files.faults import FileFault
 from glot_cli.files.npz import load_npz
 from glot_cli.world.camera_motion import CameraMotion
@@ -17,7 +17,10 @@ from glot_cli.world.camera_motion import CameraMotion
 Array = NDArray[np.float64]
 
 NAMES = ("camera_rotation", "camera_translation", "focal_length", "up", "meta")
-REMEDY = "give camera_rotation (frames, 3, 3), and where known camera_translation (frames, 3), focal_length, up (3,)"
+REMEDY = (
+    "give 'static', 'moving' or an npz with camera_rotation (frames, 3, 3), and where known camera_translation "
+    "(frames, 3), focal_length, up (3,)"
+)
 ZOOM = 0.01  # share by which a focal length may change and be taken for one
 FARTHEST = 1e6  # metres, pixels
 
@@ -32,6 +35,8 @@ class GivenCamera:
         translation: (F, 3) metres; None where only turns are known.
         focal: focal length, pixels; None where it is not known.
         up: (3,) in the file's axes; None where it is not known.
+        start: the video's frame that the first one is of; None where the file does not say.
+        size: (width, height) of the pictures, pixels; None likewise.
     """
 
     path: Path
@@ -39,26 +44,41 @@ class GivenCamera:
     translation: Array | None
     focal: float | None
     up: Array | None
+    start: int | None = None
+    size: tuple[int, int] | None = None
 
-    def of_frames(self, first: int, count: int) -> GivenCamera:
-        """Those of some frames of the video; a file of just so many frames is taken to be of these.
+    def of_frames(self, first: int, count: int, every: int | None) -> GivenCamera:
+        """Those of the frames that were looked at.
+
+        A record says which frames it is of; any other file is of just these frames, or of every frame of the video.
 
         Args:
             first: the first frame looked at, counted in the video.
             count: how many were looked at.
+            every: frames of the video; None where it does not say.
 
         Raises:
-            InputError: the file is of another number of frames.
+            InputError: the file is of other frames.
         """
         held = len(self.rotation)
-        if held == count:
+        if self.start is None and held == count:
             return self
-        if held < first + count:
-            reason = f"has cameras of {held} frames, but {count} were looked at, from frame {first}"
-            raise InputError(reason, path=self.path, remedy="give one for each frame", option="camera")
-        rows = slice(first, first + count)
+        low = first - (self.start or 0)
+        whole = self.start is not None or every in (None, held)
+        if not (whole and 0 <= low <= low + count <= held):
+            where = "" if self.start is None else f" from {self.start}"
+            reason = f"has cameras of {counted(held, 'frame')}{where}, but {count} from {first} were looked at"
+            raise InputError(reason, path=self.path, remedy="give one for each of them", option="camera")
+        rows = slice(low, low + count)
         translation = None if self.translation is None else self.translation[rows]
-        return GivenCamera(self.path, self.rotation[rows], translation, self.focal, self.up)
+        return replace(self, rotation=self.rotation[rows], translation=translation)
+
+    def check_size(self, width: int, height: int) -> None:
+        """Raise InputError where the file is of pictures of another size than these, in pixels."""
+        if self.size not in (None, (width, height)):
+            own = "{}x{}".format(*self.size or ())
+            reason = f"is the record of a video of {own}, this one has {width}x{height}"
+            raise InputError(reason, path=self.path, remedy="give that of this camera", option="camera")
 
     def motion(self, start: int, end: int, ticks: Array) -> CameraMotion:
         """The motion in the frames [start, end) of a shot, at ticks (end - start,)."""
@@ -83,6 +103,7 @@ def read_camera(path: Path) -> GivenCamera:
     Raises:
         InputError: it is none.
     """
+    path = path / "params.npz" if path.is_dir() else path
     try:
         arrays = load_npz(path, NAMES)
     except FileFault as error:
@@ -100,33 +121,37 @@ def read_camera(path: Path) -> GivenCamera:
         )
         if not fits or held.dtype.kind not in "fiu" or not (np.abs(held.astype(float)) <= FARTHEST).all():
             wanted = "x".join("frames" if n is None else str(n) for n in shape) or "a number"
-            raise refused(f"has '{name}' of {held.dtype} {held.shape}, expected finite numbers, {wanted}")
+            raise refused(f"has '{name}' of {held.dtype} {held.shape}, expected numbers up to {FARTHEST:g}, {wanted}")
         return held.astype(float)
 
     rotation = numbers("camera_rotation", None, 3, 3)
     if rotation is None or not len(rotation):
-        raise refused("has no array 'camera_rotation'")
+        raise refused(
+            "has no frames in 'camera_rotation'" if "camera_rotation" in arrays else "has no 'camera_rotation'"
+        )
     if np.abs(rotation @ rotation.transpose(0, 2, 1) - np.eye(3)).max() > 1e-2 or (np.linalg.det(rotation) < 0).any():
         raise refused("has a 'camera_rotation' that is no rotation")
     translation = numbers("camera_translation", len(rotation), 3)
-    up, focal = numbers("up", 3), None
+    up, focal, start, size = numbers("up", 3), None, None, None
     if up is not None and not np.linalg.norm(up) > 1e-6:
         raise refused("has an 'up' without a direction")
     if "focal_length" in arrays:
         lengths = numbers("focal_length", *([None] * arrays["focal_length"].ndim))
         assert lengths is not None
         if lengths.size not in (1, len(rotation)) or lengths.min() < 1:
-            raise refused(f"has {lengths.size} focal lengths from {lengths.min(initial=FARTHEST):g} pixels")
+            raise refused(f"has {counted(lengths.size, 'focal length')} from {lengths.min(initial=FARTHEST):g} pixels")
         if lengths.max() > (1 + ZOOM) * lengths.min():
             raise refused("has a focal length that changes, and glot takes it for constant")
         focal = float(np.median(lengths))
     if "meta" in arrays and up is None:  # a record of glot's, whose world is y up
         try:
-            focal = float(json.loads(str(arrays["meta"]))["focal_length"])
+            meta = json.loads(str(arrays["meta"]))
+            focal, start = float(meta["focal_length"]), int(meta["start_frame"])
+            size = int(meta["width"]), int(meta["height"])
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-            raise refused("is a record without a focal length") from error
+            raise refused("is a record that does not say of which pictures it is") from error
         if not 1 <= focal <= FARTHEST:  # NaN is in no range
             raise refused(f"is a record with a focal length of {focal:g} pixels")
         up = np.array([0.0, 1.0, 0.0])
     u, _, v = np.linalg.svd(rotation)
-    return GivenCamera(path, u @ v, translation, focal, up)
+    return GivenCamera(path, u @ v, translation, focal, up, start, size)

@@ -32,7 +32,7 @@ def test_a_file_tells_turns_places_focal_length_and_up(tmp_path: Path) -> None:
         focal_length=np.full(COUNT, 900.0),
         up=[0.0, 2.0, 0.0],
     )
-    given = read_camera(path).of_frames(0, COUNT)
+    given = read_camera(path).of_frames(0, COUNT, None)
     assert given.focal == pytest.approx(900)
     motion = given.motion(2, COUNT, np.arange(2.0, COUNT))
     np.testing.assert_allclose(motion.rotations, TURNS[2:] @ TURNS[2].T, atol=1e-6)
@@ -54,17 +54,25 @@ def test_turns_alone_are_enough(tmp_path: Path) -> None:
 
 
 def test_a_record_is_such_a_file(tmp_path: Path) -> None:
-    meta = np.array(json.dumps({"focal_length": 1234.5}))
+    told = {"focal_length": 1234.5, "start_frame": 30, "width": 640, "height": 360}
+    meta = np.array(json.dumps(told))
     given = read_camera(write(tmp_path / "params.npz", camera_rotation=TURNS, camera_translation=SHIFTS, meta=meta))
     assert given.focal == 1234.5
     np.testing.assert_allclose(given.up, [0, 1, 0])
+    np.testing.assert_array_equal(given.of_frames(33, 4, 100).rotation, given.rotation[3:7])
+    for first, count in ((0, COUNT), (29, 2), (40, 4)):  # its frames, and no others, however many they are
+        with pytest.raises(InputError, match=f"12 frames from 30, but {count} from {first} were looked at"):
+            given.of_frames(first, count, 100)
+    given.check_size(640, 360)
+    with pytest.raises(InputError, match="of a video of 640x360, this one has 360x640"):
+        given.check_size(360, 640)
 
 
 def test_a_part_of_the_video_takes_its_part_of_the_file(tmp_path: Path) -> None:
     given = read_camera(write(tmp_path / "c.npz", camera_rotation=TURNS, camera_translation=SHIFTS))
-    np.testing.assert_array_equal(given.of_frames(4, 5).rotation, given.rotation[4:9])
-    with pytest.raises(InputError, match="cameras of 12 frames, but 13 were looked at"):
-        given.of_frames(0, 13)
+    np.testing.assert_array_equal(given.of_frames(4, 5, COUNT).rotation, given.rotation[4:9])
+    with pytest.raises(InputError, match="cameras of 12 frames, but 13 from 0 were looked at"):
+        given.of_frames(0, 13, None)
 
 
 @pytest.mark.parametrize(
@@ -73,18 +81,18 @@ def test_a_part_of_the_video_takes_its_part_of_the_file(tmp_path: Path) -> None:
         ({"other": TURNS}, "has no array 'camera_rotation'"),
         ({"camera_rotation": TURNS * 2}, "no rotation"),
         ({"camera_rotation": TURNS * [[1.0], [1.0], [-1.0]]}, "no rotation"),
-        ({"camera_rotation": TURNS[:, :2]}, "expected finite numbers"),
-        ({"camera_rotation": np.full_like(TURNS, np.nan)}, "expected finite numbers"),
-        ({"camera_rotation": TURNS, "camera_translation": SHIFTS[1:]}, "expected finite numbers"),
+        ({"camera_rotation": TURNS[:, :2]}, "expected numbers up to"),
+        ({"camera_rotation": np.full_like(TURNS, np.nan)}, "expected numbers up to"),
+        ({"camera_rotation": TURNS, "camera_translation": SHIFTS[1:]}, "expected numbers up to"),
         ({"camera_rotation": TURNS, "focal_length": np.linspace(500, 900, COUNT)}, "changes"),
-        ({"camera_rotation": TURNS, "focal_length": 0.0}, "focal lengths from 0 pixels"),
+        ({"camera_rotation": TURNS, "focal_length": 0.0}, "1 focal length from 0 pixels"),
         ({"camera_rotation": TURNS, "up": [0.0, 0.0, 0.0]}, "without a direction"),
         ({"camera_rotation": TURNS, "focal_length": np.zeros(0)}, "0 focal lengths"),
-        ({"camera_rotation": TURNS, "meta": np.array("{")}, "record without a focal length"),
+        ({"camera_rotation": TURNS, "meta": np.array("{")}, "does not say of which pictures"),
         ({"camera_rotation": TURNS, "meta": np.array('{"focal_length": NaN}')}, "focal length of nan"),
         (
             {"camera_rotation": TURNS, "meta": np.array('{"focal_length": 1' + "0" * 400 + "}")},
-            "without a focal length",
+            "does not say of which pictures",
         ),
     ],
 )
