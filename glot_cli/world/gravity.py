@@ -26,6 +26,7 @@ FLAT = 0.08  # metres that a resting foot may seem off its floor
 OFTEN = 0.5  # seconds between feet that tell of the floor each by itself
 WITHOUT = math.radians(25.0)  # up lies within this of the camera's own where nobody tells
 STOOD = 3.0  # resting points that a level takes, summed over the frames
+LIKELY = 0.25  # probability from which on a point counts among these: many unlikely ones are no level
 STEPS = 10
 
 
@@ -157,19 +158,20 @@ def world_axes(up: Tensor) -> Tensor:
     return torch.stack([torch.linalg.cross(up, back), up, back])
 
 
-def level_of(feet: Tensor, contact: Tensor) -> tuple[float, float] | None:
+def level_of(feet: Tensor, contact: Tensor, weight: float = 1.0) -> tuple[float, float] | None:
     """How high what a person stands on lies, and how much tells it; None where the person hardly ever stands.
 
     Args:
         feet: (N, 4, 3) in axes whose y is up, metres.
         contact: (N, 4) probabilities that they rest.
+        weight: of the person among others.
     """
     heights, weights = feet[..., 1].flatten(), contact.flatten()
-    if float(weights.sum()) < STOOD:
+    if float(weights[weights > LIKELY].sum()) < STOOD:
         return None
     order = heights.argsort()
     reached = weights[order].cumsum(0)
-    return float(heights[order][torch.searchsorted(reached, reached[-1] / 2)]), float(weights.sum())
+    return float(heights[order][torch.searchsorted(reached, reached[-1] / 2)]), weight * float(weights.sum())
 
 
 def common_level(levels: Sequence[tuple[float, float] | None]) -> float | None:

@@ -145,7 +145,7 @@ class Worldmaker:
             else:
                 centre = camera_places([p.rows for p in people], feet, contacts, path, filming.ticks, filming.fps)
         levels = [
-            level_of(soles + centre[p.rows][:, None], p.contact * p.seen * p.weight)
+            level_of(soles + centre[p.rows][:, None], p.contact * p.seen, p.weight)
             for p, soles in zip(people, feet, strict=True)
         ]
         floor = common_level(levels)

@@ -120,3 +120,9 @@ def test_levels_are_those_of_resting_feet_and_the_floor_is_most_peoples() -> Non
     assert level_of(feet, torch.zeros(50, 4)) is None
     assert common_level([(0.0, 10.0), (0.4, 3.0), None]) == 0.0
     assert common_level([None]) is None
+
+
+def test_many_feet_that_hardly_rest_are_no_level_however_large_the_person() -> None:
+    feet = torch.zeros(1000, 4, 3)
+    assert level_of(feet, torch.full((1000, 4), 0.02), weight=1e5) is None
+    assert level_of(feet[:1], torch.ones(1, 4), weight=2.0) == (0.0, 8.0)

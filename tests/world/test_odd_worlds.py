@@ -94,6 +94,7 @@ def test_a_body_that_lies_or_hangs_does_not_turn_the_world(roll: float) -> None:
     made = maker()([track], [lifted], filming(30))
     assert math.degrees(math.acos(min(1.0, -float(made.floor[1])))) < 5
     assert math.degrees(made.gravity_spread) > 15  # and says that it is not sure
+    assert float(made.floor[3]) > 0  # the camera is above the floor
     assert (made.people[0].lifted.transl - lifted.transl).norm(dim=-1).max() < 0.1
 
 

@@ -62,6 +62,13 @@ def test_who_rests_nowhere_stays_where_he_was_seen(wavering: Figure) -> None:
     torch.testing.assert_close(alone.rotmat, high.rotmat, atol=2e-3, rtol=0)
 
 
+def test_feet_high_in_the_air_that_hardly_rest_are_not_drawn_to_the_floor(wavering: Figure) -> None:
+    """Who hangs or stands on his hands: many frames of a small chance are no reason to come down."""
+    high = Figure(wavering.rotmat, wavering.transl + torch.tensor([0.0, 1.5, 0.0]), wavering.betas)
+    after = stood(high, torch.full((COUNT, 4), 0.02))
+    assert (after.transl - high.transl).mean(0).norm() < 0.1
+
+
 def test_nothing_holds_feet_across_a_pause() -> None:
     """Who stands elsewhere after a pause is not drawn back to the place before."""
     figure = standing(COUNT)
