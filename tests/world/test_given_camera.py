@@ -78,7 +78,7 @@ def test_a_part_of_the_video_takes_its_part_of_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "reason"),
     [
-        ({"other": TURNS}, "has no array 'camera_rotation'"),
+        ({"other": TURNS}, "has no 'camera_rotation'"),
         ({"camera_rotation": TURNS * 2}, "no rotation"),
         ({"camera_rotation": TURNS * [[1.0], [1.0], [-1.0]]}, "no rotation"),
         ({"camera_rotation": TURNS[:, :2]}, "expected numbers up to"),
@@ -89,7 +89,13 @@ def test_a_part_of_the_video_takes_its_part_of_the_file(tmp_path: Path) -> None:
         ({"camera_rotation": TURNS, "up": [0.0, 0.0, 0.0]}, "without a direction"),
         ({"camera_rotation": TURNS, "focal_length": np.zeros(0)}, "0 focal lengths"),
         ({"camera_rotation": TURNS, "meta": np.array("{")}, "does not say of which pictures"),
-        ({"camera_rotation": TURNS, "meta": np.array('{"focal_length": NaN}')}, "focal length of nan"),
+        (
+            {
+                "camera_rotation": TURNS,
+                "meta": np.array('{"focal_length": NaN, "start_frame": 0, "width": 64, "height": 64}'),
+            },
+            "focal length of nan",
+        ),
         (
             {"camera_rotation": TURNS, "meta": np.array('{"focal_length": 1' + "0" * 400 + "}")},
             "does not say of which pictures",
