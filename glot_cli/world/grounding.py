@@ -21,6 +21,7 @@ RATE = 30.0  # frames a second that the networks know
 BENT = tuple(range(1, 22))  # joints whose rotations tell of up: all but the pelvis and the hands
 FAST = 5.0  # metres or radians a second; what is faster is taken for this
 LOW = 0.2  # the share of frames whose lowest point may lie under what is taken for the floor at first
+SPREADS = -3.5, 1.0  # logarithms of the least and the greatest spread that training knows, of radians
 OTHER_FOOT_FIRST = [2, 3, 0, 1]  # of the four points of both feet
 
 
@@ -166,7 +167,7 @@ class Grounding(nn.Module):
         """Up (N, 3) in the axes of the walk, unit vectors, and their spread (N, 1) in either direction, radians."""
         answer = self.upright(upright_input(walk)[None])[0]
         up = (walk.rotmat[:, 0] @ own_up(answer).unsqueeze(-1)).squeeze(-1)
-        return up, answer[:, 3:].exp()
+        return up, answer[:, 3:].clamp(*SPREADS).exp()
 
     @torch.inference_mode()
     def contacts(self, walk: Gait) -> Tensor:

@@ -26,7 +26,7 @@ PRIOR_PLACE = 0.05  # metres that people may be moved; where nothing rests they 
 HIT = 0.02  # metres off the line of sight that a joint may come to lie, each by itself
 STILL = 0.0018  # metres a frame of 1/30 s that a foot at rest may move
 FLOOR = 0.015  # metres off the floor that it may be
-LIFTED = 0.3  # metres off the floor from which on a foot counts little: it is in the air, whatever was said of it
+LIFTED = 0.5  # metres off the floor from which on a foot counts little: it is in the air, whatever was said of it
 SOLE = 0.008  # metres that the middle of heel or toes is above the lowest of it
 UNDER = 0.01  # metres that a foot may be below it
 MISTAKEN = 0.06  # metres a frame: a foot that moves faster yet was taken for resting counts little
@@ -137,7 +137,7 @@ def _solve(
         own, right = _add(own, right, error, change)
         # The floor.
         height = feet.at[..., 1:2] - (level + SOLE)
-        weight = (contact**SURE / FLOOR)[..., None] / (1 + (height / LIFTED) ** 2) + (height < 0) / UNDER
+        weight = (contact**SURE / FLOOR)[..., None] / (1 + (height / LIFTED) ** 4) + (height < 0) / UNDER
         own, right = _add(own, right, height * weight, feet.slope[..., 1:2, :] * weight[..., None])
         # Balance.
         load = contact.sum(1)

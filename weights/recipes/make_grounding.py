@@ -43,7 +43,7 @@ from glot_cli.motion.viewing import CENTRE, Placed, Viewing, crop_boxes, view_ex
 from glot_cli.smpl import SMPL_MIRROR
 from glot_cli.synth.placement import rotation
 from glot_cli.training.simulate import Noise, corrupt
-from glot_cli.world.grounding import Gait, Grounding, contact_input, own_up, upright_input
+from glot_cli.world.grounding import SPREADS, Gait, Grounding, contact_input, own_up, upright_input
 from glot_cli.world.soles import soles_of
 
 LONGEST, SHORTEST = 240, 45  # frames of a piece of motion
@@ -231,7 +231,7 @@ def learn_up(both: Grounding, train: list[Seen], val: list[Seen], steps: int) ->
         x[..., moving] += velocity.repeat(1, 1, 5)
         x = torch.where(torch.rand(x.shape, generator=gen) < 0.15, network.mean, x)
         answer = network(x)
-        spread = answer[..., 3].clamp(-3.5, 1)
+        spread = answer[..., 3].clamp(*SPREADS)
         return ((1 - (own_up(answer) * up).sum(-1)) / torch.exp(2 * spread) + 2 * spread).mean()
 
     def tell() -> str:
