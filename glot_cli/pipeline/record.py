@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from glot_cli._version import __version__
 from glot_cli.body.rotations import rotmat_to_axis_angle
 from glot_cli.camera import project_pinhole
+from glot_cli.errors import counted
 from glot_cli.lifting.lifters import Features, VideoCamera
 from glot_cli.metrics import mean_accelerations
 from glot_cli.pipeline.folder import Source
@@ -28,6 +29,8 @@ from glot_cli.world.camera_motion import CameraMotion, camera_motion, standing, 
 from glot_cli.world.given import GivenCamera
 from glot_cli.world.reconstruct import Filming, InWorld
 
+UNSURE = 0.3  # confidence below which how a camera moved is not known
+TILTED = 10.0  # degrees that up may be off, before it is said
 SURE_FOCAL = 0.1  # standard deviation of its logarithm: people tell it to about 0.2
 
 
@@ -168,6 +171,24 @@ def mean_acceleration(result: Result) -> dict[int, float]:
     """Mean acceleration of every person's joints, millimetres per frame squared, by person; not across cuts or gaps."""
     moving = mean_accelerations(result.joints3d, result.person, result.frame, result.shot, result.ticks)
     return {person: 1000 * value for person, value in moving.items()}
+
+
+def doubts(result: Result) -> list[str]:
+    """A line for what is hardly known of the worlds in which people are: the camera's motion, and up."""
+    meta, lines = result.meta, []
+    shots = [int(shot) for shot in np.unique(result.shot)] if meta.camera_motion else []
+    frames = np.diff([*meta.shots, meta.start_frame + meta.frame_count])
+    for unsure, what in (
+        (
+            [s for s in shots if meta.camera_confidence[s] < UNSURE and frames[s] > 1],
+            "the background hardly shows how the camera moves",
+        ),
+        ([s for s in shots if meta.gravity_error[s] > TILTED], f"up is not known within {TILTED:.0f} degrees"),
+    ):
+        if unsure:
+            others = f", and in {counted(len(unsure) - 1, 'more shot')}" if len(unsure) > 1 else ""
+            lines.append(f"{meta.video}: from frame {meta.shots[unsure[0]]}{others}, {what}; its world is a guess")
+    return lines
 
 
 def _rows(track: Track, placed: InWorld, seen: Timeline, camera: VideoCamera) -> dict[str, NDArray[Any]]:

@@ -94,6 +94,16 @@ def new_report(
         "frames": result.meta.frame_count,
         "rows": len(result),
         "shots": len(result.meta.shots),
+        "worlds": [
+            {"first_frame": first, "camera_motion": motion, "camera_confidence": sure, "gravity_error": off}
+            for first, motion, sure, off in zip(
+                result.meta.shots,
+                result.meta.camera_motion,
+                result.meta.camera_confidence,
+                result.meta.gravity_error,
+                strict=False,
+            )
+        ],
         "mean_acceleration": moving,
         "tracking": counts,
         "seconds": round(seconds, 3),

@@ -19,7 +19,7 @@ from glot_cli.pipeline.models import Models, hashes_of, load_models, weight_file
 from glot_cli.pipeline.options import Options
 from glot_cli.pipeline.passes import compute_features, follow_people, log_counts
 from glot_cli.pipeline.presets import choose
-from glot_cli.pipeline.record import make_record, mean_acceleration
+from glot_cli.pipeline.record import doubts, make_record, mean_acceleration
 from glot_cli.pipeline.report import Outcome, Report, Warnings, earlier_run, finish_report, new_report
 from glot_cli.progress import Progress
 from glot_cli.rendering import BackendSearch
@@ -140,6 +140,8 @@ class Runner:
             result = make_record(place.source, info, tracks, seen, features, models, options, given)
         if not tracks:
             warn(f"{video}: no person found in {counted(len(seen.times), 'frame')}; nothing is drawn over them")
+        for doubt in doubts(result):
+            warn(doubt)
         with progress.stage("save"):
             place.save(result, options.frames)
         seconds = time.perf_counter() - begin

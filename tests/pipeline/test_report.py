@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,10 @@ from glot_cli.errors import OutputError
 from glot_cli.files.seal import sealed_json
 from glot_cli.pipeline.folder import ResultFolder, Source
 from glot_cli.pipeline.options import Options
+from glot_cli.pipeline.record import doubts
 from glot_cli.pipeline.report import Outcome, earlier_run, finish_report
 from glot_cli.progress import Progress
+from glot_cli.results import Result, empty_arrays
 from tests.pipeline.made_results import WEIGHTS, finish, record
 
 
@@ -149,3 +151,37 @@ def test_a_report_with_odd_facts_is_none(place: ResultFolder, video: Path, name:
     assert place.report() is not None
     place.write_report(place.report() | {name: value})
     assert place.report() is None and earlier(place, video) is None
+
+
+def test_what_is_hardly_known_of_worlds_is_said_once_for_all_shots(video: Path) -> None:
+    """Of shots that somebody is in, and whose cameras could have moved."""
+    bare = record(video)
+    count = 3
+    arrays = empty_arrays(world=True)
+    rows = {name: np.zeros((count, *values.shape[1:]), values.dtype) for name, values in arrays.items()}
+    rows |= {"frame": np.array([0, 10, 30], np.int32), "shot": np.array([0, 1, 3], np.int32)}
+    rows["person"] += 1
+    meta = replace(
+        bare.meta,
+        frame_count=40,
+        shots=[0, 5, 20, 29],
+        camera_motion=["static"] * 4,
+        camera_confidence=[0.9, 0.1, 0.0, 0.2],
+        gravity_error=[2.0, 3.0, 30.0, 25.0],
+        floor=[[0.0, -1.0, 0.0, 1.5]] * 4,
+    )
+    cameras = {"camera_rotation": np.tile(np.eye(3, dtype=np.float32), (40, 1, 1))}
+    cameras["camera_translation"] = np.zeros((40, 3), np.float32)
+    said = doubts(Result(rows, meta, cameras))
+    assert len(said) == 2
+    assert "from frame 5, and in 1 more shot, the background hardly shows" in said[0]
+    assert "from frame 29, up is not known within 10 degrees" in said[1]
+    one = replace(
+        meta,
+        frame_count=6,
+        shots=[0, 5],
+        **{name: getattr(meta, name)[:2] for name in ("camera_motion", "camera_confidence", "gravity_error", "floor")},
+    )
+    first = {name: values[:2] for name, values in rows.items()} | {"frame": np.array([0, 5], np.int32)}
+    assert doubts(Result(first, one, {name: values[:6] for name, values in cameras.items()})) == []  # one frame
+    assert doubts(bare) == []
