@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from fractions import Fraction
@@ -25,6 +26,7 @@ from glot_cli.results import Result, empty_arrays
 from glot_cli.schema import Meta
 from glot_cli.tracking.tracks import Track
 from glot_cli.video import VideoInfo
+from glot_cli.world.background import ShotBackground
 from glot_cli.world.camera_motion import CameraMotion, camera_motion, standing, turned_focal
 from glot_cli.world.given import GivenCamera
 from glot_cli.world.reconstruct import Filming, InWorld
@@ -60,21 +62,24 @@ def make_record(
     guess = known or float(np.hypot(info.width, info.height))
     camera = VideoCamera(float(info.fps), guess, torch.tensor([info.width / 2, info.height / 2]))
     step = max(1, round(camera.fps / models.preset.window_fps))
-    ends = [*seen.shots[1:], len(seen.times)]
-    turned = None if known or options.camera == "static" else _turned_focal(seen, ends, camera)
+    shots = list(itertools.pairwise([*seen.shots, len(seen.times)]))
+    scenes = [seen.background.scene(*shot) for shot in shots]
+    turned = None if known or options.camera == "static" else _turned_focal(scenes, camera)
     if turned:
         camera = replace(camera, focal=turned)
     elif not known:
         focal = models.lifter.focal(tracks, features, camera, step=step, edges=options.edges)
         camera = replace(camera, focal=focal)
     worlds, motions, parts = [], [], []
-    for shot, (start, end) in enumerate(zip(seen.shots, ends, strict=True)):
-        those = [(track, feature) for track, feature in zip(tracks, features, strict=True) if track.shot == shot]
+    cast: list[list[tuple[Track, NDArray[np.float32]]]] = [[] for _ in shots]
+    for track, feature in zip(tracks, features, strict=True):
+        cast[track.shot].append((track, feature))
+    for those, scene, (start, end) in zip(cast, scenes, shots, strict=True):
         lifted = [
             models.lifter.lift(track, torch.from_numpy(feature), camera, step=step, edges=options.edges)
             for track, feature in those
         ]
-        filming, motion = _filmed(seen, start, end, info, camera, options, given)
+        filming, motion = _filmed(scene, start, seen.ticks[start:end], info, camera, options, given)
         motions.append(motion)
         worlds.append(models.worldmaker([track for track, _ in those], lifted, filming))
         parts += [
@@ -112,12 +117,10 @@ def make_record(
     return Result(arrays, meta, cameras)
 
 
-def _turned_focal(seen: Timeline, ends: list[int], camera: VideoCamera) -> float | None:
+def _turned_focal(scenes: list[ShotBackground], camera: VideoCamera) -> float | None:
     """The focal length, pixels, by the shots whose cameras turn, which show it better than people do; None without."""
     x, y = camera.centre.tolist()
-    told = [
-        turned_focal(seen.background.scene(*shot), camera.focal, (x, y)) for shot in zip(seen.shots, ends, strict=True)
-    ]
+    told = [turned_focal(scene, camera.focal, (x, y)) for scene in scenes]
     sure = [(focal, spread) for focal, spread in filter(None, told) if spread < SURE_FOCAL]
     if not sure:
         return None
@@ -126,20 +129,18 @@ def _turned_focal(seen: Timeline, ends: list[int], camera: VideoCamera) -> float
 
 
 def _filmed(
-    seen: Timeline,
+    scene: ShotBackground,
     start: int,
-    end: int,
+    ticks: NDArray[np.float64],
     info: VideoInfo,
     camera: VideoCamera,
     options: Options,
     given: GivenCamera | None,
 ) -> tuple[Filming, CameraMotion]:
-    """How the camera moved in the frames [start, end) of a shot: as is known, else as the background tells."""
-    scene = seen.background.scene(start, end)
-    ticks = seen.ticks[start:end]
+    """How the camera moved in a shot, from frame `start` on at `ticks`: as is known, else as the background tells."""
     up = None if options.up is None or start else np.array(options.up)
     if given is not None:
-        motion = given.motion(start, end, ticks)
+        motion = given.motion(start, start + len(ticks), ticks)
         up = given.up_of(start, options.up)
         looks = motion.rotations[np.searchsorted(ticks, scene.ticks).clip(max=len(ticks) - 1)]
     elif options.camera == "static":
