@@ -17,11 +17,12 @@ from glot_cli.rendering.styles import STYLES, Style
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from glot_cli.export.catalogue import Space
     from glot_cli.pipeline.report import Outcome
     from glot_cli.pipeline.run import Runner
     from glot_cli.schema import Meta
 
-__all__ = ["Options", "RunKeywords", "prepare", "render", "run"]
+__all__ = ["Options", "RunKeywords", "export", "prepare", "render", "run"]
 
 log = logging.getLogger(__name__)
 
@@ -202,6 +203,97 @@ def render(
         error.option = error.option or _MENDED_BY.get(type(error))
         raise
     return target
+
+
+def export(
+    params: str | Path,
+    formats: Sequence[str],
+    out: str | Path | None = None,
+    *,
+    world: Space | None = None,
+    person: int | None = None,
+    fps: float | None = None,
+    names: str = "smpl",
+    video: str | Path | None = None,
+    hide: bool = False,
+    plot: bool = False,
+    body: str | Path | None = None,
+    warn: Callable[[str], None] | None = None,
+) -> list[Path]:
+    """Write a record in the files of other programs.
+
+    Args:
+        params: params.npz or the folder that holds it.
+        formats: which, of `export.catalogue.FORMATS`.
+        out: the folder for the files; by default `export` beside params. What an earlier export wrote there is
+            replaced, any other file is not.
+        world: `floor`, people in the world of their shot, or `camera`; by default the floor, where the record has one.
+        person: the only one who is wanted.
+        fps: frames a second; by default those of the record.
+        names: what joints are called: smpl, mixamo or unreal.
+        video: a video that formats which can are to hold.
+        hide: people are invisible while the record does not have them, and do not only hold their pose.
+        plot: formats that can draw their numbers over time.
+        body: where the body model is now, if it was a file that was moved.
+        warn: receives what whoever opens the files should know, a line each.
+
+    Returns:
+        The files.
+
+    Raises:
+        UsageError: there is no such format, naming, world, rate or person.
+        InputError: the record cannot be read, or has no world although one was asked for.
+        WeightsError: the body model is not there.
+        OutputError: a file cannot be written, or would replace what no export wrote.
+    """
+    from glot_cli.export.catalogue import FASTEST, FORMATS, NAMINGS, SPACES
+    from glot_cli.export.formats import Cast, writer
+    from glot_cli.export.outbox import outbox
+    from glot_cli.pipeline.folder import PARAMS
+    from glot_cli.results import load_result
+    from glot_cli.weights.bodies import recorded_body
+
+    for option, known, wanted in (
+        ("format", FORMATS, formats), ("world", SPACES, [world] if world else []), ("names", NAMINGS, [names]),
+    ):  # fmt: skip
+        for name in wanted:
+            if name not in known:
+                raise UsageError(f"must be one of {', '.join(known)}, not {name!r}", option=option)
+    if not formats:
+        raise UsageError(f"name at least one of {', '.join(FORMATS)}", option="format")
+    if fps is not None and not 0 < fps <= FASTEST:
+        raise UsageError(f"must be above 0 and at most {FASTEST}, not {fps}", option="fps")
+    params = Path(params)
+    params = params / PARAMS if os.path.isdir(params) else params
+    result = load_result(params)
+    if person is not None:
+        if person not in result.people:
+            there = ", ".join(map(str, result.people)) or "nobody"
+            raise UsageError(f"nobody has the number {person} in {params}; there is {there}", option="person")
+        result = result.of_person(person)
+    space = world or ("floor" if result.has_world else "camera")
+    body_model = recorded_body(result.meta.body_model, result.meta.body_model_sha256, moved=body, record=params)
+    if space == "floor" and not result.has_world:
+        raise InputError("the record has no world", path=params, remedy="run 'glot run' on the video again")
+    cast = Cast(
+        result, body_model, space, export_stem(params, result.meta), fps, names,
+        None if video is None else Path(video), hide, plot,
+    )  # fmt: skip
+    about = {"record": os.path.realpath(params), "formats": list(formats), "world": space, "fps": fps, "names": names}
+    with outbox(Path(out) if out else params.parent / "export", about) as box:
+        for name in dict.fromkeys(formats):
+            writer(name)(cast, box)
+    for line in box.notes:
+        (warn or log.info)(line)
+    return box.files
+
+
+def export_stem(params: Path, meta: Meta) -> str:
+    """What files made of a record are called: as its result folder, or its video."""
+    from glot_cli.pipeline.folder import PARAMS
+
+    folder = Path(os.path.realpath(params)).parent.name
+    return folder if params.name == PARAMS and folder else Path(meta.video).stem or "glot"
 
 
 def _find_video(meta: Meta, folder: Path) -> Path:

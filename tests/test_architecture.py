@@ -28,6 +28,7 @@ LAYERS = (
     ("synth",),
     ("datasets",),
     ("pipeline",),
+    ("export",),
     ("world",),
     ("lifting",),
     ("tracking", "rendering"),

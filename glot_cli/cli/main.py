@@ -27,6 +27,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
 COMMANDS = {
     "run": "glot_cli.cli.run",
     "render": "glot_cli.cli.render",
+    "export": "glot_cli.cli.export",
     "weights": "glot_cli.cli.weights",
     "data": "glot_cli.cli.data",
     "train": "glot_cli.cli.train",
