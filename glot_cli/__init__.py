@@ -6,7 +6,8 @@
     result = load_result("result/clip")
     render("result/clip/params.npz", style="side")
 
-These three do what the commands of the same names do. Nothing heavy is imported before one of them is used.
+These do what the commands of the same names do, and so does `info`. Nothing heavy is imported before one of
+them is used.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from glot_cli.errors import GlotError, InputError, OutputError, RenderError, Usa
 
 if TYPE_CHECKING:
     from glot_cli.api import render, run
+    from glot_cli.information import info
     from glot_cli.pipeline.options import Options
     from glot_cli.pipeline.report import Outcome
     from glot_cli.results import Bodies, Result, load_result
@@ -25,10 +27,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Bodies", "GlotError", "InputError", "Meta", "Options", "Outcome", "OutputError", "RenderError", "Result",
-    "UsageError", "WeightsError", "__version__", "load_result", "render", "run",
+    "UsageError", "WeightsError", "__version__", "info", "load_result", "render", "run",
 ]  # fmt: skip
 
 _HOMES = {
+    "info": "glot_cli.information",
     "render": "glot_cli.api",
     "run": "glot_cli.api",
     "Options": "glot_cli.pipeline.options",

@@ -28,6 +28,7 @@ COMMANDS = {
     "run": "glot_cli.cli.run",
     "render": "glot_cli.cli.render",
     "export": "glot_cli.cli.export",
+    "info": "glot_cli.cli.info",
     "weights": "glot_cli.cli.weights",
     "data": "glot_cli.cli.data",
     "train": "glot_cli.cli.train",
