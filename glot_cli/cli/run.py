@@ -60,7 +60,9 @@ class UpType(click.ParamType[tuple[float, ...]]):
 @click.option(
     "--body", metavar="NAME", help="Body to pose and draw: open, smpl or a file like SMPL's.  [default: the preset's]"
 )
-@click.option("--gender", type=click.Choice(GENDERS), help="Which of the SMPL bodies.  [default: neutral]")
+@click.option(
+    "--gender", type=click.Choice(GENDERS), help="Which of the bodies: the open one's, or SMPL's.  [default: neutral]"
+)
 @click.option(
     "--half", is_flag=True, help="Features of preset paper in half precision: fast on newer devices, 2 digits exact."
 )

@@ -22,6 +22,7 @@ from glot_cli.lifting.placing import Lifted, place, place_by_camera, sight
 from glot_cli.lifting.thinning import fill_lifted, lifted_rows
 from glot_cli.lifting.windows import estimate
 from glot_cli.models.fold import FoldedGLoT
+from glot_cli.models.regressors import State
 from glot_cli.tracking.tracks import Track
 
 Features = list[NDArray[np.float32]]
@@ -88,6 +89,11 @@ def make_lifter(
     return CameraLifter(extractor, glot, body, own_shape)
 
 
+def own_shapes(state: State, body: Body) -> State:
+    """What a network said, its shapes counted from the mean of a body's own people; see `Body.shape_mean`."""
+    return state._replace(shape=state.shape - body.shape_mean)
+
+
 @dataclass(frozen=True)
 class LandmarkLifter:
     """GLoT, seen twice; then every body is laid on its landmarks, and smoothed. Fields as for `make_lifter`."""
@@ -131,7 +137,15 @@ class LandmarkLifter:
             )
             seen, crops = self.extractor.landmarks(feature[rows]), torch.from_numpy(track.crops)[rows]
             people.append(
-                sight(state, seen, crops, self.body, self.landmarks, focal=camera.focal, centre=camera.centre)
+                sight(
+                    own_shapes(state, self.body),
+                    seen,
+                    crops,
+                    self.body,
+                    self.landmarks,
+                    focal=camera.focal,
+                    centre=camera.centre,
+                )
             )
         return fit_focal(people, self.body, self.landmarks)
 
@@ -152,7 +166,7 @@ class LandmarkLifter:
             rows=rows,
         )
         lifted = place(
-            state,
+            own_shapes(state, self.body),
             extractor.landmarks(features[rows]),
             crops[rows],
             segment[rows],
@@ -196,7 +210,7 @@ class CameraLifter:
             self.glot, features, segment, step=step, edges=edges, ticks=ticks, prepare=self.extractor.network_input
         )
         return place_by_camera(
-            state,
+            own_shapes(state, self.body),
             torch.from_numpy(track.crops),
             segment,
             self.body,

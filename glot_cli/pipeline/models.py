@@ -13,7 +13,7 @@ from glot_cli.features.extractor import FeatureExtractor
 from glot_cli.files.opening import expanded
 from glot_cli.lifting.lifters import Lifter, make_lifter
 from glot_cli.models.fold import FoldedGLoT
-from glot_cli.pipeline.presets import Preset
+from glot_cli.pipeline.presets import OPEN_SHAPES, Preset
 from glot_cli.smpl import SMPL_VERTICES
 from glot_cli.tracking.detector import PersonDetector
 from glot_cli.weights.bodies import body_path, load_body, mean_parameters
@@ -147,4 +147,6 @@ def _checkpoint(name: str) -> Path:
 
 def _shape_space(name: str, body: Body) -> str:
     """Whose shape components a body has. A file of SMPL's size is taken for SMPL."""
-    return "smpl" if body.num_vertices == SMPL_VERTICES else name
+    if body.num_vertices == SMPL_VERTICES:
+        return "smpl"
+    return OPEN_SHAPES if weights.is_known(name) and name.startswith("open-") else name

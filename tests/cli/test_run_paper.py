@@ -210,7 +210,7 @@ def test_the_open_body_can_wear_the_pose(tmp_path: Path, result: Result, glot: G
     ended = glot("run", CLIP, "--preset", "paper", "--body", "open", *PART, "--out", tmp_path)
     assert ended.status == 0 and any("average shape" in line for line in ended.err)
     dressed = load_result(tmp_path / "clip")
-    assert dressed.meta.body_model == "open-body" and not dressed.betas.any()
+    assert dressed.meta.body_model == "open-neutral" and not dressed.betas.any()
     np.testing.assert_allclose(dressed.pose, result.pose, atol=1e-4)
     assert (tmp_path / "clip" / "overlay.mp4").stat().st_size > 0
 
