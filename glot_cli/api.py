@@ -56,6 +56,7 @@ class RunKeywords(TypedDict, total=False):
     style: Style
     render: bool
     frames: bool
+    report: bool
     overwrite: bool
     quiet: bool
 

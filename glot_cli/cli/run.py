@@ -143,6 +143,7 @@ class UpType(click.ParamType[tuple[float, ...]]):
 @options.style
 @click.option("--no-render", is_flag=True, help="Write parameters only, draw nothing.")
 @click.option("--no-frames", is_flag=True, help="Leave out frames/, the same rows as one file a video frame.")
+@click.option("--report", is_flag=True, help="Write report.html too: the result at a glance, and what to trust of it.")
 @click.option(
     "--overwrite",
     is_flag=True,

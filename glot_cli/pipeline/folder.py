@@ -27,9 +27,11 @@ from glot_cli.results import Result, load_result
 from glot_cli.video import image_files
 
 PARAMS, OVERLAY, FRAMES, REPORT = "params.npz", "overlay.mp4", "frames", "run.json"
+PAGE = "report.html"  # there only where it was asked for: one of a user's is in nobody's way otherwise
 _KINDS = {PARAMS: "npz", OVERLAY: "mp4", REPORT: "json"}
+_PAGE_KIND = "html"
 _REMEDY = "choose another output folder"
-_LEFT_BY_RUNS = re.compile(r"\.(params\.npz|run\.json|frames|overlay\.mp4)\.glot-\d+(-\w+)?\.(part|old)")
+_LEFT_BY_RUNS = re.compile(r"\.(params\.npz|run\.json|frames|overlay\.mp4|report\.html)\.glot-\d+(-\w+)?\.(part|old)")
 _FRAME_ASIDE = re.compile(r"\.\d+\.npz\.glot-\d+(-\w+)?\.part")
 
 
@@ -189,7 +191,7 @@ class ResultFolder:
 
     def has(self, name: str) -> bool:
         """Whether one of the result's files is there, whole and unchanged."""
-        return sealed_kind(self.path / name) == _KINDS[name]
+        return sealed_kind(self.path / name) == (_KINDS | {PAGE: _PAGE_KIND})[name]
 
     def has_frames(self, count: int) -> bool:
         """Whether the files of so many frames are there. What they hold is not looked at: there may be 100,000."""
@@ -254,6 +256,27 @@ class ResultFolder:
         except OSError as error:
             raise not_written(path, error, _REMEDY) from error
 
+    def check_page(self) -> None:
+        """See that the page may be written. Raises OutputError where it would replace what glot did not write."""
+        path = self.path / PAGE
+        if os.path.lexists(path):
+            self._refuse_input(path)
+            if not self.has(PAGE):
+                raise _foreign(path)
+
+    def write_page(self, page: str) -> None:
+        """Write report.html, whole or not at all.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        path = self.path / PAGE
+        try:
+            with sealed(path) as aside:
+                aside.write_text(page, encoding="utf-8")
+        except OSError as error:
+            raise not_written(path, error, _REMEDY) from error
+
     def _make(self) -> None:
         """Make the folder and those above it, as far as they are not there. Raises OSError, OutputError."""
         try:
@@ -294,6 +317,8 @@ class ResultFolder:
         self.check()
         (self.path / REPORT).unlink(missing_ok=True)
         (self.path / OVERLAY).unlink(missing_ok=True)
+        if self.has(PAGE):
+            (self.path / PAGE).unlink()
         self._remove_frames()
 
     def _remove_frames(self) -> None:
