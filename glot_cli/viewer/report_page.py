@@ -21,7 +21,7 @@ from glot_cli.results import Result
 
 Floats = NDArray[np.floating]
 
-WIDTH, LEFT, RIGHT = 1000, 70, 14  # of the charts, and what is left free beside them; pixels of the page
+WIDTH, LEFT, RIGHT = 1000, 92, 14  # of the charts, and what is left free beside them; pixels of the page
 STRIP, CHART = 24, 90  # their heights
 CELLS = 280  # of a strip, at most
 POINTS = 700  # of a line, at most
