@@ -22,7 +22,7 @@ from glot_cli.tracking.tracks import Track
 from glot_cli.world.gravity import OFTEN, Direction, Vote, common_level, find_up, level_of, straight_up, world_axes
 from glot_cli.world.grounding import STANDING, Gait, Grounding, at_times, resampled, stillness
 from glot_cli.world.soles import Soles, soles_of
-from glot_cli.world.standing import Sight, Stance, seen_at, stand
+from glot_cli.world.standing import Footing, Sight, seen_at, stand
 from glot_cli.world.travel import camera_places
 from glot_cli.world.verticals import vertical_lines
 
@@ -333,8 +333,8 @@ class _Subject:
         as_seen = Figure(start.rotmat, self.walk.pelvis @ axes.mT + centre - old, lifted.betas)
         wanted = seen_at(as_seen, sight, soles)
         shown = torch.cat([lifted.seen, lifted.feet_seen], 1).square()
-        stance = Stance(wanted, shown, self.contact, self._segment, self._ticks, filming.fps, level)
-        figure = stand(start, sight, stance, soles)
+        footing = Footing(wanted, shown, self.contact, self._segment, self._ticks, filming.fps, level)
+        figure = stand(start, sight, footing, soles)
         rotmat = turn_root(turns, figure.rotmat)
         transl = (turns @ (figure.transl + rest - centre).unsqueeze(-1)).squeeze(-1) - rest
         joints = joints_of(rotmat, self._betas, body)

@@ -62,7 +62,7 @@ class Sight:
 
 
 @dataclass(frozen=True)
-class Stance:
+class Footing:
     """What is known of how a person stands, in N frames.
 
     Attributes:
@@ -83,10 +83,10 @@ class Stance:
     fps: float
     level: float = 0.0
 
-    def rows(self, index: slice) -> Stance:
+    def rows(self, index: slice) -> Footing:
         """Some frames of it."""
         wanted, shown, contact = self.wanted[index], self.shown[index], self.contact[index]
-        return Stance(wanted, shown, contact, self.segment[index], self.ticks[index], self.fps, self.level)
+        return Footing(wanted, shown, contact, self.segment[index], self.ticks[index], self.fps, self.level)
 
 
 class Points(NamedTuple):
@@ -101,25 +101,25 @@ class Points(NamedTuple):
     slope: Tensor
 
 
-def stand(figure: Figure, sight: Sight, stance: Stance, soles: Soles) -> Figure:
+def stand(figure: Figure, sight: Sight, footing: Footing, soles: Soles) -> Figure:
     """Make a person stand.
 
     Args:
         figure: bodies in the world.
         sight: the camera that saw them.
-        stance: where it saw them, and how they stand.
+        footing: where it saw them, and how they stand.
         soles: of the body.
 
     Returns:
         The same people, moved, and with legs bent a little.
     """
-    count = len(stance.segment)
+    count = len(footing.segment)
     parts = []
     for start in range(0, count, CHUNK):
         first, last = max(0, start - OVERLAP), min(count, start + CHUNK + OVERLAP)
         wide = slice(first, last)
         view = Sight(sight.rotation[wide], sight.centre[wide])
-        solved = _solve(figure.rows(wide), view, stance.rows(wide), soles)
+        solved = _solve(figure.rows(wide), view, footing.rows(wide), soles)
         parts.append(solved.rows(slice(start - first, min(count, start + CHUNK) - first)))
     return Figure(torch.cat([p.rotmat for p in parts]), torch.cat([p.transl for p in parts]), figure.betas)
 
@@ -131,17 +131,17 @@ def _certainty(shown: Tensor) -> Tensor:
     return torch.cat([sigma.repeat_interleave(3, 1), place], 1) ** -2
 
 
-def _solve(figure: Figure, sight: Sight, stance: Stance, soles: Soles) -> Figure:
+def _solve(figure: Figure, sight: Sight, footing: Footing, soles: Soles) -> Figure:
     """Pose and place of N frames, all at once; as in `stand`."""
-    contact, segment, ticks = stance.contact, stance.segment, stance.ticks
+    contact, segment, ticks = footing.contact, footing.segment, footing.ticks
     count, size = len(segment), 3 * len(FREE) + 3
-    prior = _certainty(stance.shown)
-    hit = stance.shown[..., None] / HIT
+    prior = _certainty(footing.shown)
+    hit = footing.shown[..., None] / HIT
     usual = _certainty(torch.ones(1, 28))
     whole = (segment[3:] == segment[:-3]).float().unsqueeze(-1)
     differences = torch.from_numpy(third_differences(ticks.numpy()))
-    stiff = whole * stiffness(SMOOTH_HZ / stance.fps) * usual
-    steps = ((ticks[1:] - ticks[:-1]) * 30 / stance.fps).float()  # in thirtieths of a second
+    stiff = whole * stiffness(SMOOTH_HZ / footing.fps) * usual
+    steps = ((ticks[1:] - ticks[:-1]) * 30 / footing.fps).float()  # in thirtieths of a second
     joined = (segment[1:] == segment[:-1]).float()[:, None] * (contact[1:] * contact[:-1])  # (N-1, 4)
     masses = mass_shares()
     gone = torch.zeros(count, size)
@@ -152,11 +152,11 @@ def _solve(figure: Figure, sight: Sight, stance: Stance, soles: Soles) -> Figure
         # The picture.
         every = Points(torch.cat([joints.at, feet.at], 1), torch.cat([joints.slope, feet.slope], 1))
         at, slope = (every.at - sight.centre[:, None]) @ sight.rotation.mT, sight.rotation[:, None] @ every.slope
-        error = (at[..., :2] - stance.wanted * at[..., 2:]) * hit
-        change = (slope[..., :2, :] - stance.wanted[..., None] * slope[..., 2:, :]) * hit[..., None]
+        error = (at[..., :2] - footing.wanted * at[..., 2:]) * hit
+        change = (slope[..., :2, :] - footing.wanted[..., None] * slope[..., 2:, :]) * hit[..., None]
         own, right = _add(own, right, error, change)
         # The floor.
-        height = feet.at[..., 1:2] - (stance.level + SOLE)
+        height = feet.at[..., 1:2] - (footing.level + SOLE)
         weight = (contact**SURE / FLOOR)[..., None] / (1 + (height / LIFTED) ** 4) + (height < 0) / UNDER
         own, right = _add(own, right, height * weight, feet.slope[..., 1:2, :] * weight[..., None])
         # Balance.

@@ -13,7 +13,7 @@ from glot_cli.lifting.yielding import Figure
 from glot_cli.smpl import SMPL_JOINTS
 from glot_cli.world.balance import mass_shares
 from glot_cli.world.soles import FEET, SOLES, soles_of
-from glot_cli.world.standing import PRIOR_PLACE, Stance, seen_at, stand
+from glot_cli.world.standing import PRIOR_PLACE, Footing, seen_at, stand
 from tests.world.standing_people import AWAY, feet_of, level_camera, open_body, open_soles, standing
 
 COUNT = 60
@@ -29,8 +29,8 @@ def stood(
     segment = torch.zeros(COUNT, dtype=torch.long) if segment is None else segment
     shown = torch.ones(COUNT, 28) if shown is None else shown
     ticks = torch.arange(COUNT).double()
-    stance = Stance(seen_at(figure, sight, soles), shown, contact, segment, ticks, 30.0)
-    return stand(figure, sight, stance, soles)
+    footing = Footing(seen_at(figure, sight, soles), shown, contact, segment, ticks, 30.0)
+    return stand(figure, sight, footing, soles)
 
 
 def way(figure: Figure) -> float:
