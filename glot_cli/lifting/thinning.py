@@ -69,6 +69,7 @@ def fill_lifted(
         root_network=_turning(lifted.root_network, rows, segment, ticks),
         transl=transl,
         joints=joints,
+        seen=_moving(lifted.seen, rows, segment, ticks).clamp(0, 1),
         feet_seen=_moving(lifted.feet_seen, rows, segment, ticks).clamp(0, 1),
     )
 
