@@ -52,6 +52,7 @@ class Lifted:
         transl: (N, 3) metres.
         joints: (N, 24, 3) metres, without the translation.
         feet_seen: (N, 4) how far left heel and toes, right heel and toes are seen, 0 to 1.
+        joint_error: (N, 24) metres, see `joint_errors`; None where nothing tells it.
     """
 
     rotmat: Tensor
@@ -63,6 +64,7 @@ class Lifted:
     transl: Tensor
     joints: Tensor
     feet_seen: Tensor
+    joint_error: Tensor | None = None
 
 
 @torch.inference_mode()

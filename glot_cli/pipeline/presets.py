@@ -75,7 +75,7 @@ PRESETS = {
         body="open-body",
         shape_space="open-body",
         window_fps=30.0,
-        helpers=("blazepose-heavy",),
+        helpers=("blazepose-heavy", "confidence"),
     ),
     "paper": Preset(
         name="paper",
