@@ -75,7 +75,7 @@ def test_rows_are_compared_from_the_middle_of_the_hips(study: Any) -> None:
         study.of_pairs([(Result(off, META), true)])
 
 
-def test_the_recipe_learns_what_holds(recipe: Any, study: Any) -> None:
+def test_the_recipe_learns_what_holds(recipe: Any, study: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Errors whose size one sign tells, a kind of joint more than another: 80 % keep within, in every tenth."""
     torch.manual_seed(0)
 
@@ -85,6 +85,7 @@ def test_the_recipe_learns_what_holds(recipe: Any, study: Any) -> None:
         error = spread * torch.randn(count, 12, 24, 3).norm(dim=-1)
         return [recipe.Known(s, e.log(), torch.eye(12)) for s, e in zip(signs, error, strict=True)], error.numpy()
 
+    monkeypatch.setattr(recipe, "DECAY", 0.1)  # people enough, of one cause
     network = recipe.learned(people(150)[0], 200)
     new, error = people(150)
     stated = np.exp(np.stack([network(one.signs).detach().numpy() for one in new]))

@@ -5,8 +5,9 @@
     python -m weights.recipes.make_confidence clips/ --work signs/
 
 1. glot runs on the clips, of training motions, and keeps what it knows of every joint (`lifting/joint_errors.py`), and
-   how far off that joint is: signs/, one file a run, made once. All rows that are somebody's count. Every other clip is
-   gone through once more with a detector that misses everybody for a while.
+   how far off that joint is: signs/, one file a run, made once. All rows that are somebody's count. Two thirds are
+   gone through once more with a detector that misses everybody for a while, one third with its picture cut off
+   above and below, so that legs are out of it.
 2. The network learns the QUANTILE of the logarithm of the error (pinball loss).
 3. What people bring who were not learned from is measured by leaving out one fold of the clips after the other, with
    radii smoothed in time as in a run. By so much all are widened, each kind of joint half by its own and half by all.
@@ -20,9 +21,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from glot_cli.body.landmarks import LandmarkModel
@@ -46,18 +47,21 @@ from glot_cli.pipeline.passes import compute_features, follow_people
 from glot_cli.pipeline.presets import PRESETS
 from glot_cli.pipeline.record import make_record
 from glot_cli.progress import Progress
-from glot_cli.results import load_result
+from glot_cli.results import Result, load_result
 from glot_cli.smoothing import whittaker
 from glot_cli.tracking.detector import Detections, PersonDetector
-from glot_cli.video import probe
+from glot_cli.video import probe, read_frames
+from glot_cli.weights.glot_file import save_tensors
 from weights.studies.confidence import matched
 
+ENDINGS = "", "_missed", "_cut"  # of runs; all, two thirds and one third of the clips
 MISSED = (24, 36), (66, 88)  # frames
+LEFT = 0.4, 0.55, 0.7, 0.85  # of the height below the middle
 FOLDS = 5
 EVERY, FRAMES = 4, 256  # frames of which one is learned from, for neighbours say the same; of a step
 NO_KEYPOINTS = 0.1  # share of frames that do without those of the detector
 OF_KEYPOINTS = [7, 8, 21, 22]  # of the signs
-RATE, DECAY = 5e-3, 12.0
+RATE, DECAY = 5e-3, 6.0
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -94,6 +98,27 @@ class Forgetful:
         return found
 
 
+def cut(video: Path, folder: Path, share: float) -> tuple[Path, int]:
+    """A copy of a clip without what is above and below, and how many pixels are gone above.
+
+    Args:
+        video: the clip, with its truth beside it.
+        folder: for the copy.
+        share: of the height from the middle to the lowest joint that is left.
+    """
+    truth = load_result(video.with_suffix(".npz"))
+    middle = truth.meta.height / 2
+    half = max(64, int(share * (float(np.quantile(truth.joints2d[..., 1].max(1), 0.9)) - middle)))
+    gone = int(middle) - min(half, int(middle)) // 2 * 2  # the same above and below: the principal point stays
+    target = folder / video.name
+    rate, size = float(truth.meta.frame_rate), (truth.meta.width, truth.meta.height - 2 * gone)
+    writer = cv2.VideoWriter(str(target), cv2.VideoWriter.fourcc(*"mp4v"), rate, size)
+    for frame in read_frames(probe(video)):
+        writer.write(np.ascontiguousarray(frame.image[gone : truth.meta.height - gone, :, ::-1]))
+    writer.release()
+    return target, gone
+
+
 class Known(NamedTuple):
     """A stretch of one person: signs (N, 24, SIGNS), logarithms of errors (N, 24), and what smooths them (N, N)."""
 
@@ -102,8 +127,8 @@ class Known(NamedTuple):
     smooth: Tensor
 
 
-def look(video: Path, models: Models, recorder: Recorder, target: Path) -> None:
-    """Run glot on a clip with its truth beside it, and write what it knew of each joint and how far off it is."""
+def look(video: Path, truth: Result, models: Models, recorder: Recorder, target: Path) -> None:
+    """Run glot on a clip whose truth is known, and write what it knew of each joint and how far off it is."""
     info, options, progress = probe(video), Options(quiet=True), Progress(quiet=True)
     recorder.kept.clear()
     tracks, seen, _ = follow_people(video, info, models, options, progress, lambda _: None)
@@ -111,7 +136,7 @@ def look(video: Path, models: Models, recorder: Recorder, target: Path) -> None:
         features = compute_features(video, info, Path(folder), tracks, seen, models, options, progress)
         features, _ = models.lifter.clean(tracks, features, float(info.fps))
         record = make_record(Source.of(video), info, tracks, seen, features, models, options)
-    rows, errors = matched(record, load_result(video.with_suffix(".npz")))
+    rows, errors = matched(record, truth)
     order = np.argsort(rows)
     rows, errors = rows[order], errors[order]
     whose = list(zip(record.person[rows].tolist(), record.frame[rows].tolist(), strict=True))
@@ -196,7 +221,7 @@ def main() -> None:
     videos = [video for video in sorted(arguments.clips.glob("*.mp4")) if video.with_suffix(".npz").exists()]
     models = recorder = None
     for number, video in enumerate(videos):
-        wanted = [arguments.work / f"{video.stem}{ending}.npz" for ending in ("", "_missed")[: 1 + number % 2]]
+        wanted = [arguments.work / f"{video.stem}{ending}.npz" for ending in ENDINGS[: 1 + number % 3]]
         targets.append(wanted)
         for target in (one for one in wanted if not one.exists()):
             if models is None:
@@ -204,8 +229,16 @@ def main() -> None:
                 # Without the file that is to be made.
                 models = load_models(replace(PRESETS["open"], helpers=("blazepose-heavy",)), "cpu")
                 models = replace(models, lifter=replace(models.lifter, errors=recorder))
-            forgetful = replace(models, detector=Forgetful(models.detector))
-            look(video, models if target == wanted[0] else forgetful, recorder, target)
+            truth = load_result(video.with_suffix(".npz"))
+            if target == wanted[0]:
+                look(video, truth, models, recorder, target)
+            elif target == wanted[1]:
+                look(video, truth, replace(models, detector=Forgetful(models.detector)), recorder, target)
+            else:
+                with tempfile.TemporaryDirectory() as folder:
+                    part, gone = cut(video, Path(folder), LEFT[number // 3 % len(LEFT)])
+                    lower = {**truth.arrays, "joints2d": truth.joints2d - np.float32([0, gone])}
+                    look(part, replace(truth, arrays=lower), models, recorder, target)
             print(target, flush=True)
     if arguments.look_only:
         return
@@ -229,7 +262,7 @@ def main() -> None:
         own = over[:, kinds == kind].flatten().quantile(QUANTILE)
         print(f"kind {kind}: {float(own):+.3f}, of all {float(of_all):+.3f}")
         network.own.weight.data[kind] += (own + of_all) / 2
-    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, arguments.out)
+    save_tensors({name: value.contiguous() for name, value in network.state_dict().items()}, arguments.out, {})
 
 
 if __name__ == "__main__":
