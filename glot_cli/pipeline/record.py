@@ -198,7 +198,7 @@ def _rows(track: Track, placed: InWorld, seen: Timeline, camera: VideoCamera) ->
     count = len(track.frames)
     moved = lifted.joints + lifted.transl[:, None]
     pose = torch.cat([rotmat_to_axis_angle(part) for part in torch.split(lifted.rotmat, 256)])
-    rows = {
+    rows: dict[str, NDArray[Any]] = {
         "frame": (track.frames + seen.first).astype(np.int32),
         "person": np.full(count, track.person, np.int32),
         "time": seen.times[track.frames],
