@@ -11,6 +11,7 @@
 2. The network learns the QUANTILE of the logarithm of the error (pinball loss).
 3. What people bring who were not learned from is measured by leaving out one fold of the clips after the other, with
    radii smoothed in time as in a run. By so much all are widened, each kind of joint half by its own and half by all.
+   GLoT itself was trained on these motions: NEW is added for those that it doesn't know.
 """
 
 from __future__ import annotations
@@ -62,6 +63,9 @@ EVERY, FRAMES = 4, 256  # frames of which one is learned from, for neighbours sa
 NO_KEYPOINTS = 0.1  # share of frames that do without those of the detector
 OF_KEYPOINTS = [7, 8, 21, 22]  # of the signs
 RATE, DECAY = 5e-3, 6.0
+# Of the logarithm. With it 80 % keep within, in the mean over ten takes that GLoT was not trained on, on drawn clips;
+# nine of them tell 0.04 to 0.1.
+NEW = 0.07
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -261,7 +265,7 @@ def main() -> None:
     for kind in range(len(KINDS)):
         own = over[:, kinds == kind].flatten().quantile(QUANTILE)
         print(f"kind {kind}: {float(own):+.3f}, of all {float(of_all):+.3f}")
-        network.own.weight.data[kind] += (own + of_all) / 2
+        network.own.weight.data[kind] += (own + of_all) / 2 + NEW
     save_tensors({name: value.contiguous() for name, value in network.state_dict().items()}, arguments.out, {})
 
 
