@@ -54,6 +54,7 @@ class Lifted:
         seen: (N, 24) how far landmarks show each joint, 0 to 1; the square tells how surely, as inverse standard
             deviations go.
         feet_seen: (N, 4) how far left heel and toes, right heel and toes are seen, likewise.
+        joint_error: (N, 24) metres, see `joint_errors`; None where nothing tells it.
     """
 
     rotmat: Tensor
@@ -66,6 +67,7 @@ class Lifted:
     joints: Tensor
     seen: Tensor
     feet_seen: Tensor
+    joint_error: Tensor | None = None
 
 
 @torch.inference_mode()
