@@ -22,6 +22,7 @@ from glot_cli.schema import CAMERA_FIELDS, FIELDS, FORMAT_VERSION, WORLD_ROWS, M
 if TYPE_CHECKING:
     from glot_cli.body.model import Body
 
+TYPICAL_ERROR = 0.1  # metres of a mean error that make a confidence of exp(-1)
 POSED_AT_ONCE = 64  # rows; posing takes room on the way
 _REMEDY = "give the params.npz of a finished 'glot run'"
 
@@ -147,6 +148,20 @@ class Result:
     def global_orient_network(self) -> NDArray[np.float32] | None:
         """(M, 3) the network's own rotation of joint 0 in the frame of the crop, radians; None in format 1."""
         return self.arrays.get("global_orient_network")
+
+    @property
+    def joint_error(self) -> NDArray[np.float32] | None:
+        """(M, 24) metres about each joint within which the true one lies with a probability of 80 %.
+
+        Both are seen from the middle of the hips, in the camera's axes. None in older records and without landmarks.
+        """
+        return self.arrays.get("joint_error")
+
+    @property
+    def confidence(self) -> NDArray[np.float32] | None:
+        """(M,) 0 to 1: exp(-(mean of `joint_error` over the joints) / 0.1 m); None where that is not known."""
+        error = self.joint_error
+        return None if error is None else np.exp(-error.mean(axis=1) / TYPICAL_ERROR)
 
     @property
     def shot(self) -> NDArray[np.int32]:

@@ -39,9 +39,11 @@ _NUMBERS, _ANGLES, _FAR, _FARTHEST = (0.0, 2.0**31), (-1e3, 1e3), (-1e9, 1e9), (
 _SHARES = (-1e-3, 1 + 1e-3)
 
 _PARENTS = "joint 0: camera; others: their parent"
+_HIPS = "axes of the camera, origin in the middle of the hips"
 _PELVIS = "axes of the camera, origin in the pelvis joint"
 _ROOT = "rotation of joint 0 as axis-angle, from the body's rest pose into the world of its shot"
 _REST = "probability that left heel, left toes, right heel, right toes rest on the floor"
+_RADIUS = "radius within which the true joint lies with a probability of 80 %"
 _SHOT = "shot of the video, from 0; nothing is followed, filled or smoothed across a cut"
 
 # Arrays of rows, M of them: one for each person in each frame.
@@ -64,6 +66,7 @@ FIELDS: dict[str, Field] = {
     "score": Field("float32", (), "", "", "confidence of the detection, 0 to 1", _SHARES),
     "interpolated": Field("bool", (), "", "", "true where no detection lay near and the box was filled in"),
     "shot": Field("int32", (), "", "", _SHOT, _NUMBERS, since=3),
+    "joint_error": Field("float32", (24,), "m", _HIPS, _RADIUS, (0.0, 1e3), since=3, told_by_runs=True),
     "transl_world": Field("float32", (3,), "m", "world", "translation of the body model", _FAR, 3, told_by_runs=True),
     "global_orient_world": Field("float32", (3,), "rad", "world", _ROOT, _ANGLES, 3, told_by_runs=True),
     "contact": Field("float32", (4,), "", "", _REST, _SHARES, 3, told_by_runs=True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.features.extractor import FeatureExtractor, LandmarkExtractor
+from glot_cli.features.landmark_vector import unpack
 from glot_cli.lifting import Edges
 from glot_cli.lifting.calibration import FOCAL_FRAMES, FOCAL_PEOPLE, fit_focal, spread
 from glot_cli.lifting.crosstalk import replace_crosstalk
+from glot_cli.lifting.joint_errors import Findings, JointErrors
 from glot_cli.lifting.looks import settle
 from glot_cli.lifting.placing import Lifted, place, place_by_camera, sight
 from glot_cli.lifting.thinning import fill_lifted, lifted_rows
@@ -73,7 +75,13 @@ class Lifter(Protocol):
 
 
 def make_lifter(
-    extractor: FeatureExtractor, glot: FoldedGLoT, body: Body, *, own_shape: bool, refine: bool = True
+    extractor: FeatureExtractor,
+    glot: FoldedGLoT,
+    body: Body,
+    *,
+    own_shape: bool,
+    refine: bool = True,
+    errors: JointErrors | None = None,
 ) -> Lifter:
     """The lifter for what an extractor's features allow.
 
@@ -83,9 +91,11 @@ def make_lifter(
         body: that is posed.
         own_shape: whether the network speaks in the shape components of `body`.
         refine: whether pose and shape give way to landmarks, where there are any, and not the place alone.
+        errors: tells how far off joints are, from features that are landmark vectors; None if nothing is to tell it.
     """
     if isinstance(extractor, LandmarkExtractor):
-        return LandmarkLifter(extractor, glot, body, LandmarkModel(), own_shape, refine)
+        telling = errors if extractor.landmark_vectors else None
+        return LandmarkLifter(extractor, glot, body, LandmarkModel(), own_shape, refine, telling)
     return CameraLifter(extractor, glot, body, own_shape)
 
 
@@ -104,6 +114,7 @@ class LandmarkLifter:
     landmarks: LandmarkModel
     own_shape: bool
     refine: bool
+    errors: JointErrors | None = None
 
     def clean(self, tracks: Sequence[Track], features: Features, fps: float) -> tuple[Features, dict[str, int]]:
         """Features of every frame, looks made to agree, with the landmarks that are somebody else's replaced."""
@@ -179,6 +190,11 @@ class LandmarkLifter:
             own_shape=self.own_shape,
             refined=self.refine,
         )
+        if self.errors is not None:
+            found = Findings(
+                track, rows, unpack(features[rows]), state, lifted, camera.fps, camera.focal, camera.centre
+            )
+            lifted = replace(lifted, joint_error=self.errors.radii(found, self.body, self.landmarks))
         if len(rows) == len(ticks):
             return lifted
         return fill_lifted(lifted, rows, segment, ticks, crops, self.body, focal=camera.focal, centre=camera.centre)

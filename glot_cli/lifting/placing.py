@@ -24,7 +24,7 @@ from glot_cli.camera import (
 )
 from glot_cli.features.extractor import PictureLandmarks
 from glot_cli.lifting.calibration import Sighting, fit_shape
-from glot_cli.lifting.pose_smoothing import smooth_pose, smooth_position, trust
+from glot_cli.lifting.pose_smoothing import shown_joints, smooth_pose, smooth_position, trust
 from glot_cli.lifting.refine import LEAST_DEPTH, Evidence, refine
 from glot_cli.lifting.windows import robust_mean
 from glot_cli.lifting.yielding import Figure
@@ -34,7 +34,7 @@ PRIOR_WEIGHT = 0.02  # of the network's own camera, per joint, against a landmar
 SMALLEST_SCALE = 0.01  # of a weak-perspective camera: a crop of 200 metres
 CHUNK = 256  # frames
 FEET = [LANDMARK_NAMES.index(f"{side}_{point}") for side in ("left", "right") for point in ("heel", "foot_index")]
-FOOT_SURE = 0.5  # presence from which on a foot's landmark is taken for seen
+LANDMARK_SURE = 0.5  # presence from which on a landmark is taken for seen
 PLACING_OUTLIER = 0.06  # landmarks further off than this share of the crop side count little
 
 
@@ -51,7 +51,10 @@ class Lifted:
         root_network: (N, 3, 3) the network's rotation of the pelvis, in the frame of the crop.
         transl: (N, 3) metres.
         joints: (N, 24, 3) metres, without the translation.
-        feet_seen: (N, 4) how far left heel and toes, right heel and toes are seen, 0 to 1.
+        seen: (N, 24) how far landmarks show each joint, 0 to 1; the square tells how surely, as inverse standard
+            deviations go.
+        feet_seen: (N, 4) how far left heel and toes, right heel and toes are seen, likewise.
+        joint_error: (N, 24) metres, see `joint_errors`; None where nothing tells it.
     """
 
     rotmat: Tensor
@@ -62,7 +65,9 @@ class Lifted:
     root_network: Tensor
     transl: Tensor
     joints: Tensor
+    seen: Tensor
     feet_seen: Tensor
+    joint_error: Tensor | None = None
 
 
 @torch.inference_mode()
@@ -116,8 +121,9 @@ def place(
     pelvis = joints[:, 0]
     transl = smooth_position(transl + pelvis, segment, fps, ticks) - pelvis
     camera = camera_from_translation(transl, crops, pelvis, focal, centre)
-    feet_seen = (seen.presence[:, FEET] / FOOT_SURE).clamp(0, 1)
-    return Lifted(rotmat, betas, state.shape, camera, state.camera, _root(state), transl, joints, feet_seen)
+    shown = (seen.presence / LANDMARK_SURE).clamp(0, 1)
+    places = transl, joints, shown_joints(shown), shown[:, FEET]
+    return Lifted(rotmat, betas, state.shape, camera, state.camera, _root(state), *places)
 
 
 @torch.inference_mode()
@@ -166,8 +172,8 @@ def place_by_camera(
     transl = translation_from_camera(possible, crops, pelvis, focal, centre)
     transl = smooth_position(transl + pelvis, segment, fps, ticks) - pelvis
     camera = camera_from_translation(transl, crops, pelvis, focal, centre)
-    feet_seen = torch.ones(len(crops), 4)  # nobody says otherwise
-    return Lifted(rotmat, betas, state.shape, camera, state.camera, _root(state), transl, joints, feet_seen)
+    places = transl, joints, torch.ones(len(crops), 24), torch.ones(len(crops), 4)  # nobody says otherwise
+    return Lifted(rotmat, betas, state.shape, camera, state.camera, _root(state), *places)
 
 
 def _one_shape(state: State, weights: Tensor, own_shape: bool) -> Tensor:

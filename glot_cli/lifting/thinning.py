@@ -58,7 +58,7 @@ def fill_lifted(
     for joint in range(rotmat.shape[1]):  # one at a time: double precision of all takes room
         rotmat[:, joint] = _turning(lifted.rotmat[:, joint], rows, segment, ticks)
     joints = joints_of(rotmat, lifted.betas, body)
-    pelvis = joints[:, 0]
+    pelvis, error = joints[:, 0], lifted.joint_error
     transl = _moving(lifted.transl + lifted.joints[:, 0], rows, segment, ticks) - pelvis
     return replace(
         lifted,
@@ -69,7 +69,9 @@ def fill_lifted(
         root_network=_turning(lifted.root_network, rows, segment, ticks),
         transl=transl,
         joints=joints,
+        seen=_moving(lifted.seen, rows, segment, ticks).clamp(0, 1),
         feet_seen=_moving(lifted.feet_seen, rows, segment, ticks).clamp(0, 1),
+        joint_error=None if error is None else _moving(error.log(), rows, segment, ticks).exp(),
     )
 
 

@@ -11,6 +11,7 @@ from glot_cli.errors import WeightsError
 from glot_cli.features import extractor
 from glot_cli.features.extractor import FeatureExtractor
 from glot_cli.files.opening import expanded
+from glot_cli.lifting.joint_errors import JointErrors
 from glot_cli.lifting.lifters import Lifter, make_lifter
 from glot_cli.models.fold import FoldedGLoT
 from glot_cli.pipeline.presets import OPEN_SHAPES, Preset
@@ -80,11 +81,12 @@ def load_models(
     own_shape = _shape_space(preset.body, body) == preset.shape_space
     features = extractor.find(preset.extractor).load(paths, device, half=half)
     glot = load_network(preset, features.input_dim, device)
+    errors = JointErrors.load(paths["confidence"]) if "confidence" in paths else None
     return Models(
         preset=preset,
         detector=finder,
         features=features,
-        lifter=make_lifter(features, glot, body, own_shape=own_shape, refine=refine),
+        lifter=make_lifter(features, glot, body, own_shape=own_shape, refine=refine, errors=errors),
         worldmaker=Worldmaker(Grounding.load(paths["grounding"]), body, moves=refine),
         body=body,
         body_name=preset.body if weights.is_known(preset.body) else str(paths["body"].resolve()),

@@ -76,7 +76,7 @@ PRESETS = {
         body="open-neutral",
         shape_space=OPEN_SHAPES,
         window_fps=30.0,
-        helpers=("blazepose-heavy",),
+        helpers=("blazepose-heavy", "confidence"),
     ),
     "paper": Preset(
         name="paper",

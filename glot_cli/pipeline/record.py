@@ -198,7 +198,7 @@ def _rows(track: Track, placed: InWorld, seen: Timeline, camera: VideoCamera) ->
     count = len(track.frames)
     moved = lifted.joints + lifted.transl[:, None]
     pose = torch.cat([rotmat_to_axis_angle(part) for part in torch.split(lifted.rotmat, 256)])
-    return {
+    rows: dict[str, NDArray[Any]] = {
         "frame": (track.frames + seen.first).astype(np.int32),
         "person": np.full(count, track.person, np.int32),
         "time": seen.times[track.frames],
@@ -219,3 +219,6 @@ def _rows(track: Track, placed: InWorld, seen: Timeline, camera: VideoCamera) ->
         "global_orient_world": rotmat_to_axis_angle(placed.root).numpy().astype(np.float32),
         "contact": placed.contact.numpy().astype(np.float32),
     }
+    if lifted.joint_error is not None:
+        rows["joint_error"] = lifted.joint_error.numpy().astype(np.float32)
+    return rows

@@ -204,6 +204,7 @@ def test_the_record_says_what_made_it(result: Result) -> None:
     meta = result.meta
     assert (meta.preset, meta.body_model) == ("paper", "smpl-neutral")
     assert {"features", "glot", "body", "detector", "mean-params", "grounding"} == set(meta.weights)
+    assert result.joint_error is None is result.confidence  # there are no landmarks to tell them
 
 
 def test_the_open_body_can_wear_the_pose(tmp_path: Path, result: Result, glot: Glot, drawable: str) -> None:

@@ -67,6 +67,13 @@ FILES = [
         "trained by this project, see weights/README.md",
         "AGPL-3.0-or-later",
     ),
+    (
+        "confidence",
+        "confidence.safetensors",
+        "how far off joints may be",
+        "trained by this project, see weights/README.md",
+        "AGPL-3.0-or-later",
+    ),
 ]
 
 
