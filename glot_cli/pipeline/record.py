@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -19,6 +18,7 @@ from glot_cli.errors import counted
 from glot_cli.lifting.lifters import Features, VideoCamera
 from glot_cli.metrics import mean_accelerations
 from glot_cli.pipeline.folder import Source
+from glot_cli.pipeline.lenses import find_camera, zoom_of_looks
 from glot_cli.pipeline.models import Models
 from glot_cli.pipeline.options import Options
 from glot_cli.pipeline.passes import Timeline
@@ -27,13 +27,12 @@ from glot_cli.schema import Meta
 from glot_cli.tracking.tracks import Track
 from glot_cli.video import VideoInfo
 from glot_cli.world.background import ShotBackground
-from glot_cli.world.camera_motion import CameraMotion, camera_motion, standing, turned_focal
+from glot_cli.world.camera_motion import CameraMotion, camera_motion, standing
 from glot_cli.world.given import GivenCamera
 from glot_cli.world.reconstruct import Filming, InWorld
 
 UNSURE = 0.3  # confidence below which how a camera moved is not known
 TILTED = 10.0  # degrees that up may be off, before it is said
-SURE_FOCAL = 0.1  # standard deviation of its logarithm: people tell it to about 0.2
 
 
 def make_record(
@@ -58,18 +57,10 @@ def make_record(
         options: focal length and window edges, and what is known of the camera.
         given: the camera's motion, where a file tells it.
     """
-    known = options.focal or (given and given.focal) or info.focal
-    guess = known or float(np.hypot(info.width, info.height))
-    camera = VideoCamera(float(info.fps), guess, torch.tensor([info.width / 2, info.height / 2]))
-    step = max(1, round(camera.fps / models.preset.window_fps))
     shots = list(itertools.pairwise([*seen.shots, len(seen.times)]))
     scenes = [seen.background.scene(*shot) for shot in shots]
-    turned = None if known or options.camera == "static" else _turned_focal(scenes, camera)
-    if turned:
-        camera = replace(camera, focal=turned)
-    elif not known:
-        focal = models.lifter.focal(tracks, features, camera, step=step, edges=options.edges)
-        camera = replace(camera, focal=focal)
+    camera = find_camera(info, tracks, seen, scenes, features, models, options, given)
+    step = max(1, round(camera.fps / models.preset.window_fps))
     worlds, motions, parts = [], [], []
     cast: list[list[tuple[Track, NDArray[np.float32]]]] = [[] for _ in shots]
     for track, feature in zip(tracks, features, strict=True):
@@ -79,7 +70,7 @@ def make_record(
             models.lifter.lift(track, torch.from_numpy(feature), camera, step=step, edges=options.edges)
             for track, feature in those
         ]
-        filming, motion = _filmed(scene, start, seen.ticks[start:end], info, camera, options, given)
+        filming, motion = _filmed(scene, start, end, seen, info, camera, options, given)
         motions.append(motion)
         worlds.append(models.worldmaker([track for track, _ in those], lifted, filming))
         parts += [
@@ -89,9 +80,12 @@ def make_record(
     arrays = (
         {name: np.concatenate([p[name] for p in parts]) for name in parts[0]} if parts else empty_arrays(world=True)
     )
+    numbers = np.arange(len(seen.times))
+    focals = np.asarray(np.broadcast_to(camera.focal_in(numbers), len(numbers)), np.float64)
     cameras = {
         "camera_rotation": torch.cat([world.rotation for world in worlds]).numpy().astype(np.float32),
         "camera_translation": torch.cat([world.translation for world in worlds]).numpy().astype(np.float32),
+        "camera_focal_length": focals.astype(np.float32),
     }
     meta = Meta(
         video=source.name,
@@ -103,7 +97,7 @@ def make_record(
         fps=str(Fraction(info.fps)),
         frame_count=len(seen.times),
         start_frame=seen.first,
-        focal_length=camera.focal,
+        focal_length=camera.focal if camera.zoom is None else float(np.median(focals)),
         body_model=models.body_name,
         body_model_sha256=models.body_hash,
         preset=models.preset.name,
@@ -117,27 +111,19 @@ def make_record(
     return Result(arrays, meta, cameras)
 
 
-def _turned_focal(scenes: list[ShotBackground], camera: VideoCamera) -> float | None:
-    """The focal length, pixels, by the shots whose cameras turn, which show it better than people do; None without."""
-    x, y = camera.centre.tolist()
-    told = [turned_focal(scene, camera.focal, (x, y)) for scene in scenes]
-    sure = [(focal, spread) for focal, spread in filter(None, told) if spread < SURE_FOCAL]
-    if not sure:
-        return None
-    focals, spreads = np.array(sure).T
-    return float(np.exp(np.average(np.log(focals), weights=spreads**-2)))
-
-
 def _filmed(
     scene: ShotBackground,
     start: int,
-    ticks: NDArray[np.float64],
+    end: int,
+    seen: Timeline,
     info: VideoInfo,
     camera: VideoCamera,
     options: Options,
     given: GivenCamera | None,
 ) -> tuple[Filming, CameraMotion]:
-    """How the camera moved in a shot, from frame `start` on at `ticks`: as is known, else as the background tells."""
+    """How the camera moved in a shot, from frame `start` to before `end`: as is known, else as the background tells."""
+    ticks, centre = seen.ticks[start:end], (info.width / 2, info.height / 2)
+    zoom = zoom_of_looks(camera, seen, scene, start)
     up = None if options.up is None or start else np.array(options.up)
     if given is not None:
         motion = given.motion(start, start + len(ticks), ticks)
@@ -147,7 +133,7 @@ def _filmed(
         motion = standing(scene, 1.0, "as was said")
         looks = motion.rotations
     else:
-        motion = camera_motion(scene, camera.focal, (info.width / 2, info.height / 2), moves=options.camera == "moving")
+        motion = camera_motion(scene, camera.focal, centre, options.camera == "moving", zoom)
         looks = motion.rotations
     turns = torch.from_numpy(motion.rotations_at(ticks)).float()
     filming = Filming(
@@ -161,11 +147,23 @@ def _filmed(
         focal=camera.focal,
         centre=camera.centre,
         size=(info.width, info.height),
-        lines={keyframe.look: keyframe.lines for keyframe in scene.keyframes.values()},
+        lines=_lines(scene, centre, zoom),
         looks=looks,
         up=None if up is None else torch.from_numpy(up).float(),
+        zoom=None if camera.zoom is None else camera.zoom[start:end],
     )
     return filming, motion
+
+
+def _lines(
+    scene: ShotBackground, centre: tuple[float, float], zoom: NDArray[np.float64] | None
+) -> dict[int, NDArray[np.floating]]:
+    """(n, 4) ends of the background's lines, pixels, by number of the look, as a lens that does not zoom shows them."""
+    lines: dict[int, NDArray[np.floating]] = {one.look: one.lines for one in scene.keyframes.values()}
+    if zoom is None:
+        return lines
+    middle = np.tile(centre, 2)
+    return {look: (ends - middle) / zoom[look] + middle for look, ends in lines.items()}
 
 
 def mean_acceleration(result: Result) -> dict[int, float]:
@@ -211,7 +209,7 @@ def _rows(track: Track, placed: InWorld, seen: Timeline, camera: VideoCamera) ->
         "box": track.crops.astype(np.float32),
         "transl": lifted.transl.numpy().astype(np.float32),
         "joints3d": (lifted.joints - lifted.joints[:, :1]).numpy().astype(np.float32),
-        "joints2d": project_pinhole(moved, camera.focal, camera.centre).numpy().astype(np.float32),
+        "joints2d": project_pinhole(moved, camera.focal_in(track.frames), camera.centre).numpy().astype(np.float32),
         "score": track.score.astype(np.float32),
         "interpolated": track.interpolated,
         "shot": np.full(count, track.shot, np.int32),

@@ -1,0 +1,102 @@
+"""What the background tells of the lens: its focal length where the camera turns, and how it zooms."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from glot_cli.world.background import ShotBackground
+from glot_cli.world.camera_motion import BESIDE, WHOLE, judged_of, travels_of
+from glot_cli.world.chaining import chain_places
+from glot_cli.world.links import SAMPLE, Link, focal_of, links_of, noise_of, sample_of, turns_of
+from glot_cli.world.turning import Floats
+
+UNKNOWN = 0.2  # standard deviation of the logarithm of a focal length that is not known
+ZOOMED = 1.03  # a focal length that changes by more through a shot changes
+NOTICED = 1.012  # and between two pictures, from which on it is looked at more closely
+CLEAR = 0.9  # share of the corners which fit a camera that moves which fit one that zooms, where it is said to zoom
+TRUSTED = 0.4  # share of a picture's corners that fit, lest it says nothing of the zoom
+ROUNDS = 3
+
+
+def lens_zoom(scene: ShotBackground, focal: float, centre: tuple[float, float]) -> Floats | None:
+    """How the lens of a camera that stands, or turns where it stands, zooms.
+
+    A picture that grows as one is a zoom; one whose near and far grow differently, a camera that goes there. All that
+    is seen on one wall may be either, and is taken for a zoom.
+
+    Args:
+        scene: of one shot.
+        focal: focal length that is assumed, pixels of the video.
+        centre: principal point, pixels of the video.
+
+    Returns:
+        (L,) focal length in each frame over that of the first; None where it does not clearly change.
+    """
+    links = links_of(scene, centre)
+    if not links:
+        return None
+    small, noise = focal / scene.scale, noise_of(links)
+    sample = _most_grown(links, small)
+    if not sample or not _grows_as_one(sample, small, noise):
+        return None
+    zoom = np.ones(len(scene.ticks))
+    stills = [(s.keyframe, s.look) for s in scene.sightings if s.still]
+    for _ in range(ROUNDS):  # keyframes have focal lengths of their own, which are known the better each time
+        turns = turns_of(links_of(scene, centre, zoom), small, noise, zooms=True)
+        trusted = np.flatnonzero(turns.fits > TRUSTED)
+        pairs = [links[number].pair for number in trusted] + stills
+        unchanged = [np.log(zoom[first] / zoom[second]) for first, second in stills]
+        logs = np.concatenate([np.log(turns.zoom[trusted]), unchanged])
+        zoom = zoom * np.exp(chain_places(pairs, np.repeat(logs[:, None], 3, 1), len(zoom))[:, 0])
+    return zoom if zoom.max() > ZOOMED * zoom.min() else None
+
+
+def turned_focal(
+    scene: ShotBackground, focal: float, centre: tuple[float, float], zoom: Floats | None = None
+) -> tuple[float, float] | None:
+    """The focal length with which the background of a camera that turns moves as it does.
+
+    Args:
+        scene: of one shot.
+        focal: what is assumed, pixels of the video.
+        centre: principal point, pixels of the video.
+        zoom: (L,) focal length in each frame over the one that is sought; None where the lens does not zoom.
+
+    Returns:
+        The focal length in pixels of the video and the standard deviation of its logarithm; None where the camera does
+        not turn, or travels.
+    """
+    links = links_of(scene, centre, zoom)
+    if not links:
+        return None
+    focal, noise = focal / scene.scale, noise_of(links)
+    sample = sample_of(links)
+    found, spread = focal_of(sample, focal, noise)
+    if spread > UNKNOWN:
+        return None
+    judged = judged_of(links, found, noise)
+    return None if judged.moves or judged.zooms else (found * scene.scale, spread)
+
+
+def _most_grown(links: list[Link], focal: float) -> list[Link]:
+    """Some links, of those whose pictures grow or shrink most as their homographies have it; none where none does."""
+    camera = np.array([focal, focal, 1.0])
+    matrices = np.stack([link.homography for link in links]) * camera / camera[:, None]
+    rows = np.linalg.norm(matrices, axis=2)
+    grown = np.abs(np.log(rows[:, 0] * rows[:, 1]) / 2 - np.log(rows[:, 2]))
+    if np.quantile(grown, 0.9) < np.log(NOTICED):
+        return []
+    most = np.flatnonzero(grown > 0.5 * np.quantile(grown, 0.9))
+    return [links[number] for number in most[:: -(-len(most) // SAMPLE)]]
+
+
+def _grows_as_one(sample: list[Link], focal: float, noise: float) -> bool:
+    """Whether zooming explains what turning does not, and nearly as much as any motion of the camera."""
+    own = turns_of(sample, focal, noise, zooms=False)
+    fixed, free = float(own.fits.mean()), float(turns_of(sample, focal, noise, zooms=True).fits.mean())
+    if fixed > WHOLE or fixed > BESIDE * free or free < BESIDE:
+        return False
+    better, _ = focal_of(sample, focal, noise)  # with a wrong focal length, turning may look like zooming
+    if turns_of(sample, better, noise, zooms=False).fits.mean() > BESIDE * free:
+        return False
+    return free > CLEAR * float(travels_of(sample, own, focal, noise)[0].fits.mean())
