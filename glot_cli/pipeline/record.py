@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -29,10 +31,15 @@ from glot_cli.video import VideoInfo
 from glot_cli.world.background import ShotBackground
 from glot_cli.world.camera_motion import CameraMotion, camera_motion, standing
 from glot_cli.world.given import GivenCamera
+from glot_cli.world.gravity import Direction
 from glot_cli.world.reconstruct import Filming, InWorld
+
+log = logging.getLogger(__name__)
 
 UNSURE = 0.3  # confidence below which how a camera moved is not known
 TILTED = 10.0  # degrees that up may be off, before it is said
+OTHERWISE = 20.0  # degrees between up as it was told and as it is seen, from which on it is said
+SURE_UP = 7.0  # degrees that what is seen of it may be off then
 
 
 def make_record(
@@ -44,6 +51,7 @@ def make_record(
     models: Models,
     options: Options,
     given: GivenCamera | None = None,
+    warn: Callable[[str], None] = log.warning,
 ) -> Result:
     """Lift every track and gather the rows of all.
 
@@ -56,6 +64,7 @@ def make_record(
         models: networks of the preset.
         options: focal length and window edges, and what is known of the camera.
         given: the camera's motion, where a file tells it.
+        warn: receives a line where up as it was told cannot be.
     """
     shots = list(itertools.pairwise([*seen.shots, len(seen.times)]))
     scenes = [seen.background.scene(*shot) for shot in shots]
@@ -73,6 +82,8 @@ def make_record(
         filming, motion = _filmed(scene, start, end, seen, info, camera, options, given)
         motions.append(motion)
         worlds.append(models.worldmaker([track for track, _ in those], lifted, filming))
+        if filming.up is not None and (otherwise := _contradiction(filming.up, worlds[-1].shown)):
+            warn(f"{source.name}: from frame {seen.first + start}, {otherwise}")
         parts += [
             _rows(track, placed, seen, camera) for (track, _), placed in zip(those, worlds[-1].people, strict=True)
         ]
@@ -164,6 +175,15 @@ def _lines(
         return lines
     middle = np.tile(centre, 2)
     return {look: (ends - middle) / zoom[look] + middle for look, ends in lines.items()}
+
+
+def _contradiction(told: torch.Tensor, shown: Direction) -> str | None:
+    """What to say of up (3,) as it was told, in the first camera's axes; None where nothing that is seen denies it."""
+    apart = math.degrees(math.acos(float((told / told.norm() @ shown.vector).clamp(-1, 1))))
+    if apart < OTHERWISE or math.degrees(shown.spread) > SURE_UP:
+        return None
+    x, y, z = shown.vector.tolist()
+    return f"up as it was told is {apart:.0f} degrees off what people and lines show ({x:.2f},{y:.2f},{z:.2f})"
 
 
 def mean_acceleration(result: Result) -> dict[int, float]:

@@ -7,15 +7,15 @@ import numpy as np
 from glot_cli.world.background import ShotBackground
 from glot_cli.world.camera_motion import BESIDE, WHOLE, judged_of, travels_of
 from glot_cli.world.chaining import chain_places
-from glot_cli.world.links import SAMPLE, Link, focal_of, links_of, noise_of, sample_of, turns_of
+from glot_cli.world.links import GUESSES, SAMPLE, Link, focal_of, links_of, noise_of, sample_of, turns_of
 from glot_cli.world.turning import Floats
 
 UNKNOWN = 0.2  # standard deviation of the logarithm of a focal length that is not known
 ZOOMED = 1.03  # a focal length that changes by more through a shot changes
-NOTICED = 1.012  # and between two pictures, from which on it is looked at more closely
+NOTICED = 1.006  # and between two pictures, from which on it is looked at more closely
 CLEAR = 0.9  # share of the corners which fit a camera that moves which fit one that zooms, where it is said to zoom
-TRUSTED = 0.4  # share of a picture's corners that fit, lest it says nothing of the zoom
-ROUNDS = 3
+TRUSTED = 0.5  # of the usual share of a picture's corners that fit, lest it says nothing of the zoom
+ROUNDS = 3  # zoom and focal length, by turns
 
 
 def lens_zoom(scene: ShotBackground, focal: float, centre: tuple[float, float]) -> Floats | None:
@@ -36,19 +36,35 @@ def lens_zoom(scene: ShotBackground, focal: float, centre: tuple[float, float]) 
     if not links:
         return None
     small, noise = focal / scene.scale, noise_of(links)
-    sample = _most_grown(links, small)
-    if not sample or not _grows_as_one(sample, small, noise):
+    most = _most_grown(links, small)
+    if not most:
         return None
-    zoom = np.ones(len(scene.ticks))
-    stills = [(s.keyframe, s.look) for s in scene.sightings if s.still]
-    for _ in range(ROUNDS):  # keyframes have focal lengths of their own, which are known the better each time
-        turns = turns_of(links_of(scene, centre, zoom), small, noise, zooms=True)
-        trusted = np.flatnonzero(turns.fits > TRUSTED)
-        pairs = [links[number].pair for number in trusted] + stills
-        unchanged = [np.log(zoom[first] / zoom[second]) for first, second in stills]
-        logs = np.concatenate([np.log(turns.zoom[trusted]), unchanged])
-        zoom = zoom * np.exp(chain_places(pairs, np.repeat(logs[:, None], 3, 1), len(zoom))[:, 0])
-    return zoom if zoom.max() > ZOOMED * zoom.min() else None
+    sample = [links[number] for number in most]
+    own = turns_of(sample, small, noise, zooms=False)
+    if own.fits.mean() > WHOLE:
+        return None
+    guesses = small * np.exp(GUESSES[::2])
+    tried = np.array([turns_of(sample, guess, noise, zooms=True).fits for guess in guesses])
+    free = tried.max(0).mean()  # keyframes have focal lengths of their own
+    if own.fits.mean() > BESIDE * free:
+        return None
+    better, _ = focal_of(sample, small, noise)  # with a wrong focal length, turning may look like zooming
+    fixed = max(own.fits.mean(), turns_of(sample, better, noise, zooms=False).fits.mean())
+    if fixed > WHOLE or fixed > BESIDE * free:
+        return None
+    moving = travels_of(sample, own, small, noise)[0].fits.mean()
+    if free < CLEAR * moving:
+        return None
+    small = float(guesses[tried.mean(1).argmax()])
+    for _ in range(ROUNDS):
+        zoom = _followed(scene, centre, small, noise)
+        links = links_of(scene, centre, zoom)
+        sample = [links[number] for number in most]
+        found, spread = focal_of(sample, small, noise)
+        small = found if spread < UNKNOWN else small
+    left = turns_of(sample, small, noise, zooms=False).fits.mean()
+    clear = zoom.max() > ZOOMED * zoom.min() and left > CLEAR * moving and fixed < BESIDE * left
+    return zoom if clear else None
 
 
 def turned_focal(
@@ -78,8 +94,8 @@ def turned_focal(
     return None if judged.moves or judged.zooms else (found * scene.scale, spread)
 
 
-def _most_grown(links: list[Link], focal: float) -> list[Link]:
-    """Some links, of those whose pictures grow or shrink most as their homographies have it; none where none does."""
+def _most_grown(links: list[Link], focal: float) -> list[int]:
+    """Numbers of some links, of those whose pictures grow or shrink most by their homographies; none where none does."""
     camera = np.array([focal, focal, 1.0])
     matrices = np.stack([link.homography for link in links]) * camera / camera[:, None]
     rows = np.linalg.norm(matrices, axis=2)
@@ -87,16 +103,19 @@ def _most_grown(links: list[Link], focal: float) -> list[Link]:
     if np.quantile(grown, 0.9) < np.log(NOTICED):
         return []
     most = np.flatnonzero(grown > 0.5 * np.quantile(grown, 0.9))
-    return [links[number] for number in most[:: -(-len(most) // SAMPLE)]]
+    return most[:: -(-len(most) // SAMPLE)].tolist()
 
 
-def _grows_as_one(sample: list[Link], focal: float, noise: float) -> bool:
-    """Whether zooming explains what turning does not, and nearly as much as any motion of the camera."""
-    own = turns_of(sample, focal, noise, zooms=False)
-    fixed, free = float(own.fits.mean()), float(turns_of(sample, focal, noise, zooms=True).fits.mean())
-    if fixed > WHOLE or fixed > BESIDE * free or free < BESIDE:
-        return False
-    better, _ = focal_of(sample, focal, noise)  # with a wrong focal length, turning may look like zooming
-    if turns_of(sample, better, noise, zooms=False).fits.mean() > BESIDE * free:
-        return False
-    return free > CLEAR * float(travels_of(sample, own, focal, noise)[0].fits.mean())
+def _followed(scene: ShotBackground, centre: tuple[float, float], focal: float, noise: float) -> Floats:
+    """(L,) focal length over that of the first frame, if the camera but turns and zooms; the focal length, small pixels."""
+    zoom = np.ones(len(scene.ticks))
+    stills = [(s.keyframe, s.look) for s in scene.sightings if s.still]
+    for _ in range(ROUNDS):  # that of keyframes is known the better each time
+        links = links_of(scene, centre, zoom)
+        turns = turns_of(links, focal, noise, zooms=True)
+        trusted = np.flatnonzero(turns.fits > TRUSTED * np.median(turns.fits))
+        pairs = [links[number].pair for number in trusted] + stills
+        unchanged = [np.log(zoom[first] / zoom[second]) for first, second in stills]
+        logs = np.concatenate([np.log(turns.zoom[trusted]), unchanged])
+        zoom = zoom * np.exp(chain_places(pairs, np.repeat(logs[:, None], 3, 1), len(zoom))[:, 0])
+    return zoom

@@ -145,7 +145,9 @@ def test_pictures_of_one_keyframe_that_share_no_corner_leave_the_path_finite(rng
 
 @pytest.mark.parametrize("heading", [0.0, 30.0])
 @pytest.mark.parametrize("most", [1.04, 1.5, 0.6])
-def test_a_lens_that_zooms_is_told_from_a_camera_that_moves(most: float, heading: float, rng: np.random.Generator) -> None:
+def test_a_lens_that_zooms_is_told_from_a_camera_that_moves(
+    most: float, heading: float, rng: np.random.Generator
+) -> None:
     zoom = np.exp(np.linspace(0, np.log(most), 19))
     truth = turning(np.stack([np.linspace(0, heading, 19), np.zeros(19), np.zeros(19)], 1))
     scene = filmed(truth, standing(19), room(rng), rng, focal=FOCAL * zoom)
