@@ -95,7 +95,7 @@ def turned_focal(
 
 
 def _most_grown(links: list[Link], focal: float) -> list[int]:
-    """Numbers of some links, of those whose pictures grow or shrink most by their homographies; none where none does."""
+    """Numbers of some links, of those whose homographies grow or shrink the picture most; none where none does."""
     camera = np.array([focal, focal, 1.0])
     matrices = np.stack([link.homography for link in links]) * camera / camera[:, None]
     rows = np.linalg.norm(matrices, axis=2)
@@ -107,7 +107,7 @@ def _most_grown(links: list[Link], focal: float) -> list[int]:
 
 
 def _followed(scene: ShotBackground, centre: tuple[float, float], focal: float, noise: float) -> Floats:
-    """(L,) focal length over that of the first frame, if the camera but turns and zooms; the focal length, small pixels."""
+    """(L,) focal length over that of the first frame, if the camera but turns and zooms; `focal` in small pixels."""
     zoom = np.ones(len(scene.ticks))
     stills = [(s.keyframe, s.look) for s in scene.sightings if s.still]
     for _ in range(ROUNDS):  # that of keyframes is known the better each time

@@ -143,8 +143,7 @@ def test_pictures_of_one_keyframe_that_share_no_corner_leave_the_path_finite(rng
     assert motion.kind == "travelling" and np.isfinite(motion.places).all()
 
 
-@pytest.mark.parametrize("heading", [0.0, 30.0])
-@pytest.mark.parametrize("most", [1.04, 1.5, 0.6])
+@pytest.mark.parametrize(("most", "heading"), [(1.04, 0.0), (0.6, 0.0), (1.5, 30.0)])
 def test_a_lens_that_zooms_is_told_from_a_camera_that_moves(
     most: float, heading: float, rng: np.random.Generator
 ) -> None:
