@@ -43,7 +43,7 @@ def lens_zoom(scene: ShotBackground, focal: float, centre: tuple[float, float]) 
     own = turns_of(sample, small, noise, zooms=False)
     if own.fits.mean() > WHOLE:
         return None
-    guesses = small * np.exp(GUESSES[::2])
+    guesses = small * np.exp(GUESSES)
     tried = np.array([turns_of(sample, guess, noise, zooms=True).fits for guess in guesses])
     free = tried.max(0).mean()  # keyframes have focal lengths of their own
     if own.fits.mean() > BESIDE * free:
