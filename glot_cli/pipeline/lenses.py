@@ -70,18 +70,20 @@ def find_camera(
     return camera
 
 
-def zoom_of_looks(camera: VideoCamera, seen: Timeline, scene: ShotBackground, start: int) -> NDArray[np.float64] | None:
+def zoom_of_looks(
+    camera: VideoCamera, ticks: NDArray[np.float64], scene: ShotBackground, start: int
+) -> NDArray[np.float64] | None:
     """(L,) focal length over the camera's own in the frames in which the background of a shot was looked at.
 
     Args:
         camera: of the video.
-        seen: all its frames.
+        ticks: (F,) where the frames of a shot stand in time.
         scene: the shot's background.
         start: the shot's first frame.
     """
     if camera.zoom is None:
         return None
-    numbers = np.searchsorted(seen.ticks[start:], scene.ticks).clip(max=len(seen.ticks) - start - 1)
+    numbers = np.searchsorted(ticks, scene.ticks).clip(max=len(ticks) - 1)
     return np.asarray(camera.zoom.double().numpy()[start + numbers])
 
 

@@ -134,7 +134,7 @@ def _filmed(
 ) -> tuple[Filming, CameraMotion]:
     """How the camera moved in a shot, from frame `start` to before `end`: as is known, else as the background tells."""
     ticks, centre = seen.ticks[start:end], (info.width / 2, info.height / 2)
-    zoom = zoom_of_looks(camera, seen, scene, start)
+    zoom = zoom_of_looks(camera, ticks, scene, start)
     up = None if options.up is None or start else np.array(options.up)
     if given is not None:
         motion = given.motion(start, start + len(ticks), ticks)
