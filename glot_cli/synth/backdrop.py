@@ -31,7 +31,7 @@ class Backdrop:
     def __init__(self, room: Room, camera: Camera) -> None:
         self._camera = camera
         self._level = rotation([0.0, float(camera.angles[:, 1].mean()), 0.0])
-        focal = camera.focals.max() * OVER
+        focal = float(camera.focals.max()) * OVER
         half = _reach(camera, self._level) + 0.02
         wide, high = (int(n) for n in np.ceil(2 * focal * half))
         self._matrix = np.array([[focal, 0, wide / 2], [0, focal, high / 2], [0, 0, 1]])
@@ -58,8 +58,8 @@ class Backdrop:
 
     def _turned(self, layer: NDArray[np.float32], stance: Stance) -> NDArray[np.float32]:
         turn = stance.turn @ self._level.T
-        matrix = np.diag([stance.zoom, stance.zoom, 1.0]) @ turn @ np.linalg.inv(self._matrix)
-        matrix = on_pixels(self._camera.matrix @ matrix)
+        camera = self._camera.matrix @ np.diag([stance.zoom, stance.zoom, 1.0])
+        matrix = on_pixels(camera @ turn @ np.linalg.inv(self._matrix))
         return np.asarray(cv2.warpPerspective(layer, matrix, self._camera.size, flags=cv2.INTER_LINEAR))
 
 

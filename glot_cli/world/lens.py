@@ -7,7 +7,18 @@ import numpy as np
 from glot_cli.world.background import ShotBackground
 from glot_cli.world.camera_motion import BESIDE, WHOLE, judged_of, travels_of
 from glot_cli.world.chaining import chain_places
-from glot_cli.world.links import GUESSES, SAMPLE, Link, focal_of, links_of, noise_of, sample_of, turns_of
+from glot_cli.world.links import (
+    GUESSES,
+    SAMPLE,
+    Link,
+    fit_of,
+    focal_of,
+    links_of,
+    missed_by_homography,
+    noise_of,
+    sample_of,
+    turns_of,
+)
 from glot_cli.world.turning import Floats
 
 UNKNOWN = 0.2  # standard deviation of the logarithm of a focal length that is not known
@@ -43,6 +54,10 @@ def lens_zoom(scene: ShotBackground, focal: float, centre: tuple[float, float]) 
     own = turns_of(sample, small, noise, zooms=False)
     if own.fits.mean() > WHOLE:
         return None
+    moving = travels_of(sample, own, small, noise)[0].fits.mean()
+    # Whatever turning and zooming explain, a homography does; that is known at once.
+    if np.mean([fit_of(missed_by_homography(link), noise) for link in sample]) < CLEAR * moving:
+        return None
     guesses = small * np.exp(GUESSES)
     tried = np.array([turns_of(sample, guess, noise, zooms=True).fits for guess in guesses])
     free = tried.max(0).mean()  # keyframes have focal lengths of their own
@@ -52,7 +67,6 @@ def lens_zoom(scene: ShotBackground, focal: float, centre: tuple[float, float]) 
     fixed = max(own.fits.mean(), turns_of(sample, better, noise, zooms=False).fits.mean())
     if fixed > WHOLE or fixed > BESIDE * free:
         return None
-    moving = travels_of(sample, own, small, noise)[0].fits.mean()
     if free < CLEAR * moving:
         return None
     small = float(guesses[tried.mean(1).argmax()])
@@ -103,7 +117,7 @@ def _most_grown(links: list[Link], focal: float) -> list[int]:
     if np.quantile(grown, 0.9) < np.log(NOTICED):
         return []
     most = np.flatnonzero(grown > 0.5 * np.quantile(grown, 0.9))
-    return most[:: -(-len(most) // SAMPLE)].tolist()
+    return [int(number) for number in most[:: -(-len(most) // SAMPLE)]]
 
 
 def _followed(scene: ShotBackground, centre: tuple[float, float], focal: float, noise: float) -> Floats:
