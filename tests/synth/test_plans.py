@@ -127,7 +127,7 @@ def test_short_takes_go_to_and_fro_only_when_asked(takes: Takes, figures: Figure
         (
             {"camera": ("drone",)},
             "camera",
-            "'drone' is no kind of camera; choose of static, pan, handheld, travel",
+            "'drone' is no kind of camera; choose of static, pan, handheld, travel, zoom",
         ),
     ],
 )
