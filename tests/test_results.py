@@ -53,6 +53,7 @@ def result() -> Result:
     cameras = {
         "camera_rotation": Rotation.random(6, random_state=0).as_matrix().astype(np.float32),
         "camera_translation": rng.normal(size=(6, 3)).astype(np.float32),
+        "camera_focal_length": np.linspace(400, 500, 6, dtype=np.float32),
     }
     return Result(arrays, META, cameras)
 
@@ -121,6 +122,21 @@ def test_files_of_frames_hold_the_same_rows(result: Result, tmp_path: Path) -> N
     turns = np.concatenate([part.camera_rotation for part in parts if part.camera_rotation is not None])
     assert np.array_equal(turns, result.cameras["camera_rotation"])  # also of the frame without anybody
     assert np.array_equal(parts[5].row_cameras()[1], result.cameras["camera_translation"][5:])
+    assert parts[5].row_focal_lengths().tolist() == [500] and parts[5].frame_focal_length(9) == 500
+
+
+def test_a_lens_has_a_focal_length_in_every_frame_or_one_in_all(result: Result, path: Path) -> None:
+    lengths = load_result(path).row_focal_lengths()
+    assert lengths.dtype == np.float32 and lengths.tolist() == [400, 420, 440, 460, 420, 440, 500]
+    assert [result.frame_focal_length(frame) for frame in (4, 9)] == [400, 500]
+    rewrite(path, lambda arrays: arrays.pop("camera_focal_length"))  # as records were at first
+    older = load_result(path)
+    assert older.has_world and older.camera_focal_length is None
+    assert older.row_focal_lengths().tolist() == [400] * 7 and older.frame_focal_length(9) == 400
+    # What does not change is not rounded either.
+    odd = replace(META, focal_length=1234.5678901)
+    steady = Result(result.arrays, odd, result.cameras | {"camera_focal_length": np.full(6, 1234.5678901, np.float32)})
+    assert steady.frame_focal_length(5) == 1234.5678901
 
 
 def test_confidence_falls_with_the_mean_of_the_errors(result: Result) -> None:
@@ -323,5 +339,11 @@ def test_bodies_in_the_world_are_the_same_bodies_elsewhere(finished: Path) -> No
     np.testing.assert_allclose(bodies.vertices, (here.vertices - origin) @ there.T, atol=1e-5)
     np.testing.assert_allclose(bodies.pixels, result.joints2d, atol=0.02)
     np.testing.assert_allclose(world.bodies().vertices, here.vertices)
+    # A lens twice as long shows twice as much as far from the middle.
+    zoomed = replace(
+        world, cameras=world.cameras | {"camera_focal_length": np.full(count, 2 * world.meta.focal_length, np.float32)}
+    )
+    middle = np.array([world.meta.width, world.meta.height]) / 2
+    np.testing.assert_allclose(zoomed.bodies().pixels - middle, 2 * (bodies.pixels - middle), atol=0.05)
     later = world.select(np.array([5, 7])).bodies(world=True)
     np.testing.assert_allclose(later.joints, bodies.joints[[5, 7]], atol=1e-6)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from glot_cli.body.landmarks import LANDMARK_HIPS, LANDMARK_NAMES, LANDMARK_SHOULDERS, LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import pose6d_to_rotmat, turn_root
-from glot_cli.camera import from_crop, project_pinhole, ray_rotation
+from glot_cli.camera import Focal, from_crop, project_pinhole, ray_rotation
 from glot_cli.errors import WeightsError, one_line
 from glot_cli.features.landmark_vector import Landmarks
 from glot_cli.lifting.placing import Lifted
@@ -96,7 +96,7 @@ class Findings:
         state: (N, .) what the temporal network said.
         lifted: (N, .) what was made of it.
         fps: ticks per second.
-        focal: focal length, pixels.
+        focal: focal length, pixels: of all, or (N,) of a lens that zooms.
         centre: (2,) principal point, the middle of the picture, pixels.
     """
 
@@ -106,7 +106,7 @@ class Findings:
     state: State
     lifted: Lifted
     fps: float
-    focal: float
+    focal: Focal
     centre: Tensor
 
     def part(self, index: slice) -> Findings:
@@ -118,7 +118,8 @@ class Findings:
             joints=self.lifted.joints[index],
         )
         seen, state = Landmarks(*(x[index] for x in self.seen)), State(*(x[index] for x in self.state))
-        return replace(self, rows=self.rows[index], seen=seen, state=state, lifted=lifted)
+        focal = self.focal[index] if isinstance(self.focal, Tensor) else self.focal
+        return replace(self, rows=self.rows[index], seen=seen, state=state, lifted=lifted, focal=focal)
 
 
 class Course(NamedTuple):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
+from glot_cli.camera import Focal
 from glot_cli.features.extractor import FeatureExtractor, LandmarkExtractor
 from glot_cli.features.landmark_vector import unpack
 from glot_cli.lifting import Edges
@@ -38,11 +39,19 @@ class VideoCamera:
         fps: ticks per second.
         focal: focal length, pixels.
         centre: (2,) principal point, pixels.
+        zoom: (F,) focal length in each frame over `focal`; None where the lens does not zoom.
     """
 
     fps: float
     focal: float
     centre: torch.Tensor
+    zoom: torch.Tensor | None = None
+
+    def focal_in(self, frames: NDArray[np.integer]) -> Focal:
+        """Focal length in some frames, pixels: (N,) of a lens that zooms."""
+        if self.zoom is None:
+            return self.focal
+        return self.focal * self.zoom[torch.from_numpy(frames.astype(np.int64))]
 
 
 class Lifter(Protocol):
@@ -147,18 +156,9 @@ class LandmarkLifter:
                 rows=rows,
             )
             seen, crops = self.extractor.landmarks(feature[rows]), torch.from_numpy(track.crops)[rows]
-            people.append(
-                sight(
-                    own_shapes(state, self.body),
-                    seen,
-                    crops,
-                    self.body,
-                    self.landmarks,
-                    focal=camera.focal,
-                    centre=camera.centre,
-                )
-            )
-        return fit_focal(people, self.body, self.landmarks)
+            focal, own = camera.focal_in(track.frames[rows.numpy()]), own_shapes(state, self.body)
+            people.append(sight(own, seen, crops, self.body, self.landmarks, focal=focal, centre=camera.centre))
+        return fit_focal(people, camera.focal, self.body, self.landmarks)
 
     def lift(self, track: Track, features: torch.Tensor, camera: VideoCamera, *, step: int, edges: Edges) -> Lifted:
         """See `Lifter`."""
@@ -183,7 +183,7 @@ class LandmarkLifter:
             segment[rows],
             self.body,
             self.landmarks,
-            focal=camera.focal,
+            focal=camera.focal_in(track.frames[rows.numpy()]),
             centre=camera.centre,
             fps=camera.fps,
             ticks=ticks[rows],
@@ -191,13 +191,14 @@ class LandmarkLifter:
             refined=self.refine,
         )
         if self.errors is not None:
-            found = Findings(
-                track, rows, unpack(features[rows]), state, lifted, camera.fps, camera.focal, camera.centre
-            )
+            focal = camera.focal_in(track.frames[rows.numpy()])
+            looks = unpack(features[rows])
+            found = Findings(track, rows, looks, state, lifted, camera.fps, focal, camera.centre)
             lifted = replace(lifted, joint_error=self.errors.radii(found, self.body, self.landmarks))
         if len(rows) == len(ticks):
             return lifted
-        return fill_lifted(lifted, rows, segment, ticks, crops, self.body, focal=camera.focal, centre=camera.centre)
+        focal = camera.focal_in(track.frames)
+        return fill_lifted(lifted, rows, segment, ticks, crops, self.body, focal=focal, centre=camera.centre)
 
 
 @dataclass(frozen=True)
@@ -230,7 +231,7 @@ class CameraLifter:
             torch.from_numpy(track.crops),
             segment,
             self.body,
-            focal=camera.focal,
+            focal=camera.focal_in(track.frames),
             centre=camera.centre,
             fps=camera.fps,
             ticks=ticks,

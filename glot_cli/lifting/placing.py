@@ -14,6 +14,7 @@ from glot_cli.body.landmarks import LANDMARK_NAMES, LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import pose6d_to_rotmat, turn_root
 from glot_cli.camera import (
+    Focal,
     camera_from_translation,
     fit_translation,
     from_crop,
@@ -79,7 +80,7 @@ def place(
     body: Body,
     landmarks: LandmarkModel,
     *,
-    focal: float,
+    focal: Focal,
     centre: Tensor,
     fps: float,
     ticks: Tensor | None = None,
@@ -95,7 +96,7 @@ def place(
         segment: (N,) number of the gap-free stretch a frame lies in.
         body: that is posed.
         landmarks: where they sit on it.
-        focal: focal length, pixels.
+        focal: focal length, pixels; (N,) where it changes.
         centre: (2,) principal point, pixels.
         fps: ticks per second.
         ticks: (N,) where frames stand in time, ascending; even where None.
@@ -134,7 +135,7 @@ def sight(
     body: Body,
     landmarks: LandmarkModel,
     *,
-    focal: float,
+    focal: Focal,
     centre: Tensor,
 ) -> Sighting:
     """What some frames of a person say of the focal length. Arguments as for `place`, of these frames."""
@@ -151,7 +152,7 @@ def place_by_camera(
     segment: Tensor,
     body: Body,
     *,
-    focal: float,
+    focal: Focal,
     centre: Tensor,
     fps: float,
     ticks: Tensor | None = None,
@@ -222,7 +223,7 @@ def _lay(
 
 
 def _fit_robust(
-    points: Tensor, pixels: Tensor, reliable: Tensor, prior: Tensor, side: Tensor, focal: float, centre: Tensor
+    points: Tensor, pixels: Tensor, reliable: Tensor, prior: Tensor, side: Tensor, focal: Focal, centre: Tensor
 ) -> Tensor:
     """`fit_translation` with landmarks far from the others weighed down; the prior's weights stay."""
     weights = torch.cat([reliable, prior], 1)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import pose6d_to_rotmat, rotmat_to_pose6d
-from glot_cli.camera import camera_from_translation
+from glot_cli.camera import Focal, camera_from_translation
 from glot_cli.lifting.placing import Lifted, joints_of
 from glot_cli.tracking.tracks import Track, thinned
 
@@ -39,7 +39,7 @@ def fill_lifted(
     crops: Tensor,
     body: Body,
     *,
-    focal: float,
+    focal: Focal,
     centre: Tensor,
 ) -> Lifted:
     """Bodies in all N frames of a track from those in some: everything moves on cubic splines.
@@ -51,7 +51,7 @@ def fill_lifted(
         ticks: (N,) where frames stand in time.
         crops: (N, 3) centre x, y and side, pixels.
         body: that is posed.
-        focal: focal length, pixels.
+        focal: focal length, pixels; (N,) where it changes.
         centre: (2,) principal point, pixels.
     """
     rotmat = torch.empty(len(ticks), *lifted.rotmat.shape[1:])

@@ -143,7 +143,7 @@ class Runner:
         if not models.own_shape:
             warn(f"body {models.body_name}: its shapes are not those the network knows; its average shape is used")
         with progress.stage("lift"):
-            result = make_record(place.source, info, tracks, seen, features, models, options, given)
+            result = make_record(place.source, info, tracks, seen, features, models, options, given, warn)
         if not tracks:
             warn(f"{video}: no person found in {counted(len(seen.times), 'frame')}; nothing is drawn over them")
         for doubt in doubts(result):

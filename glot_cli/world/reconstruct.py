@@ -48,12 +48,13 @@ class Filming:
         metric: whether these are metres.
         ticks: (F,) where the frames stand in time.
         fps: ticks per second.
-        focal: focal length, pixels.
+        focal: focal length, pixels, of the lines.
         centre: (2,) principal point, pixels.
         size: (width, height) of the picture, pixels.
         lines: (n, 4) ends of straight lines of the background, pixels, by number of the look.
         looks: (L, 3, 3) rotations as above, of the frames in which the background was looked at.
         up: (3,) in the axes of the first camera, where the user knows it.
+        zoom: (F,) focal length in each frame over `focal`; None where the lens does not zoom.
     """
 
     first: int
@@ -69,6 +70,7 @@ class Filming:
     lines: Mapping[int, NDArray[np.floating]]
     looks: NDArray[np.float64]
     up: Tensor | None = None
+    zoom: Tensor | None = None
 
 
 class InWorld(NamedTuple):
@@ -96,6 +98,7 @@ class ShotWorld(NamedTuple):
         translation: (F, 3) place of the world's origin in the camera's frame, metres.
         gravity_spread: how far off up may be, radians.
         floor: (4,) plane in the frame of the first camera: n X + d = 0, n points up.
+        shown: up as people and lines show it, whatever the user says.
     """
 
     people: list[InWorld]
@@ -103,6 +106,7 @@ class ShotWorld(NamedTuple):
     translation: Tensor
     gravity_spread: float
     floor: Tensor
+    shown: Direction
 
 
 class Worldmaker:
@@ -128,7 +132,8 @@ class Worldmaker:
             filming: how the camera moved.
         """
         people = [_Subject(track, body, filming, self._soles) for track, body in zip(tracks, lifted, strict=True)]
-        up = self._find_up(people, filming)
+        shown = self._find_up(people, filming)
+        up = shown if filming.up is None else Direction(F.normalize(filming.up, dim=0), 0.0)
         axes = world_axes(up.vector)
         for person in people:
             person.contact = person.asked(lambda walk: self._network.contacts(walk.turned(axes)))
@@ -169,11 +174,9 @@ class Worldmaker:
             else:
                 placed.append(InWorld(person.lifted, start.transl, start.rotmat[:, 0], person.contact))
         translation = -(turns @ centre.unsqueeze(-1)).squeeze(-1)
-        return ShotWorld(placed, turns, translation, up.spread, torch.cat([up.vector, torch.tensor([-floor])]))
+        return ShotWorld(placed, turns, translation, up.spread, torch.cat([up.vector, torch.tensor([-floor])]), shown)
 
     def _find_up(self, people: Sequence[_Subject], filming: Filming) -> Direction:
-        if filming.up is not None:
-            return Direction(F.normalize(filming.up, dim=0), 0.0)
         right = filming.turns[:, 0]  # the x axis of each camera, in the axes of the first
         told = [person.asked(lambda walk: torch.cat(self._network.up(walk), 1)) for person in people]
         votes = [
@@ -339,6 +342,7 @@ class _Subject:
         transl = (turns @ (figure.transl + rest - centre).unsqueeze(-1)).squeeze(-1) - rest
         joints = joints_of(rotmat, self._betas, body)
         crops = torch.from_numpy(self._track.crops)
-        camera = camera_from_translation(transl, crops, joints[:, 0], filming.focal, filming.centre)
+        focal = filming.focal if filming.zoom is None else filming.focal * filming.zoom[self.rows]
+        camera = camera_from_translation(transl, crops, joints[:, 0], focal, filming.centre)
         seen = replace(lifted, betas=self._betas, rotmat=rotmat, transl=transl, joints=joints, camera=camera)
         return InWorld(seen, figure.transl, figure.rotmat[:, 0], self.contact)

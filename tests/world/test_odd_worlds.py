@@ -100,6 +100,15 @@ def test_a_body_that_lies_or_hangs_does_not_turn_the_world(roll: float) -> None:
     assert (made.people[0].lifted.transl - lifted.transl).norm(dim=-1).max() < 0.1
 
 
+def test_what_people_show_of_up_stands_beside_what_was_said() -> None:
+    track, lifted = person(30)
+    seen = maker()([track], [lifted], filming(30))
+    told = maker()([track], [lifted], replace(filming(30), up=torch.tensor([1.0, 0.0, 0.0])))
+    assert told.gravity_spread == 0 and told.floor[:3].tolist() == [1, 0, 0]
+    torch.testing.assert_close(told.shown.vector, seen.floor[:3])
+    assert told.shown.spread == seen.gravity_spread > 0
+
+
 def test_films_of_a_picture_a_day_ask_for_no_more_than_those_of_a_picture_a_second(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
