@@ -37,6 +37,7 @@ LEAST, MOST = 0.004, 2.0  # metres
 CHUNK = 256  # frames whose evidence is held at once
 HIDDEN = 16
 SIGNS = 33
+LOOKED_AT = 256  # pixels of a crop's side that the landmark network sees; larger ones show it no more
 UNSEEN_S = 1.0  # seconds from the nearest detection; more tells nothing new
 HIPS = [SMPL_JOINTS.index("left_hip"), SMPL_JOINTS.index("right_hip")]
 # One number a joint, left and right sharing it.
@@ -220,7 +221,7 @@ def evidence(found: Findings, moving: Course, body: Body, landmarks: LandmarkMod
         _log(strayed.mean(1), 0.005),
         known.mean(1),
         beyond.clamp(-0.15, 0.6).mean(1),
-        size[:, 0].clamp_min(1).log(),
+        size[:, 0].clamp(1, LOOKED_AT).log(),
         (size[:, 0] / found.focal).clamp_min(_SMALL).log(),
         torch.from_numpy(track.score[rows]).float(),
         torch.from_numpy(track.interpolated[rows]).float(),

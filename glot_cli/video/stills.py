@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import av
 from av.error import FFmpegError
@@ -27,10 +28,11 @@ def stills(path: Path, times: Sequence[float], width: int) -> list[bytes]:
     found = []
     try:
         with av.open(str(path)) as container:
-            stream = container.streams.video[0]
+            stream: Any = container.streams.video[0]
             for time in times:
                 container.seek(int(time / stream.time_base), stream=stream)  # to the key frame before it
                 picture = None
+                frame: Any
                 for frame in container.decode(stream):
                     picture = frame
                     if frame.pts is not None and float(frame.pts * stream.time_base) >= time - 1e-6:

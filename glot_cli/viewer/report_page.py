@@ -26,7 +26,8 @@ STRIP, CHART = 24, 90  # their heights
 CELLS = 280  # of a strip, at most
 POINTS = 700  # of a line, at most
 STILLS = 8
-SURE, UNSURE = 0.75, 0.5  # confidence from which on cells are green, and below which they are red
+GOOD, FAIR = 0.14, 0.21  # metres off up to which joints are green, and up to which they are amber
+LIKELY, DOUBTFUL = 0.75, 0.5  # scores of detections from which on they are, where nothing else is known
 
 
 class Still(NamedTuple):
@@ -43,6 +44,37 @@ class Still(NamedTuple):
     why: str
 
 
+class Trust(NamedTuple):
+    """How far rows can be trusted, worst values largest.
+
+    Attributes:
+        doubt: (M,) metres that joints may be off, or one less the score of the detection where that is not known.
+        good: the doubt up to which a row is green.
+        fair: and up to which it is amber.
+        known: whether it is metres.
+    """
+
+    doubt: Floats
+    good: float
+    fair: float
+    known: bool
+
+    def grade(self, value: float) -> str:
+        """Class of a cell."""
+        return "good" if value <= self.good else "fair" if value <= self.fair else "bad"
+
+    def told(self, value: float) -> str:
+        """A value in words."""
+        return f"joints within {100 * value:.0f} cm" if self.known else f"score {100 * (1 - value):.0f} %"
+
+
+def trust(result: Result) -> Trust:
+    """How far each row can be trusted: by the mean of `joint_error` over all joints, where the record has it."""
+    if result.joint_error is not None:
+        return Trust(result.joint_error.mean(1), GOOD, FAIR, True)
+    return Trust(1 - result.score, 1 - LIKELY, 1 - DOUBTFUL, False)
+
+
 def still_times(result: Result) -> list[tuple[float, str]]:
     """Which moments to show, ascending: spread over the video, and those in which people are least sure.
 
@@ -53,21 +85,16 @@ def still_times(result: Result) -> list[tuple[float, str]]:
         return []
     times = np.unique(result.time)
     spread = [(float(times[round(k)]), "") for k in np.linspace(0, len(times) - 1, min(STILLS - 2, len(times)))]
-    trust = confidence(result)
-    least = []
-    for row in np.argsort(trust, kind="stable"):
+    doubt, good, *_ = known = trust(result)
+    least: list[tuple[float, str]] = []
+    for row in np.argsort(-doubt, kind="stable"):
         time, person = float(result.time[row]), int(result.person[row])
-        if trust[row] >= SURE or len(least) == 2:
+        if doubt[row] <= good or len(least) == 2:
             break
         # Not the same moment again.
         if all(abs(time - other) > 0.05 * (times[-1] - times[0]) for other, _ in least):
-            least.append((time, f"person {person} is least sure here: {100 * trust[row]:.0f} %"))
+            least.append((time, f"person {person} is least sure here: {known.told(doubt[row])}"))
     return sorted(dict(spread + least).items())
-
-
-def confidence(result: Result) -> Floats:
-    """(M,) how far each row can be trusted, 0 to 1; the score of the detection where a record says nothing else."""
-    return result.confidence if result.confidence is not None else result.score
 
 
 def report_page(result: Result, report: Mapping[str, Any], pictures: Sequence[Still]) -> str:
@@ -131,32 +158,32 @@ def _name(person: int) -> str:
 
 
 def _strip(rows: Result, result: Result, span: tuple[float, float]) -> str:
-    """One person's row of cells: green, amber or red by confidence, empty where nobody is."""
+    """One person's row of cells: green, amber or red by the worst of each moment, empty where nobody is."""
     edges = np.linspace(*span, min(CELLS, result.meta.frame_count) + 1)
     cell = np.clip(np.searchsorted(edges, rows.time, side="right") - 1, 0, len(edges) - 2)
-    worst = np.full(len(edges) - 1, np.inf)
-    np.minimum.at(worst, cell, confidence(rows))
+    known, worst = trust(rows), np.full(len(edges) - 1, -np.inf)
+    np.maximum.at(worst, cell, known.doubt)
     left, wide = _at(edges[:-1], span), (WIDTH - LEFT - RIGHT) / (len(edges) - 1)
     filled = "".join(
-        f'<rect x="{left[k]:.1f}" y="3" width="{wide + 0.4:.1f}" height="{STRIP - 6}" class="{_grade(worst[k])}">'
-        f"<title>{edges[k]:.2f} s: {100 * worst[k]:.0f} %</title></rect>"
+        f'<rect x="{left[k]:.1f}" y="3" width="{wide + 0.4:.1f}" height="{STRIP - 6}" class="{known.grade(worst[k])}">'
+        f"<title>{edges[k]:.2f} s: {known.told(worst[k])}</title></rect>"
         for k in np.flatnonzero(np.isfinite(worst))
     )
-    person = int(rows.person[0])
-    return f'<svg viewBox="0 0 {WIDTH} {STRIP}">{_name(person)}{filled}</svg>'
-
-
-def _grade(value: float) -> str:
-    return "good" if value >= SURE else "fair" if value >= UNSURE else "bad"
+    return f'<svg viewBox="0 0 {WIDTH} {STRIP}">{_name(int(rows.person[0]))}{filled}</svg>'
 
 
 def _legend(result: Result) -> str:
-    known = result.confidence is not None
-    what = "Confidence" if known else "Score of the detection"
-    return (
-        f'{what} of each person: <b class="good">&nbsp;</b> from {100 * SURE:.0f} %, <b class="fair">&nbsp;</b> from '
-        f'{100 * UNSURE:.0f} %, <b class="bad">&nbsp;</b> below; the least of each moment counts. Empty: not seen.'
+    known = trust(result)
+    if known.known:
+        what = "How far off joints may be, on average (four of five lie nearer)"
+        marks = f"up to {100 * known.good:.0f} cm", f"up to {100 * known.fair:.0f} cm", "more"
+    else:
+        what = "Score of the detection"
+        marks = f"from {100 * LIKELY:.0f} %", f"from {100 * DOUBTFUL:.0f} %", "less"
+    colours = ", ".join(
+        f'<b class="{grade}">&nbsp;</b> {mark}' for grade, mark in zip(("good", "fair", "bad"), marks, strict=True)
     )
+    return f"{what}: {colours}; the worst of each moment counts. Empty: not seen."
 
 
 def _acceleration(rows: Result) -> tuple[Floats, Floats]:
@@ -239,7 +266,7 @@ def _people(result: Result) -> list[str]:
     rows = []
     for person in result.people:
         own = result.of_person(person)
-        trust = confidence(own)
+        known = trust(own)
         _, moving = _acceleration(own)
         rows.append(
             (
@@ -247,17 +274,14 @@ def _people(result: Result) -> list[str]:
                 f"{own.time[0]:.2f} to {own.time[-1]:.2f} s",
                 len(own),
                 f"{100 * own.interpolated.mean():.0f} %",
-                f"{100 * trust.mean():.0f} %",
-                f"{100 * (trust < UNSURE).mean():.0f} %",
-                *([f"{1000 * own.joint_error.mean():.0f} mm"] if own.joint_error is not None else []),
+                known.told(float(known.doubt.mean())),
+                f"{100 * (known.doubt > known.fair).mean():.0f} %",
                 f"{moving.mean():.1f} m/s&sup2;" if len(moving) else "",
             )
         )
     if not rows:
         return []
-    heads = ["person", "seen", "frames", "filled in", "mean confidence", f"below {100 * UNSURE:.0f} %"]
-    heads += ["joints within (80 %)"] * (result.joint_error is not None) + ["acceleration"]
-    return ["<h2>People</h2>", *_table(heads, rows)]
+    return ["<h2>People</h2>", *_table(["person", "seen", "frames", "filled in", "mean", "red", "acceleration"], rows)]
 
 
 def _worlds(report: Mapping[str, Any]) -> list[str]:

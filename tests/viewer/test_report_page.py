@@ -90,11 +90,16 @@ def test_a_long_record_makes_no_long_page() -> None:
 
 def test_pictures_are_spread_and_show_where_people_are_least_sure() -> None:
     record = made_record([(1, 0, range(100))])
-    record.score[40:45] = 0.1
-    moments = still_times(replace(record, arrays={k: v for k, v in record.arrays.items() if k != "joint_error"}))
+    record.arrays["joint_error"][:] = 0.05
+    record.arrays["joint_error"][40:45] = 0.4
+    moments = still_times(record)
     assert [time for time, _ in moments] == sorted(time for time, _ in moments)
     doubtful = [time for time, why in moments if why]
     assert len(doubtful) == 1 and 39 / 30 < doubtful[0] < 45 / 30
+    scores = replace(record, arrays={k: v for k, v in record.arrays.items() if k != "joint_error"})
+    scores.score[70:75] = 0.1
+    doubtful = [time for time, why in still_times(scores) if why]
+    assert len(doubtful) == 1 and 69 / 30 < doubtful[0] < 75 / 30
 
 
 def test_a_run_writes_one_and_keeps_what_is_a_users(glot: Glot, drawable: str, person: Path, tmp_path: Path) -> None:
