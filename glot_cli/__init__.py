@@ -1,12 +1,13 @@
 """glot: video in, 3D human meshes out, offline.
 
-    from glot_cli import run, render, load_result
+    from glot_cli import run, render, view, load_result
 
     outcomes = run("clip.mp4", out="result")
     result = load_result("result/clip")
     render("result/clip/params.npz", style="side")
+    view("result/clip")
 
-These three do what the commands of the same names do. Nothing heavy is imported before one of them is used.
+These do what the commands of the same names do. Nothing heavy is imported before one of them is used.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from glot_cli._version import __version__
 from glot_cli.errors import GlotError, InputError, OutputError, RenderError, UsageError, WeightsError
 
 if TYPE_CHECKING:
-    from glot_cli.api import render, run
+    from glot_cli.api import render, run, view
     from glot_cli.pipeline.options import Options
     from glot_cli.pipeline.report import Outcome
     from glot_cli.results import Bodies, Result, load_result
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Bodies", "GlotError", "InputError", "Meta", "Options", "Outcome", "OutputError", "RenderError", "Result",
-    "UsageError", "WeightsError", "__version__", "load_result", "render", "run",
+    "UsageError", "WeightsError", "__version__", "load_result", "render", "run", "view",
 ]  # fmt: skip
 
 _HOMES = {
     "render": "glot_cli.api",
     "run": "glot_cli.api",
+    "view": "glot_cli.api",
     "Options": "glot_cli.pipeline.options",
     "Outcome": "glot_cli.pipeline.report",
     "Bodies": "glot_cli.results",
