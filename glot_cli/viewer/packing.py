@@ -70,11 +70,11 @@ def frames_of(result: Result) -> Frames:
         raise InputError("the record has people in frames that were not looked at", path=meta.source)
     step = 1 / float(meta.frame_rate)
     if not len(known):
-        return Frames(first, np.arange(count) * step)
+        return Frames(first, np.asarray(np.arange(count) * step, np.float64))
     index = np.arange(first, first + count)
-    times: NDArray[np.float64] = np.interp(index, known, result.time[rows]).astype(np.float64)
+    times = np.interp(index, known, result.time[rows])
     times += np.minimum(index - known[0], 0) * step + np.maximum(index - known[-1], 0) * step
-    return Frames(first, increasing(times - times[0], step))
+    return Frames(first, increasing(np.asarray(times - times[0], np.float64), step))
 
 
 def increasing(times: NDArray[np.float64], step: float) -> NDArray[np.float64]:

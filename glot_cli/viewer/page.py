@@ -74,7 +74,7 @@ def _write(file: BinaryIO, pack: Pack, header: dict[str, Any], video: Path) -> N
         if mark == "blocks":
             _write_blocks(file, pack, header, video)
         elif mark:
-            file.write(_filling(mark, header["name"]).encode())
+            file.write(_filling(mark, header["name"]).encode("utf-8", "replace"))
 
 
 def _filling(mark: str, name: str) -> str:

@@ -54,7 +54,7 @@ def write_preview(
         raise InputError(reason, path=video, remedy="give the video that the result was made from")
     scale = min(1.0, LONGEST_SIDE / max(info.width, info.height))
     width, height = (even(max(2, round(length * scale))) for length in (info.width, info.height))
-    step = max(1, round(1 / (info.fps * info.time_base)))
+    step = max(1, round(1 / (meta.frame_rate * info.time_base)))
     stamps: list[int] = []
     with VideoWriter(
         target,

@@ -1,7 +1,9 @@
 """See a page of `glot view` in Chromium: python tests/interop/check_view.py RESULT
 
 RESULT is the folder of a result whose video is there; its page is made anew, unless --page names one. Needs the Python
-package `playwright` and a Chromium (`apt-get install chromium`); without them it says so and ends well. Joints, their pixels, pictures of the video and the console are held to the record; nothing may leave the file.
+package `playwright` and a Chromium (`apt-get install chromium`); without them it says so and ends well. Joints, their
+pixels, pictures of the video and the console are held to the record; nothing may leave the
+file.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@
 //   npx esbuild entry.js --bundle --minify --format=iife --global-name=THREE --target=es2020 --legal-comments=none \
 //       --charset=ascii --banner:js="$(printf '/*\n%s\n*/' "$(cat node_modules/three/LICENSE)")" --outfile=three.min.js
 //
-// SHA-256 of three.min.js: 569610da4cc366ee87c4861cd23ed3c5be468b0326e96461f937fa3ede85ef8a
+// SHA-256 of three.min.js: 3b75246fee7ac084f28e0559b27846aa1900996cd8fd2aca8d3b39327de6acf7
 export {
-  AmbientLight, Bone, BufferAttribute, BufferGeometry, Color, CylinderGeometry, DirectionalLight, DoubleSide, Group,
+  Bone, BufferAttribute, BufferGeometry, Color, CylinderGeometry, DirectionalLight, DoubleSide, Group,
   HemisphereLight, InstancedMesh, LineBasicMaterial, LineSegments, Matrix4, Mesh, MeshBasicMaterial,
   MeshLambertMaterial, NotEqualStencilFunc, PerspectiveCamera, PlaneGeometry, Quaternion, ReplaceStencilOp, Scene,
   ShaderMaterial, Skeleton, SkinnedMesh, SphereGeometry, Vector3, WebGLRenderer,
