@@ -15,7 +15,9 @@ def main() -> None:
     folder, minutes, people = Path(sys.argv[1]), float([*sys.argv, "10"][2]), 3
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "params.npz").exists():
-        made_record([(who, 0, range(round(minutes * 1800))) for who in range(1, people + 1)]).save(folder / "params.npz")
+        made_record([(who, 0, range(round(minutes * 1800))) for who in range(1, people + 1)]).save(
+            folder / "params.npz"
+        )
         print("made; measure in a process of its own: run this again")
         return
     begin = time.perf_counter()

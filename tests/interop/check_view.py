@@ -43,6 +43,14 @@ def skip(why: str) -> None:
     raise SystemExit(0)
 
 
+def until(page: Any, script: str, seconds: float = 120) -> bool:
+    """Whether something comes true in time. Playwright's own waiting evaluates text, which the page forbids."""
+    end = time.perf_counter() + seconds
+    while not (found := bool(page.evaluate(script))) and time.perf_counter() < end:
+        page.wait_for_timeout(20)
+    return found
+
+
 def faults_of_joints(page: Any, result: Result) -> tuple[float, float]:
     """Greatest distances of joints (mm) and of their pixels (at most a picture's width outside) in some frames."""
     body = recorded_body(result.meta.body_model, result.meta.body_model_sha256)
@@ -83,7 +91,7 @@ def steps_fault(page: Any) -> str | None:
         stamp = page.evaluate(f"glot.recording.times[{frame}]")
         if seen is None or abs(seen - stamp) > 1e-3:
             return f"asked for frame {frame} at {stamp:.4f} s the video shows {seen}"
-        page.wait_for_function("!document.getElementById('video').seeking")
+        until(page, "!document.getElementById('video').seeking")
     return None
 
 
@@ -112,7 +120,8 @@ def main() -> int:
         page.on("request", lambda request: requests.append(request.url))
         begin = time.perf_counter()
         page.goto(path.resolve().as_uri())
-        page.wait_for_function("window.glot !== undefined")
+        if not until(page, "window.glot !== undefined"):
+            faults.append("it does not begin")
         usable = time.perf_counter() - begin
         page.evaluate("glot.ready")
         size, whole = path.stat().st_size / 1e6, time.perf_counter() - begin
@@ -138,7 +147,7 @@ def main() -> int:
                 page.wait_for_timeout(1500)
                 page.screenshot(path=wanted.pictures / f"{name}.png")
         page.evaluate("() => { glot.seek(0); glot.play(); }")
-        if not any(page.wait_for_timeout(500) or page.evaluate("glot.state.frame > 0") for _ in range(60)):
+        if not until(page, "glot.state.frame > 0"):
             faults.append("it does not play")
         memory = page.evaluate("performance.memory && performance.memory.usedJSHeapSize")
         print(f"heap {memory / 1e6:.0f} MB")
