@@ -306,7 +306,7 @@ function begin() {
     if (recording.video_blocks && !plays) node("room-note").textContent = "this browser cannot play the video";
     set("video", plays);
     node("show-video").disabled = !plays;
-    if (!calm) film.start();
+    if (!calm && recording.count > 1) film.start();
     return true;
   });
   window.glot = api;

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 from glot_cli._version import __version__
 from glot_cli.body.model import Body
 from glot_cli.errors import printable
-from glot_cli.files.atomic import not_written
+from glot_cli.files.atomic import abandoned, not_written
 from glot_cli.files.seal import sealed
 from glot_cli.progress import Progress
 from glot_cli.results import Result
@@ -53,6 +53,9 @@ def write_page(
     frames = frames_of(result)
     try:
         with tempfile.TemporaryDirectory(prefix="glot-") as folder, sealed(target) as aside:
+            for left, name in abandoned(target.parent):
+                if name == target.name:  # of a process that was killed
+                    left.unlink(missing_ok=True)
             aside.touch()  # that it cannot be written is found before the video is gone through
             small = Path(folder) / "video.mp4"
             if video is not None:

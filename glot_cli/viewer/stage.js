@@ -190,7 +190,7 @@ class Stage {
       far = Math.max(far, Math.abs(off.dot(right)) / wide - off.dot(look), Math.abs(off.dot(up)) / high - off.dot(look));
     }
     this.controls.target.copy(this.middle);
-    this.orbit.position.copy(this.middle).addScaledVector(look, -1.12 * far);
+    this.orbit.position.copy(this.middle).addScaledVector(look, -1.2 * far);
     this.controls.update();
   }
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +18,9 @@ from glot_cli import api, schema, weights
 from glot_cli.body.model import Body
 from glot_cli.cli.main import main
 from glot_cli.errors import InputError, OutputError
+from glot_cli.files.atomic import aside_name
 from glot_cli.files.seal import sealed_kind
+from glot_cli.pipeline.folder import ResultFolder, Source
 from glot_cli.progress import Progress
 from glot_cli.results import Result, pose_bodies
 from glot_cli.schema import Field
@@ -167,6 +172,21 @@ def test_a_page_is_sealed_and_replaced_and_nothing_else_is(tmp_path: Path) -> No
     with pytest.raises(OutputError, match=r"does not end in \.html"):
         api.view(tmp_path, tmp_path / "view.htm", embed_video=False)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["params.npz", "view.html"]
+
+
+def test_what_a_killed_view_left_is_removed(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left = aside_name(tmp_path / "view.html")
+    left = left.with_name(left.name.replace(f"-{os.getpid()}-", f"-{gone.pid}-"))
+    left.touch()
+    page_of(tmp_path, made_record([(1, 0, range(3))]))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["params.npz", "view.html"]
+    left.touch()
+    with ResultFolder(tmp_path / "new", Source("a.mp4", tmp_path / "a.mp4", "")).held():  # as does a run in the folder
+        left.rename(tmp_path / "new" / left.name)
+    with ResultFolder(tmp_path / "new", Source("a.mp4", tmp_path / "a.mp4", "")).held():
+        assert list((tmp_path / "new").iterdir()) == []
 
 
 def test_the_example_stays_small(tmp_path: Path) -> None:
