@@ -1,10 +1,11 @@
 """glot: video in, 3D human meshes out, offline.
 
-    from glot_cli import run, render, load_result
+    from glot_cli import run, render, view, load_result
 
     outcomes = run("clip.mp4", out="result")
     result = load_result("result/clip")
     render("result/clip/params.npz", style="side")
+    view("result/clip")
 
 These do what the commands of the same names do, and so does `info`. Nothing heavy is imported before one of
 them is used.
@@ -18,7 +19,7 @@ from glot_cli._version import __version__
 from glot_cli.errors import GlotError, InputError, OutputError, RenderError, UsageError, WeightsError
 
 if TYPE_CHECKING:
-    from glot_cli.api import render, run
+    from glot_cli.api import render, run, view
     from glot_cli.information import info
     from glot_cli.pipeline.options import Options
     from glot_cli.pipeline.report import Outcome
@@ -27,13 +28,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Bodies", "GlotError", "InputError", "Meta", "Options", "Outcome", "OutputError", "RenderError", "Result",
-    "UsageError", "WeightsError", "__version__", "info", "load_result", "render", "run",
+    "UsageError", "WeightsError", "__version__", "info", "load_result", "render", "run", "view",
 ]  # fmt: skip
 
 _HOMES = {
     "info": "glot_cli.information",
     "render": "glot_cli.api",
     "run": "glot_cli.api",
+    "view": "glot_cli.api",
     "Options": "glot_cli.pipeline.options",
     "Outcome": "glot_cli.pipeline.report",
     "Bodies": "glot_cli.results",

@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from glot_cli.pipeline.run import Runner
     from glot_cli.schema import Meta
 
-__all__ = ["Options", "RunKeywords", "export", "prepare", "render", "run"]
+__all__ = ["Options", "RunKeywords", "export", "prepare", "render", "run", "view"]
 
 log = logging.getLogger(__name__)
 
-_MENDED_BY = {InputError: "video", OutputError: "output", WeightsError: "body"}  # of `render`, by the kind of fault
+# Options of `render` and `view`, by the kind of fault.
+_MENDED_BY = {InputError: "video", OutputError: "output", WeightsError: "body"}
 
 
 class RunKeywords(TypedDict, total=False):
@@ -200,6 +201,62 @@ def render(
             draw(result, source, target, body_model, style=style, progress=Progress(source.name, quiet), warn=warn)
         if meta.video_id not in ("", Source.of(source).video_id):
             warn(f"{source}: is another file than the result was made from; drawn over all the same")
+    except GlotError as error:
+        error.option = error.option or _MENDED_BY.get(type(error))
+        raise
+    return target
+
+
+def view(
+    params: str | Path,
+    output: str | Path | None = None,
+    *,
+    video: str | Path | None = None,
+    embed_video: bool = True,
+    body: str | Path | None = None,
+    quiet: bool = True,
+    warn: Callable[[str], None] | None = None,
+) -> Path:
+    """Write a record as one web page that shows it in any browser, from the disk and without the network.
+
+    Args:
+        params: params.npz or the folder that holds it.
+        output: the .html to make, or a folder for `view.html`; by default that of params. A page that glot wrote is
+            replaced, any other file is not.
+        video: where the video is now, if it was moved.
+        embed_video: whether the page holds a small copy of the video; without, the video need not be there.
+        body: where the body model is now, if it was a file that was moved.
+        quiet: no progress bars.
+        warn: receives one line for every fault that did not stop it.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        InputError: the record or the video cannot be read, or do not belong together.
+        WeightsError: the body model is not there.
+        OutputError: the page cannot be written, or would replace what glot did not write.
+    """
+    from glot_cli.pipeline.folder import PARAMS, Source, check_picture
+    from glot_cli.progress import Progress
+    from glot_cli.results import load_result
+    from glot_cli.viewer.page import write_page
+    from glot_cli.weights.bodies import recorded_body
+
+    params = Path(params)
+    params = params / PARAMS if os.path.isdir(params) else params
+    result = load_result(params)
+    target = Path(output) if output else params.parent
+    if os.path.isdir(target):
+        target = target / "view.html"
+    meta, warn = result.meta, (lambda line: None) if warn is None else warn
+    try:
+        source = None if not embed_video else Path(video) if video else _find_video(meta, params.parent)
+        check_picture(target, params, source, "html")
+        body_model = recorded_body(meta.body_model, meta.body_model_sha256, moved=body, record=params)
+        write_page(result, body_model, target, video=source, progress=Progress(meta.video, quiet), warn=warn)
+        if source is not None and meta.video_id not in ("", Source.of(source).video_id):
+            warn(f"{source}: is another file than the result was made from; shown all the same")
     except GlotError as error:
         error.option = error.option or _MENDED_BY.get(type(error))
         raise

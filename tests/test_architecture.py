@@ -28,6 +28,7 @@ LAYERS = (
     ("synth",),
     ("datasets",),
     ("pipeline",),
+    ("viewer",),
     ("export",),
     ("world",),
     ("lifting",),

@@ -27,6 +27,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
 COMMANDS = {
     "run": "glot_cli.cli.run",
     "render": "glot_cli.cli.render",
+    "view": "glot_cli.cli.view",
     "export": "glot_cli.cli.export",
     "info": "glot_cli.cli.info",
     "weights": "glot_cli.cli.weights",
@@ -77,6 +78,7 @@ def group() -> None:
     \b
     glot run clip.mp4 --out result/         parameters and an overlay video in result/clip/
     glot render result/clip --style side    draw that result again
+    glot view result/clip --open            look at it from all sides, in the browser
     """
 
 

@@ -3,7 +3,7 @@
 glot deletes and replaces what it wrote and nothing else, so it must know its own files without a ledger that can be
 lost, moved or outlive them. Every file that a run publishes therefore carries a seal: a digest of its content, kept
 where its format has room for it and other programs look past it: the comment of a zip archive (`.npz`), a box of a
-private type at the end of an MP4, a key of a JSON object. A seal guards
+private type at the end of an MP4, a comment at the end of an HTML page, a key of a JSON object. A seal guards
 against mistakes, not against forgers: of large files it covers the size and the first and last MiB, where every encoder
 and archiver leaves its traces.
 """
@@ -31,6 +31,9 @@ _ZIP_TAIL = len(_ZIP_MARK) + 64  # bytes of the comment: mark and SHA-256 in hex
 _MP4_TYPE = bytes.fromhex("676c6f7473656131b5d2c1f0a7e94b83")  # chosen once; ISO/IEC 14496-12, 11.1: type "uuid"
 _MP4_HEAD = (8 + 16 + 64).to_bytes(4, "big") + b"uuid" + _MP4_TYPE
 _MP4_TAIL = len(_MP4_HEAD) + 64
+_HTML_START = b"<!doctype ht"
+_HTML_MARK, _HTML_END = b"<!-- glot seal 1 ", b" -->\n"
+_HTML_TAIL = len(_HTML_MARK) + 64 + len(_HTML_END)
 
 
 def fingerprint(path: Path) -> str:
@@ -51,7 +54,7 @@ def fingerprint(path: Path) -> str:
 
 
 def seal_file(path: Path, durable: bool = True) -> None:
-    """Seal a finished `.npz` or MP4 file that nobody else sees yet. Files of other kinds stay as they are.
+    """Seal a finished `.npz`, MP4 or HTML file that nobody else sees yet. Files of other kinds stay as they are.
 
     Args:
         path: the file.
@@ -72,6 +75,10 @@ def seal_file(path: Path, durable: bool = True) -> None:
             digest = _digest(file, size)
             file.seek(-2, os.SEEK_END)  # the length of the comment, of which a new archive has none
             file.write(_ZIP_TAIL.to_bytes(2, "little") + _ZIP_MARK + digest.encode())
+        elif start == _HTML_START:
+            tail = _HTML_MARK + _digest(file, size).encode() + _HTML_END
+            file.seek(0, os.SEEK_END)
+            file.write(tail)
         if durable:
             file.flush()
             os.fsync(file.fileno())
@@ -146,7 +153,7 @@ def unsealed_json(path: Path) -> dict[str, Any] | None:
 
 
 def sealed_kind(path: Path) -> str | None:
-    """Which kind of glot's files a path is: "npz", "mp4" or "json".
+    """Which kind of glot's files a path is: "npz", "mp4", "html" or "json".
 
     None where it is a link, no regular file, not written by glot, or changed since.
     """
@@ -163,6 +170,9 @@ def sealed_kind(path: Path) -> str | None:
                 digest = _digest(file, size - _ZIP_TAIL, ends_with=b"\0\0").encode()
                 expected = _ZIP_TAIL.to_bytes(2, "little") + _ZIP_MARK + digest
                 return "npz" if _tail(file, size, len(expected)) == expected else None
+            if start == _HTML_START:
+                expected = _HTML_MARK + _digest(file, size - _HTML_TAIL).encode() + _HTML_END
+                return "html" if _tail(file, size, len(expected)) == expected else None
     except (OSError, ValueError):
         return None
     return "json" if unsealed_json(path) is not None else None

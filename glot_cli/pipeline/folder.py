@@ -340,7 +340,7 @@ class ResultFolder:
             if _LEFT_BY_RUNS.fullmatch(path.name):
                 _remove_own(path)
         for path, name in abandoned(self.path):  # pictures: a `glot render` may be drawing one now
-            if name.endswith(".mp4"):
+            if name.endswith((".mp4", ".html")):
                 _remove_own(path)
 
     def _try_writing(self) -> None:
@@ -349,26 +349,27 @@ class ResultFolder:
         trial.unlink()
 
 
-def check_picture(target: Path, params: Path, video: Path) -> None:
-    """See that a picture may be written: a new file, or an .mp4 that glot drew.
+def check_picture(target: Path, params: Path, video: Path | None, kind: str = "mp4") -> None:
+    """See that a picture may be written: a new file, or one of its kind that glot drew.
 
     Args:
         target: the file to write.
         params: the record that is drawn.
-        video: the video it is drawn over.
+        video: the video it is drawn over, if it is.
+        kind: of file, as `files.seal.sealed_kind` tells it, which is also how its name has to end.
 
     Raises:
         OutputError: the target is something else, and would be lost.
     """
     remedy = "choose another place for the picture"
     for path, what in ((video, "the video itself"), (params, "the record itself")):
-        if _identity(target) is not None and _identity(target) == _identity(path):
+        if path is not None and _identity(target) is not None and _identity(target) == _identity(path):
             raise OutputError(f"is {what}, which would be lost", path=target, remedy=remedy)
-    if os.path.lexists(target) and (target.suffix.lower() != ".mp4" or sealed_kind(target) != "mp4"):
+    if os.path.lexists(target) and (target.suffix.lower() != f".{kind}" or sealed_kind(target) != kind):
         what = "is there already, and glot did not draw it" if is_regular(target) else "is no regular file"
         raise OutputError(what, path=target, remedy=remedy)
-    if target.suffix.lower() != ".mp4":
-        raise OutputError("does not end in .mp4", path=target, remedy="give the picture such a name")
+    if target.suffix.lower() != f".{kind}":
+        raise OutputError(f"does not end in .{kind}", path=target, remedy="give the picture such a name")
 
 
 def _is_frame(path: Path) -> bool:

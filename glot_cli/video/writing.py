@@ -54,6 +54,7 @@ class VideoWriter:
         audio_from: a media file whose sound is copied (encoded anew where a browser could not play it), or None.
         crf: x264 quality, 0 (lossless) to 51; 20 is hard to tell from the source.
         preset: of x264, which sets its speed; None: a choice of our own for pictures that are drawn once and looked at.
+        keyframe_every: most frames from one that stands alone to the next; None: x264's choice.
         warn: receives one line for every fault in the sound, which never stops the picture.
 
     Raises:
@@ -72,6 +73,7 @@ class VideoWriter:
         audio_from: str | Path | None = None,
         crf: int = 20,
         preset: str | None = None,
+        keyframe_every: int | None = None,
         warn: Warn = ignore,
     ) -> None:
         import av
@@ -101,6 +103,8 @@ class VideoWriter:
             raise not_written(self.path, error) from None
         try:
             self._stream = self._add_stream(fps, crf, preset)
+            if keyframe_every is not None:
+                self._stream.codec_context.gop_size = keyframe_every
             if audio_from is not None:
                 self._audio = _AudioCopier(Path(audio_from), self._container, warn)
         except BaseException:

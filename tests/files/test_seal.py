@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import zipfile
 from pathlib import Path
 
@@ -31,25 +32,34 @@ def mp4(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def html(tmp_path: Path) -> Path:
+    path = tmp_path / "a.html"
+    path.write_text("<!doctype html>\n<title>one</title>\n<p>two\n")
+    seal_file(path)
+    return path
+
+
+@pytest.fixture
 def report(tmp_path: Path) -> Path:
     path = tmp_path / "a.json"
     path.write_text(sealed_json({"b": 0.1, "a": [1, {"c": None}], "people": {2: 3.5, 10: 1.0}, "name": "é"}))
     return path
 
 
-def test_sealed_files_are_what_they_were(npz: Path, mp4: Path, report: Path) -> None:
+def test_sealed_files_are_what_they_were(npz: Path, mp4: Path, html: Path, report: Path) -> None:
     with np.load(npz, allow_pickle=False) as file:
         assert file.files == ["x"] and np.array_equal(file["x"], np.arange(1000.0))
     with zipfile.ZipFile(npz) as archive:
         assert archive.testzip() is None and archive.comment.startswith(b"glot seal")
     assert len(read_video(mp4)[0]) == 3
     assert json.loads(report.read_text())["people"] == {"2": 3.5, "10": 1.0}
-    assert [sealed_kind(path) for path in (npz, mp4, report)] == ["npz", "mp4", "json"]
+    assert [sealed_kind(path) for path in (npz, mp4, html, report)] == ["npz", "mp4", "html", "json"]
+    assert re.fullmatch(r"<!doctype html>\n<title>one</title>\n<p>two\n<!-- glot seal 1 \w{64} -->\n", html.read_text())
     told = unsealed_json(report)
     assert told is not None and "seal" not in told and told["name"] == "é"
 
 
-@pytest.mark.parametrize("kind", ["npz", "mp4", "report"])
+@pytest.mark.parametrize("kind", ["npz", "mp4", "html", "report"])
 def test_any_change_breaks_a_seal(request: pytest.FixtureRequest, kind: str) -> None:
     path: Path = request.getfixturevalue(kind)
     data = path.read_bytes()
@@ -73,6 +83,8 @@ def test_what_others_wrote_has_no_seal(tmp_path: Path) -> None:
         archive.writestr("a", "b")
         archive.comment = b"glot seal 1 " + b"0" * 64
     write_clip(tmp_path / "theirs.mp4", [background(64, 48)])
+    (tmp_path / "theirs.html").write_text(f"<!doctype html>\n<!-- glot seal 1 {'0' * 64} -->\n")
+    (tmp_path / "short.html").write_bytes(b"<!doctype html>")
     (tmp_path / "theirs.json").write_text('{"seal": "no"}')
     (tmp_path / "list.json").write_text("[1]")
     (tmp_path / "deep.json").write_text("[" * 100_000)
