@@ -36,7 +36,7 @@ Block = tuple[str, bytes]
 
 
 @dataclass(frozen=True)
-class Timeline:
+class ShownFrames:
     """The frames that a page shows.
 
     Attributes:
@@ -51,7 +51,7 @@ class Timeline:
         return len(self.times)
 
 
-def frames_of(result: Result) -> Timeline:
+def frames_of(result: Result) -> ShownFrames:
     """The frames that a record speaks of, with their times; where nobody is, times are evened out.
 
     Raises:
@@ -70,11 +70,11 @@ def frames_of(result: Result) -> Timeline:
         raise InputError("the record has people in frames that were not looked at", path=meta.source)
     step = 1 / float(meta.frame_rate)
     if not len(known):
-        return Timeline(first, np.asarray(np.arange(count) * step, np.float64))
+        return ShownFrames(first, np.asarray(np.arange(count) * step, np.float64))
     index = np.arange(first, first + count)
     times = np.interp(index, known, result.time[rows])
     times += np.minimum(index - known[0], 0) * step + np.maximum(index - known[-1], 0) * step
-    return Timeline(first, increasing(np.asarray(times - times[0], np.float64), step))
+    return ShownFrames(first, increasing(np.asarray(times - times[0], np.float64), step))
 
 
 def increasing(times: NDArray[np.float64], step: float) -> NDArray[np.float64]:
@@ -97,11 +97,11 @@ class Pack:
 
     result: Result
     body: Body
-    frames: Timeline
+    frames: ShownFrames
     people: list[Character]
 
     @classmethod
-    def of(cls, result: Result, body: Body, frames: Timeline) -> Pack:
+    def of(cls, result: Result, body: Body, frames: ShownFrames) -> Pack:
         """Take a record and the frames that are to be shown of it."""
         return cls(result, body, frames, characters(result, body, "floor" if result.has_world else "camera"))
 

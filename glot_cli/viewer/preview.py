@@ -16,7 +16,7 @@ from glot_cli.schema import Meta
 from glot_cli.video import VideoWriter, probe, read_frames
 from glot_cli.video.images import Picture
 from glot_cli.video.planes import even
-from glot_cli.viewer.packing import Timeline, increasing
+from glot_cli.viewer.packing import ShownFrames, increasing
 
 LONGEST_SIDE = 960  # pixels
 QUALITY = 28  # x264's crf
@@ -27,10 +27,10 @@ def write_preview(
     video: Path,
     target: Path,
     meta: Meta,
-    frames: Timeline,
+    frames: ShownFrames,
     tick: Callable[[], Any],
     warn: Callable[[str], None],
-) -> Timeline:
+) -> ShownFrames:
     """Encode the frames of a record anew. The first is at time 0.
 
     Args:
@@ -84,4 +84,4 @@ def write_preview(
             stamps += [stamps[-1] + step * (n + 1) for n in range(missing)]
             writer.write(small, stamps[-1])
     times = np.array([float(Fraction(stamp - stamps[0]) * info.time_base) for stamp in stamps])
-    return Timeline(frames.first, increasing(times, 1 / float(meta.frame_rate)))
+    return ShownFrames(frames.first, increasing(times, 1 / float(meta.frame_rate)))
