@@ -37,8 +37,9 @@ def draw_angles(box: Outbox, name: str, character: Character, angles: Mapping[st
         return
     titles = list(dict.fromkeys(_title(angle) for angle in ANGLES))
     down = -(-len(titles) // ACROSS)
-    figure = Figure(figsize=(4 * ACROSS, 2 * down), layout="constrained")
+    figure = Figure(figsize=(4 * ACROSS, 2 * down))
     FigureCanvasAgg(figure)
+    figure.subplots_adjust(0.06, 0.05, 0.99, 0.98, wspace=0.2, hspace=0.35)
     panels = dict(zip(titles, figure.subplots(down, ACROSS, sharex=True).flat, strict=False))
     thin = max(1, len(character.times) // WIDEST)
     for angle in ANGLES:

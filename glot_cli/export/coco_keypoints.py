@@ -32,7 +32,7 @@ def write(cast: Cast, box: Outbox) -> None:
     in_picture = np.flatnonzero((sizes > 0).all(1))
     rows = in_picture[np.lexsort([result.person[in_picture], result.frame[in_picture]])]
     listed = zip(
-        result.frame[rows].tolist(), result.person[rows].tolist(), points[rows].reshape(len(rows), -1).tolist(),
+        result.frame[rows].tolist(), result.person[rows].tolist(), points[rows].reshape(len(rows), 3 * len(COCO)).tolist(),
         inside[rows].sum(1).tolist(), boxes[rows].tolist(), sizes[rows].prod(1).round(2).tolist(),
         result.score[rows].astype(float).round(4).tolist(), strict=True,
     )  # fmt: skip

@@ -25,7 +25,7 @@ def write(cast: Cast, box: Outbox) -> None:
     result, meta = cast.result, cast.result.meta
     pixels, inside = seen_points(cast, BODY_25)
     scores = np.broadcast_to(result.score[:, None, None], (*inside.shape, 1))
-    points = np.where(inside[..., None], np.concatenate([pixels, scores], -1), 0).round(3).reshape(len(result), -1)
+    points = np.where(inside[..., None], np.concatenate([pixels, scores], -1), 0).round(3).reshape(len(result), 75)
     rows_of = dict(result.by_frame())
     for frame in range(meta.start_frame, meta.start_frame + meta.frame_count):
         people = [

@@ -30,7 +30,7 @@ def write(cast: Cast, box: Outbox) -> None:
     """
     for own in cast.characters:
         character, name = cast.evenly(own), cast.name_of(own)
-        if not len(character.times):
+        if not character.seen.any():
             box.note(f"mot: {name} is not there at any frame of this rate")
             continue
         if not character.seen.all():

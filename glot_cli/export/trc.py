@@ -25,7 +25,7 @@ def write(cast: Cast, box: Outbox) -> None:
         box.note("trc: joints only, for places of surface markers are known of the open body alone")
     for own in cast.characters:
         character = cast.evenly(own)
-        if not len(character.times):
+        if not character.seen.any():
             box.note(f"trc: {cast.name_of(own)} is not there at any frame of this rate")
             continue
         points = points_of(cast, character)
