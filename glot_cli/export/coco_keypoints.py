@@ -31,17 +31,18 @@ def write(cast: Cast, box: Outbox) -> None:
     boxes = np.concatenate([edges[:, :2], sizes], 1).round(2)
     in_picture = np.flatnonzero((sizes > 0).all(1))
     rows = in_picture[np.lexsort([result.person[in_picture], result.frame[in_picture]])]
+    keypoints = points[rows].reshape(len(rows), 3 * len(COCO)).tolist()
     listed = zip(
-        result.frame[rows].tolist(), result.person[rows].tolist(), points[rows].reshape(len(rows), 3 * len(COCO)).tolist(),
+        result.frame[rows].tolist(), result.person[rows].tolist(), keypoints,
         inside[rows].sum(1).tolist(), boxes[rows].tolist(), sizes[rows].prod(1).round(2).tolist(),
         result.score[rows].astype(float).round(4).tolist(), strict=True,
     )  # fmt: skip
     annotations: list[dict[str, Any]] = [
         {
             "id": number, "image_id": frame, "category_id": 1, "iscrowd": 0, "bbox": bounds, "area": area,
-            "keypoints": [*map(_short, keypoints)], "num_keypoints": count, "score": score, "track_id": person,
+            "keypoints": [*map(_short, marks)], "num_keypoints": count, "score": score, "track_id": person,
         }
-        for number, (frame, person, keypoints, count, bounds, area, score) in enumerate(listed, 1)
+        for number, (frame, person, marks, count, bounds, area, score) in enumerate(listed, 1)
     ]  # fmt: skip
     held = {
         "info": {"description": f"{meta.video}, bodies of glot {meta.program_version}", "version": "1.0"},
