@@ -63,7 +63,8 @@ def segment_axes(rest: Floats) -> dict[str, NDArray[np.float64]]:
         )
         axes[f"thigh_{side}"] = _axes(hip - knee, right=_RIGHT)
         axes[f"shank_{side}"] = _axes(knee - ankle, right=_RIGHT)
-        axes[f"foot_{side}"] = _axes(_UP, forward=toes - ankle)
+        # A hair's breadth, so that feet of made-up bodies whose toes lie right below the ankle have a direction too.
+        axes[f"foot_{side}"] = _axes(_UP, forward=toes - ankle + 1e-6 * _FORWARD)
         # An arm that is raised sideways still has the elbow's crook in front.
         axes[f"humerus_{side}"] = _axes(shoulder - elbow, forward=_FORWARD)
         axes[f"forearm_{side}"] = _axes(elbow - wrist, forward=_FORWARD)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from glot_cli.export.formats import Cast
 from glot_cli.export.outbox import Outbox
-from glot_cli.export.text_rows import Column, write_rows
+from glot_cli.export.text_rows import TextColumn, write_rows
 from glot_cli.export.tidy import TidyColumn, tables
 
 
@@ -13,7 +13,7 @@ def write(cast: Cast, box: Outbox) -> None:
     for name, table in tables(cast, box):
         with box.path(f"{cast.stem}_{name}.csv").open("w", encoding="utf-8", newline="\n") as file:
             file.write(",".join(table) + "\n")
-            write_rows(file, [Column(column.values, _form(column)) for column in table.values()], ",")
+            write_rows(file, [TextColumn(column.values, _form(column)) for column in table.values()], ",")
 
 
 def _form(column: TidyColumn) -> str:

@@ -30,7 +30,7 @@ MARKERS = _MIDDLE | {
 _BODY = "open-body"  # whose vertices these are
 
 
-class Points(NamedTuple):
+class MarkerPoints(NamedTuple):
     """What formats of points write.
 
     Attributes:
@@ -47,7 +47,7 @@ def has_markers(cast: Cast) -> bool:
     return cast.result.meta.body_model == _BODY
 
 
-def points_of(cast: Cast, character: Character) -> Points:
+def points_of(cast: Cast, character: Character) -> MarkerPoints:
     """Surface markers, where the body has them, and the 24 joints of a character."""
     places, names = character.joints, cast.joint_names
     if has_markers(cast):
@@ -55,7 +55,7 @@ def points_of(cast: Cast, character: Character) -> Points:
         names = (*MARKERS, *names)
     places = places.copy()
     places[~character.seen] = np.nan
-    return Points(names, places)
+    return MarkerPoints(names, places)
 
 
 def surface(cast: Cast, character: Character, vertices: list[int] | NDArray[np.intp]) -> NDArray[np.float32]:

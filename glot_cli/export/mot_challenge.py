@@ -7,7 +7,7 @@ import numpy as np
 from glot_cli.export.formats import Cast
 from glot_cli.export.outbox import Outbox
 from glot_cli.export.picture_points import tight_boxes
-from glot_cli.export.text_rows import Column, write_rows
+from glot_cli.export.text_rows import TextColumn, write_rows
 
 
 def write(cast: Cast, box: Outbox) -> None:
@@ -20,6 +20,10 @@ def write(cast: Cast, box: Outbox) -> None:
     left, top, right, bottom = boxes[order].T
     sizes = np.stack([left, top, right - left, bottom - top], 1)
     with box.path(f"{cast.stem}_mot.txt").open("w", encoding="utf-8", newline="\n") as file:
-        columns = [Column(result.frame[order] + 1, "%d"), Column(result.person[order], "%d"), Column(sizes, "%.2f")]
-        none = Column(np.full((len(order), 3), -1), "%d")
-        write_rows(file, [*columns, Column(result.score[order], "%.4f"), none], ",")
+        columns = [
+            TextColumn(result.frame[order] + 1, "%d"),
+            TextColumn(result.person[order], "%d"),
+            TextColumn(sizes, "%.2f"),
+        ]
+        none = TextColumn(np.full((len(order), 3), -1), "%d")
+        write_rows(file, [*columns, TextColumn(result.score[order], "%.4f"), none], ",")

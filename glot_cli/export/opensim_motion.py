@@ -8,7 +8,7 @@ from glot_cli.export.anatomy import SIDES, joint_angles, opensim_pelvis, segment
 from glot_cli.export.angle_plots import draw_angles
 from glot_cli.export.formats import Cast
 from glot_cli.export.outbox import Outbox
-from glot_cli.export.text_rows import Column, write_rows
+from glot_cli.export.text_rows import TextColumn, write_rows
 
 _SIDED = ("hip_flexion", "hip_adduction", "hip_rotation", "knee_angle", "ankle_angle", "subtalar_angle")
 _ARM = ("arm_flex", "arm_add", "arm_rot", "elbow_flex", "pro_sup")
@@ -44,7 +44,7 @@ def write(cast: Cast, box: Outbox) -> None:
             file.write("Units are S.I. units (second, meters, Newtons, ...)\n")
             file.write("Angles are in degrees.\n\nendheader\n" + "\t".join(names) + "\n")
             turned = np.stack([angles[coordinate] for coordinate in COORDINATES], 1)
-            columns = [Column(character.times, "%.6f"), Column(turn, "%.4f"), Column(place, "%.5f")]
-            write_rows(file, [*columns, Column(turned, "%.4f")], "\t")
+            columns = [TextColumn(character.times, "%.6f"), TextColumn(turn, "%.4f"), TextColumn(place, "%.5f")]
+            write_rows(file, [*columns, TextColumn(turned, "%.4f")], "\t")
         if cast.plot:
             draw_angles(box, f"{cast.stem}_{name}_angles.png", character, angles)

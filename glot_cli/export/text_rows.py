@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 AT_ONCE = 2000  # rows that are text before they are written
 
 
-class Column(NamedTuple):
+class TextColumn(NamedTuple):
     """A column of a table, or several of one kind.
 
     Attributes:
@@ -23,7 +23,7 @@ class Column(NamedTuple):
     form: str
 
 
-def write_rows(file: TextIO, columns: Sequence[Column], separator: str, *, trailing: bool = False) -> None:
+def write_rows(file: TextIO, columns: Sequence[TextColumn], separator: str, *, trailing: bool = False) -> None:
     """Write a line for each row of a table.
 
     Args:

@@ -12,7 +12,7 @@ from glot_cli.errors import printable
 from glot_cli.export.formats import Cast
 from glot_cli.export.markers import has_markers, points_of
 from glot_cli.export.outbox import Outbox
-from glot_cli.export.text_rows import Column, write_rows
+from glot_cli.export.text_rows import TextColumn, write_rows
 
 _KEYS = (
     "DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units", "OrigDataRate", "OrigDataStartFrame", "OrigNumFrames",
@@ -40,5 +40,7 @@ def write(cast: Cast, box: Outbox) -> None:
             file.write("Frame#\tTime\t" + "".join(f"{point}\t\t\t" for point in points.names) + "\n")
             numbered = range(1, len(points.names) + 1)
             file.write("\t\t" + "".join(f"X{n}\tY{n}\tZ{n}\t" for n in numbered) + "\n\n")
-            places = Column(points.places.reshape(count, -1), "%.5f")
-            write_rows(file, [Column(frames, "%d"), Column(character.times, "%.6f"), places], "\t", trailing=True)
+            places = TextColumn(points.places.reshape(count, -1), "%.5f")
+            write_rows(
+                file, [TextColumn(frames, "%d"), TextColumn(character.times, "%.6f"), places], "\t", trailing=True
+            )

@@ -137,6 +137,20 @@ def test_c3d_is_read_by_another_reader(tmp_path: Path, gaps: Result, body: Body)
         assert np.abs(np.array(points)[seen][..., :3] - z_up).max() < 0.01
 
 
+def test_c3d_says_when_frames_are_too_many_to_be_named(
+    tmp_path: Path, gaps: Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ezc3d")
+    reader = pytest.importorskip("c3d")
+    monkeypatch.setattr("glot_cli.export.c3d_points.LAST", 39)
+    gaps.save(tmp_path / "params.npz")
+    said: list[str] = []
+    (path,) = export(tmp_path, ["c3d"], person=1, fps=60, warn=said.append)
+    assert len(said) == 1 and "begins at frame 1" in said[0]
+    with path.open("rb") as file, pytest.warns(UserWarning, match="No analog data"):
+        assert reader.Reader(file).first_frame == 1
+
+
 def test_opensim_motion_holds_the_angles(tmp_path: Path, gaps: Result, body: Body) -> None:
     pytest.importorskip("matplotlib")
     gaps.save(tmp_path / "params.npz")

@@ -52,7 +52,9 @@ def fault(path: Path) -> str | None:
 def main() -> None:
     files = sorted(Path(sys.argv[1]).glob("*.c3d"))
     faults = {path.name: said for path in files if (said := fault(path))}
-    print("\n".join(f"{name}: {said}" for name, said in faults.items()) or f"c3d: {len(files)} files, all as TRC has it")
+    print(
+        "\n".join(f"{name}: {said}" for name, said in faults.items()) or f"c3d: {len(files)} files, all as TRC has it"
+    )
     sys.exit(bool(faults) or not files)
 
 
