@@ -161,6 +161,32 @@ def test_knees_agree_with_three_points(someone: Character) -> None:
         assert np.allclose(both, cosine, atol=1e-5)
 
 
+def test_bodies_whose_rest_pose_spreads_the_legs_agree_too(someone: Character) -> None:
+    """As SMPL's does: legs 5 degrees outward, knees not on the line from hip to ankle."""
+    rest = someone.rest.copy()
+    for side, sign in (("left_", 1), ("right_", -1)):
+        knee, ankle, foot = (SMPL_JOINTS.index(side + name) for name in ("knee", "ankle", "foot"))
+        rest[knee] += [sign * 0.035, 0, 0.015]
+        rest[[ankle, foot]] += [sign * 0.07, 0, -0.02]
+    character = replace(someone, rest=rest, rotmat=everything_turned(someone, 9))
+    for turned in (character, posed(character)):
+        angles = joint_angles(turned)
+        for side, (prefix, _) in SIDES.items():
+            hip, mid, ankle_at = (
+                turned.joints[:, SMPL_JOINTS.index(prefix + name)].astype(float) for name in ("hip", "knee", "ankle")
+            )
+            cosine = (_unit(mid - hip) * _unit(ankle_at - mid)).sum(1)
+            both = np.cos(np.radians(angles[f"knee_angle_{side}"])) * np.cos(
+                np.radians(angles[f"knee_adduction_{side}"])
+            )
+            free = abs(cosine) > 0.1  # not in gimbal lock
+            assert np.allclose(both[free], cosine[free], atol=1e-5)
+    # Their feet are where they were; the thigh is what leads outward, and the knee that is bent.
+    assert np.allclose(angles["hip_adduction_r"], -np.degrees(np.arctan(0.035 / 0.402)), atol=0.3)
+    assert np.allclose(angles["hip_adduction_l"], angles["hip_adduction_r"], atol=1e-3)
+    assert (angles["knee_angle_l"] > 3).all()
+
+
 def test_opensim_can_turn_the_pelvis_as_it_is(someone: Character) -> None:
     turn, place = opensim_pelvis(someone)
     again = Rotation.from_euler("ZXY", turn, degrees=True).as_matrix()
