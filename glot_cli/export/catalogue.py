@@ -24,4 +24,12 @@ class Format(NamedTuple):
 
 FORMATS = {
     "amass": Format("amass", "poses in AMASS's layout, .npz"),
+    "trc": Format("trc", "markers and joints for OpenSim, .trc"),
+    "c3d": Format("c3d_points", "markers and joints for motion laboratories, .c3d"),
+    "mot": Format("opensim_motion", "joint angles for OpenSim, .mot"),
+    "csv": Format("csv_tables", "joints, joint angles and foot contacts as tables, .csv"),
+    "parquet": Format("parquet_tables", "the same tables, .parquet"),
+    "motchallenge": Format("mot_challenge", "boxes for trackers, .txt"),
+    "coco": Format("coco_keypoints", "17 points in the picture, .json"),
+    "openpose": Format("openpose", "25 points in the picture, a .json a frame"),
 }
