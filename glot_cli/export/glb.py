@@ -133,9 +133,13 @@ def write(cast: Cast, box: Outbox) -> None:
     if motion.channels:
         file.add("animations", {"name": "motion", "channels": motion.channels, "samplers": motion.samplers})
     if cast.characters and not rest_is_all(cast.body):
-        box.note("glb: surfaces follow the bones alone, SMPL's bulges of bent joints are left out; obj and ply have them")
+        box.note(
+            "glb: surfaces follow the bones alone, SMPL's bulges of bent joints are left out; obj and ply have them"
+        )
     if cast.video is not None:
-        box.note("glb: glTF has no moving textures, the video is not in the file; docs/blender.md lays it behind people")
+        box.note(
+            "glb: glTF has no moving textures, the video is not in the file; docs/blender.md lays it behind people"
+        )
     with box.path(f"{cast.stem}.glb").open("wb") as out:
         file.save(out)
 

@@ -48,8 +48,8 @@ def influences(body: Body, most: int | None = None) -> tuple[NDArray[np.int64], 
 
     Args:
         body: the body model.
-        most: how many joints a vertex may hang on, the strongest; by default as many as any has. Of the open body, which
-            has up to six, four move single vertices by up to 5 mm.
+        most: how many joints a vertex may hang on, the strongest; by default as many as any has. Of the open body,
+            which has up to six, four move single vertices by up to 5 mm.
 
     Returns:
         Both strongest first; a weight of zero has the index 0.

@@ -68,7 +68,9 @@ def write(cast: Cast, box: Outbox) -> None:
     if not cast.characters:
         box.note("usd: nobody is in the record, the file holds the camera alone")
     elif not rest_is_all(cast.body):
-        box.note("usd: surfaces follow the bones alone, SMPL's bulges of bent joints are left out; obj and ply have them")
+        box.note(
+            "usd: surfaces follow the bones alone, SMPL's bulges of bent joints are left out; obj and ply have them"
+        )
     layer.Save()
 
 

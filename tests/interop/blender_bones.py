@@ -1,7 +1,7 @@
 """Bones in Blender at every frame: python blender_bones.py FOLDER EXPECTED.json, with a Python that has bpy.
 
-Opens the .glb and the .bvh files of FOLDER as docs/blender.md says, and the FBX that its script makes of either; 1 where a bone
-is off by 0.01 mm.
+Opens the .glb of FOLDER, and the .bvh files if there are any, as docs/blender.md says, and the FBX that its script
+makes of either; 1 where a bone is off by 0.01 mm.
 """
 
 import json
@@ -89,7 +89,7 @@ with tempfile.TemporaryDirectory() as temporary:
         compare("GLB", entry, people[entry["name"]])
     compare_camera()
     through_fbx("GLB", Path(temporary))
-    for number, entry in enumerate(ABOUT["people"]):
+    for number, entry in enumerate(ABOUT["people"] if list(FOLDER.glob("*.bvh")) else []):
         (path,) = FOLDER.glob(f"*_{entry['name']}.bvh")
         script(BVH, FILE=repr(str(path)), **CONSTANTS)
         compare("BVH", entry, armatures()[path.stem])
