@@ -22,7 +22,7 @@ from glot_cli.smpl import NUM_JOINTS, SMPL_PARENTS
 try:
     from pxr import Gf, Sdf, Tf, Usd, UsdGeom, UsdSkel, Vt
 except ImportError as error:
-    raise UsageError("USD needs usd-core (pip install 'glot-cli[usd]')", option="format") from error
+    raise UsageError("usd needs usd-core", remedy="pip install 'glot-cli[usd]'", option="format") from error
 
 Floats = NDArray[np.floating]
 
@@ -30,8 +30,8 @@ _FILM = 0.36  # width of the film in USD's tenths of a scene's unit: 36 mm, as p
 _CLIPPING = (0.05, 1000.0)  # metres that the camera sees
 
 
-class _Clock:
-    """Time codes: frames of the record's rate from the first frame on."""
+class _TimeCodes:
+    """Frames of the record's rate from the first frame on, as USD counts time."""
 
     def __init__(self, cast: Cast) -> None:
         times = frame_times(cast.result)
@@ -50,7 +50,7 @@ class _Clock:
 
 def write(cast: Cast, box: Outbox) -> None:
     """Write one file with everybody."""
-    clock = _Clock(cast)
+    clock = _TimeCodes(cast)
     # Formats are told by a file's ending, and until it is whole it has another one.
     layer = Sdf.Layer.New(Sdf.FileFormat.FindById("usdc"), str(box.path(f"{cast.stem}.usdc")))
     stage = Usd.Stage.Open(layer)
@@ -83,11 +83,12 @@ def joint_paths(names: tuple[str, ...]) -> list[str]:
     return paths
 
 
-def _add_character(cast: Cast, clock: _Clock, stage: Usd.Stage, own: Character) -> None:
+def _add_character(cast: Cast, clock: _TimeCodes, stage: Usd.Stage, own: Character) -> None:
     character = own if cast.fps is None else cast.evenly(own)
-    path = f"/World/{cast.name_of(own)}"
+    name = cast.name_of(own)
+    path = f"/World/{name}"
     root = UsdSkel.Root.Define(stage, path)
-    skeleton = UsdSkel.Skeleton.Define(stage, f"{path}/skeleton")
+    skeleton = UsdSkel.Skeleton.Define(stage, f"{path}/{name}_skeleton")
     names = joint_paths(cast.joint_names)
     skeleton.CreateJointsAttr(names)
     bind = np.tile(np.eye(4), (NUM_JOINTS, 1, 1))
@@ -98,9 +99,9 @@ def _add_character(cast: Cast, clock: _Clock, stage: Usd.Stage, own: Character) 
     local[:, 3, :3] = offsets
     skeleton.CreateBindTransformsAttr(Vt.Matrix4dArray.FromNumpy(bind))
     skeleton.CreateRestTransformsAttr(Vt.Matrix4dArray.FromNumpy(local))
-    _add_mesh(cast, stage, own, f"{path}/body", skeleton)
-    _add_motion(clock, stage, character, f"{path}/motion", names, offsets)
-    UsdSkel.BindingAPI.Apply(skeleton.GetPrim()).CreateAnimationSourceRel().SetTargets([f"{path}/motion"])
+    _add_mesh(cast, stage, own, f"{path}/{name}_body", skeleton)
+    _add_motion(clock, stage, character, f"{path}/{name}_motion", names, offsets)
+    UsdSkel.BindingAPI.Apply(skeleton.GetPrim()).CreateAnimationSourceRel().SetTargets([f"{path}/{name}_motion"])
     switch = switches(cast, own)
     if len(switch.times):
         visibility = UsdGeom.Imageable(root).CreateVisibilityAttr()
@@ -109,7 +110,7 @@ def _add_character(cast: Cast, clock: _Clock, stage: Usd.Stage, own: Character) 
 
 
 def _add_motion(
-    clock: _Clock, stage: Usd.Stage, character: Character, path: str, names: list[str], offsets: Floats
+    clock: _TimeCodes, stage: Usd.Stage, character: Character, path: str, names: list[str], offsets: Floats
 ) -> None:
     motion = UsdSkel.Animation.Define(stage, path)
     motion.CreateJointsAttr(names)
@@ -146,7 +147,7 @@ def _add_mesh(cast: Cast, stage: Usd.Stage, own: Character, path: str, skeleton:
     binding.CreateSkeletonRel().SetTargets([skeleton.GetPath()])
 
 
-def _add_camera(cast: Cast, clock: _Clock, stage: Usd.Stage) -> None:
+def _add_camera(cast: Cast, clock: _TimeCodes, stage: Usd.Stage) -> None:
     meta = cast.result.meta
     camera = UsdGeom.Camera.Define(stage, "/World/camera")
     camera.CreateHorizontalApertureAttr(_FILM)

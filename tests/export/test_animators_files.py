@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from scipy.spatial.transform import Rotation
 from glot_cli import weights
 from glot_cli.api import export
 from glot_cli.body.model import Body, read_body_arrays
+from glot_cli.errors import UsageError
 from glot_cli.export.bvh_files import zxy_angles
 from glot_cli.export.characters import characters
 from glot_cli.export.formats import Cast
@@ -257,13 +259,13 @@ def test_usd_bones_are_evaluated_where_they_are(record: Result, body: Body, tmp_
         root = UsdSkel.Root(stage.GetPrimAtPath(f"/World/person{own.person}"))
         cache = UsdSkel.Cache()
         cache.Populate(root, Usd.PrimAllPrimsPredicate)
-        query = cache.GetSkelQuery(UsdSkel.Skeleton(root.GetPrim().GetChild("skeleton")))
+        query = cache.GetSkelQuery(UsdSkel.Skeleton(root.GetPrim().GetChild(f"person{own.person}_skeleton")))
         assert query.GetAnimQuery().GetJointTransformTimeSamples() == own.frames.tolist()
         for frame, joints in zip(own.frames.tolist(), own.joints, strict=True):
             assert np.abs(np.array(query.ComputeJointSkelTransforms(frame))[:, 3, :3] - joints).max() < NEAR
         seen = [UsdGeom.Imageable(root).ComputeVisibility(f) == "inherited" for f in range(22)]
         assert np.flatnonzero(seen).tolist() == own.frames.tolist()
-        mesh = root.GetPrim().GetChild("body")
+        mesh = root.GetPrim().GetChild(f"person{own.person}_body")
         (binding,) = cache.ComputeSkelBindings(root, Usd.PrimAllPrimsPredicate)
         points = UsdGeom.Mesh(mesh).GetPointsAttr().Get()
         moves = query.ComputeSkinningTransforms(7)
@@ -283,6 +285,16 @@ def test_usd_without_people_holds_the_camera(tmp_path: Path) -> None:
     stage = Usd.Stage.Open(str(made["a.usdc"]))
     assert [prim.GetName() for prim in stage.GetDefaultPrim().GetChildren()] == ["camera"]
     assert "nobody" in str(made[""])
+
+
+def test_usd_without_its_package_is_refused_in_a_line(
+    record: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pxr", None)
+    monkeypatch.delitem(sys.modules, "glot_cli.export.usd", raising=False)
+    with pytest.raises(UsageError, match="needs usd-core") as caught:
+        files(record, tmp_path / "a", "glb,usd")
+    assert caught.value.option == "format" and not list((tmp_path / "a" / "export").iterdir())
 
 
 # Time -----------------------------------------------------------------------------------------------------------------

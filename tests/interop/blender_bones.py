@@ -1,7 +1,7 @@
 """Bones in Blender at every frame: python blender_bones.py FOLDER EXPECTED.json, with a Python that has bpy.
 
-Opens the .glb of FOLDER, and the .bvh files if there are any, as docs/blender.md says, and the FBX that its script
-makes of either; 1 where a bone is off by 0.01 mm.
+Opens the .glb of FOLDER, and the .bvh files and the .usdc if there are any, as docs/blender.md says, and the FBX that
+its script makes of the first two; 1 where a bone is off by 0.01 mm.
 """
 
 import json
@@ -31,11 +31,17 @@ def script(begin: str, **replaced: str) -> None:
 
 
 def compare(what: str, person: dict, armature: bpy.types.Object) -> None:
-    """Hold the heads of an armature's bones to a person of the record, frame by frame; those of a BVH are one late."""
+    """Hold the heads of an armature's bones to a person of the record, frame by frame.
+
+    A BVH begins with its shot, and Blender has it a frame late. Its importer of FBX counts frames by the whole number
+    next to the rate, though times in the file are right.
+    """
     global worst
-    scene, off = bpy.context.scene, 0.0
-    for time, joints in zip(person["times"], person["joints"], strict=True):
-        frame = time * float(RATE) + what.endswith("BVH")
+    scene, off, is_bvh = bpy.context.scene, 0.0, what.endswith("BVH")
+    for time, joints in zip(person["shot_times" if is_bvh else "times"], person["joints"], strict=True):
+        frame = time * float(RATE) + is_bvh
+        if what.startswith("FBX"):
+            frame *= round(RATE) / float(RATE)
         scene.frame_set(whole := int(frame + 1e-4), subframe=max(frame - whole, 0.0))
         bones = [armature.pose.bones[name].head for name in ABOUT["names"]]
         heads = np.array([armature.matrix_world @ head for head in bones])
@@ -53,7 +59,9 @@ def compare_camera() -> None:
     """Hold the camera to the record's: place, turn and angle."""
     view, camera = ABOUT["camera"], next(o for o in bpy.data.objects if o.type == "CAMERA")
     to_z_up = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]])
-    off = abs(np.tan(camera.data.angle_y / 2) - view["height"] / 2 / view["focal_length"])
+    # The importer of glTF keeps the vertical angle, that of USD the horizontal one.
+    side, angle = ("height", "angle_y") if camera.data.sensor_fit == "VERTICAL" else ("width", "angle_x")
+    off = abs(np.tan(getattr(camera.data, angle) / 2) - view[side] / 2 / view["focal_length"])
     for frame in {0, len(view["place"]) // 2, len(view["place"]) - 1}:
         bpy.context.scene.frame_set(frame)
         matrix = np.array(camera.matrix_world)
@@ -95,4 +103,10 @@ with tempfile.TemporaryDirectory() as temporary:
         compare("BVH", entry, armatures()[path.stem])
         if number == 0:
             through_fbx("BVH", Path(temporary))
+    for path in FOLDER.glob("*.usdc"):
+        bpy.ops.wm.read_factory_settings(use_empty=True)
+        bpy.ops.wm.usd_import(filepath=str(path))
+        for entry in ABOUT["people"]:
+            compare("USD", entry, armatures()[f"{entry['name']}_skeleton"])
+        compare_camera()
 sys.exit(worst > 1e-5 or not ABOUT["people"])

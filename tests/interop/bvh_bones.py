@@ -60,7 +60,7 @@ worst = 0.0
 for person in ABOUT["people"]:
     (path,) = FOLDER.glob(f"*_{person['name']}.bvh")
     places = PARSERS[PARSER](path, ABOUT["names"])
-    frames = np.rint(np.array(person["times"]) * float(Fraction(ABOUT["fps"]))).astype(int)
+    frames = np.rint(np.array(person["shot_times"]) * float(Fraction(ABOUT["fps"]))).astype(int)
     worst = max(worst, np.linalg.norm(places[frames] / 100 - person["joints"], axis=-1).max())
 print(f"{PARSER}: bones within {1000 * worst:.5f} mm")
 sys.exit(worst > 1e-5 or not ABOUT["people"])

@@ -6,8 +6,8 @@
 # RESULT is a folder of `glot run`; without it one is made of examples/clip.mp4. CACHE keeps what is installed (npm
 # packages, virtual environments) and made; without it that is a temporary folder, removed in the end.
 #
-# PYTHON has glot and its extra `test` installed (default: python). Beyond that every check needs a tool of its own and is skipped,
-# with a word, where that can neither be found nor installed:
+# PYTHON has glot and its extra `test` installed (default: python). Beyond that every check needs a tool of its own and is
+# skipped, with a word, where that can neither be found nor installed:
 #
 #     gltf_validator, three    node and npm (packages gltf-validator, three)
 #     blender                  BPY_PYTHON, a Python that imports bpy; else Python 3.11 and pip (package bpy)

@@ -22,14 +22,17 @@ def main() -> None:
     assert result.meta.body_model in weights.manifest(), "the record's body has to be one that comes with glot"
     body = Body.load(weights.locate(result.meta.body_model))
     space = "floor" if result.has_world else "camera"
+    everybody = characters(result, body, space)
+    start = {own.shot: min(other.times[0] for other in everybody if other.shot == own.shot) for own in everybody}
     people = [
         {
             "name": f"person{own.person}" + (f"_shot{own.shot}" if len(np.unique(result.shot)) > 1 else ""),
             "frames": (own.frames - result.meta.start_frame).tolist(),
             "times": (own.times - result.time.min()).tolist(),
+            "shot_times": (own.times - start[own.shot]).tolist(),
             "joints": own.joints.astype(float).tolist(),
         }
-        for own in characters(result, body, space)
+        for own in everybody
     ]
     rotation, place = np.eye(3)[None], np.zeros((1, 3))
     if result.has_world:

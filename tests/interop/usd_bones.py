@@ -17,7 +17,7 @@ for person in ABOUT["people"]:
     cache = UsdSkel.Cache()
     root = UsdSkel.Root(stage.GetPrimAtPath(f"/World/{person['name']}"))
     cache.Populate(root, Usd.PrimAllPrimsPredicate)
-    skeleton = UsdSkel.Skeleton(stage.GetPrimAtPath(f"{root.GetPath()}/skeleton"))
+    skeleton = UsdSkel.Skeleton(stage.GetPrimAtPath(f"{root.GetPath()}/{person['name']}_skeleton"))
     query = cache.GetSkelQuery(skeleton)
     assert len(query.GetAnimQuery().GetJointTransformTimeSamples()) == len(person["times"])
     for time, joints in zip(person["times"], person["joints"], strict=True):
