@@ -23,6 +23,11 @@ class Format(NamedTuple):
 
 
 FORMATS = {
+    "glb": Format("glb", "meshes, skeletons, motion and camera for Blender, game engines and the web, one .glb"),
+    "bvh": Format("bvh_files", "skeletons in motion, a .bvh for each person, in centimetres"),
+    "usd": Format("usd", "the same as glb as UsdSkel, one .usdc; needs the extra `usd`"),
+    "obj": Format("obj", "surfaces, an .obj for each person and frame"),
+    "ply": Format("ply", "the same as binary .ply"),
     "amass": Format("amass", "poses in AMASS's layout, .npz"),
     "trc": Format("trc", "markers and joints for OpenSim, .trc"),
     "c3d": Format("c3d_points", "markers and joints for motion laboratories, .c3d"),
