@@ -29,7 +29,7 @@ LAYERS = (
     ("datasets",),
     ("pipeline",),
     ("viewer",),
-    ("export",),
+    ("exporting",),
     ("world",),
     ("lifting",),
     ("tracking", "rendering"),

@@ -11,7 +11,7 @@ import pytest
 from glot_cli import InputError, info
 from glot_cli.schema import CAMERA_FIELDS, FIELDS
 from tests.cli.fixtures import Glot
-from tests.export.made_records import made_record
+from tests.exporting.made_records import made_record
 
 GAPPY = [(1, 0, range(20)), (2, 0, [*range(5, 9), *range(14, 20)])]
 

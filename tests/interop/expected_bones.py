@@ -11,7 +11,7 @@ import numpy as np
 
 from glot_cli import weights
 from glot_cli.body.model import Body
-from glot_cli.export.characters import Y_UP, characters
+from glot_cli.exporting.characters import Y_UP, characters
 from glot_cli.results import load_result
 from glot_cli.smpl import SMPL_JOINTS
 

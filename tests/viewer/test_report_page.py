@@ -15,7 +15,7 @@ from glot_cli.results import Result, load_result
 from glot_cli.viewer import report_page as page
 from glot_cli.viewer.report_page import Still, report_page, still_times
 from tests.cli.fixtures import Glot
-from tests.export.made_records import made_record
+from tests.exporting.made_records import made_record
 
 REPORT = {"warnings": ["a <b>warning</b>"], "worlds": [], "stages": {"lift": {"seconds": 1.5}}, "seconds": 3.0}
 
