@@ -124,6 +124,7 @@ function begin() {
     }
     const box = node(`show-${name}`);
     if (box) box.checked = value;
+    if (name === "opacity") node(name).value = 100 * value;
     if (name === "layout" || name === "video") lay();
     redraw();
   }
