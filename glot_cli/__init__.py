@@ -7,7 +7,8 @@
     render("result/clip/params.npz", style="side")
     view("result/clip")
 
-These do what the commands of the same names do. Nothing heavy is imported before one of them is used.
+These do what the commands of the same names do, and so do `export` and `info`. Nothing heavy is imported before one of
+them is used.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from glot_cli._version import __version__
 from glot_cli.errors import GlotError, InputError, OutputError, RenderError, UsageError, WeightsError
 
 if TYPE_CHECKING:
-    from glot_cli.api import render, run, view
+    from glot_cli.api import export, render, run, view
+    from glot_cli.information import info
     from glot_cli.pipeline.options import Options
     from glot_cli.pipeline.report import Outcome
     from glot_cli.results import Bodies, Result, load_result
@@ -26,10 +28,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Bodies", "GlotError", "InputError", "Meta", "Options", "Outcome", "OutputError", "RenderError", "Result",
-    "UsageError", "WeightsError", "__version__", "load_result", "render", "run", "view",
+    "UsageError", "WeightsError", "__version__", "export", "info", "load_result", "render", "run", "view",
 ]  # fmt: skip
 
 _HOMES = {
+    "export": "glot_cli.api",
+    "info": "glot_cli.information",
     "render": "glot_cli.api",
     "run": "glot_cli.api",
     "view": "glot_cli.api",

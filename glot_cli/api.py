@@ -17,7 +17,7 @@ from glot_cli.rendering.styles import STYLES, Style
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from glot_cli.export.catalogue import Space
+    from glot_cli.exporting.catalogue import Space
     from glot_cli.pipeline.report import Outcome
     from glot_cli.pipeline.run import Runner
     from glot_cli.schema import Meta
@@ -57,6 +57,7 @@ class RunKeywords(TypedDict, total=False):
     style: Style
     render: bool
     frames: bool
+    report: bool
     overwrite: bool
     quiet: bool
 
@@ -281,7 +282,7 @@ def export(
 
     Args:
         params: params.npz or the folder that holds it.
-        formats: which, of `export.catalogue.FORMATS`.
+        formats: which, of `exporting.catalogue.FORMATS`.
         out: the folder for the files; by default `export` beside params. What an earlier export wrote there is
             replaced, any other file is not.
         world: `floor`, people in the world of their shot, or `camera`; by default the floor, where the record has one.
@@ -303,9 +304,9 @@ def export(
         WeightsError: the body model is not there.
         OutputError: a file cannot be written, or would replace what no export wrote.
     """
-    from glot_cli.export.catalogue import FASTEST, FORMATS, NAMINGS, SPACES
-    from glot_cli.export.formats import Cast, writer
-    from glot_cli.export.outbox import outbox
+    from glot_cli.exporting.catalogue import FASTEST, FORMATS, NAMINGS, SPACES
+    from glot_cli.exporting.formats import Cast, writer
+    from glot_cli.exporting.outbox import outbox
     from glot_cli.pipeline.folder import PARAMS
     from glot_cli.results import load_result
     from glot_cli.weights.bodies import recorded_body

@@ -3,7 +3,7 @@
 Conventions: camera frame x right, y down, z forward. Image coordinates are pixels, the principal point is the image
 centre (width/2, height/2). A `crop` is a square (centre x, centre y, side) in pixels; crop coordinates run from -1
 to 1 over its side. A weak-perspective `camera` (s, tx, ty) maps a body point (X, Y, .) in metres to crop coordinates
-s * (X + tx), s * (Y + ty).
+s * (X + tx), s * (Y + ty). A focal length is a number, or (N,) for N frames of a lens that zooms.
 """
 
 from __future__ import annotations
@@ -13,6 +13,15 @@ from torch import Tensor
 
 OFFICIAL_FOCAL = 5000.0  # pixels, of the 224-pixel crop; the official network's near-orthographic projection
 OFFICIAL_CROP = 224
+
+Focal = float | Tensor
+
+
+def focal_beside(focal: Focal, values: Tensor) -> Focal:
+    """A focal length that goes with values (N, ...): as it is, or (N, 1, ...) with as many axes as they have."""
+    if not isinstance(focal, Tensor) or focal.ndim == 0:
+        return focal
+    return focal.reshape(*focal.shape, *[1] * (values.ndim - focal.ndim))
 
 
 def project_official(points: Tensor, camera: Tensor) -> Tensor:
@@ -44,7 +53,7 @@ def project_weak(points: Tensor, camera: Tensor) -> Tensor:
     return camera[..., None, :1] * (points[..., :2] + camera[..., None, 1:])
 
 
-def project_pinhole(points: Tensor, focal: float | Tensor, centre: Tensor) -> Tensor:
+def project_pinhole(points: Tensor, focal: Focal, centre: Tensor) -> Tensor:
     """Pinhole projection.
 
     Args:
@@ -55,10 +64,10 @@ def project_pinhole(points: Tensor, focal: float | Tensor, centre: Tensor) -> Te
     Returns:
         (..., 2) pixels.
     """
-    return points[..., :2] / points[..., 2:] * focal + centre
+    return points[..., :2] / points[..., 2:] * focal_beside(focal, points) + centre
 
 
-def ray_rotation(pixels: Tensor, focal: float | Tensor, centre: Tensor) -> Tensor:
+def ray_rotation(pixels: Tensor, focal: Focal, centre: Tensor) -> Tensor:
     """Rotation of least angle that turns the optical axis onto the ray through a pixel.
 
     A crop around a person off the image centre looks at that person along this ray, so what a network says of the crop
@@ -74,7 +83,7 @@ def ray_rotation(pixels: Tensor, focal: float | Tensor, centre: Tensor) -> Tenso
         (..., 3, 3).
     """
     ray = torch.nn.functional.normalize(
-        torch.cat([(pixels - centre) / focal, torch.ones_like(pixels[..., :1])], dim=-1), dim=-1
+        torch.cat([(pixels - centre) / focal_beside(focal, pixels), torch.ones_like(pixels[..., :1])], dim=-1), dim=-1
     )
     x, y, z = ray.unbind(-1)
     k = 1 / (1 + z)  # z > 0: what is seen lies in front of the camera
@@ -100,7 +109,7 @@ def to_crop(pixels: Tensor, crops: Tensor) -> Tensor:
     return (pixels - crops[:, None, :2]) / (crops[:, None, 2:] / 2)
 
 
-def translation_from_camera(camera: Tensor, crop: Tensor, pelvis: Tensor, focal: float, centre: Tensor) -> Tensor:
+def translation_from_camera(camera: Tensor, crop: Tensor, pelvis: Tensor, focal: Focal, centre: Tensor) -> Tensor:
     """Translation that puts the body where its weak-perspective camera draws it; exact at the pelvis.
 
     Args:
@@ -113,13 +122,14 @@ def translation_from_camera(camera: Tensor, crop: Tensor, pelvis: Tensor, focal:
     Returns:
         (..., 3) metres, to be added to the body's points.
     """
+    focal = focal_beside(focal, camera)
     scale = crop[..., 2:] / 2 * camera[..., :1]  # pixels per metre
     pixel = crop[..., :2] + scale * (pelvis[..., :2] + camera[..., 1:])
     depth = focal / scale
     return torch.cat([(pixel - centre) * depth / focal, depth], dim=-1) - pelvis
 
 
-def camera_from_translation(translation: Tensor, crop: Tensor, pelvis: Tensor, focal: float, centre: Tensor) -> Tensor:
+def camera_from_translation(translation: Tensor, crop: Tensor, pelvis: Tensor, focal: Focal, centre: Tensor) -> Tensor:
     """Inverse of `translation_from_camera`: the weak-perspective camera (..., 3) that agrees at the pelvis.
 
     Args:
@@ -131,12 +141,12 @@ def camera_from_translation(translation: Tensor, crop: Tensor, pelvis: Tensor, f
     """
     position = translation + pelvis
     pixel = project_pinhole(position, focal, centre)
-    scale = focal / position[..., 2:]
+    scale = focal_beside(focal, position) / position[..., 2:]
     shift = (pixel - crop[..., :2]) / scale - pelvis[..., :2]
     return torch.cat([scale / (crop[..., 2:] / 2), shift], dim=-1)
 
 
-def fit_translation(points: Tensor, pixels: Tensor, weights: Tensor, focal: float, centre: Tensor) -> Tensor:
+def fit_translation(points: Tensor, pixels: Tensor, weights: Tensor, focal: Focal, centre: Tensor) -> Tensor:
     """Translation that lays a body's points on their pixels, by weighted linear least squares.
 
     For u = (pixel - centre) / focal the equation X + tx - u (Z + tz) = 0 is linear in t: three unknowns, two equations
@@ -152,7 +162,7 @@ def fit_translation(points: Tensor, pixels: Tensor, weights: Tensor, focal: floa
     Returns:
         (..., 3) metres.
     """
-    u = (pixels - centre) / focal
+    u = (pixels - centre) / focal_beside(focal, pixels)
     w = weights.unsqueeze(-1)
     total = w.sum(-2).clamp_min(1e-9)
     # Normal equations of rows (1, 0, -ux), (0, 1, -uy) with right sides u * Z - X.

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from glot_cli.schema import CAMERA_FIELDS, MOTIONS, WORLD_ROWS, Field, Meta
+from glot_cli.schema import CAMERA_FIELDS, FOCAL_LENGTHS, MOTIONS, WORLD_ROWS, Field, Meta
 
 T = TypeVar("T")
 
@@ -29,7 +29,6 @@ _WHOLE = {"width": (1, 1 << 20), "height": (1, 1 << 20), "frame_count": (0, 1 <<
 _OF_SHOTS = {"camera_confidence": (0.0, 1.0), "gravity_error": (0.0, 180.0)}  # one number a shot
 _FARTHEST = 1e9  # metres
 _ASKEW = 1e-3  # by which the axes of a camera, or the normal of a floor, may be no unit vectors at right angles
-_FOCAL_LENGTH = 1e-3, 1e9  # pixels
 
 
 def array_fault(arrays: Mapping[str, NDArray[Any]], wanted: Mapping[str, Field], version: int) -> str | None:
@@ -92,9 +91,10 @@ def world_fault(arrays: Mapping[str, NDArray[Any]], cameras: Mapping[str, NDArra
         "gravity_error": len(meta.gravity_error),
         "floor": len(meta.floor),
     }
-    parts = [*(name in arrays for name in WORLD_ROWS), *(name in cameras for name in CAMERA_FIELDS)]
+    needed = [name for name, field in CAMERA_FIELDS.items() if not field.told_by_runs]
+    parts = [*(name in arrays for name in WORLD_ROWS), *(name in cameras for name in needed)]
     if not all(parts):
-        return "has a part of a world and not all of it" if any(parts) or any(shots.values()) else None
+        return "has a part of a world and not all of it" if any(parts) or cameras or any(shots.values()) else None
     for name, count in shots.items():
         if count != len(meta.shots):
             return f"'{name}' is of {count} shots, expected {len(meta.shots)}"
@@ -109,7 +109,7 @@ def world_fault(arrays: Mapping[str, NDArray[Any]], cameras: Mapping[str, NDArra
         if values.ndim == 0 or len(values) not in counts:
             return f"array '{name}' has shape {values.shape}, expected one entry for each of {meta.frame_count} frames"
     if len({len(values) for values in cameras.values()}) > 1:
-        return "has rotations of more or fewer cameras than translations"
+        return "has more cameras in one array than in another"
     return None
 
 
@@ -166,7 +166,7 @@ def _fits(name: str, kind: str, value: Any) -> bool:
     if name in _WHOLE:
         return type(value) is int and _WHOLE[name][0] <= value <= _WHOLE[name][1]
     if name == "focal_length":
-        number = type(value) in (int, float) and _FOCAL_LENGTH[0] <= value <= _FOCAL_LENGTH[1]
+        number = type(value) in (int, float) and FOCAL_LENGTHS[0] <= value <= FOCAL_LENGTHS[1]
         return number and math.isfinite(value)
     if name == "fps":
         return is_rate(value)

@@ -22,6 +22,7 @@ from glot_cli.schema import CAMERA_FIELDS, FIELDS, FORMAT_VERSION, WORLD_ROWS, M
 if TYPE_CHECKING:
     from glot_cli.body.model import Body
 
+TYPICAL_ERROR = 0.1  # metres of a mean error that make a confidence of exp(-1)
 POSED_AT_ONCE = 64  # rows; posing takes room on the way
 _REMEDY = "give the params.npz of a finished 'glot run'"
 
@@ -149,6 +150,20 @@ class Result:
         return self.arrays.get("global_orient_network")
 
     @property
+    def joint_error(self) -> NDArray[np.float32] | None:
+        """(M, 24) metres about each joint within which the true one lies with a probability of 80 %.
+
+        Both are seen from the middle of the hips, in the camera's axes. None in older records and without landmarks.
+        """
+        return self.arrays.get("joint_error")
+
+    @property
+    def confidence(self) -> NDArray[np.float32] | None:
+        """(M,) 0 to 1: exp(-(mean of `joint_error` over the joints) / 0.1 m); None where that is not known."""
+        error = self.joint_error
+        return None if error is None else np.exp(-error.mean(axis=1) / TYPICAL_ERROR)
+
+    @property
     def shot(self) -> NDArray[np.int32]:
         """(M,) shot of the video, from 0; nothing is smoothed across a cut. All 0 in formats 1 and 2."""
         return self.arrays["shot"] if "shot" in self.arrays else np.zeros(len(self), np.int32)
@@ -190,6 +205,11 @@ class Result:
         return self.cameras.get("camera_translation")
 
     @property
+    def camera_focal_length(self) -> NDArray[np.float32] | None:
+        """(F,) focal length of every frame looked at, pixels; None where that of `meta` holds in all of them."""
+        return self.cameras.get("camera_focal_length")
+
+    @property
     def people(self) -> list[int]:
         """Ids of the people, ascending."""
         return [int(p) for p in np.unique(self.arrays["person"])]
@@ -219,10 +239,29 @@ class Result:
         if not self.has_world:
             remedy = "run 'glot run' on the video again"
             raise InputError("the record of this video has no world", path=self.meta.source, remedy=remedy)
-        rotations, translations = self.cameras["camera_rotation"], self.cameras["camera_translation"]
-        # One file of `frames/` holds the camera of its frame alone.
-        at = self.frame - self.meta.start_frame if len(rotations) == self.meta.frame_count else 0 * self.frame
-        return rotations[at], translations[at]
+        at = self._camera_of(self.frame)
+        return self.cameras["camera_rotation"][at], self.cameras["camera_translation"][at]
+
+    def row_focal_lengths(self) -> NDArray[np.float32]:
+        """(M,) focal length of the camera in the frame of every row, pixels; with a world or without."""
+        lengths = self.camera_focal_length
+        if lengths is None:
+            return np.full(len(self), self.meta.focal_length, np.float32)
+        of_rows: NDArray[np.float32] = lengths[self._camera_of(self.frame)]
+        return of_rows
+
+    def frame_focal_length(self, frame: int) -> float:
+        """Focal length of the camera in a frame of the video that was looked at, pixels."""
+        lengths, usual = self.camera_focal_length, self.meta.focal_length
+        if lengths is None:
+            return usual
+        length = lengths[self._camera_of(np.array(frame))]
+        return usual if length == np.float32(usual) else float(length)  # which is not rounded
+
+    def _camera_of(self, frames: NDArray[Any]) -> NDArray[Any]:
+        """Which of the cameras frames of the video have: one file of `frames/` holds that of its frame alone."""
+        many = len(self.cameras["camera_rotation"]) == self.meta.frame_count
+        return frames - self.meta.start_frame if many else 0 * frames
 
     def bodies(self, body: str | Path | None = None, *, world: bool = False) -> Bodies:
         """Pose the body model of every row: surface and joints in space, joints in the picture.
@@ -248,7 +287,8 @@ class Result:
         vertices, joints = pose_bodies(model, self, world=world)
         seen = joints if turns is None or moves is None else joints @ turns.swapaxes(1, 2) + moves[:, None]
         centre = torch.tensor([self.meta.width / 2, self.meta.height / 2])
-        pixels = project_pinhole(torch.from_numpy(seen), self.meta.focal_length, centre).numpy()
+        focal = torch.from_numpy(self.row_focal_lengths())
+        pixels = project_pinhole(torch.from_numpy(seen), focal, centre).numpy()
         return Bodies(vertices, joints, pixels, model.faces)
 
     def save(self, path: Path, first: Callable[[], None] | None = None) -> None:

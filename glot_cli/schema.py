@@ -37,11 +37,14 @@ class Field:
 # Least and greatest values, far outside what bodies and cameras have: what is computed with them stays finite.
 _NUMBERS, _ANGLES, _FAR, _FARTHEST = (0.0, 2.0**31), (-1e3, 1e3), (-1e9, 1e9), (-1e12, 1e12)
 _SHARES = (-1e-3, 1 + 1e-3)
+FOCAL_LENGTHS = 1e-3, 1e9  # pixels
 
 _PARENTS = "joint 0: camera; others: their parent"
+_HIPS = "axes of the camera, origin in the middle of the hips"
 _PELVIS = "axes of the camera, origin in the pelvis joint"
 _ROOT = "rotation of joint 0 as axis-angle, from the body's rest pose into the world of its shot"
 _REST = "probability that left heel, left toes, right heel, right toes rest on the floor"
+_RADIUS = "radius within which the true joint lies with a probability of 80 %"
 _SHOT = "shot of the video, from 0; nothing is followed, filled or smoothed across a cut"
 
 # Arrays of rows, M of them: one for each person in each frame.
@@ -64,13 +67,15 @@ FIELDS: dict[str, Field] = {
     "score": Field("float32", (), "", "", "confidence of the detection, 0 to 1", _SHARES),
     "interpolated": Field("bool", (), "", "", "true where no detection lay near and the box was filled in"),
     "shot": Field("int32", (), "", "", _SHOT, _NUMBERS, since=3),
+    "joint_error": Field("float32", (24,), "m", _HIPS, _RADIUS, (0.0, 1e3), since=3, told_by_runs=True),
     "transl_world": Field("float32", (3,), "m", "world", "translation of the body model", _FAR, 3, told_by_runs=True),
     "global_orient_world": Field("float32", (3,), "rad", "world", _ROOT, _ANGLES, 3, told_by_runs=True),
     "contact": Field("float32", (4,), "", "", _REST, _SHARES, 3, told_by_runs=True),
 }
 WORLD_ROWS = ("transl_world", "global_orient_world", "contact")
 
-# Arrays of frames, F of them: all that were looked at. They and the rows of a world are there together or not at all.
+# Arrays of frames, F of them: all that were looked at. They and the rows of a world are there together or not at all;
+# but for the focal length, without which that of `Meta` holds in every frame.
 # A point X of the world is at camera_rotation X + camera_translation in the camera's frame.
 CAMERA_FIELDS: dict[str, Field] = {
     "camera_rotation": Field(
@@ -82,6 +87,7 @@ CAMERA_FIELDS: dict[str, Field] = {
         (-1.01, 1.01),
     ),
     "camera_translation": Field("float32", (3,), "m", "camera", "place of the world's origin", _FAR),
+    "camera_focal_length": Field("float32", (), "px", "", "focal length", FOCAL_LENGTHS, told_by_runs=True),
 }
 
 
@@ -97,7 +103,7 @@ class Meta:
         fps: frames per second, a fraction as text.
         frame_count: how many frames were looked at.
         start_frame: the first of them.
-        focal_length: of the camera, pixels; its principal point is the image centre.
+        focal_length: of the camera, pixels, the median over all frames; its principal point is the image centre.
         body_model: name or path of the body that is posed.
         body_model_sha256: SHA-256 of its file.
         preset: that ran.

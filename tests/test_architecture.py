@@ -22,14 +22,14 @@ LONGEST = 400  # lines of a file
 # From the top: a room imports what stands below it, and nothing beside or above it.
 LAYERS = (
     ("cli",),
-    ("api", "benchmark", "doctor"),
+    ("api", "benchmark", "doctor", "information"),
     ("training",),
     ("evaluation",),
     ("synth",),
     ("datasets",),
     ("pipeline",),
     ("viewer",),
-    ("export",),
+    ("exporting",),
     ("world",),
     ("lifting",),
     ("tracking", "rendering"),

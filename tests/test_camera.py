@@ -113,3 +113,31 @@ def test_pixels_and_crop_coordinates_are_inverse(generator: torch.Generator) -> 
     assert torch.allclose(to_crop(from_crop(points, crops), crops), points)
     corner = torch.tensor([[[90.0, 180.0], [110.0, 200.0]]])  # of a square of 20 pixels about (100, 190)
     assert to_crop(corner, torch.tensor([[100.0, 190.0, 20.0]])).tolist() == [[[-1, -1], [1, 1]]]
+
+
+def test_a_focal_length_of_each_frame_is_that_of_its_frame(generator: torch.Generator) -> None:
+    focals = torch.tensor([400.0, 800.0, 1600.0], dtype=torch.float64)
+    points = torch.randn(3, 9, 3, dtype=torch.float64, generator=generator)
+    pixels = 1000 * torch.rand(3, 9, 2, dtype=torch.float64, generator=generator)
+    crops = torch.tensor([[500.0, 300, 200], [900, 100, 300], [640, 360, 250]], dtype=torch.float64)
+    camera = torch.tensor([[0.9, 0.1, -0.2]] * 3, dtype=torch.float64)
+    away = points + torch.tensor([0.0, 0.0, 8.0])
+    weights = torch.ones(3, 9, dtype=torch.float64)
+    for whole, alone in (
+        (project_pinhole(away, focals, CENTRE), lambda n, f: project_pinhole(away[n], f, CENTRE)),
+        (ray_rotation(pixels[:, 0], focals, CENTRE), lambda n, f: ray_rotation(pixels[n, 0], f, CENTRE)),
+        (
+            translation_from_camera(camera, crops, points[:, 0], focals, CENTRE),
+            lambda n, f: translation_from_camera(camera[n], crops[n], points[n, 0], f, CENTRE),
+        ),
+        (
+            camera_from_translation(away[:, 1], crops, points[:, 0], focals, CENTRE),
+            lambda n, f: camera_from_translation(away[n, 1], crops[n], points[n, 0], f, CENTRE),
+        ),
+        (
+            fit_translation(points, pixels, weights, focals, CENTRE),
+            lambda n, f: fit_translation(points[n], pixels[n], weights[n], f, CENTRE),
+        ),
+    ):
+        expected = torch.stack([alone(number, focal) for number, focal in enumerate(focals.tolist())])
+        assert torch.allclose(whole, expected)

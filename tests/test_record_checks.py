@@ -82,7 +82,7 @@ def test_rows_that_cannot_be(path: Path, change: Callable[[dict[str, np.ndarray]
         load_result(path)
 
 
-@pytest.mark.parametrize("name", [*WORLD_ROWS, *CAMERA_FIELDS])
+@pytest.mark.parametrize("name", [*WORLD_ROWS, "camera_rotation", "camera_translation"])
 def test_half_a_world(path: Path, result: Result, name: str) -> None:
     rewrite(path, lambda arrays: arrays.pop(name))
     with pytest.raises(GlotError, match=r"params\.npz: has a part of a world and not all of it; run"):
@@ -126,7 +126,7 @@ def test_worlds_that_cannot_be(path: Path, change: Callable[[dict[str, np.ndarra
 def test_a_file_of_one_frame_has_one_camera(result: Result, tmp_path: Path) -> None:
     result.save_frames(tmp_path)
     rewrite(tmp_path / "000005.npz", lambda a: a.update(camera_translation=np.zeros((6, 3), np.float32)))
-    with pytest.raises(GlotError, match="more or fewer cameras than translations"):
+    with pytest.raises(GlotError, match="more cameras in one array than in another"):
         load_result(tmp_path / "000005.npz")
 
 

@@ -49,10 +49,11 @@ def result() -> Result:
     arrays = {name: rng.normal(size=(7, *field.row)).astype(field.dtype) for name, field in FIELDS.items()}
     arrays |= {"person": np.array(PEOPLE, np.int32), "frame": np.array(FRAMES, np.int32)}
     arrays |= {"score": rng.random(7, np.float32), "shot": np.array([0, 0, 0, 1, 0, 0, 1], np.int32)}
-    arrays |= {"contact": rng.random((7, 4), np.float32)}
+    arrays |= {"contact": rng.random((7, 4), np.float32), "joint_error": rng.random((7, 24), np.float32)}
     cameras = {
         "camera_rotation": Rotation.random(6, random_state=0).as_matrix().astype(np.float32),
         "camera_translation": rng.normal(size=(6, 3)).astype(np.float32),
+        "camera_focal_length": np.linspace(400, 500, 6, dtype=np.float32),
     }
     return Result(arrays, META, cameras)
 
@@ -121,6 +122,38 @@ def test_files_of_frames_hold_the_same_rows(result: Result, tmp_path: Path) -> N
     turns = np.concatenate([part.camera_rotation for part in parts if part.camera_rotation is not None])
     assert np.array_equal(turns, result.cameras["camera_rotation"])  # also of the frame without anybody
     assert np.array_equal(parts[5].row_cameras()[1], result.cameras["camera_translation"][5:])
+    assert parts[5].row_focal_lengths().tolist() == [500] and parts[5].frame_focal_length(9) == 500
+
+
+def test_a_lens_has_a_focal_length_in_every_frame_or_one_in_all(result: Result, path: Path) -> None:
+    lengths = load_result(path).row_focal_lengths()
+    assert lengths.dtype == np.float32 and lengths.tolist() == [400, 420, 440, 460, 420, 440, 500]
+    assert [result.frame_focal_length(frame) for frame in (4, 9)] == [400, 500]
+    rewrite(path, lambda arrays: arrays.pop("camera_focal_length"))  # as records were at first
+    older = load_result(path)
+    assert older.has_world and older.camera_focal_length is None
+    assert older.row_focal_lengths().tolist() == [400] * 7 and older.frame_focal_length(9) == 400
+    # What does not change is not rounded either.
+    odd = replace(META, focal_length=1234.5678901)
+    steady = Result(result.arrays, odd, result.cameras | {"camera_focal_length": np.full(6, 1234.5678901, np.float32)})
+    assert steady.frame_focal_length(5) == 1234.5678901
+
+
+def test_confidence_falls_with_the_mean_of_the_errors(result: Result) -> None:
+    """A mean of a tenth of a metre makes it exp(-1)."""
+    result.arrays["joint_error"][:] = 0.0
+    result.arrays["joint_error"][1] = 0.1
+    result.arrays["joint_error"][2, :12] = 0.4
+    confidence = result.confidence
+    assert confidence is not None and confidence.shape == (7,)
+    np.testing.assert_allclose(confidence[:4], [1, 0.36788, 0.13534, 1], atol=1e-5)
+    result.arrays["joint_error"][3] = 1000.0
+    assert result.confidence.min() >= 0
+
+
+def test_errors_of_joints_that_cannot_be_are_refused(path: Path) -> None:
+    rewrite(path, lambda arrays: arrays["joint_error"].__setitem__((0, 0), -0.1))
+    assert "array 'joint_error' holds values from -0.1" in refusal(path)
 
 
 def test_a_record_of_nobody(result: Result, tmp_path: Path) -> None:
@@ -136,9 +169,9 @@ def test_a_record_of_nobody(result: Result, tmp_path: Path) -> None:
 def test_an_older_format_is_read(result: Result, tmp_path: Path, version: int, lacks: set[str]) -> None:
     """Format 1 had no global_orient_network, and 2 no shots; what they have is there, and nothing is made up.
 
-    Records that no run made have no world even today.
+    Records that no run made have no world even today, and what they hold of joints is no estimate.
     """
-    lacks = {*lacks, *WORLD_ROWS}
+    lacks = {*lacks, *WORLD_ROWS, "joint_error"}
     old = {name: values for name, values in result.arrays.items() if name not in lacks}
     Result(old, replace(META, format_version=version, shots=[], **NO_WORLD)).save(tmp_path / "params.npz")
     with np.load(tmp_path / "params.npz") as file:
@@ -153,6 +186,7 @@ def test_an_older_format_is_read(result: Result, tmp_path: Path, version: int, l
     assert read.shot.tolist() == (result.shot.tolist() if version > 2 else [0] * 7)
     assert read.shot.dtype == np.int32 and read.meta.shots == [] == read.meta.floor
     assert not read.has_world and read.transl_world is read.camera_rotation is None
+    assert read.joint_error is None is read.confidence
     np.testing.assert_array_equal(read.of_person(read.people[0]).pose, result.of_person(result.people[0]).pose)
     del old["pose"]
     with pytest.raises(ValueError, match="no array 'pose'"):
@@ -305,5 +339,11 @@ def test_bodies_in_the_world_are_the_same_bodies_elsewhere(finished: Path) -> No
     np.testing.assert_allclose(bodies.vertices, (here.vertices - origin) @ there.T, atol=1e-5)
     np.testing.assert_allclose(bodies.pixels, result.joints2d, atol=0.02)
     np.testing.assert_allclose(world.bodies().vertices, here.vertices)
+    # A lens twice as long shows twice as much as far from the middle.
+    zoomed = replace(
+        world, cameras=world.cameras | {"camera_focal_length": np.full(count, 2 * world.meta.focal_length, np.float32)}
+    )
+    middle = np.array([world.meta.width, world.meta.height]) / 2
+    np.testing.assert_allclose(zoomed.bodies().pixels - middle, 2 * (bodies.pixels - middle), atol=0.05)
     later = world.select(np.array([5, 7])).bodies(world=True)
     np.testing.assert_allclose(later.joints, bodies.joints[[5, 7]], atol=1e-6)

@@ -24,9 +24,10 @@ from glot_cli.smpl import NUM_JOINTS, SMPL_VERTICES
 
 Arrays = dict[str, NDArray[Any]]
 
-# What a file in SMPL's format holds: always the first six; pose blend shapes and further joints where it has them.
+# What a file in SMPL's format holds: always the first six; pose blend shapes, further joints, and where its mean lies
+# in the shape space of a network, where it has them.
 _REQUIRED = ("v_template", "shapedirs", "J_regressor", "weights", "kintree_table", "f")
-BODY_ARRAYS = (*_REQUIRED, "posedirs", "J_regressor_extra")
+BODY_ARRAYS = (*_REQUIRED, "posedirs", "J_regressor_extra", "shape_mean")
 _LARGEST = {"kintree_table": 2.0**32, "f": 2.0**32}  # the root's parent is 2**32 - 1 in some files
 MOST_VERTICES, MOST_FACES = 200_000, 10  # faces for each vertex; a closed surface has two
 _REMEDY = "give an SMPL-format .npz (v_template, shapedirs, J_regressor, weights, kintree_table, f)"
@@ -79,6 +80,7 @@ def _checked(arrays: Mapping[str, NDArray[Any]], source: str) -> Arrays:
         "f": (None, 3),
         "posedirs": (count, 3, 9 * (NUM_JOINTS - 1)),
         "J_regressor_extra": (None, count),
+        "shape_mean": (None,),
     }
     for name, array in checked.items():
         shape = expected[name]
@@ -127,6 +129,8 @@ class Body(torch.nn.Module):
         faces: (F, 3) int64, vertices of each triangle.
         parents: the joint above each of the 24; the root's is -1.
         extra_regressor: (K, V) weights of the vertices for further joints (`J_regressor_extra`), or None.
+        shape_mean: (num_betas,) where the mean of this body's people lies in the shape space that networks speak in;
+            its own shapes count from there.
     """
 
     __call__: Callable[..., BodyOutput]
@@ -140,6 +144,7 @@ class Body(torch.nn.Module):
     joint_template: Tensor  # (24,3)
     joint_shapedirs: Tensor  # (L, 72)
     extra_regressor: Tensor | None
+    shape_mean: Tensor
 
     def __init__(
         self, arrays: Mapping[str, NDArray[Any]], source: str = "body model", num_betas: int | None = None
@@ -181,6 +186,12 @@ class Body(torch.nn.Module):
         self._set("joint_template", regressor @ v_template)
         self._set("joint_shapedirs", joint_shapedirs.reshape(-1, joint_shapedirs.shape[-1]).T)
         self._set("extra_regressor", a.get("J_regressor_extra"))
+        kept = shapedirs.shape[-1]
+        mean = a.get("shape_mean", np.zeros(kept))[:kept]
+        if len(mean) != kept:
+            reason = f"body model has {kept} shape components, but means of {len(mean)}"
+            raise WeightsError(reason, path=source, remedy=_REMEDY)
+        self._set("shape_mean", mean)
 
     @classmethod
     def load(cls, path: Path) -> Body:
@@ -255,6 +266,7 @@ class Body(torch.nn.Module):
             ("joint_template", self.joint_template),
             ("joint_shapedirs", self.joint_shapedirs),
             ("extra_regressor", None),
+            ("shape_mean", self.shape_mean),
         ):
             light.register_buffer(name, tensor, persistent=False)
         return light

@@ -116,15 +116,14 @@ def _records(params: Path, against: Path, as_json: bool) -> int:
     with loading():
         from dataclasses import asdict
 
-        from glot_cli.evaluation.pairing import load_pairs
+        from glot_cli.evaluation.pairing import load_bodies, load_pairs
         from glot_cli.evaluation.records import PROTOCOL, pooled
         from glot_cli.evaluation.world_records import WORLD_PROTOCOL, compare_worlds
-        from glot_cli.weights.bodies import load_body
 
     pairs = load_pairs(params, against)
-    body = load_body(pairs[0][0].meta.body_model)
-    comparison: Comparison = pooled(pairs, body)
-    worlds: WorldComparison | None = compare_worlds(pairs, body)
+    body, true_body = load_bodies(pairs)
+    comparison: Comparison = pooled(pairs, body, true_body)
+    worlds: WorldComparison | None = compare_worlds(pairs, body, true_body)
     protocol = PROTOCOL if worlds is None else PROTOCOL | WORLD_PROTOCOL
     if as_json:
         world = None if worlds is None else asdict(worlds)

@@ -10,7 +10,7 @@ from glot_cli.cli import options
 from glot_cli.cli.stopping import loading
 from glot_cli.cli.telling import say, tell_error
 from glot_cli.errors import UsageError, printable
-from glot_cli.export.catalogue import FORMATS, NAMINGS, SPACES, Space
+from glot_cli.exporting.catalogue import FORMATS, NAMINGS, SPACES, Space
 
 _KINDS = "; ".join(f"{name}: {kind.meaning}" for name, kind in FORMATS.items())
 

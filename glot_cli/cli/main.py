@@ -29,6 +29,7 @@ COMMANDS = {
     "render": "glot_cli.cli.render",
     "view": "glot_cli.cli.view",
     "export": "glot_cli.cli.export",
+    "info": "glot_cli.cli.info",
     "weights": "glot_cli.cli.weights",
     "data": "glot_cli.cli.data",
     "train": "glot_cli.cli.train",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -10,7 +12,7 @@ import click
 from glot_cli.cli import options
 from glot_cli.cli.stopping import loading
 from glot_cli.cli.telling import flag_of, say, tell_error
-from glot_cli.errors import UsageError, counted, printable
+from glot_cli.errors import UsageError, counted, one_line, printable
 from glot_cli.files.pixels import MAX_PIXELS
 from glot_cli.lifting import Edges
 from glot_cli.pipeline.options import LEAST_FPS, MOST_DETECT_EVERY, MOST_FPS, Options
@@ -58,7 +60,9 @@ class UpType(click.ParamType[tuple[float, ...]]):
 @click.option(
     "--body", metavar="NAME", help="Body to pose and draw: open, smpl or a file like SMPL's.  [default: the preset's]"
 )
-@click.option("--gender", type=click.Choice(GENDERS), help="Which of the SMPL bodies.  [default: neutral]")
+@click.option(
+    "--gender", type=click.Choice(GENDERS), help="Which of the bodies: the open one's, or SMPL's.  [default: neutral]"
+)
 @click.option(
     "--half", is_flag=True, help="Features of preset paper in half precision: fast on newer devices, 2 digits exact."
 )
@@ -139,14 +143,24 @@ class UpType(click.ParamType[tuple[float, ...]]):
 @options.style
 @click.option("--no-render", is_flag=True, help="Write parameters only, draw nothing.")
 @click.option("--no-frames", is_flag=True, help="Leave out frames/, the same rows as one file a video frame.")
+@click.option("--report", is_flag=True, help="Write report.html too: the result at a glance, and what to trust of it.")
 @click.option(
     "--overwrite",
     is_flag=True,
     help="Replace an earlier result of the same video; without it finished videos are skipped.",
 )
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON for each VIDEO on standard output.")
 @options.quiet
 @options.debug
-def command(videos: tuple[Path, ...], out: Path, no_render: bool, no_frames: bool, debug: bool, **settings: Any) -> int:
+def command(
+    videos: tuple[Path, ...],
+    out: Path,
+    no_render: bool,
+    no_frames: bool,
+    as_json: bool,
+    debug: bool,
+    **settings: Any,
+) -> int:
     """Find every person in each VIDEO; write body parameters and a video with the meshes drawn over the people.
 
     A VIDEO is a video file, a folder of images or one image.
@@ -166,14 +180,21 @@ def command(videos: tuple[Path, ...], out: Path, no_render: bool, no_frames: boo
             raise
         except Exception as error:
             tell_error(error, about=video, among=videos)
+            if as_json:
+                print(json.dumps({"video": str(video), "folder": None, "error": one_line(error, 1000)}), flush=True)
             failed = True
             continue
         if not wanted.quiet:
             for warning in outcome.warnings:
                 say(f"note: {warning}")
         failed = failed or outcome.fault is not None
-        print(printable(_summary(outcome)), flush=True)
+        print(_json_of(outcome) if as_json else printable(_summary(outcome)), flush=True)
     return int(failed)
+
+
+def _json_of(outcome: Outcome) -> str:
+    """One line: the fields of the outcome, and `error`, which only a video has that failed."""
+    return json.dumps({**asdict(outcome), "error": None}, default=str)
 
 
 def _summary(outcome: Outcome) -> str:

@@ -201,9 +201,10 @@ def crops(
 )
 @click.option(
     "--camera",
-    type=click.Choice(["static", "pan", "handheld", "travel"]),
+    type=click.Choice(["static", "pan", "handheld", "travel", "zoom"]),
     multiple=True,
-    help="It stands, turns evenly, is held in an unsteady hand, or is carried past people, around or along with them; "
+    help="It stands, turns evenly, is held in an unsteady hand, is carried past people, around or along with them, or "
+    "turns and zooms; "
     "given more than once, each clip draws one of them.  [default: stands, turns or shakes, drawn]",
 )
 @click.option(

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
+from glot_cli.body.model import Body
 from glot_cli.errors import InputError
 from glot_cli.results import Result, load_result
+from glot_cli.weights.bodies import load_body
 
 PARAMS, TRUTH = "params.npz", "truth.npz"
 
@@ -20,7 +25,7 @@ def load_pairs(params: Path, against: Path) -> list[tuple[Result, Result]]:
             NAME/params.npz.
 
     Raises:
-        InputError: a file is missing or no record, or the records were not made with one and the same body.
+        InputError: a file is missing or no record, or the records, or the truths, are not all of one body.
     """
     if not os.path.exists(params):  # unlike Path's own, it takes names that are too long, and places it may not look
         reason = "no such file or folder"
@@ -39,11 +44,28 @@ def load_pairs(params: Path, against: Path) -> list[tuple[Result, Result]]:
         truth = against / TRUTH
         files = [(params, truth if os.path.isfile(truth) else against)]
     pairs = [(load_result(mine), load_result(theirs)) for mine, theirs in files]
-    bodies = {record.meta.body_model_sha256 for pair in pairs for record in pair}
-    if len(bodies) > 1:
-        reason = f"not made with the same body model as {against}"
-        raise InputError(reason, path=params, remedy="run 'glot run' again")
+    for path, records in ((params, [mine for mine, _ in pairs]), (against, [theirs for _, theirs in pairs])):
+        if len({record.meta.body_model_sha256 for record in records}) > 1:
+            raise InputError("holds records of several bodies", path=path, remedy="compare those of each body apart")
     return pairs
+
+
+def load_bodies(pairs: Sequence[tuple[Result, Result]]) -> tuple[Body, Body]:
+    """The body of all records, and that of all truths, which may be another one of the same mesh.
+
+    Raises:
+        InputError: their meshes differ.
+        WeightsError: one is not there.
+    """
+    mine, theirs = pairs[0]
+    body, true_body = load_body(mine.meta.body_model), load_body(theirs.meta.body_model)
+    if not np.array_equal(body.faces, true_body.faces):
+        raise InputError(
+            f"made with the body '{mine.meta.body_model}', the truth with '{theirs.meta.body_model}'",
+            path=mine.meta.video,
+            remedy="run 'glot run' with a preset of the same body",
+        )
+    return body, true_body
 
 
 def _truth_of(name: str, against: Path) -> Path:

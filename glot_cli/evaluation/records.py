@@ -112,30 +112,31 @@ class _Followed:
     errors: dict[str, Floats]  # per matched frame, except acceleration: per three in a row
 
 
-def pooled(pairs: Sequence[tuple[Result, Result]], body: Body) -> Comparison:
+def pooled(pairs: Sequence[tuple[Result, Result]], body: Body, true_body: Body) -> Comparison:
     """Compare records with the truths of the same videos, over the frames that each record looked at, as if one.
 
     Args:
         pairs: (record, truth); the truth is a record whose `score` is the share of each person that can be seen.
-        body: the body model of all.
+        body: the body model of all records.
+        true_body: that of all truths, of the same mesh.
 
     Returns:
         Errors of people, who are named video/number.
 
     Raises:
-        InputError: a pair cannot be of the same video or body, or nobody is visible in it.
+        InputError: a pair cannot be of the same video, or nobody is visible in it.
     """
     named: list[tuple[str, _Followed]] = []
     extra = 0
     for predicted, truth in pairs:
-        people, surplus = _follow(predicted, truth, body)
+        people, surplus = _follow(predicted, truth, (body, true_body))
         named += [(f"{predicted.meta.video}/{person}", followed) for person, followed in people]
         extra += surplus
     rows = [_figures(name, [followed]) for name, followed in named]
     return Comparison(rows, _figures("all", [followed for _, followed in named]), extra)
 
 
-def _follow(predicted: Result, truth: Result, body: Body) -> tuple[list[tuple[str, _Followed]], int]:
+def _follow(predicted: Result, truth: Result, bodies: tuple[Body, Body]) -> tuple[list[tuple[str, _Followed]], int]:
     """Every true person's name and raw material, and the number of estimated rows that match nobody."""
     asked, hidden = asked_for(predicted, truth)
     match = match_rows(predicted, asked)
@@ -143,14 +144,14 @@ def _follow(predicted: Result, truth: Result, body: Body) -> tuple[list[tuple[st
     free = predicted.select(np.setdiff1d(np.arange(len(predicted)), match[match >= 0]))
     extra = len(free) - int((match_rows(free, hidden) >= 0).sum())
     ticks = predicted.ticks
-    return [(str(p), _person(predicted, ticks, asked, match, asked.person == p, body)) for p in asked.people], extra
+    return [(str(p), _person(predicted, ticks, asked, match, asked.person == p, bodies)) for p in asked.people], extra
 
 
 def asked_for(predicted: Result, truth: Result) -> tuple[Result, Result]:
     """The rows of the truth, in the frames that a record looked at, of people who can be seen, and of the others.
 
     Raises:
-        InputError: the records are not of the same video and body, or nobody can be seen.
+        InputError: the records are not of the same video, or nobody can be seen.
     """
     _check_same_video(predicted, truth)
     first = predicted.meta.start_frame
@@ -163,7 +164,7 @@ def asked_for(predicted: Result, truth: Result) -> tuple[Result, Result]:
 
 
 def _check_same_video(predicted: Result, truth: Result) -> None:
-    """Raises InputError unless size, frame rate and body agree."""
+    """Raises InputError unless size and frame rate agree."""
     mine, other = predicted.meta, truth.meta
     if (mine.width, mine.height, mine.frame_rate) != (other.width, other.height, other.frame_rate):
         raise InputError(
@@ -171,12 +172,6 @@ def _check_same_video(predicted: Result, truth: Result) -> None:
             f"{other.fps}",
             path=mine.video,
             remedy="compare records of the same video",
-        )
-    if mine.body_model != other.body_model:
-        raise InputError(
-            f"made with the body '{mine.body_model}', the truth with '{other.body_model}'",
-            path=mine.video,
-            remedy="run 'glot run' with a preset of the same body",
         )
 
 
@@ -219,29 +214,35 @@ def picture_size(joints2d: Floats) -> Floats:
 
 
 def _person(
-    predicted: Result, ticks: Floats, truth: Result, match: NDArray[np.intp], mine: NDArray[np.bool_], body: Body
+    predicted: Result,
+    ticks: Floats,
+    truth: Result,
+    match: NDArray[np.intp],
+    mine: NDArray[np.bool_],
+    bodies: tuple[Body, Body],
 ) -> _Followed:
     """Raw material of the true person whose rows `mine` (rows of truth,) picks; `ticks` are of the rows predicted."""
     found = mine & (match >= 0)
     p, t = predicted.select(match[found]), truth.select(found)
     ids = p.person
     counts = np.unique(ids, return_counts=True)[1]
-    errors = _errors(p, t, body, ticks[match[found]])
+    errors = _errors(p, t, bodies, ticks[match[found]])
     return _Followed(int(mine.sum()), int(counts.max(initial=0)), int((np.diff(ids) != 0).sum()), errors)
 
 
-def _errors(p: Result, t: Result, body: Body, ticks: Floats) -> dict[str, Floats]:
+def _errors(p: Result, t: Result, bodies: tuple[Body, Body], ticks: Floats) -> dict[str, Floats]:
     """Errors of matched rows (M,), sorted by frame, of one true person; metres and shares."""
+    body, true_body = bodies
     mine, true = (np.zeros((len(t), 14, 3)) for _ in range(2))
     vertices = np.zeros(len(t))
     for start in range(0, len(t), CHUNK):
         part = slice(start, start + CHUNK)
         mine[part], surface = _surfaces(p.pose[part], p.betas[part], body)
-        true[part], true_surface = _surfaces(t.pose[part], t.betas[part], body)
+        true[part], true_surface = _surfaces(t.pose[part], t.betas[part], true_body)
         vertices[part] = mpjpe(surface, true_surface)
     moving = [motion_errors(mine[rows], true[rows], ticks[rows]) for rows in runs(p, t, ticks)]
     limbs = np.linalg.norm(p.joints2d[:, LIMB_JOINTS] - t.joints2d[:, LIMB_JOINTS], axis=-1).mean(-1)
-    at, true_at = _pelvis(p, body), _pelvis(t, body)
+    at, true_at = _pelvis(p, body), _pelvis(t, true_body)
     depth = (at[:, 2] - true_at[:, 2]) / true_at[:, 2]
     return {
         **joint_errors(mine, true),

@@ -160,23 +160,24 @@ class _Standing:
     lowest: Floats
 
 
-def compare_worlds(pairs: Sequence[tuple[Result, Result]], body: Body) -> WorldComparison | None:
+def compare_worlds(pairs: Sequence[tuple[Result, Result]], body: Body, true_body: Body) -> WorldComparison | None:
     """Compare the worlds of records with those of the truths of the same videos.
 
     Args:
         pairs: (record, truth), as `records.pooled` takes them.
-        body: the body model of all.
+        body: the body model of all records.
+        true_body: that of all truths, of the same mesh.
 
     Returns:
         None where no truth has a world.
 
     Raises:
-        InputError: a record and its truth are not of the same video and body, or nobody can be seen.
+        InputError: a record and its truth are not of the same video, or nobody can be seen.
     """
     known = [(predicted, truth) for predicted, truth in pairs if _is_filmed(truth)]
     if not known:
         return None
-    soles = soles_of(body)
+    soles = soles_of(body), soles_of(true_body)
     walks = [walk for predicted, truth in known for walk in _walks(predicted, truth, body, soles)]
     films = [film for predicted, truth in known if _is_filmed(predicted) for film in _films(predicted, truth)]
     kinds = [motion for motion in MOTIONS if any(walk.motion == motion for walk in walks)]
@@ -197,7 +198,7 @@ def naive_chain(
     Args:
         predicted: M rows.
         truth: the M rows of the same people in the same frames, with their world.
-        body: the body model of both.
+        body: the body model of the record.
         still_since: (M,) the frame whose place the camera is taken to keep until that of each row; None where it is
             known.
 
@@ -227,8 +228,8 @@ def _is_filmed(record: Result) -> bool:
     return len(record.cameras.get("camera_rotation", ())) == record.meta.frame_count > 0
 
 
-def _walks(predicted: Result, truth: Result, body: Body, soles: Soles) -> Iterator[_Walk]:
-    """Everybody in every shot and world of a record beside its truth."""
+def _walks(predicted: Result, truth: Result, body: Body, soles: tuple[Soles, Soles]) -> Iterator[_Walk]:
+    """Everybody in every shot and world of a record beside its truth; soles are of both bodies, in that order."""
     asked, _ = asked_for(predicted, truth)
     match = match_rows(predicted, asked)
     mine, true = predicted.select(match[match >= 0]), asked.select(match >= 0)
@@ -241,7 +242,7 @@ def _walks(predicted: Result, truth: Result, body: Body, soles: Soles) -> Iterat
         STILL: naive_chain(mine, true, body, still_since=since),
         TRUTH: true,
     }
-    places = {name: _standing(world, soles) for name, world in worlds.items()}
+    places = {name: _standing(world, soles[name == TRUTH]) for name, world in worlds.items()}
     time, joined = _times(true), np.diff(mine.person) == 0
     length = max(2, round(PIECE * FRAME_S * float(truth.meta.frame_rate)))
     for person, (number, shot) in itertools.product(true.people, enumerate(shots)):

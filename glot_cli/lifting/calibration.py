@@ -18,7 +18,7 @@ from torch import Tensor
 from glot_cli.body.landmarks import LANDMARK_NAMES, LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import turn_root
-from glot_cli.camera import ray_rotation
+from glot_cli.camera import focal_beside, ray_rotation
 from glot_cli.lifting.refine import FREE, Evidence, Slopes, certainty, landmark_slopes
 from glot_cli.lifting.yielding import Figure, turned
 
@@ -84,18 +84,19 @@ def fit_shape(figure: Figure, observed: Evidence, body: Body, landmarks: Landmar
 
 
 @torch.inference_mode()
-def fit_focal(people: Sequence[Sighting], body: Body, landmarks: LandmarkModel) -> float:
+def fit_focal(people: Sequence[Sighting], guess: float, body: Body, landmarks: LandmarkModel) -> float:
     """The focal length, pixels, that suits the landmarks of all people best, and the prior.
 
     Perspective tells it: what is nearer is larger, and limbs that reach to the camera look longer. A long lens shows
     little of that, and one frame hardly any: then the guess remains.
 
     Args:
-        people: at least one, all with the same guess of the focal length.
+        people: at least one, all with the same guess of the focal length, or as many times that as the lens zooms.
+        guess: that focal length, pixels.
         body: that is posed.
         landmarks: where they sit on it.
     """
-    guess, prior = people[0].observed.focal, FOCAL_PRIOR**-2
+    prior = FOCAL_PRIOR**-2
     persons = [_Fitted(p.figure, _telling_alone(p.observed), p.figure.betas) for p in people]
     gone = 0.0  # logarithm of what the guess is to be multiplied by
     for _ in range(FOCAL_STEPS):
@@ -172,7 +173,7 @@ class _Elimination:
         away = (posed.joints[:, :1] + figure.transl[:, None])[..., 2:].expand_as(seen[..., 2:])
         # f X / Z grows with f as with X and Y; the body moves away in proportion.
         moved = slopes.view @ torch.cat([seen[..., :2], away], -1).unsqueeze(-1)
-        x, y = ((crops - observed.centre) / observed.focal).unbind(-1)
+        x, y = ((crops - observed.centre) / focal_beside(observed.focal, crops)).unbind(-1)
         turn = torch.stack([y, -x, torch.zeros_like(x)], -1) / (1 + x * x + y * y).unsqueeze(-1)  # of the ray
         pelvis = slopes.by_pose[..., :3]  # the first of FREE
         return moved.flatten(1, 2) + pelvis @ turn.unsqueeze(-1)

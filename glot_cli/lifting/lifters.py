@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -13,15 +13,19 @@ from numpy.typing import NDArray
 
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
+from glot_cli.camera import Focal
 from glot_cli.features.extractor import FeatureExtractor, LandmarkExtractor
+from glot_cli.features.landmark_vector import unpack
 from glot_cli.lifting import Edges
 from glot_cli.lifting.calibration import FOCAL_FRAMES, FOCAL_PEOPLE, fit_focal, spread
 from glot_cli.lifting.crosstalk import replace_crosstalk
+from glot_cli.lifting.joint_errors import Findings, JointErrors
 from glot_cli.lifting.looks import settle
 from glot_cli.lifting.placing import Lifted, place, place_by_camera, sight
 from glot_cli.lifting.thinning import fill_lifted, lifted_rows
 from glot_cli.lifting.windows import estimate
 from glot_cli.models.fold import FoldedGLoT
+from glot_cli.models.regressors import State
 from glot_cli.tracking.tracks import Track
 
 Features = list[NDArray[np.float32]]
@@ -35,11 +39,19 @@ class VideoCamera:
         fps: ticks per second.
         focal: focal length, pixels.
         centre: (2,) principal point, pixels.
+        zoom: (F,) focal length in each frame over `focal`; None where the lens does not zoom.
     """
 
     fps: float
     focal: float
     centre: torch.Tensor
+    zoom: torch.Tensor | None = None
+
+    def focal_in(self, frames: NDArray[np.integer]) -> Focal:
+        """Focal length in some frames, pixels: (N,) of a lens that zooms."""
+        if self.zoom is None:
+            return self.focal
+        return self.focal * self.zoom[torch.from_numpy(frames.astype(np.int64))]
 
 
 class Lifter(Protocol):
@@ -72,7 +84,13 @@ class Lifter(Protocol):
 
 
 def make_lifter(
-    extractor: FeatureExtractor, glot: FoldedGLoT, body: Body, *, own_shape: bool, refine: bool = True
+    extractor: FeatureExtractor,
+    glot: FoldedGLoT,
+    body: Body,
+    *,
+    own_shape: bool,
+    refine: bool = True,
+    errors: JointErrors | None = None,
 ) -> Lifter:
     """The lifter for what an extractor's features allow.
 
@@ -82,10 +100,17 @@ def make_lifter(
         body: that is posed.
         own_shape: whether the network speaks in the shape components of `body`.
         refine: whether pose and shape give way to landmarks, where there are any, and not the place alone.
+        errors: tells how far off joints are, from features that are landmark vectors; None if nothing is to tell it.
     """
     if isinstance(extractor, LandmarkExtractor):
-        return LandmarkLifter(extractor, glot, body, LandmarkModel(), own_shape, refine)
+        telling = errors if extractor.landmark_vectors else None
+        return LandmarkLifter(extractor, glot, body, LandmarkModel(), own_shape, refine, telling)
     return CameraLifter(extractor, glot, body, own_shape)
+
+
+def own_shapes(state: State, body: Body) -> State:
+    """What a network said, its shapes counted from the mean of a body's own people; see `Body.shape_mean`."""
+    return state._replace(shape=state.shape - body.shape_mean)
 
 
 @dataclass(frozen=True)
@@ -98,6 +123,7 @@ class LandmarkLifter:
     landmarks: LandmarkModel
     own_shape: bool
     refine: bool
+    errors: JointErrors | None = None
 
     def clean(self, tracks: Sequence[Track], features: Features, fps: float) -> tuple[Features, dict[str, int]]:
         """Features of every frame, looks made to agree, with the landmarks that are somebody else's replaced."""
@@ -130,10 +156,9 @@ class LandmarkLifter:
                 rows=rows,
             )
             seen, crops = self.extractor.landmarks(feature[rows]), torch.from_numpy(track.crops)[rows]
-            people.append(
-                sight(state, seen, crops, self.body, self.landmarks, focal=camera.focal, centre=camera.centre)
-            )
-        return fit_focal(people, self.body, self.landmarks)
+            focal, own = camera.focal_in(track.frames[rows.numpy()]), own_shapes(state, self.body)
+            people.append(sight(own, seen, crops, self.body, self.landmarks, focal=focal, centre=camera.centre))
+        return fit_focal(people, camera.focal, self.body, self.landmarks)
 
     def lift(self, track: Track, features: torch.Tensor, camera: VideoCamera, *, step: int, edges: Edges) -> Lifted:
         """See `Lifter`."""
@@ -152,22 +177,28 @@ class LandmarkLifter:
             rows=rows,
         )
         lifted = place(
-            state,
+            own_shapes(state, self.body),
             extractor.landmarks(features[rows]),
             crops[rows],
             segment[rows],
             self.body,
             self.landmarks,
-            focal=camera.focal,
+            focal=camera.focal_in(track.frames[rows.numpy()]),
             centre=camera.centre,
             fps=camera.fps,
             ticks=ticks[rows],
             own_shape=self.own_shape,
             refined=self.refine,
         )
+        if self.errors is not None:
+            focal = camera.focal_in(track.frames[rows.numpy()])
+            looks = unpack(features[rows])
+            found = Findings(track, rows, looks, state, lifted, camera.fps, focal, camera.centre)
+            lifted = replace(lifted, joint_error=self.errors.radii(found, self.body, self.landmarks))
         if len(rows) == len(ticks):
             return lifted
-        return fill_lifted(lifted, rows, segment, ticks, crops, self.body, focal=camera.focal, centre=camera.centre)
+        focal = camera.focal_in(track.frames)
+        return fill_lifted(lifted, rows, segment, ticks, crops, self.body, focal=focal, centre=camera.centre)
 
 
 @dataclass(frozen=True)
@@ -196,11 +227,11 @@ class CameraLifter:
             self.glot, features, segment, step=step, edges=edges, ticks=ticks, prepare=self.extractor.network_input
         )
         return place_by_camera(
-            state,
+            own_shapes(state, self.body),
             torch.from_numpy(track.crops),
             segment,
             self.body,
-            focal=camera.focal,
+            focal=camera.focal_in(track.frames),
             centre=camera.centre,
             fps=camera.fps,
             ticks=ticks,

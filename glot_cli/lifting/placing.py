@@ -14,6 +14,7 @@ from glot_cli.body.landmarks import LANDMARK_NAMES, LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import pose6d_to_rotmat, turn_root
 from glot_cli.camera import (
+    Focal,
     camera_from_translation,
     fit_translation,
     from_crop,
@@ -24,7 +25,7 @@ from glot_cli.camera import (
 )
 from glot_cli.features.extractor import PictureLandmarks
 from glot_cli.lifting.calibration import Sighting, fit_shape
-from glot_cli.lifting.pose_smoothing import smooth_pose, smooth_position, trust
+from glot_cli.lifting.pose_smoothing import shown_joints, smooth_pose, smooth_position, trust
 from glot_cli.lifting.refine import LEAST_DEPTH, Evidence, refine
 from glot_cli.lifting.windows import robust_mean
 from glot_cli.lifting.yielding import Figure
@@ -34,7 +35,7 @@ PRIOR_WEIGHT = 0.02  # of the network's own camera, per joint, against a landmar
 SMALLEST_SCALE = 0.01  # of a weak-perspective camera: a crop of 200 metres
 CHUNK = 256  # frames
 FEET = [LANDMARK_NAMES.index(f"{side}_{point}") for side in ("left", "right") for point in ("heel", "foot_index")]
-FOOT_SURE = 0.5  # presence from which on a foot's landmark is taken for seen
+LANDMARK_SURE = 0.5  # presence from which on a landmark is taken for seen
 PLACING_OUTLIER = 0.06  # landmarks further off than this share of the crop side count little
 
 
@@ -51,7 +52,10 @@ class Lifted:
         root_network: (N, 3, 3) the network's rotation of the pelvis, in the frame of the crop.
         transl: (N, 3) metres.
         joints: (N, 24, 3) metres, without the translation.
-        feet_seen: (N, 4) how far left heel and toes, right heel and toes are seen, 0 to 1.
+        seen: (N, 24) how far landmarks show each joint, 0 to 1; the square tells how surely, as inverse standard
+            deviations go.
+        feet_seen: (N, 4) how far left heel and toes, right heel and toes are seen, likewise.
+        joint_error: (N, 24) metres, see `joint_errors`; None where nothing tells it.
     """
 
     rotmat: Tensor
@@ -62,7 +66,9 @@ class Lifted:
     root_network: Tensor
     transl: Tensor
     joints: Tensor
+    seen: Tensor
     feet_seen: Tensor
+    joint_error: Tensor | None = None
 
 
 @torch.inference_mode()
@@ -74,7 +80,7 @@ def place(
     body: Body,
     landmarks: LandmarkModel,
     *,
-    focal: float,
+    focal: Focal,
     centre: Tensor,
     fps: float,
     ticks: Tensor | None = None,
@@ -90,7 +96,7 @@ def place(
         segment: (N,) number of the gap-free stretch a frame lies in.
         body: that is posed.
         landmarks: where they sit on it.
-        focal: focal length, pixels.
+        focal: focal length, pixels; (N,) where it changes.
         centre: (2,) principal point, pixels.
         fps: ticks per second.
         ticks: (N,) where frames stand in time, ascending; even where None.
@@ -116,8 +122,9 @@ def place(
     pelvis = joints[:, 0]
     transl = smooth_position(transl + pelvis, segment, fps, ticks) - pelvis
     camera = camera_from_translation(transl, crops, pelvis, focal, centre)
-    feet_seen = (seen.presence[:, FEET] / FOOT_SURE).clamp(0, 1)
-    return Lifted(rotmat, betas, state.shape, camera, state.camera, _root(state), transl, joints, feet_seen)
+    shown = (seen.presence / LANDMARK_SURE).clamp(0, 1)
+    places = transl, joints, shown_joints(shown), shown[:, FEET]
+    return Lifted(rotmat, betas, state.shape, camera, state.camera, _root(state), *places)
 
 
 @torch.inference_mode()
@@ -128,7 +135,7 @@ def sight(
     body: Body,
     landmarks: LandmarkModel,
     *,
-    focal: float,
+    focal: Focal,
     centre: Tensor,
 ) -> Sighting:
     """What some frames of a person say of the focal length. Arguments as for `place`, of these frames."""
@@ -145,7 +152,7 @@ def place_by_camera(
     segment: Tensor,
     body: Body,
     *,
-    focal: float,
+    focal: Focal,
     centre: Tensor,
     fps: float,
     ticks: Tensor | None = None,
@@ -166,8 +173,8 @@ def place_by_camera(
     transl = translation_from_camera(possible, crops, pelvis, focal, centre)
     transl = smooth_position(transl + pelvis, segment, fps, ticks) - pelvis
     camera = camera_from_translation(transl, crops, pelvis, focal, centre)
-    feet_seen = torch.ones(len(crops), 4)  # nobody says otherwise
-    return Lifted(rotmat, betas, state.shape, camera, state.camera, _root(state), transl, joints, feet_seen)
+    places = transl, joints, torch.ones(len(crops), 24), torch.ones(len(crops), 4)  # nobody says otherwise
+    return Lifted(rotmat, betas, state.shape, camera, state.camera, _root(state), *places)
 
 
 def _one_shape(state: State, weights: Tensor, own_shape: bool) -> Tensor:
@@ -216,7 +223,7 @@ def _lay(
 
 
 def _fit_robust(
-    points: Tensor, pixels: Tensor, reliable: Tensor, prior: Tensor, side: Tensor, focal: float, centre: Tensor
+    points: Tensor, pixels: Tensor, reliable: Tensor, prior: Tensor, side: Tensor, focal: Focal, centre: Tensor
 ) -> Tensor:
     """`fit_translation` with landmarks far from the others weighed down; the prior's weights stay."""
     weights = torch.cat([reliable, prior], 1)

@@ -44,14 +44,18 @@ def _shown_by(joint: str) -> list[int]:
     return [LANDMARK_NAMES.index(name) for name in names]
 
 
+def shown_joints(landmarks: Tensor) -> Tensor:
+    """How far each joint is seen (N, 24), from how far landmarks are (N, 33): the mean of those that show it."""
+    return torch.stack([landmarks[:, _shown_by(joint)].mean(1) for joint in SMPL_JOINTS], 1)
+
+
 def trust(reliability: Tensor) -> Tensor:
     """How far the rotation of each joint in each frame can be relied on: (N, 24), from landmarks' (N, 33).
 
     What hides landmarks hides them for frames on end, and their errors last as long: the 1.5th power did better than
     their inverse variances themselves, and as well as the square.
     """
-    seen = torch.stack([reliability.pow(0.25)[:, _shown_by(joint)].mean(1) for joint in SMPL_JOINTS], 1)
-    return (seen / SURE).pow(6).clamp(LEAST_TRUST, MOST_TRUST)
+    return (shown_joints(reliability.pow(0.25)) / SURE).pow(6).clamp(LEAST_TRUST, MOST_TRUST)
 
 
 def smooth_pose(rotmat: Tensor, segment: Tensor, fps: float, trusted: Tensor, ticks: Tensor | None = None) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor
 from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import rotmat_to_axis_angle
-from glot_cli.camera import project_pinhole
+from glot_cli.camera import Focal, focal_beside, project_pinhole
 from glot_cli.lifting.yielding import Figure, descends, parents, solve_banded, third_transposed, turned
 from glot_cli.smoothing import stiffness, third_differences
 
@@ -50,19 +50,20 @@ class Evidence:
         pixels: (N, 33, 2).
         reliability: (N, 33) inverse variances, 1 for a landmark that is certain.
         side: (N,) of the crops, pixels.
-        focal: focal length, pixels.
+        focal: focal length, pixels; (N,) where it changes.
         centre: (2,) principal point, pixels.
     """
 
     pixels: Tensor
     reliability: Tensor
     side: Tensor
-    focal: float
+    focal: Focal
     centre: Tensor
 
     def rows(self, index: slice | Tensor) -> Evidence:
         """Some frames of it."""
-        return Evidence(self.pixels[index], self.reliability[index], self.side[index], self.focal, self.centre)
+        focal = self.focal[index] if isinstance(self.focal, Tensor) else self.focal
+        return Evidence(self.pixels[index], self.reliability[index], self.side[index], focal, self.centre)
 
 
 def refine(
@@ -186,10 +187,10 @@ def _jerk(rotmat: Tensor, differences: Tensor) -> Tensor:
     return torch.cat([bends, torch.zeros(len(bends), 3)], 1)
 
 
-def _projection_slope(points: Tensor, focal: float) -> Tensor:
+def _projection_slope(points: Tensor, focal: Focal) -> Tensor:
     """Derivative of pinhole pixels by the point's place: points (..., 3) -> (..., 2, 3)."""
     x, y, z = points.unbind(-1)
     z = z.clamp_min(LEAST_DEPTH)
-    scale, zero = focal / z, torch.zeros_like(z)
+    scale, zero = focal_beside(focal, z) / z, torch.zeros_like(z)
     rows = [scale, zero, -scale * x / z, zero, scale, -scale * y / z]
     return torch.unflatten(torch.stack(rows, -1), -1, (2, 3))

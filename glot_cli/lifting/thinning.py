@@ -11,7 +11,7 @@ from torch import Tensor
 
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import pose6d_to_rotmat, rotmat_to_pose6d
-from glot_cli.camera import camera_from_translation
+from glot_cli.camera import Focal, camera_from_translation
 from glot_cli.lifting.placing import Lifted, joints_of
 from glot_cli.tracking.tracks import Track, thinned
 
@@ -39,7 +39,7 @@ def fill_lifted(
     crops: Tensor,
     body: Body,
     *,
-    focal: float,
+    focal: Focal,
     centre: Tensor,
 ) -> Lifted:
     """Bodies in all N frames of a track from those in some: everything moves on cubic splines.
@@ -51,14 +51,14 @@ def fill_lifted(
         ticks: (N,) where frames stand in time.
         crops: (N, 3) centre x, y and side, pixels.
         body: that is posed.
-        focal: focal length, pixels.
+        focal: focal length, pixels; (N,) where it changes.
         centre: (2,) principal point, pixels.
     """
     rotmat = torch.empty(len(ticks), *lifted.rotmat.shape[1:])
     for joint in range(rotmat.shape[1]):  # one at a time: double precision of all takes room
         rotmat[:, joint] = _turning(lifted.rotmat[:, joint], rows, segment, ticks)
     joints = joints_of(rotmat, lifted.betas, body)
-    pelvis = joints[:, 0]
+    pelvis, error = joints[:, 0], lifted.joint_error
     transl = _moving(lifted.transl + lifted.joints[:, 0], rows, segment, ticks) - pelvis
     return replace(
         lifted,
@@ -69,7 +69,9 @@ def fill_lifted(
         root_network=_turning(lifted.root_network, rows, segment, ticks),
         transl=transl,
         joints=joints,
+        seen=_moving(lifted.seen, rows, segment, ticks).clamp(0, 1),
         feet_seen=_moving(lifted.feet_seen, rows, segment, ticks).clamp(0, 1),
+        joint_error=None if error is None else _moving(error.log(), rows, segment, ticks).exp(),
     )
 
 

@@ -96,7 +96,8 @@ def draw(
             if renderer.pending == UNDER_WAY:
                 write(renderer.collect())
             stage = None if stages is None else stages.at(frame.index)
-            renderer.submit(frame.planes, vertices, people, pivots.get(frame.index), stage)
+            focal = result.frame_focal_length(frame.index)
+            renderer.submit(frame.planes, vertices, people, pivots.get(frame.index), stage, focal)
         while renderer.pending:
             write(renderer.collect())
     return written

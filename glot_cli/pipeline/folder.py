@@ -27,9 +27,10 @@ from glot_cli.results import Result, load_result
 from glot_cli.video import image_files
 
 PARAMS, OVERLAY, FRAMES, REPORT = "params.npz", "overlay.mp4", "frames", "run.json"
+PAGE = "report.html"  # there only where it was asked for: one of a user's is in nobody's way otherwise
 _KINDS = {PARAMS: "npz", OVERLAY: "mp4", REPORT: "json"}
 _REMEDY = "choose another output folder"
-_LEFT_BY_RUNS = re.compile(r"\.(params\.npz|run\.json|frames|overlay\.mp4)\.glot-\d+(-\w+)?\.(part|old)")
+_LEFT_BY_RUNS = re.compile(r"\.(params\.npz|run\.json|frames|overlay\.mp4|report\.html)\.glot-\d+(-\w+)?\.(part|old)")
 _FRAME_ASIDE = re.compile(r"\.\d+\.npz\.glot-\d+(-\w+)?\.part")
 
 
@@ -158,12 +159,8 @@ class ResultFolder:
             OutputError: something is not.
         """
         self._refuse_input(self.path)
-        for name, kind in _KINDS.items():
-            path = self.path / name
-            if os.path.lexists(path):
-                self._refuse_input(path)
-                if sealed_kind(path) != kind:
-                    raise _foreign(path)
+        for name in _KINDS:
+            self._check_own(name)
         frames = self.path / FRAMES
         if os.path.lexists(frames):
             self._refuse_input(frames)
@@ -189,7 +186,7 @@ class ResultFolder:
 
     def has(self, name: str) -> bool:
         """Whether one of the result's files is there, whole and unchanged."""
-        return sealed_kind(self.path / name) == _KINDS[name]
+        return sealed_kind(self.path / name) == (_KINDS | {PAGE: "html"})[name]
 
     def has_frames(self, count: int) -> bool:
         """Whether the files of so many frames are there. What they hold is not looked at: there may be 100,000."""
@@ -242,17 +239,29 @@ class ResultFolder:
             raise not_written(self.path / FRAMES, error, _REMEDY) from error
 
     def write_report(self, report: dict[str, Any]) -> None:
-        """Write run.json, whole or not at all.
+        """Write run.json, whole or not at all. Raises OutputError."""
+        self._write(self.path / REPORT, sealed_json(report))
 
-        Raises:
-            OutputError: it cannot be written.
-        """
-        path = self.path / REPORT
+    def write_page(self, page: str) -> None:
+        """Write report.html, whole or not at all. Raises OutputError."""
+        self._write(self.path / PAGE, page)
+
+    def _write(self, path: Path, text: str) -> None:
         try:
             with sealed(path) as aside:
-                aside.write_text(sealed_json(report), encoding="utf-8")
+                aside.write_text(text, encoding="utf-8")
         except OSError as error:
             raise not_written(path, error, _REMEDY) from error
+
+    def check_page(self) -> None:
+        """See that the page may be written. Raises OutputError where it would replace what glot did not write."""
+        self._check_own(PAGE)
+
+    def _check_own(self, name: str) -> None:
+        if os.path.lexists(path := self.path / name):
+            self._refuse_input(path)
+            if not self.has(name):
+                raise _foreign(path)
 
     def _make(self) -> None:
         """Make the folder and those above it, as far as they are not there. Raises OSError, OutputError."""
@@ -294,6 +303,8 @@ class ResultFolder:
         self.check()
         (self.path / REPORT).unlink(missing_ok=True)
         (self.path / OVERLAY).unlink(missing_ok=True)
+        if self.has(PAGE):
+            (self.path / PAGE).unlink()
         self._remove_frames()
 
     def _remove_frames(self) -> None:

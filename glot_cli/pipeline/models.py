@@ -11,9 +11,10 @@ from glot_cli.errors import WeightsError
 from glot_cli.features import extractor
 from glot_cli.features.extractor import FeatureExtractor
 from glot_cli.files.opening import expanded
+from glot_cli.lifting.joint_errors import JointErrors
 from glot_cli.lifting.lifters import Lifter, make_lifter
 from glot_cli.models.fold import FoldedGLoT
-from glot_cli.pipeline.presets import Preset
+from glot_cli.pipeline.presets import OPEN_SHAPES, Preset
 from glot_cli.smpl import SMPL_VERTICES
 from glot_cli.tracking.detector import PersonDetector
 from glot_cli.weights.bodies import body_path, load_body, mean_parameters
@@ -80,11 +81,12 @@ def load_models(
     own_shape = _shape_space(preset.body, body) == preset.shape_space
     features = extractor.find(preset.extractor).load(paths, device, half=half)
     glot = load_network(preset, features.input_dim, device)
+    errors = JointErrors.load(paths["confidence"]) if "confidence" in paths else None
     return Models(
         preset=preset,
         detector=finder,
         features=features,
-        lifter=make_lifter(features, glot, body, own_shape=own_shape, refine=refine),
+        lifter=make_lifter(features, glot, body, own_shape=own_shape, refine=refine, errors=errors),
         worldmaker=Worldmaker(Grounding.load(paths["grounding"]), body, moves=refine),
         body=body,
         body_name=preset.body if weights.is_known(preset.body) else str(paths["body"].resolve()),
@@ -147,4 +149,6 @@ def _checkpoint(name: str) -> Path:
 
 def _shape_space(name: str, body: Body) -> str:
     """Whose shape components a body has. A file of SMPL's size is taken for SMPL."""
-    return "smpl" if body.num_vertices == SMPL_VERTICES else name
+    if body.num_vertices == SMPL_VERTICES:
+        return "smpl"
+    return OPEN_SHAPES if weights.is_known(name) and name.startswith("open-") else name

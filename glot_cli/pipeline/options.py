@@ -15,7 +15,7 @@ from glot_cli.rendering.styles import STYLES, Style
 
 # Change how, not what, a run computes, or whether it may.
 SAME_RESULT = frozenset({"trust_detector", "device", "batch_size", "max_pixels", "quiet", "overwrite"})
-SAME_RECORD = frozenset({"style", "render", "frames"})  # change only what is made of the record
+SAME_RECORD = frozenset({"style", "render", "frames", "report"})  # change only what is made of the record
 
 _CHOICES = {"preset": tuple(PRESETS), "gender": GENDERS, "edges": get_args(Edges), "style": tuple(STYLES)}
 _COUNTS = ("batch_size", "min_frames", "max_people", "max_pixels")
@@ -23,7 +23,7 @@ LEAST_FPS, MOST_FPS = 0.01, 100_000
 LONGEST_FOCAL = 1_000_000  # pixels
 LONGEST_TIME = 10_000_000  # seconds, four months
 MOST_DETECT_EVERY = 10  # frames: boxes between are interpolated, and nobody walks straight for longer
-_SWITCHES = ("trust_detector", "half", "refine", "render", "frames", "overwrite", "quiet")
+_SWITCHES = ("trust_detector", "half", "refine", "render", "frames", "report", "overwrite", "quiet")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
@@ -58,6 +58,7 @@ class Options:
         style: of the picture: "overlay", "side", "plain", "wireframe" or "world".
         render: whether to draw at all.
         frames: whether to write one file a frame besides the record.
+        report: whether to write a page that shows the result at a glance, `report.html`.
         overwrite: whether to replace an earlier result of the same video.
         quiet: no progress bars.
 
@@ -90,6 +91,7 @@ class Options:
     style: Style = "overlay"
     render: bool = True
     frames: bool = True
+    report: bool = False
     overwrite: bool = False
     quiet: bool = False
 

@@ -18,8 +18,9 @@ from glot_cli.weights.known_weights import OFFICIAL_WEIGHTS
 OFFICIAL_GLOT = "glot"  # stands for whichever official checkpoint was added
 DEFAULT_CHECKPOINT = "glot-table1_3dpw_weights"  # where several were: the one of the paper's first table
 
-BODIES = {"open": "open-body", "smpl": "smpl"}
+BODIES = {"open": "open-neutral", "smpl": "smpl-neutral"}
 GENDERS = ("neutral", "male", "female")
+OPEN_SHAPES = "open-body"  # the body in whose shape space networks speak of all open bodies
 
 
 @dataclass(frozen=True)
@@ -72,10 +73,10 @@ PRESETS = {
         detector="person-detector",
         features="blazepose-full",
         glot="glot-open",
-        body="open-body",
-        shape_space="open-body",
+        body="open-neutral",
+        shape_space=OPEN_SHAPES,
         window_fps=30.0,
-        helpers=("blazepose-heavy",),
+        helpers=("blazepose-heavy", "confidence"),
     ),
     "paper": Preset(
         name="paper",
@@ -104,7 +105,7 @@ def choose(
     Args:
         name: of the preset.
         body: `open`, `smpl` or a file; the preset's own when None.
-        gender: of SMPL.
+        gender: of the open body, or SMPL's.
         glot: a checkpoint that was added, or a file; the preset's own when None.
         pictures: False where features are there already and nothing that looks at pictures is needed.
 
@@ -118,10 +119,11 @@ def choose(
         preset = replace(preset, body=BODIES.get(body, body))
     if gender is not None and gender not in GENDERS:
         raise UsageError(f"'{gender}' is unknown", option="gender", remedy=f"choose one of {', '.join(GENDERS)}")
-    if preset.body in ("smpl", "smpl-neutral"):
-        preset = replace(preset, body=f"smpl-{gender or 'neutral'}")
-    elif gender is not None:
-        raise UsageError("only SMPL has genders", option="gender", remedy="choose SMPL's body or leave it out")
+    if gender is not None:
+        if preset.body not in BODIES.values():
+            reason = "only the open body and SMPL's have genders"
+            raise UsageError(reason, option="gender", remedy="choose one of them or leave it out")
+        preset = replace(preset, body=f"{preset.body.partition('-')[0]}-{gender}")
     if glot is not None:
         named = f"{OFFICIAL_GLOT}-{glot}"
         preset = replace(preset, glot=named if named in checkpoints() else glot)

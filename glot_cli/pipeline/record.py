@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import math
-from dataclasses import replace
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -19,6 +20,7 @@ from glot_cli.errors import counted
 from glot_cli.lifting.lifters import Features, VideoCamera
 from glot_cli.metrics import mean_accelerations
 from glot_cli.pipeline.folder import Source
+from glot_cli.pipeline.lenses import find_camera, zoom_of_looks
 from glot_cli.pipeline.models import Models
 from glot_cli.pipeline.options import Options
 from glot_cli.pipeline.passes import Timeline
@@ -27,13 +29,17 @@ from glot_cli.schema import Meta
 from glot_cli.tracking.tracks import Track
 from glot_cli.video import VideoInfo
 from glot_cli.world.background import ShotBackground
-from glot_cli.world.camera_motion import CameraMotion, camera_motion, standing, turned_focal
+from glot_cli.world.camera_motion import CameraMotion, camera_motion, standing
 from glot_cli.world.given import GivenCamera
+from glot_cli.world.gravity import Direction
 from glot_cli.world.reconstruct import Filming, InWorld
+
+log = logging.getLogger(__name__)
 
 UNSURE = 0.3  # confidence below which how a camera moved is not known
 TILTED = 10.0  # degrees that up may be off, before it is said
-SURE_FOCAL = 0.1  # standard deviation of its logarithm: people tell it to about 0.2
+OTHERWISE = 20.0  # degrees between up as it was told and as it is seen, from which on it is said
+SURE_UP = 7.0  # degrees that what is seen of it may be off then
 
 
 def make_record(
@@ -45,6 +51,7 @@ def make_record(
     models: Models,
     options: Options,
     given: GivenCamera | None = None,
+    warn: Callable[[str], None] = log.warning,
 ) -> Result:
     """Lift every track and gather the rows of all.
 
@@ -57,19 +64,12 @@ def make_record(
         models: networks of the preset.
         options: focal length and window edges, and what is known of the camera.
         given: the camera's motion, where a file tells it.
+        warn: receives a line where up as it was told cannot be.
     """
-    known = options.focal or (given and given.focal) or info.focal
-    guess = known or float(np.hypot(info.width, info.height))
-    camera = VideoCamera(float(info.fps), guess, torch.tensor([info.width / 2, info.height / 2]))
-    step = max(1, round(camera.fps / models.preset.window_fps))
     shots = list(itertools.pairwise([*seen.shots, len(seen.times)]))
     scenes = [seen.background.scene(*shot) for shot in shots]
-    turned = None if known or options.camera == "static" else _turned_focal(scenes, camera)
-    if turned:
-        camera = replace(camera, focal=turned)
-    elif not known:
-        focal = models.lifter.focal(tracks, features, camera, step=step, edges=options.edges)
-        camera = replace(camera, focal=focal)
+    camera = find_camera(info, tracks, seen, scenes, features, models, options, given)
+    step = max(1, round(camera.fps / models.preset.window_fps))
     worlds, motions, parts = [], [], []
     cast: list[list[tuple[Track, NDArray[np.float32]]]] = [[] for _ in shots]
     for track, feature in zip(tracks, features, strict=True):
@@ -79,9 +79,11 @@ def make_record(
             models.lifter.lift(track, torch.from_numpy(feature), camera, step=step, edges=options.edges)
             for track, feature in those
         ]
-        filming, motion = _filmed(scene, start, seen.ticks[start:end], info, camera, options, given)
+        filming, motion = _filmed(scene, start, end, seen, info, camera, options, given)
         motions.append(motion)
         worlds.append(models.worldmaker([track for track, _ in those], lifted, filming))
+        if filming.up is not None and (otherwise := _contradiction(filming.up, worlds[-1].shown)):
+            warn(f"{source.name}: from frame {seen.first + start}, {otherwise}")
         parts += [
             _rows(track, placed, seen, camera) for (track, _), placed in zip(those, worlds[-1].people, strict=True)
         ]
@@ -89,9 +91,12 @@ def make_record(
     arrays = (
         {name: np.concatenate([p[name] for p in parts]) for name in parts[0]} if parts else empty_arrays(world=True)
     )
+    numbers = np.arange(len(seen.times))
+    focals = np.asarray(np.broadcast_to(camera.focal_in(numbers), len(numbers)), np.float64)
     cameras = {
         "camera_rotation": torch.cat([world.rotation for world in worlds]).numpy().astype(np.float32),
         "camera_translation": torch.cat([world.translation for world in worlds]).numpy().astype(np.float32),
+        "camera_focal_length": focals.astype(np.float32),
     }
     meta = Meta(
         video=source.name,
@@ -103,7 +108,7 @@ def make_record(
         fps=str(Fraction(info.fps)),
         frame_count=len(seen.times),
         start_frame=seen.first,
-        focal_length=camera.focal,
+        focal_length=camera.focal if camera.zoom is None else float(np.median(focals)),
         body_model=models.body_name,
         body_model_sha256=models.body_hash,
         preset=models.preset.name,
@@ -117,27 +122,19 @@ def make_record(
     return Result(arrays, meta, cameras)
 
 
-def _turned_focal(scenes: list[ShotBackground], camera: VideoCamera) -> float | None:
-    """The focal length, pixels, by the shots whose cameras turn, which show it better than people do; None without."""
-    x, y = camera.centre.tolist()
-    told = [turned_focal(scene, camera.focal, (x, y)) for scene in scenes]
-    sure = [(focal, spread) for focal, spread in filter(None, told) if spread < SURE_FOCAL]
-    if not sure:
-        return None
-    focals, spreads = np.array(sure).T
-    return float(np.exp(np.average(np.log(focals), weights=spreads**-2)))
-
-
 def _filmed(
     scene: ShotBackground,
     start: int,
-    ticks: NDArray[np.float64],
+    end: int,
+    seen: Timeline,
     info: VideoInfo,
     camera: VideoCamera,
     options: Options,
     given: GivenCamera | None,
 ) -> tuple[Filming, CameraMotion]:
-    """How the camera moved in a shot, from frame `start` on at `ticks`: as is known, else as the background tells."""
+    """How the camera moved in a shot, from frame `start` to before `end`: as is known, else as the background tells."""
+    ticks, centre = seen.ticks[start:end], (info.width / 2, info.height / 2)
+    zoom = zoom_of_looks(camera, ticks, scene, start)
     up = None if options.up is None or start else np.array(options.up)
     if given is not None:
         motion = given.motion(start, start + len(ticks), ticks)
@@ -147,7 +144,7 @@ def _filmed(
         motion = standing(scene, 1.0, "as was said")
         looks = motion.rotations
     else:
-        motion = camera_motion(scene, camera.focal, (info.width / 2, info.height / 2), moves=options.camera == "moving")
+        motion = camera_motion(scene, camera.focal, centre, options.camera == "moving", zoom)
         looks = motion.rotations
     turns = torch.from_numpy(motion.rotations_at(ticks)).float()
     filming = Filming(
@@ -161,11 +158,32 @@ def _filmed(
         focal=camera.focal,
         centre=camera.centre,
         size=(info.width, info.height),
-        lines={keyframe.look: keyframe.lines for keyframe in scene.keyframes.values()},
+        lines=_lines(scene, centre, zoom),
         looks=looks,
         up=None if up is None else torch.from_numpy(up).float(),
+        zoom=None if camera.zoom is None else camera.zoom[start:end],
     )
     return filming, motion
+
+
+def _lines(
+    scene: ShotBackground, centre: tuple[float, float], zoom: NDArray[np.float64] | None
+) -> dict[int, NDArray[np.floating]]:
+    """(n, 4) ends of the background's lines, pixels, by number of the look, as a lens that does not zoom shows them."""
+    lines: dict[int, NDArray[np.floating]] = {one.look: one.lines for one in scene.keyframes.values()}
+    if zoom is None:
+        return lines
+    middle = np.tile(centre, 2)
+    return {look: (ends - middle) / zoom[look] + middle for look, ends in lines.items()}
+
+
+def _contradiction(told: torch.Tensor, shown: Direction) -> str | None:
+    """What to say of up (3,) as it was told, in the first camera's axes; None where nothing that is seen denies it."""
+    apart = math.degrees(math.acos(float((told / told.norm() @ shown.vector).clamp(-1, 1))))
+    if apart < OTHERWISE or math.degrees(shown.spread) > SURE_UP:
+        return None
+    x, y, z = shown.vector.tolist()
+    return f"up as it was told is {apart:.0f} degrees off what people and lines show ({x:.2f},{y:.2f},{z:.2f})"
 
 
 def mean_acceleration(result: Result) -> dict[int, float]:
@@ -198,7 +216,7 @@ def _rows(track: Track, placed: InWorld, seen: Timeline, camera: VideoCamera) ->
     count = len(track.frames)
     moved = lifted.joints + lifted.transl[:, None]
     pose = torch.cat([rotmat_to_axis_angle(part) for part in torch.split(lifted.rotmat, 256)])
-    return {
+    rows: dict[str, NDArray[Any]] = {
         "frame": (track.frames + seen.first).astype(np.int32),
         "person": np.full(count, track.person, np.int32),
         "time": seen.times[track.frames],
@@ -211,7 +229,7 @@ def _rows(track: Track, placed: InWorld, seen: Timeline, camera: VideoCamera) ->
         "box": track.crops.astype(np.float32),
         "transl": lifted.transl.numpy().astype(np.float32),
         "joints3d": (lifted.joints - lifted.joints[:, :1]).numpy().astype(np.float32),
-        "joints2d": project_pinhole(moved, camera.focal, camera.centre).numpy().astype(np.float32),
+        "joints2d": project_pinhole(moved, camera.focal_in(track.frames), camera.centre).numpy().astype(np.float32),
         "score": track.score.astype(np.float32),
         "interpolated": track.interpolated,
         "shot": np.full(count, track.shot, np.int32),
@@ -219,3 +237,6 @@ def _rows(track: Track, placed: InWorld, seen: Timeline, camera: VideoCamera) ->
         "global_orient_world": rotmat_to_axis_angle(placed.root).numpy().astype(np.float32),
         "contact": placed.contact.numpy().astype(np.float32),
     }
+    if lifted.joint_error is not None:
+        rows["joint_error"] = lifted.joint_error.numpy().astype(np.float32)
+    return rows

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from glot_cli._version import __version__
-from glot_cli.pipeline.folder import OVERLAY, PARAMS, ResultFolder
+from glot_cli.pipeline.folder import OVERLAY, PAGE, PARAMS, ResultFolder
 from glot_cli.pipeline.options import SAME_RECORD, SAME_RESULT, Options
 from glot_cli.pipeline.record import mean_acceleration
 from glot_cli.progress import Progress
@@ -164,10 +164,11 @@ def earlier_run(
     report["options"] = told
     other = {name for name, value in asdict(options).items() if told[name] != value}
     other_weights = report["weights"] != weights()
-    drawn, framed = place.has(OVERLAY), place.has_frames(report["frames"])
+    drawn, framed, paged = place.has(OVERLAY), place.has_frames(report["frames"]), place.has(PAGE)
     same_record = not other_weights and not other - SAME_RESULT - SAME_RECORD
-    complete = (drawn or not told["render"]) and (framed or not told["frames"])
-    wants_more = same_record and ((options.render and not drawn) or (options.frames and not framed))
+    complete = (drawn or not told["render"]) and (framed or not told["frames"]) and (paged or not told["report"])
+    missing = (options.render and not drawn) or (options.frames and not framed) or (options.report and not paged)
+    wants_more = same_record and missing
     if report["finished"] and not report["fault"] and complete and not wants_more:
         return Outcome(
             video,

@@ -25,8 +25,12 @@ from glot_cli.progress import Progress
 from glot_cli.rendering import BackendSearch
 from glot_cli.results import Result, load_result
 from glot_cli.video import VideoInfo, probe
+from glot_cli.video.stills import stills
+from glot_cli.viewer.report_page import Still, report_page, still_times
 from glot_cli.weights.bodies import recorded_body
 from glot_cli.world.given import GivenCamera, read_camera
+
+STILL_WIDTH = 480  # pixels
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +101,8 @@ class Runner:
                 return earlier
             info = probe(video, self.options.fps, self.options.max_pixels)
             with place.held():
+                if self.options.report:
+                    place.check_page()
                 earlier = self._earlier(video, place)
                 # Another run may have finished it in between.
                 return earlier if isinstance(earlier, Outcome) else self._run(video, info, place, earlier)
@@ -137,7 +143,7 @@ class Runner:
         if not models.own_shape:
             warn(f"body {models.body_name}: its shapes are not those the network knows; its average shape is used")
         with progress.stage("lift"):
-            result = make_record(place.source, info, tracks, seen, features, models, options, given)
+            result = make_record(place.source, info, tracks, seen, features, models, options, given, warn)
         if not tracks:
             warn(f"{video}: no person found in {counted(len(seen.times), 'frame')}; nothing is drawn over them")
         for doubt in doubts(result):
@@ -173,13 +179,17 @@ class Runner:
         if self.options.render:
             fault = self._no_backend
             overlay = None if fault else place.path / OVERLAY
-        if overlay is not None:
+        drawn = report["finished"] and report["options"]["style"] == self.options.style and place.has(OVERLAY)
+        if overlay is not None and not drawn:
             draw(result, video, overlay, body, style=self.options.style, progress=progress, warn=warn)
             if place.source.is_other(video):
                 warn(f"{video}: was changed while it was drawn over; the picture may not fit")
         seconds = time.perf_counter() - begin
         renderer = self._backend if self.options.render else None
-        place.write_report(finish_report(report, self.options, seconds, progress, renderer, fault))
+        report = finish_report(report, self.options, seconds, progress, renderer, fault)
+        if self.options.report:
+            place.write_page(_page(place, result, report))
+        place.write_report(report)
         return Outcome(
             video,
             place.path,
@@ -216,6 +226,16 @@ class Runner:
         if self.options.overwrite:
             return None
         return earlier_run(video, place, self.options, lambda: self.weights)
+
+
+def _page(place: ResultFolder, result: Result, report: Report) -> str:
+    """The page of a result, with pictures where one was drawn."""
+    pictures = []
+    if place.has(OVERLAY) and not report["fault"]:
+        moments = still_times(result)
+        shown = stills(place.path / OVERLAY, [time for time, _ in moments], STILL_WIDTH)
+        pictures = [Still(time, jpeg, why) for (time, why), jpeg in zip(moments, shown, strict=True)]
+    return report_page(result, report, pictures)
 
 
 def _check_unchanged(video: Path, source: Source) -> None:

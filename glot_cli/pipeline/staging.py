@@ -70,6 +70,7 @@ class _WorldOfRecord:
         fps: ticks per second.
         ticks: (M,) where rows stand in time.
         pelves: (M, 3) where people's pelves are in the world, metres.
+        remoteness: (M,) from how far off, in metres, the lens as it usually is would show people as large.
         rows: (M,) numbers of the rows' frames.
         shots: (begin, end) of every shot, in numbers of frames.
         cameras: (F, 4, 4) from the world to the camera's frame.
@@ -89,6 +90,9 @@ class _WorldOfRecord:
         with torch.inference_mode():
             rest = body.rest_joints(torch.from_numpy(shapes))[:, 0].numpy().astype(np.float64)
         self.pelves = result.arrays["transl_world"] + rest[which.reshape(-1)]
+        focals = result.row_focal_lengths().astype(np.float64)
+        usual = float(np.median(focals)) if len(focals) else 1.0
+        self.remoteness = result.transl[:, 2].astype(np.float64) * (usual / focals)
 
     def number(self, frame: int) -> int:
         """Which of the cameras a frame of the video has: one file of `frames/` holds a single one."""
@@ -117,7 +121,7 @@ class _SideStages:
         middle = filmed.places[begin:end] * [1.0, 0.0, 1.0] + _BEFORE * facing + [0.0, _TALL, 0.0]
         facing = headings_smoothed(facing, self._ticks(rows, begin, end), filmed.fps)
         # Whoever is large in the video counts more, and those who then are out of the picture hardly count.
-        weights = 1.0 / np.maximum(filmed.result.transl[rows, 2].astype(np.float64), 0.5) ** 3
+        weights = 1.0 / np.maximum(filmed.remoteness[rows], 0.5) ** 3
         span, apart = _LEAST, np.zeros((0, 3))
         for _ in range(2 if len(rows) else 0):
             middle = self._followed_middle(rows, begin, end, weights)

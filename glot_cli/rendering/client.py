@@ -76,7 +76,8 @@ class Renderer:
         faces: (F, 3) vertex indices of the body.
         width: of the frames, pixels.
         height: of the frames, pixels.
-        focal: focal length in pixels; the principal point is the picture's centre (geometry.py on pixel centres).
+        focal: focal length in pixels, of frames for which no other is told; the principal point is the picture's centre
+            (geometry.py on pixel centres).
         style: one of styles.STYLES.
         backend: one of `backends()`; None tries them in order.
         timeout: seconds that the drawing process may take to start.
@@ -105,7 +106,7 @@ class Renderer:
         self._free = deque(range(UNDER_WAY + 1))
         self._handed_out: int | None = None  # the slot of the last collected picture, which is being looked at
         self._busy: deque[int] = deque()
-        self._style = style
+        self._style, self._focal = style, float(focal)
         pictures_shape = (UNDER_WAY + 1, *planes_shape(*output_size(style, width, height)))
         try:
             shared = SharedPictures(pictures_shape)
@@ -114,7 +115,6 @@ class Renderer:
             raise RenderError("no space to draw in", path=folder, remedy="free some") from None
         setup = {
             "size": (width, height),
-            "focal": float(focal),
             "style": style,
             "n_vertices": self._n_vertices,
             "pictures": shared.key,
@@ -149,6 +149,7 @@ class Renderer:
         person_ids: np.ndarray,
         pivot: np.ndarray | None = None,
         stage: Stage | None = None,
+        focal: float | None = None,
     ) -> Planes:
         """Draw one frame and wait for it: `submit` and `collect` in one.
 
@@ -158,6 +159,7 @@ class Renderer:
             person_ids: (P,).
             pivot: (3,) metres.
             stage: as for `submit`.
+            focal: likewise.
 
         Returns:
             Planes (3 H / 2, W) of the size `output_size` gives, the caller's own.
@@ -168,7 +170,7 @@ class Renderer:
         """
         if self._busy:
             raise ValueError("frames are under way: collect them first")
-        self.submit(frame, vertices, person_ids, pivot, stage)
+        self.submit(frame, vertices, person_ids, pivot, stage, focal)
         return self.collect().copy()
 
     def submit(
@@ -178,6 +180,7 @@ class Renderer:
         person_ids: np.ndarray,
         pivot: np.ndarray | None = None,
         stage: Stage | None = None,
+        focal: float | None = None,
     ) -> None:
         """Hand in a frame; its picture comes from `collect`, in the order of submission.
 
@@ -188,6 +191,7 @@ class Renderer:
             pivot: (3,) metres, the point that the side view turns around; None takes the people's centre. A path
                 smoothed over time keeps that view steady.
             stage: what `side` and `world` show of the world; None where there is none, which is no picture of a world.
+            focal: focal length in this frame, pixels; None for that of the renderer.
 
         Raises:
             ValueError: wrong shapes, numbers that are not finite, no stage for a picture of a world, or UNDER_WAY
@@ -217,6 +221,7 @@ class Renderer:
             "people": [int(person) for person in person_ids],
             "pivot": None if pivot is None else [float(value) for value in pivot],
             "stage": None if stage is None else stage.as_message(),
+            "focal": self._focal if focal is None else float(focal),
         }
         self._worker.send(order, vertices[:, : self._n_vertices])
 

@@ -10,6 +10,7 @@ import numpy as np
 from glot_cli.rendering.colours import person_colour
 from glot_cli.rendering.floor import PART, on_picture
 from glot_cli.rendering.geometry import View
+from glot_cli.rendering.hiding import Hiding
 from glot_cli.rendering.shading import to_yuv
 
 _BITS = 4
@@ -54,30 +55,13 @@ class MarkCanvas:
             for line, strength in zip(lines, strengths[drawn], strict=True):
                 self.line(line, person_colour(person), _TRAIL * float(strength), 2)
 
-    def camera(self, corners: np.ndarray, tip: np.ndarray) -> None:
-        """The pyramid of a camera, and where it stands on the floor.
-
-        Args:
-            corners: (4, 3) of its picture's plane in the world, from the upper left one on clockwise.
-            tip: (3,) where it is.
-        """
+    def area(self, corners: np.ndarray, colour: tuple[float, float, float], density: float) -> None:
+        """A convex polygon (N, 3) of the world; left out where it reaches behind the view. Arguments as for `line`."""
         flat = on_picture(self._view, np.stack([corners, np.roll(corners, -1, axis=0)], axis=1))
-        if len(flat) == 4:
+        if len(flat) == len(corners):
             self._cover(flat)
-            cv2.fillConvexPoly(
-                self.pixels, np.ascontiguousarray(flat[:, 0]), _premultiplied(_CAMERA, _GLASS), cv2.LINE_AA, _BITS
-            )
-        foot = tip * [1.0, 0.0, 1.0]
-        self.line(np.stack([tip, foot]), _CAMERA, 0.4, 1)
-        for aside in (0.1, -0.1):
-            self.line(foot + np.array([[-0.1, 0.0, aside], [0.1, 0.0, -aside]]), _CAMERA, 0.4, 1)
-        for corner, following in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-            self.line(np.stack([corner, following]), _CAMERA, 1.0, 1)
-            self.line(np.stack([tip, corner]), _CAMERA, 1.0, 1)
-        upper = (corners[0] + corners[1]) / 2
-        top = upper + (upper - (corners[2] + corners[3]) / 2) * 0.35
-        for corner in (0.7 * corners[0] + 0.3 * corners[1], 0.3 * corners[0] + 0.7 * corners[1]):
-            self.line(np.stack([corner, top]), _CAMERA, 1.0, 1)  # a roof over the picture's upper edge
+            shape = np.ascontiguousarray(flat[:, 0])
+            cv2.fillConvexPoly(self.pixels, shape, _premultiplied(colour, density), cv2.LINE_AA, _BITS)
 
     def line(self, ends: np.ndarray, colour: tuple[float, float, float], density: float, width: int) -> None:
         """A line between two points (2, 3) of the world.
@@ -98,6 +82,35 @@ class MarkCanvas:
         points = pixels.reshape(-1, 2) / PART
         self._low = np.minimum(self._low, np.floor(points.min(axis=0)).astype(int) - margin)
         self._high = np.maximum(self._high, np.ceil(points.max(axis=0)).astype(int) + margin)
+
+
+def draw_camera(behind: MarkCanvas, before: MarkCanvas, hiding: Hiding, corners: np.ndarray, tip: np.ndarray) -> None:
+    """The pyramid of a camera, and where it stands on the floor.
+
+    Args:
+        behind: receives what bodies hide.
+        before: receives the rest.
+        hiding: tells which is which.
+        corners: (4, 3) of the camera's picture in the world, from the upper left one on clockwise.
+        tip: (3,) where the camera is.
+    """
+    inner = np.linspace(0.1, 0.9, 5)[:, None]
+    upper, lower = (corners[a] + inner * (corners[b] - corners[a]) for a, b in ((0, 1), (3, 2)))
+    glass = upper[None] + inner[:, None] * (lower - upper)[None]
+    (behind if hiding.hides(glass.reshape(-1, 3)).any() else before).area(corners, _CAMERA, _GLASS)
+    foot = tip * [1.0, 0.0, 1.0]
+    lines = [(np.stack([tip, foot]), 0.4)]
+    for aside in (0.1, -0.1):
+        lines.append((foot + np.array([[-0.1, 0.0, aside], [0.1, 0.0, -aside]]), 0.4))
+    for corner, following in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        lines += [(np.stack([corner, following]), 1.0), (np.stack([tip, corner]), 1.0)]
+    middle = (corners[0] + corners[1]) / 2
+    top = middle + (middle - (corners[2] + corners[3]) / 2) * 0.35
+    for corner in (0.7 * corners[0] + 0.3 * corners[1], 0.3 * corners[0] + 0.7 * corners[1]):
+        lines.append((np.stack([corner, top]), 1.0))  # a roof over the picture's upper edge
+    for line, density in lines:
+        for ends, hidden in hiding.parts(line):
+            (behind if hidden else before).line(ends, _CAMERA, density, 1)
 
 
 def _premultiplied(colour: tuple[float, float, float], density: float) -> tuple[float, ...]:

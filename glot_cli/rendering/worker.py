@@ -41,8 +41,9 @@ def _serve(orders: BinaryIO, answers: BinaryIO) -> None:
         assert vertices is not None
         pivot = None if order["pivot"] is None else np.array(order["pivot"])
         stage = None if order["stage"] is None else Stage.of_message(order["stage"])
+        people = np.array(order["people"], dtype=np.int64)
         try:
-            painter.paint(pictures[order["slot"]], vertices, np.array(order["people"], dtype=np.int64), pivot, stage)
+            painter.paint(pictures[order["slot"]], vertices, people, order["focal"], pivot, stage)
         except Exception as error:
             send(answers, {"error": _one_line(error)})
         else:
@@ -62,7 +63,7 @@ def _prepare(setup: dict[str, Any], faces: np.ndarray) -> tuple[OverlayPainter, 
     width, height = setup["size"]
     open_platform(width, height)
     _check_drawing()
-    return OverlayPainter(faces, setup["n_vertices"], width, height, setup["focal"], setup["style"]), pictures
+    return OverlayPainter(faces, setup["n_vertices"], width, height, setup["style"]), pictures
 
 
 def _check_drawing() -> None:

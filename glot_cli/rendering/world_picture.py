@@ -6,13 +6,14 @@ import numpy as np
 
 from glot_cli.rendering.floor import paint_floor, paint_shadow
 from glot_cli.rendering.geometry import View
+from glot_cli.rendering.hiding import Hiding
 from glot_cli.rendering.layers import Layers
-from glot_cli.rendering.marks import MarkCanvas
+from glot_cli.rendering.marks import MarkCanvas, draw_camera
 from glot_cli.rendering.scene import MeshScene
 from glot_cli.rendering.shading import blend_over
 from glot_cli.rendering.stage import Stage
 
-_SHADOW_POINTS = 2  # every n-th vertex casts shadow
+_SHADOW_POINTS = 2  # every n-th vertex casts shadow, and hides what is behind it
 
 
 class WorldPicture:
@@ -21,19 +22,24 @@ class WorldPicture:
     Args:
         scene: that draws the people.
         size: (width, height) of the pictures, pixels, even.
-        filming: the camera that filmed, in its own frame.
+        filmed: (width, height) of the pictures of the camera that filmed, pixels.
     """
 
-    def __init__(self, scene: MeshScene, size: tuple[int, int], filming: View) -> None:
+    def __init__(self, scene: MeshScene, size: tuple[int, int], filmed: tuple[int, int]) -> None:
         self._scene, self._size = scene, size
-        width, height = filming.size
-        right, low = width / 2 / filming.focal, height / 2 / filming.focal
-        self._corners = np.array([[-right, -low, 1], [right, -low, 1], [right, low, 1], [-right, low, 1]])
+        right, low = filmed[0] / 2, filmed[1] / 2
+        self._corners = np.array([[-right, -low], [right, -low], [right, low], [-right, low]])
         self._floor = np.empty((size[1], size[0]), np.uint8)
         self._floor_of: tuple[float, ...] = ()
 
     def paint(
-        self, target: Layers, vertices: np.ndarray, normals: np.ndarray, people: np.ndarray, stage: Stage
+        self,
+        target: Layers,
+        vertices: np.ndarray,
+        normals: np.ndarray,
+        people: np.ndarray,
+        focal: float,
+        stage: Stage,
     ) -> None:
         """Draw people in their world over whatever is there.
 
@@ -42,6 +48,7 @@ class WorldPicture:
             vertices: (P, V, 3) float32 metres in the filming camera's frame; P may be 0.
             normals: unit normals of them.
             people: (P,) person ids.
+            focal: focal length of the filming camera, pixels.
             stage: the world, and what sees it.
         """
         view = stage.view(self._size)
@@ -58,16 +65,14 @@ class WorldPicture:
         if not stage.reach:
             target.put(drawn)
             return
-        marks = MarkCanvas(view)
-        corners, tip = (self._corners * stage.reach - move) @ turn, -move @ turn
-        marks.camera(corners, tip)
-        # Lines have no depth: the camera is before everybody, or behind all.
-        behind = drawn is not None and view.to_camera(tip)[2] > drawn[0].near
-        if behind:
-            _put_marks(target, marks)
+        corners = np.column_stack([self._corners / focal, np.ones(4)]) * stage.reach
+        corners, tip = (corners - move) @ turn, -move @ turn
+        surface = (vertices[:, ::_SHADOW_POINTS].reshape(-1, 3) - move) @ turn
+        behind, before = MarkCanvas(view), MarkCanvas(view)
+        draw_camera(behind, before, Hiding(view, surface), corners, tip)
+        _put_marks(target, behind)
         target.put(drawn)
-        if not behind:
-            _put_marks(target, marks)
+        _put_marks(target, before)
 
     def _paint_floor(self, brightness: np.ndarray, view: View, stage: Stage) -> None:
         """Draw the floor, or put down the last one again where nothing has moved."""

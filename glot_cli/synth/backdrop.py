@@ -31,7 +31,7 @@ class Backdrop:
     def __init__(self, room: Room, camera: Camera) -> None:
         self._camera = camera
         self._level = rotation([0.0, float(camera.angles[:, 1].mean()), 0.0])
-        focal = camera.focal * OVER
+        focal = float(camera.focals.max()) * OVER
         half = _reach(camera, self._level) + 0.02
         wide, high = (int(n) for n in np.ceil(2 * focal * half))
         self._matrix = np.array([[focal, 0, wide / 2], [0, focal, high / 2], [0, 0, 1]])
@@ -58,7 +58,8 @@ class Backdrop:
 
     def _turned(self, layer: NDArray[np.float32], stance: Stance) -> NDArray[np.float32]:
         turn = stance.turn @ self._level.T
-        matrix = on_pixels(self._camera.matrix @ turn @ np.linalg.inv(self._matrix))
+        camera = self._camera.matrix @ np.diag([stance.zoom, stance.zoom, 1.0])
+        matrix = on_pixels(camera @ turn @ np.linalg.inv(self._matrix))
         return np.asarray(cv2.warpPerspective(layer, matrix, self._camera.size, flags=cv2.INTER_LINEAR))
 
 
@@ -190,7 +191,10 @@ def _reach(camera: Camera, level: Array) -> Array:
     """(2,) how far from the axis of a camera turned by `level` the pictures of all frames reach, in focal lengths."""
     width, height = camera.size
     corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]])
-    rays = corners @ np.linalg.inv(camera.matrix).T @ camera.rotations @ level.T  # (T, 4, 3)
+    rays = np.repeat(corners[None] @ np.linalg.inv(camera.matrix).T, len(camera.angles), 0)
+    if camera.zoom is not None:
+        rays = rays / np.stack([camera.zoom, camera.zoom, np.ones(len(rays))], -1)[:, None]
+    rays = rays @ camera.rotations @ level.T  # (T, 4, 3)
     if rays[..., 2].min() < SLANTED * np.linalg.norm(rays, axis=-1).max():
         remedy = "ask for a longer focal length or a smaller turn"
         raise InputError("focal length and turn: the camera sees too far around", remedy=remedy, option="pan")

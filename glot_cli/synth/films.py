@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from glot_cli.body.model import Body
 from glot_cli.errors import InputError
-from glot_cli.rendering.geometry import front_view
+from glot_cli.rendering.geometry import View, front_view
 from glot_cli.synth.acting import Actor, Array, Takes, act
 from glot_cli.synth.backdrop import backdrop_of
 from glot_cli.synth.camera_effects import CameraEffects
@@ -112,7 +112,7 @@ class Film:
         shade *= 1 - 0.30 * self._shadow(outsides, np.array([0.0, 1.0, 0.0]), stance, 14.0)
         picture *= shade[..., None]
         picture *= (self._tint * 255).astype(np.float32)
-        drawn = self._painter.draw(stance.sees(outsides).astype(np.float32), colours, self._view)
+        drawn = self._painter.draw(stance.sees(outsides).astype(np.float32), colours, self._seen_from(stance))
         if drawn is not None:
             picture *= 1 - drawn[..., 3:] / np.float32(255)
             picture += drawn[..., :3]
@@ -126,7 +126,7 @@ class Film:
         """(H, W), 0 to 1: how much of each pixel a dressed person would cover, were nobody and nothing else there."""
         skin = self.actors[person].vertices[index]
         outside, _ = self._figures.clothed(skin, self._outfits[person])
-        return self._mask(self.camera.at(index).sees(outside[None]))
+        return self._mask(outside[None], self.camera.at(index))
 
     def _people(self, time: float) -> tuple[Array, Array]:
         """Everyone's outside (P, V, 3) in the world, and its lit colours (P, V, 3)."""
@@ -145,9 +145,12 @@ class Film:
             colours.append(np.clip(outfit.colours[:, :3] * (sky + sun) * ground * self._tint, 0, 1))
         return np.stack(outsides), np.stack(colours)
 
-    def _mask(self, points: Array) -> NDArray[np.float32]:
-        """Coverage (H, W), 0 to 1, of bodies (P, V, 3) in the camera's frame."""
-        drawn = self._painter.draw(points.astype(np.float32), None, self._view)
+    def _seen_from(self, stance: Stance) -> View:
+        return replace(self._view, focal=self._view.focal * stance.zoom)
+
+    def _mask(self, points: Array, stance: Stance) -> NDArray[np.float32]:
+        """Coverage (H, W), 0 to 1, of bodies (P, V, 3) in the world."""
+        drawn = self._painter.draw(stance.sees(points).astype(np.float32), None, self._seen_from(stance))
         if drawn is None:
             return np.zeros(self.camera.size[::-1], np.float32)
         return drawn[..., 3].astype(np.float32) / np.float32(255)
@@ -156,7 +159,7 @@ class Film:
         """(H, W) 0 to 1: everyone laid flat on the floor along the light, blurred by `softness` pixels in 1440."""
         flat = world - np.maximum(world[..., 1:2], 0) / light[1] * light
         flat[..., 1] = 0
-        mask = self._mask(stance.sees(flat))
+        mask = self._mask(flat, stance)
         small = cv2.resize(mask, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         small = cv2.GaussianBlur(small, (0, 0), softness * self.camera.size[1] / 1440)
         return np.asarray(cv2.resize(small, self.camera.size))
@@ -246,6 +249,8 @@ def _described(scene: Plan) -> str:
     shot, camera = scene.shot, scene.camera
     people = ", ".join(f"{actor.take} {-actor.joints[:, 0, 2].mean():.1f} m away" for actor in scene.actors)
     extras = [f"turns {shot.pan:.0f} degrees"] if shot.pan else []
+    if shot.zoom != 1:
+        extras.append(f"zooms by {shot.zoom:.2f}")
     if shot.travel:
         extras.append(f"travels {np.linalg.norm(np.ptp(camera.positions, axis=0)):.1f} m")
     extras += [

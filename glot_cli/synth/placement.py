@@ -38,10 +38,12 @@ class Stance(NamedTuple):
     Attributes:
         position: (3,) where it is in the world, metres.
         turn: (3, 3) from the world's axes to its own.
+        zoom: its focal length over that of the `Camera`.
     """
 
     position: Array
     turn: Array
+    zoom: float = 1.0
 
     def sees(self, points: Array) -> Array:
         """World points (..., 3) in its frame, metres."""
@@ -54,15 +56,17 @@ class Camera:
 
     Attributes:
         size: (width, height) of its picture, pixels.
-        focal: focal length, pixels.
+        focal: focal length, pixels; of one that zooms, halfway.
         positions: (T, 3) in the world, metres.
         angles: (T, 3) radians: heading about the vertical, pitch down, roll.
+        zoom: (T,) focal length in each frame over `focal`; None where it stays.
     """
 
     size: tuple[int, int]
     focal: float
     positions: Array
     angles: Array
+    zoom: Array | None = None
 
     @property
     def centre(self) -> Array:
@@ -89,6 +93,11 @@ class Camera:
         """(3, 3) from its own frame, at depth 1, to pixels."""
         return np.array([[self.focal, 0, self.centre[0]], [0, self.focal, self.centre[1]], [0, 0, 1]])
 
+    @property
+    def focals(self) -> Array:
+        """(T,) focal length in each frame, pixels."""
+        return self.focal * (np.ones(len(self.angles)) if self.zoom is None else self.zoom)
+
     @cached_property
     def rotations(self) -> Array:
         """(T, 3, 3), one a frame."""
@@ -100,7 +109,8 @@ class Camera:
         position, angles = (
             np.array([np.interp(time, frames, values) for values in path.T]) for path in (self.positions, self.angles)
         )
-        return Stance(position, rotation(angles))
+        zoom = 1.0 if self.zoom is None else float(np.exp(np.interp(time, frames, np.log(self.zoom))))
+        return Stance(position, rotation(angles), zoom)
 
     def sees(self, points: Array) -> Array:
         """World points (T, N, 3) of every frame in its frame, metres."""
@@ -146,6 +156,7 @@ def place_everyone(
     diagonal = float(np.hypot(*size))
     sway = _wander(frames, SWAY * fps, rng) * np.radians(shot.shake)
     sway[:, 0] += np.radians(shot.pan) * np.linspace(-0.5, 0.5, frames)
+    zoom = None if shot.zoom == 1 else np.exp(np.linspace(-0.5, 0.5, frames) * np.log(shot.zoom))
     sketches = [replace(actor, vertices=actor.vertices[:, ::COARSE]) for actor in actors]
     for _ in range(PLACEMENT_TRIES):
         height, focal = rng.uniform((1.0, 0.7 * diagonal), (2.0, 1.3 * diagonal))
@@ -154,7 +165,7 @@ def place_everyone(
         distance = distance if request.distance is None else request.distance
         focal = float(focal if request.focal is None else request.focal)
         pitch = np.arctan((height - MIDDLE) / distance) + np.radians(rng.normal() * 1.5)
-        camera = Camera(size, focal, standing(float(height), frames), sway + np.array([0.0, pitch, 0.0]))
+        camera = Camera(size, focal, standing(float(height), frames), sway + np.array([0.0, pitch, 0.0]), zoom)
         places = []
         for index in range(len(actors)):
             depth = distance + (rng.uniform(-0.3, 2.2) if index else 0.0)
@@ -218,7 +229,7 @@ def _in_sight(actors: list[Actor], camera: Camera) -> bool:
         points = camera.sees(actor.vertices)
         if points[..., 2].min() < CLEARANCE:
             return False
-        share = (points[..., :2] / points[..., 2:] * camera.focal + camera.centre) / camera.size
+        share = (points[..., :2] / points[..., 2:] * camera.focals[:, None, None] + camera.centre) / camera.size
         if share.min() < MARGIN or share.max() > 1 - MARGIN:
             return False
     return True

@@ -167,7 +167,7 @@ def look_at_pictures(drawn: Sequence[Path], out: Path, *, device: str = "cpu", q
         WeightsError: a network is not there, or damaged.
     """
     preset = PRESETS["open"]
-    detector, full, heavy = map(weights.locate, (preset.detector, preset.features, *preset.helpers))
+    detector, full, heavy = map(weights.locate, (preset.detector, preset.features, "blazepose-heavy"))
     observer = Observer(detector, full, heavy, device)
     make_folder(out)
     paths = []

@@ -11,7 +11,8 @@ import numpy as np
 from glot_cli.errors import OutputError, UsageError
 
 MOST_PEOPLE = 3
-CAMERAS = ("static", "pan", "handheld", "travel")
+CAMERAS = ("static", "pan", "handheld", "travel", "zoom")
+ZOOMS = (1.25, 1.8)  # focal length at one end of a clip over that at the other, of a camera that zooms
 WIDEST_PAN = 60.0  # degrees; the empty room is drawn on one plane, which a wider turn would stretch without end
 
 
@@ -74,7 +75,7 @@ class ClipRequest:
         if not set(self.camera) <= set(CAMERAS):
             reason = f"'{(set(self.camera) - set(CAMERAS)).pop()}' is no kind of camera"
             raise UsageError(reason, option="camera", remedy=f"choose of {', '.join(CAMERAS)}")
-        if self.pan is not None and self.camera and "pan" not in self.camera:
+        if self.pan is not None and self.camera and not {"pan", "zoom"} & set(self.camera):
             reason = f"{self.pan:g} degrees for cameras that do not pan ({', '.join(self.camera)})"
             raise UsageError(reason, option="pan", remedy="ask for one that pans, or for no turn")
 
@@ -93,6 +94,7 @@ class Shot:
         pan: turn of the camera through the clip, degrees.
         shake: standard deviation of the camera's angles, degrees.
         travel: the camera is carried through the room.
+        zoom: focal length in the last frame over that in the first.
         phone: a cheap camera's picture.
         obstacle: a thing stands in front of somebody.
         crf: of x264.
@@ -102,6 +104,7 @@ class Shot:
     pan: float
     shake: float
     travel: bool
+    zoom: float
     phone: bool
     obstacle: bool
     crf: int
@@ -120,12 +123,16 @@ def settle(request: ClipRequest, rng: np.random.Generator) -> Shot:
         people = request.people
     if request.pan is not None:
         turns, pan = True, request.pan
-    kind = None
+    kind, zoom = None, 1.0
     if request.camera:  # from numbers of its own, which leave those to come as they are
-        kind = str(rng.spawn(1)[0].choice(request.camera))
-        turns, shaken = kind == "pan", kind in ("handheld", "travel")
+        own = rng.spawn(1)[0]
+        kind = str(own.choice(request.camera))
+        turns, shaken = kind in ("pan", "zoom"), kind in ("handheld", "travel")
+        if kind == "zoom":
+            zoom = float(np.exp(own.choice([-1, 1]) * own.uniform(*np.log(ZOOMS))))
     crf = request.crf if request.crf is not None else coarse if phone else 23
-    return Shot(people, float(pan * turns), float(shake * shaken), kind == "travel", bool(phone), bool(obstacle), crf)
+    turned, shaking, travels = float(pan * turns), float(shake * shaken), kind == "travel"
+    return Shot(people, turned, shaking, travels, zoom, bool(phone), bool(obstacle), crf)
 
 
 def make_folder(path: Path) -> None:

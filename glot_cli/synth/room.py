@@ -31,7 +31,7 @@ class Room:
     def __init__(self, camera: Camera, deepest: float, rng: np.random.Generator) -> None:
         self._rng = rng
         self.light = _light(rng)
-        wide = max(deepest * camera.size[0] / camera.focal / 2, float(np.abs(camera.positions[:, 0]).max()))
+        wide = max(deepest * camera.size[0] / camera.focals.min() / 2, float(np.abs(camera.positions[:, 0]).max()))
         deepest = max(deepest, -float(camera.positions[:, 2].min()))
         self.back = deepest + rng.uniform(2.0, 4.0)
         self.sides = (-wide - rng.uniform(0.6, 4.0), wide + rng.uniform(0.6, 4.0))

@@ -60,7 +60,7 @@ def truth_record(
         fps=str(request.fps),
         frame_count=frames,
         start_frame=0,
-        focal_length=camera.focal,
+        focal_length=float(np.median(camera.focals)),
         body_model=BODY,
         body_model_sha256=weights.sha256(weights.locate(BODY)),
         preset="truth",
@@ -72,7 +72,11 @@ def truth_record(
         gravity_error=[0.0],
         floor=[[*world.rotations[0, :, 1].tolist(), camera.height]],
     )
-    cameras = {"camera_rotation": world.rotations, "camera_translation": world.translations}
+    cameras = {
+        "camera_rotation": world.rotations,
+        "camera_translation": world.translations,
+        "camera_focal_length": camera.focals,
+    }
     return Result(
         {name: np.concatenate([rows[name] for rows in people]) for name in people[0]},
         meta,
@@ -129,10 +133,11 @@ def _rows(camera: Camera, actor: Actor, body: Body) -> dict[str, np.ndarray]:
     betas = actor.betas.expand(len(rotmat), -1)
     joints = body(rotmat, betas, vertices=False).joints
     transl = seen(actor.joints[:, :1])[:, 0] - joints[:, 0]
-    pixels = project_pinhole(seen(actor.vertices), camera.focal, centre)
+    focal = camera.focal if camera.zoom is None else torch.from_numpy(camera.focals).float()
+    pixels = project_pinhole(seen(actor.vertices), focal, centre)
     low, high = pixels.amin(1), pixels.amax(1)
     box = torch.cat([(low + high) / 2, (high - low).amax(-1, keepdim=True) * CROP_SCALE], -1)
-    weak = camera_from_translation(transl, box, joints[:, 0], camera.focal, centre)
+    weak = camera_from_translation(transl, box, joints[:, 0], focal, centre)
     rows = {
         "pose": rotmat_to_axis_angle(rotmat),
         "betas": betas,
@@ -142,6 +147,6 @@ def _rows(camera: Camera, actor: Actor, body: Body) -> dict[str, np.ndarray]:
         "box": box,
         "transl": transl,
         "joints3d": joints - joints[:, :1],
-        "joints2d": project_pinhole(joints + transl[:, None], camera.focal, centre),
+        "joints2d": project_pinhole(joints + transl[:, None], focal, centre),
     }
     return {name: values.numpy() for name, values in rows.items()}

@@ -18,7 +18,7 @@ from scipy.spatial.transform import Rotation
 
 from glot_cli.body.model import Body
 from glot_cli.errors import InputError
-from glot_cli.export.characters import Y_UP, Character, characters
+from glot_cli.exporting.characters import Y_UP, Character, characters
 from glot_cli.rendering.colours import person_colour
 from glot_cli.results import Result
 from glot_cli.smpl import SMPL_JOINTS, SMPL_PARENTS

@@ -11,12 +11,21 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation, Slerp
 
 from glot_cli.world.background import CORNERS, FEWEST, SeenAgain, ShotBackground
-from glot_cli.world.chaining import Pair, chain_places, chain_rotations
-from glot_cli.world.turning import FAR, LEAST_NOISE, MOST_NOISE, Floats, Start, Travelled, starts, travel, turn
+from glot_cli.world.chaining import chain_places, chain_rotations
+from glot_cli.world.links import (
+    Link,
+    Turns,
+    fit_of,
+    focal_of,
+    links_of,
+    missed_by_homography,
+    noise_of,
+    sample_of,
+    turns_of,
+)
+from glot_cli.world.turning import Floats, Start, Travelled, starts, travel
 
-NEAR = 0.5  # small pixels beyond the noise that a corner may miss by, and still fit
 RESTS = 0.95  # share of its pictures in which a camera that stands still is seen to
-UNKNOWN = 0.2  # standard deviation of the logarithm of a focal length that is not known
 STEADY = 0.1  # degrees that a camera which stands still seems to turn, at most
 STAYS = 0.7  # share of the corners which fit any turn that have not moved, where the camera stands and much else moves
 BESIDE = 0.75  # share of the corners which fit a moving camera that fit a turning one, where it is said to turn alone
@@ -25,9 +34,6 @@ WALKS = 0.03  # of the background's usual depth; a camera that goes farther trav
 ZOOMS = 1.04  # a focal length that changes by more changes
 DOUBT = 1.5  # times the cost of the likeliest motion, at which another one is likely too
 AT_ONCE = 10  # pictures whose cameras and depths are sought together
-SAMPLE = 8  # pairs of pictures that say of what kind a shot is
-GUESSES = np.linspace(-0.6, 0.6, 9)  # logarithms of the focal length over what is assumed
-TOGETHER = 10.0  # corners of a picture err together: so many count as one
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,6 @@ class CameraMotion:
         rotations: (L, 3, 3) from the axes of the shot's first camera to those of the frame's.
         places: (L, 3) of the camera, in the axes of the shot's first; the unit is about the usual depth of the
             background, and drifts. 0 where the camera does not travel.
-        zoom: (L,) focal length over that of the shot's first frame.
     """
 
     kind: str
@@ -51,7 +56,6 @@ class CameraMotion:
     ticks: Floats
     rotations: Floats
     places: Floats
-    zoom: Floats
 
     def rotations_at(self, ticks: Floats) -> Floats:
         """(F, 3, 3) rotations at other times (F,); before the first and after the last they stay as they are."""
@@ -65,47 +69,12 @@ class CameraMotion:
         return np.stack([np.interp(ticks, self.ticks, axis) for axis in self.places.T], -1)
 
 
-class Link(NamedTuple):
-    """Corners of a keyframe in another frame; small pixels, from the centre.
-
-    Attributes:
-        sighting: whence.
-        before: (n, 2) in the keyframe.
-        after: (n, 2) in the frame.
-        homography: (3, 3) from one to the other.
-    """
-
-    sighting: SeenAgain
-    before: Floats
-    after: Floats
-    homography: Floats
-
-    @property
-    def pair(self) -> Pair:
-        return self.sighting.keyframe, self.sighting.look
-
-    @property
-    def moved(self) -> float:
-        """How far most corners have gone."""
-        return float(np.median(np.hypot(*(self.after - self.before).T)))
-
-
-class Turns(NamedTuple):
-    """What all links of a shot say of a camera that turns; N links.
-
-    Attributes:
-        rotations: (N, 3, 3).
-        zoom: (N,)
-        fits: (N,) shares of the corners that it explains.
-    """
-
-    rotations: Floats
-    zoom: Floats
-    fits: Floats
-
-
 def camera_motion(
-    scene: ShotBackground, focal: float, centre: tuple[float, float], moves: bool = False
+    scene: ShotBackground,
+    focal: float,
+    centre: tuple[float, float],
+    moves: bool = False,
+    zoom: Floats | None = None,
 ) -> CameraMotion:
     """Tell how the camera of a shot moved.
 
@@ -114,20 +83,21 @@ def camera_motion(
         focal: focal length, pixels of the video.
         centre: principal point, pixels of the video.
         moves: it is known not to stand still.
+        zoom: (L,) focal length in each frame over `focal`; None where the lens does not zoom.
     """
     looks = len(scene.ticks)
     if not scene.sightings:
         return standing(scene, 0.0, "nothing of the background is seen twice")
-    links = links_of(scene, centre)
+    links = links_of(scene, centre, zoom)
     if moves and not links:
         return standing(scene, 0.0, "the background stays where it is, though the camera is said to move")
     focal = focal / scene.scale
     trust = min(1.0, len({s.look for s in scene.sightings}) / (looks - 1))
     trust *= min(1.0, float(np.median([s.count for s in scene.sightings])) / (CORNERS / 3))
-    noise = _noise(links)
-    turns = _turns(links, focal, noise, zooms=False)
-    fixed = np.array([_fit(np.hypot(*(link.after - link.before).T), noise) for link in links])
-    flat = np.array([_fit(_missed_by_homography(link), noise) for link in links])
+    noise = noise_of(links)
+    turns = turns_of(links, focal, noise, zooms=False)
+    fixed = np.array([fit_of(np.hypot(*(link.after - link.before).T), noise) for link in links])
+    flat = np.array([fit_of(missed_by_homography(link), noise) for link in links])
     steady = fixed > STAYS * np.maximum(turns.fits, flat)
     turns.rotations[steady] = np.eye(3)
     shifts = [s for s in scene.sightings if s.still]
@@ -141,15 +111,12 @@ def camera_motion(
     moving = [link for link, still in zip(links, steady, strict=True) if not still]
     if not moving:
         return standing(scene, trust * rest, "nothing of the background moves")
-    judged = _judged(moving, focal, noise)
-    zoom = np.ones(looks)
+    judged = judged_of(moving, focal, noise)
     if judged.zooms:
-        turns = _turns(links, focal, noise, zooms=True)
-        logs = np.concatenate([np.log(turns.zoom), np.zeros(len(shifts))])
-        zoom = np.exp(chain_places(pairs, np.stack([logs] * 3, -1), looks)[:, 0])
+        turns = turns_of(links, focal, noise, zooms=True)
     places, nearness = np.zeros((len(links), 3)), dict[int, Floats]()
     if judged.moves:
-        turns, places, nearness = _travels(links, turns, focal, noise)
+        turns, places, nearness = travels_of(links, turns, focal, noise)
     turns.rotations[steady], places[steady] = np.eye(3), 0
     rotations = chain_rotations(pairs, np.concatenate([turns.rotations, stills]), looks)
     kind = "travelling" if judged.moves and judged.reach > WALKS else "rotating"
@@ -159,31 +126,7 @@ def camera_motion(
         places *= _units(scene, links, turns, places, nearness, focal)[:, None]
         steps = np.concatenate([places, np.zeros((len(shifts), 3))])
         path = chain_places(pairs, np.einsum("nji,nj->ni", keyframes, steps), looks)
-    return CameraMotion(kind, trust * judged.sure, judged.reason, scene.ticks, rotations, path, zoom)
-
-
-def turned_focal(scene: ShotBackground, focal: float, centre: tuple[float, float]) -> tuple[float, float] | None:
-    """The focal length with which the background of a camera that turns moves as it does.
-
-    Args:
-        scene: of one shot.
-        focal: what is assumed, pixels of the video.
-        centre: principal point, pixels of the video.
-
-    Returns:
-        The focal length in pixels of the video and the standard deviation of its logarithm; None where the camera does
-        not turn, or travels, or zooms.
-    """
-    links = links_of(scene, centre)
-    if not links:
-        return None
-    focal, noise = focal / scene.scale, _noise(links)
-    sample = _sample(links)
-    found, spread = _focal_of(sample, focal, noise)
-    if spread > UNKNOWN:
-        return None
-    judged = _judged(links, found, noise)
-    return None if judged.moves or judged.zooms else (found * scene.scale, spread)
+    return CameraMotion(kind, trust * judged.sure, judged.reason, scene.ticks, rotations, path)
 
 
 class Judged(NamedTuple):
@@ -204,20 +147,20 @@ class Judged(NamedTuple):
     reason: str
 
 
-def _judged(links: list[Link], focal: float, noise: float) -> Judged:
+def judged_of(links: list[Link], focal: float, noise: float) -> Judged:
     """Weigh what turning, zooming and travelling explain of the same pictures."""
-    sample = _sample(links)
-    own = _turns(sample, focal, noise, zooms=False)
+    sample = sample_of(links)
+    own = turns_of(sample, focal, noise, zooms=False)
     best, zooms = float(own.fits.mean()), False
     if best > WHOLE:
         return Judged(False, False, 0.0, 1.0, "the background moves as one")
-    moving, places, _ = _travels(sample, own, focal, noise)
+    moving, places, _ = travels_of(sample, own, focal, noise)
     reach, most = float(np.linalg.norm(places, axis=1).max()), float(moving.fits.mean())
     if best < BESIDE * most:  # with a wrong focal length, turning looks like travelling
-        better, _ = _focal_of(sample, focal, noise)
-        best = max(best, float(_turns(sample, better, noise, zooms=False).fits.mean()))
+        better, _ = focal_of(sample, focal, noise)
+        best = max(best, float(turns_of(sample, better, noise, zooms=False).fits.mean()))
     if best < BESIDE * most:
-        free = _turns(sample, focal, noise, zooms=True)
+        free = turns_of(sample, focal, noise, zooms=True)
         zooms = bool(free.fits.mean() > best / BESIDE and np.exp(np.ptp(np.log([*free.zoom, 1.0]))) > ZOOMS)
         best = float(free.fits.mean()) if zooms else best
     ratio = min(1.0, best / max(most, 1e-6))
@@ -228,79 +171,13 @@ def _judged(links: list[Link], focal: float, noise: float) -> Judged:
     return Judged(False, zooms, reach, min(1.0, (0.5 + 5 * (ratio - BESIDE)) * most / 0.7), words)
 
 
-def _sample(links: list[Link]) -> list[Link]:
-    """Some links, of those that have moved most."""
-    some = sorted(links, key=lambda link: -link.moved)[: max(SAMPLE, len(links) // 2)]
-    return some[:: -(-len(some) // SAMPLE)]
-
-
-def links_of(scene: ShotBackground, centre: tuple[float, float]) -> list[Link]:
-    """Corners of all pictures that are not still."""
-    middle = np.array(centre)
-    shift = np.array([[1, 0, middle[0]], [0, 1, middle[1]], [0, 0, 1]])
-    scale = np.array([scene.scale, scene.scale, 1.0])
-    links = []
-    for s in scene.sightings:
-        if not s.still:
-            matrix = np.linalg.inv(shift) @ scene.homography(s) @ shift
-            before, after = ((pixels - middle) / scene.scale for pixels in (scene.before(s), scene.after(s)))
-            links.append(Link(s, before, after, matrix * scale / scale[:, None]))
-    return links
-
-
-def _noise(links: list[Link]) -> float:
-    """Standard deviation of corners in either direction, small pixels, from those that a homography explains best."""
-    if not links:
-        return LEAST_NOISE
-    missed = [_missed_by_homography(link) for link in links[:: max(1, len(links) // SAMPLE)]]
-    quarter = float(np.quantile(np.concatenate(missed), 0.25))
-    return float(np.clip(quarter / 0.76, LEAST_NOISE, MOST_NOISE))  # of a Rayleigh distribution
-
-
-def _missed_by_homography(link: Link) -> Floats:
-    """(n,) by how many small pixels each corner lies elsewhere than where the homography has it."""
-    flat = np.c_[link.before, np.ones(len(link.before))] @ link.homography.T
-    return np.asarray(np.hypot(*(flat[:, :2] / flat[:, 2:] - link.after).T))
-
-
-def _fit(missed: Floats, noise: float) -> float:
-    """Share of the corners that miss by no more than they may."""
-    return float((missed < FAR * noise + NEAR).mean())
-
-
-def _turns(links: list[Link], focal: float, noise: float, *, zooms: bool) -> Turns:
-    found = [turn(link.before, link.after, link.homography, focal, noise, zooms=zooms) for link in links]
-    fits = np.array([_fit(one.missed, noise) for one in found])
-    return Turns(
-        np.array([one.rotation for one in found]).reshape(-1, 3, 3), np.array([one.zoom for one in found]), fits
-    )
-
-
 def _turn_of_shift(sighting: SeenAgain, focal: float) -> Floats:
     """(3, 3) the small turn that shifts a still picture as it was seen to."""
     x, y = sighting.homography[:2, 2].astype(float)
     return np.asarray(Rotation.from_rotvec([-y / focal, x / focal, 0]).as_matrix())
 
 
-def _focal_of(links: list[Link], focal: float, noise: float) -> tuple[float, float]:
-    """The focal length with which turns explain most, and the standard deviation of its logarithm."""
-    costs = []
-    for guess in GUESSES:
-        missed = [
-            turn(link.before, link.after, link.homography, focal * np.exp(guess), noise, zooms=False).missed
-            for link in links
-        ]
-        costs.append(np.log1p((np.concatenate(missed) / (FAR * noise)) ** 2).mean())
-    place = int(np.clip(np.argmin(costs), 1, len(GUESSES) - 2))
-    apart = GUESSES[1] - GUESSES[0]
-    low, middle, high = costs[place - 1 : place + 2]
-    bend = max((low - 2 * middle + high) / apart**2, 1e-9)
-    best = GUESSES[place] + np.clip((low - high) / 2 / apart / bend, -apart, apart)
-    count = sum(len(link.before) for link in links) / TOGETHER
-    return float(focal * np.exp(best)), float(np.sqrt(2 / (count * bend)) / FAR)
-
-
-def _travels(links: list[Link], turns: Turns, focal: float, noise: float) -> tuple[Turns, Floats, dict[int, Floats]]:
+def travels_of(links: list[Link], turns: Turns, focal: float, noise: float) -> tuple[Turns, Floats, dict[int, Floats]]:
     """How the camera turned and travelled; begins with turns.
 
     Returns:
@@ -323,7 +200,7 @@ def _travels(links: list[Link], turns: Turns, focal: float, noise: float) -> tup
             else:
                 nearness[keyframe] = near
             rotations[some], places[some] = found.rotations, found.places
-            fits[some] = [_fit(missed[np.isfinite(missed)], noise) for missed in found.missed]
+            fits[some] = [fit_of(missed[np.isfinite(missed)], noise) for missed in found.missed]
     return Turns(rotations, turns.zoom, fits), places, nearness
 
 
@@ -385,4 +262,4 @@ def standing(scene: ShotBackground, confidence: float, reason: str) -> CameraMot
     """The motion of a camera that stands still."""
     looks = len(scene.ticks)
     still = np.repeat(np.eye(3)[None], looks, 0)
-    return CameraMotion("static", confidence, reason, scene.ticks, still, np.zeros((looks, 3)), np.ones(looks))
+    return CameraMotion("static", confidence, reason, scene.ticks, still, np.zeros((looks, 3)))

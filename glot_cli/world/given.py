@@ -16,12 +16,11 @@ from glot_cli.world.camera_motion import CameraMotion
 
 Array = NDArray[np.float64]
 
-NAMES = ("camera_rotation", "camera_translation", "focal_length", "up", "meta")
+NAMES = ("camera_rotation", "camera_translation", "camera_focal_length", "focal_length", "up", "meta")
 REMEDY = (
     "give 'static', 'moving' or an npz with camera_rotation (frames, 3, 3), and where known camera_translation "
     "(frames, 3), focal_length, up (3,)"
 )
-ZOOM = 0.01  # share by which a focal length may change and be taken for one
 FARTHEST = 1e6  # metres, pixels
 
 
@@ -33,7 +32,7 @@ class GivenCamera:
         path: the file.
         rotation: (F, 3, 3).
         translation: (F, 3) metres; None where only turns are known.
-        focal: focal length, pixels; None where it is not known.
+        focal: (F,) focal length, pixels; None where it is not known.
         up: (3,) in the file's axes; None where it is not known.
         start: the video's frame that the first one is of; None where the file does not say.
         size: (width, height) of the pictures, pixels; None likewise.
@@ -42,7 +41,7 @@ class GivenCamera:
     path: Path
     rotation: Array
     translation: Array | None
-    focal: float | None
+    focal: Array | None
     up: Array | None
     start: int | None = None
     size: tuple[int, int] | None = None
@@ -70,8 +69,8 @@ class GivenCamera:
             reason = f"has cameras of {counted(held, 'frame')}{where}, but {count} from {first} were looked at"
             raise InputError(reason, path=self.path, remedy="give one for each of them", option="camera")
         rows = slice(low, low + count)
-        translation = None if self.translation is None else self.translation[rows]
-        return replace(self, rotation=self.rotation[rows], translation=translation)
+        translation, focal = (None if held is None else held[rows] for held in (self.translation, self.focal))
+        return replace(self, rotation=self.rotation[rows], translation=translation, focal=focal)
 
     def check_size(self, width: int, height: int) -> None:
         """Raise InputError where the file is of pictures of another size than these, in pixels."""
@@ -87,9 +86,7 @@ class GivenCamera:
         if self.translation is not None:
             centre = -np.einsum("nji,nj->ni", rotation, self.translation[start:end])
             places = (centre - centre[0]) @ rotation[0].T
-        return CameraMotion(
-            "given", 1.0, "as a file tells it", ticks, rotation @ rotation[0].T, places, np.ones(len(ticks))
-        )
+        return CameraMotion("given", 1.0, "as a file tells it", ticks, rotation @ rotation[0].T, places)
 
     def up_of(self, frame: int, first: tuple[float, float, float] | None = None) -> Array | None:
         """Up (3,) in the axes of a frame's camera, where it is known: by the file, unless `first` tells the first's."""
@@ -132,7 +129,8 @@ def read_camera(path: Path) -> GivenCamera:
     if np.abs(rotation @ rotation.transpose(0, 2, 1) - np.eye(3)).max() > 1e-2 or (np.linalg.det(rotation) < 0).any():
         raise refused("has a 'camera_rotation' that is no rotation")
     translation = numbers("camera_translation", len(rotation), 3)
-    up, focal, start, size = numbers("up", 3), None, None, None
+    up, start, size = numbers("up", 3), None, None
+    focal: Array | None = None
     if up is not None and not np.linalg.norm(up) > 1e-6:
         raise refused("has an 'up' without a direction")
     if "focal_length" in arrays:
@@ -140,18 +138,20 @@ def read_camera(path: Path) -> GivenCamera:
         assert lengths is not None
         if lengths.size not in (1, len(rotation)) or lengths.min() < 1:
             raise refused(f"has {counted(lengths.size, 'focal length')} from {lengths.min(initial=FARTHEST):g} pixels")
-        if lengths.max() > (1 + ZOOM) * lengths.min():
-            raise refused("has a focal length that changes, and glot takes it for constant")
-        focal = float(np.median(lengths))
+        focal = np.broadcast_to(lengths.ravel(), len(rotation))
     if "meta" in arrays and up is None:  # a record of glot's, whose world is y up
         try:
             meta = json.loads(str(arrays["meta"]))
-            focal, start = float(meta["focal_length"]), int(meta["start_frame"])
+            usual, start = float(meta["focal_length"]), int(meta["start_frame"])
             size = int(meta["width"]), int(meta["height"])
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise refused("is a record that does not say of which pictures it is") from error
-        if not 1 <= focal <= FARTHEST:  # NaN is in no range
-            raise refused(f"is a record with a focal length of {focal:g} pixels")
+        lengths = numbers("camera_focal_length", len(rotation))
+        if lengths is None or (lengths == np.float32(usual)).all():  # which is not rounded
+            lengths = np.full(len(rotation), usual)
+        if not (lengths >= 1).all() or not (lengths <= FARTHEST).all():  # NaN is in no range
+            raise refused(f"is a record with a focal length of {lengths.min():g} pixels")
+        focal = lengths
         up = np.array([0.0, 1.0, 0.0])
     u, _, v = np.linalg.svd(rotation)
     return GivenCamera(path, u @ v, translation, focal, up, start, size)

@@ -19,13 +19,14 @@ ROLL = math.radians(2.5)  # cameras are held level, but for so much
 ROLLED = 3.0  # a camera that is turned by more than so many times this was not meant to be level
 PERSON = math.radians(3.5)  # however long somebody is seen, up is not known better by one body alone
 STRAIGHT = math.radians(12.0)  # between trunk and legs of who stands straight
-FEW = 8  # frames of that which tell nothing
+BRIEFLY = 0.25  # seconds of that which tell nothing
 SIDEWAYS = 0.5  # of up across the line of sight, from which on it tells how far the camera would be rolled
 LEANING = math.radians(4.5)  # of who stands straight, and of what the picture makes of it
+ALIKE = 0.74  # correlation of the errors of these and of what the network makes of the same body, on drawn clips
 FLAT = 0.08  # metres that a resting foot may seem off its floor
 OFTEN = 0.5  # seconds between feet that tell of the floor each by itself
 WITHOUT = math.radians(25.0)  # up lies within this of the camera's own where nobody tells
-STOOD = 3.0  # resting points that a level takes, summed over the frames
+STOOD = 0.1  # seconds of resting points that a level takes, summed over these
 LIKELY = 0.25  # probability from which on a point counts among these: many unlikely ones are no level
 STEPS = 10
 
@@ -69,8 +70,7 @@ def find_up(votes: Sequence[Vote], right: Tensor, lines: Verticals | None = None
     """
     level = F.normalize(right.mean(0), dim=0)
     own = torch.tensor([0.0, -1.0, 0.0])
-    told = [d for vote in votes for d in (_mean(vote, level), vote.straight) if d is not None]
-    told = [direction for direction in told if _upright(direction.vector, level)]
+    told = [direction for vote in votes for direction in _told(vote, level)]
     bodies = len(told)
     if lines is not None:
         upright, precision = (torch.from_numpy(a).float() for a in (lines.direction, lines.precision))
@@ -101,21 +101,44 @@ def find_up(votes: Sequence[Vote], right: Tensor, lines: Verticals | None = None
             pull = pull - flat.mT @ (weights * height)
         step = torch.linalg.solve(left, pull)
         up = F.normalize(up + tangent @ step, dim=0)
-    return Direction(up, float(torch.linalg.inv(left).trace().sqrt()))
+    spread = torch.linalg.inv(left).trace() * _excess(up, told[:bodies], level, lines)
+    return Direction(up, float(spread.sqrt()))
 
 
-def straight_up(joints: Tensor) -> Direction | None:
-    """Up as the bodies of frames show it whose trunk goes on where the legs end; None where there are too few.
+def _excess(up: Tensor, bodies: Sequence[Direction], level: Tensor, lines: Verticals | None) -> float:
+    """Square of how much further what tells of up lies apart than it should (the Birge ratio); at least 1.
+
+    Whatever lies off counts here in full: that a robust mean does not follow it does not make it wrong.
+    """
+    square = sum(float((body.vector - up).square().sum()) / body.spread**2 for body in bodies)
+    square += (float(level @ up) / ROLL) ** 2
+    told = 2 * len(bodies) + 1
+    if lines is not None:
+        off = torch.from_numpy(lines.direction).float() - up
+        square += float(off @ torch.from_numpy(lines.precision).float() @ off)
+        told += 2
+    return max(1.0, square / max(1, told - 2))
+
+
+def straight_up(joints: Tensor, spans: Tensor) -> Direction | None:
+    """Up as the bodies of frames show it whose trunk goes on where the legs end; None where that hardly lasts.
 
     Args:
         joints: (N, 24, 3) in axes that do not turn.
+        spans: (N,) seconds that frames stand for.
     """
     ankles, hips, shoulders = (joints[:, pair].mean(1) for pair in ([7, 8], [1, 2], [16, 17]))
     bend = (F.normalize(shoulders - hips, dim=-1) * F.normalize(hips - ankles, dim=-1)).sum(-1)
     straight = bend > math.cos(STRAIGHT)
-    if int(straight.sum()) < FEW:
+    if float(spans[straight].sum()) < BRIEFLY:
         return None
     return Direction(F.normalize(F.normalize(shoulders - ankles, dim=-1)[straight].mean(0), dim=0), LEANING)
+
+
+def _told(vote: Vote, level: Tensor) -> list[Direction]:
+    """What one body says of up, if it does not lie: two voices less sure each, as they err alike."""
+    voices = [d for d in (_mean(vote, level), vote.straight) if d is not None and _upright(d.vector, level)]
+    return [d._replace(spread=d.spread * (1 + ALIKE) ** 0.5) for d in voices] if len(voices) == 2 else voices
 
 
 def _upright(up: Tensor, level: Tensor) -> Tensor:
@@ -158,16 +181,17 @@ def world_axes(up: Tensor) -> Tensor:
     return torch.stack([torch.linalg.cross(up, back), up, back])
 
 
-def level_of(feet: Tensor, contact: Tensor, weight: float = 1.0) -> tuple[float, float] | None:
+def level_of(feet: Tensor, contact: Tensor, spans: Tensor, weight: float = 1.0) -> tuple[float, float] | None:
     """How high what a person stands on lies, and how much tells it; None where the person hardly ever stands.
 
     Args:
         feet: (N, 4, 3) in axes whose y is up, metres.
         contact: (N, 4) probabilities that they rest.
+        spans: (N,) seconds that frames stand for.
         weight: of the person among others.
     """
-    heights, weights = feet[..., 1].flatten(), contact.flatten()
-    if float(weights[weights > LIKELY].sum()) < STOOD:
+    heights, weights = feet[..., 1].flatten(), (contact * spans[:, None]).flatten()
+    if float(weights[contact.flatten() > LIKELY].sum()) < STOOD:
         return None
     order = heights.argsort()
     reached = weights[order].cumsum(0)

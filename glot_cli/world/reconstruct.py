@@ -20,9 +20,9 @@ from glot_cli.lifting.placing import Lifted, joints_of
 from glot_cli.lifting.yielding import Figure
 from glot_cli.tracking.tracks import Track
 from glot_cli.world.gravity import OFTEN, Direction, Vote, common_level, find_up, level_of, straight_up, world_axes
-from glot_cli.world.grounding import Gait, Grounding, at_times, resampled
+from glot_cli.world.grounding import STANDING, Gait, Grounding, at_times, resampled, stillness
 from glot_cli.world.soles import Soles, soles_of
-from glot_cli.world.standing import Sight, seen_at, stand
+from glot_cli.world.standing import Footing, Sight, seen_at, stand
 from glot_cli.world.travel import camera_places
 from glot_cli.world.verticals import vertical_lines
 
@@ -48,12 +48,13 @@ class Filming:
         metric: whether these are metres.
         ticks: (F,) where the frames stand in time.
         fps: ticks per second.
-        focal: focal length, pixels.
+        focal: focal length, pixels, of the lines.
         centre: (2,) principal point, pixels.
         size: (width, height) of the picture, pixels.
         lines: (n, 4) ends of straight lines of the background, pixels, by number of the look.
         looks: (L, 3, 3) rotations as above, of the frames in which the background was looked at.
         up: (3,) in the axes of the first camera, where the user knows it.
+        zoom: (F,) focal length in each frame over `focal`; None where the lens does not zoom.
     """
 
     first: int
@@ -69,6 +70,7 @@ class Filming:
     lines: Mapping[int, NDArray[np.floating]]
     looks: NDArray[np.float64]
     up: Tensor | None = None
+    zoom: Tensor | None = None
 
 
 class InWorld(NamedTuple):
@@ -96,6 +98,7 @@ class ShotWorld(NamedTuple):
         translation: (F, 3) place of the world's origin in the camera's frame, metres.
         gravity_spread: how far off up may be, radians.
         floor: (4,) plane in the frame of the first camera: n X + d = 0, n points up.
+        shown: up as people and lines show it, whatever the user says.
     """
 
     people: list[InWorld]
@@ -103,6 +106,7 @@ class ShotWorld(NamedTuple):
     translation: Tensor
     gravity_spread: float
     floor: Tensor
+    shown: Direction
 
 
 class Worldmaker:
@@ -128,24 +132,28 @@ class Worldmaker:
             filming: how the camera moved.
         """
         people = [_Subject(track, body, filming, self._soles) for track, body in zip(tracks, lifted, strict=True)]
-        up = self._find_up(people, filming)
+        shown = self._find_up(people, filming)
+        up = shown if filming.up is None else Direction(F.normalize(filming.up, dim=0), 0.0)
         axes = world_axes(up.vector)
         for person in people:
-            person.contact = person.asked(lambda walk: self._network.contacts(walk.turned(axes))) * (
-                UNSEEN + (1 - UNSEEN) * person.seen
-            )
+            person.contact = person.asked(lambda walk: self._network.contacts(walk.turned(axes)))
         turns = filming.turns @ axes.mT  # from the world's axes to each camera's
         centre = torch.zeros(len(turns), 3)
         feet = [person.walk.soles @ axes.mT for person in people]
         if filming.travels:
-            contacts = [person.contact for person in people]
+            contacts = [p.contact * (UNSEEN + (1 - UNSEEN) * p.seen) for p in people]
             path = filming.path @ axes.mT.double().numpy()
             if filming.metric:
                 centre = torch.from_numpy(path).float()
             else:
                 centre = camera_places([p.rows for p in people], feet, contacts, path, filming.ticks, filming.fps)
         levels = [
-            level_of(soles + centre[p.rows][:, None], p.contact * p.seen, p.weight)
+            level_of(
+                soles + centre[p.rows][:, None],
+                p.contact * p.seen * (UNSEEN + (1 - UNSEEN) * p.seen),
+                p.spans,
+                p.weight,
+            )
             for p, soles in zip(people, feet, strict=True)
         ]
         floor = common_level(levels)
@@ -154,6 +162,7 @@ class Worldmaker:
         centre = centre - torch.tensor([0.0, floor, 0.0])
         placed = []
         for person, level in zip(people, levels, strict=True):
+            person.guess_contact(axes, centre)
             own = 0.0 if level is None else level[0] - floor
             grown = size_on_floor(own, float(centre[0, 1])) if self._moves else 1.0
             if grown != 1.0:
@@ -165,11 +174,9 @@ class Worldmaker:
             else:
                 placed.append(InWorld(person.lifted, start.transl, start.rotmat[:, 0], person.contact))
         translation = -(turns @ centre.unsqueeze(-1)).squeeze(-1)
-        return ShotWorld(placed, turns, translation, up.spread, torch.cat([up.vector, torch.tensor([-floor])]))
+        return ShotWorld(placed, turns, translation, up.spread, torch.cat([up.vector, torch.tensor([-floor])]), shown)
 
     def _find_up(self, people: Sequence[_Subject], filming: Filming) -> Direction:
-        if filming.up is not None:
-            return Direction(F.normalize(filming.up, dim=0), 0.0)
         right = filming.turns[:, 0]  # the x axis of each camera, in the axes of the first
         told = [person.asked(lambda walk: torch.cat(self._network.up(walk), 1)) for person in people]
         votes = [
@@ -236,6 +243,7 @@ class _Subject:
         walk: in the axes of the first camera; frames as they are.
         straight: up as it is known from standing straight, if the person ever does.
         seen: (N, 4) how far the points of the soles are seen, 0 to 1.
+        spans: (N,) seconds that frames stand for.
         contact: (N, 4) once it is known.
     """
 
@@ -251,6 +259,9 @@ class _Subject:
         # What was filmed more slowly than that moves too much between frames to be asked about what lies between.
         steps = (self._ticks.diff() / filming.fps).clamp_max(LONGEST_STEP)
         self._seconds = torch.cat([steps.new_zeros(1), steps.cumsum(0)])
+        alone = steps.new_full((1,), min(1 / filming.fps, LONGEST_STEP))
+        first, last = (steps[:1], steps[-1:]) if len(steps) else (alone, alone)
+        self.spans = torch.minimum(torch.cat([first, steps]), torch.cat([steps, last])).float()
         self._back = back = filming.turns[self.rows].mT
         feet = torch.cat(
             [
@@ -258,7 +269,7 @@ class _Subject:
                 for part in torch.split(lifted.rotmat, CHUNK)
             ]
         )
-        self.straight = straight_up(lifted.joints @ back.mT)
+        self.straight = straight_up(lifted.joints @ back.mT, self.spans)
         pelvis = lifted.joints[:, 0] + lifted.transl
         self.walk = Gait(
             turn_root(back, lifted.rotmat),
@@ -268,15 +279,27 @@ class _Subject:
         )
         self.seen = lifted.feet_seen
 
-    def asked(self, question: Callable[[Gait], Tensor]) -> Tensor:
-        """Answers (N, C) to a question that is put to each gap-free stretch at the networks' rate."""
+    def asked(self, question: Callable[[Gait], Tensor], walk: Gait | None = None) -> Tensor:
+        """Answers (N, C) to a question that is put to each gap-free stretch of a walk at the networks' rate."""
         counts = torch.unique_consecutive(self._segment, return_counts=True)[1].tolist()
-        stretches = zip(*(torch.split(values, counts) for values in (*self.walk, self._seconds)), strict=True)
+        stretches = zip(*(torch.split(values, counts) for values in (*(walk or self.walk), self._seconds)), strict=True)
         answers = []
         for *values, seconds in stretches:
-            walk, times = resampled(Gait(*values), seconds)
-            answers.append(at_times(question(walk), times, seconds))
+            piece, times = resampled(Gait(*values), seconds)
+            answers.append(at_times(question(piece), times, seconds))
         return torch.cat(answers)
+
+    def guess_contact(self, axes: Tensor, centre: Tensor) -> None:
+        """Say of feet that are not seen that they rest while the body does: legs that are guessed kick.
+
+        While it moves they are left what is said of them: guessed legs walk with the body, and both feet that are held
+        hold the body.
+        """
+        moving = self.walk.turned(axes)
+        moving = moving._replace(pelvis=moving.pelvis + centre[self.rows])
+        still = self.asked(lambda walk: stillness(walk.pelvis), moving)
+        said = self.contact * (UNSEEN + (1 - UNSEEN) * self.seen)
+        self.contact = said + (1 - self.seen.square()) * still * (STANDING - said)
 
     def lowest(self, up: Tensor, height: Tensor) -> float:
         """How low any joint or sole comes: along up (3,), with the camera at a height (N,), metres."""
@@ -312,12 +335,14 @@ class _Subject:
         old, rest = (body.rest_joints(betas[None])[0, 0] for betas in (lifted.betas, self._betas))
         as_seen = Figure(start.rotmat, self.walk.pelvis @ axes.mT + centre - old, lifted.betas)
         wanted = seen_at(as_seen, sight, soles)
-        rows = self.contact, self._segment, self._ticks
-        figure = stand(start, sight, wanted, *rows, filming.fps, soles, level)
+        shown = torch.cat([lifted.seen, lifted.feet_seen], 1).square()
+        footing = Footing(wanted, shown, self.contact, self._segment, self._ticks, filming.fps, level)
+        figure = stand(start, sight, footing, soles)
         rotmat = turn_root(turns, figure.rotmat)
         transl = (turns @ (figure.transl + rest - centre).unsqueeze(-1)).squeeze(-1) - rest
         joints = joints_of(rotmat, self._betas, body)
         crops = torch.from_numpy(self._track.crops)
-        camera = camera_from_translation(transl, crops, joints[:, 0], filming.focal, filming.centre)
+        focal = filming.focal if filming.zoom is None else filming.focal * filming.zoom[self.rows]
+        camera = camera_from_translation(transl, crops, joints[:, 0], focal, filming.centre)
         seen = replace(lifted, betas=self._betas, rotmat=rotmat, transl=transl, joints=joints, camera=camera)
         return InWorld(seen, figure.transl, figure.rotmat[:, 0], self.contact)

@@ -20,20 +20,29 @@ from glot_cli.smoothing import stiffness, third_differences
 from glot_cli.world.balance import mass_shares
 from glot_cli.world.soles import CARRIERS, Soles
 
-PRIOR = {0: 0.06, 1: 0.06, 2: 0.06, 4: 0.06, 5: 0.06, 7: 0.06, 8: 0.06}  # radians that pelvis and legs may give way
+PRIOR = {
+    0: 0.06,
+    1: 0.06,
+    2: 0.06,
+    4: 0.06,
+    5: 0.06,
+    7: 0.06,
+    8: 0.06,
+}  # radians that pelvis and legs give way, if seen
 FREE = list(PRIOR)
-PRIOR_PLACE = 0.05  # metres that people may be moved; where nothing rests they stay near to where they were seen
-HIT = 0.02  # metres off the line of sight that a joint may come to lie, each by itself
+PRIOR_PLACE = 0.05  # metres that they may be moved; where nothing rests they stay near to where they were seen
+HIT = 0.02  # metres off the line of sight that a joint which is seen may come to lie, each by itself
 STILL = 0.0018  # metres a frame of 1/30 s that a foot at rest may move
 FLOOR = 0.015  # metres off the floor that it may be
 LIFTED = 0.5  # metres off the floor from which on a foot counts little: it is in the air, whatever was said of it
 SOLE = 0.008  # metres that the middle of heel or toes is above the lowest of it
 UNDER = 0.01  # metres that a foot may be below it
-MISTAKEN = 0.06  # metres a frame: a foot that moves faster yet was taken for resting counts little
+MISTAKEN = 0.1  # metres a frame: a foot that moves faster, as in mid-step, counts little, whatever was said of it
 SMOOTH_HZ = 2.5  # corrections are smooth: those of this frequency are halved where nothing asks for them
 BALANCED = 0.3  # metres that the centre of mass may lie off the middle of the feet that carry it
 UNBALANCED = 0.25  # metres beyond which it counts little: who is so far off moves, leans on something or lies
 NEAREST = 0.1  # metres from the camera, where rays to what is nearer go through
+GUESSED = 0.25  # of how far joints are shown: those that are shown less are guessed, and guesses are all alike
 SURE = 0.35  # power of a probability of resting
 STEPS = 3
 CHUNK, OVERLAP = 256, 16
@@ -52,6 +61,34 @@ class Sight:
     centre: Tensor
 
 
+@dataclass(frozen=True)
+class Footing:
+    """What is known of how a person stands, in N frames.
+
+    Attributes:
+        wanted: (N, 28, 2) where the camera saw joints and soles, at depth 1: see `seen_at`.
+        shown: (N, 28) how surely it did, of a joint that was seen, 0 to 1: as inverse standard deviations go.
+        contact: (N, 4) probability that each of `soles.SOLES` rests.
+        segment: (N,) number of the gap-free stretch a frame lies in.
+        ticks: (N,) where frames stand in time.
+        fps: ticks per second.
+        level: how high what this person stands on lies, metres.
+    """
+
+    wanted: Tensor
+    shown: Tensor
+    contact: Tensor
+    segment: Tensor
+    ticks: Tensor
+    fps: float
+    level: float = 0.0
+
+    def rows(self, index: slice) -> Footing:
+        """Some frames of it."""
+        wanted, shown, contact = self.wanted[index], self.shown[index], self.contact[index]
+        return Footing(wanted, shown, contact, self.segment[index], self.ticks[index], self.fps, self.level)
+
+
 class Points(NamedTuple):
     """Points of posed bodies and how they move.
 
@@ -64,79 +101,62 @@ class Points(NamedTuple):
     slope: Tensor
 
 
-def stand(
-    figure: Figure,
-    sight: Sight,
-    wanted: Tensor,
-    contact: Tensor,
-    segment: Tensor,
-    ticks: Tensor,
-    fps: float,
-    soles: Soles,
-    level: float = 0.0,
-) -> Figure:
+def stand(figure: Figure, sight: Sight, footing: Footing, soles: Soles) -> Figure:
     """Make a person stand.
 
     Args:
         figure: bodies in the world.
         sight: the camera that saw them.
-        wanted: (N, 28, 2) where it saw their joints and soles, at depth 1: see `seen_at`.
-        contact: (N, 4) probability that each of `soles.SOLES` rests.
-        segment: (N,) number of the gap-free stretch a frame lies in.
-        ticks: (N,) where frames stand in time.
-        fps: ticks per second.
+        footing: where it saw them, and how they stand.
         soles: of the body.
-        level: how high what this person stands on lies, metres.
 
     Returns:
         The same people, moved, and with legs bent a little.
     """
-    count = len(segment)
+    count = len(footing.segment)
     parts = []
     for start in range(0, count, CHUNK):
         first, last = max(0, start - OVERLAP), min(count, start + CHUNK + OVERLAP)
         wide = slice(first, last)
         view = Sight(sight.rotation[wide], sight.centre[wide])
-        rows = contact[wide], segment[wide], ticks[wide]
-        solved = _solve(figure.rows(wide), view, wanted[wide], *rows, fps, soles, level)
+        solved = _solve(figure.rows(wide), view, footing.rows(wide), soles)
         parts.append(solved.rows(slice(start - first, min(count, start + CHUNK) - first)))
     return Figure(torch.cat([p.rotmat for p in parts]), torch.cat([p.transl for p in parts]), figure.betas)
 
 
-def _solve(
-    figure: Figure,
-    sight: Sight,
-    wanted: Tensor,
-    contact: Tensor,
-    segment: Tensor,
-    ticks: Tensor,
-    fps: float,
-    soles: Soles,
-    level: float,
-) -> Figure:
+def _certainty(shown: Tensor) -> Tensor:
+    """Inverse variances (N, D) of where lifting put pelvis and legs, by how far joints were shown (N, 28)."""
+    sigma = torch.tensor([*PRIOR.values()]) / shown[:, FREE].clamp_min(GUESSED)
+    place = sigma.new_full((len(sigma), 3), PRIOR_PLACE)
+    return torch.cat([sigma.repeat_interleave(3, 1), place], 1) ** -2
+
+
+def _solve(figure: Figure, sight: Sight, footing: Footing, soles: Soles) -> Figure:
     """Pose and place of N frames, all at once; as in `stand`."""
+    contact, segment, ticks = footing.contact, footing.segment, footing.ticks
     count, size = len(segment), 3 * len(FREE) + 3
-    prior = torch.tensor([*PRIOR.values()]).repeat_interleave(3)
-    prior = torch.cat([prior, torch.full((3,), PRIOR_PLACE)]) ** -2
+    prior = _certainty(footing.shown)
+    hit = footing.shown[..., None] / HIT
+    usual = _certainty(torch.ones(1, 28))
     whole = (segment[3:] == segment[:-3]).float().unsqueeze(-1)
     differences = torch.from_numpy(third_differences(ticks.numpy()))
-    stiff = whole * stiffness(SMOOTH_HZ / fps) * prior
-    steps = ((ticks[1:] - ticks[:-1]) * 30 / fps).float()  # in thirtieths of a second
+    stiff = whole * stiffness(SMOOTH_HZ / footing.fps) * usual
+    steps = ((ticks[1:] - ticks[:-1]) * 30 / footing.fps).float()  # in thirtieths of a second
     joined = (segment[1:] == segment[:-1]).float()[:, None] * (contact[1:] * contact[:-1])  # (N-1, 4)
     masses = mass_shares()
     gone = torch.zeros(count, size)
     for _ in range(STEPS):
         joints, feet = _points(figure, soles)
-        own = torch.diag(prior).expand(count, -1, -1).clone()
+        own = torch.diag_embed(prior)
         right = -prior * gone
         # The picture.
         every = Points(torch.cat([joints.at, feet.at], 1), torch.cat([joints.slope, feet.slope], 1))
         at, slope = (every.at - sight.centre[:, None]) @ sight.rotation.mT, sight.rotation[:, None] @ every.slope
-        error = (at[..., :2] - wanted * at[..., 2:]) / HIT
-        change = (slope[..., :2, :] - wanted[..., None] * slope[..., 2:, :]) / HIT
+        error = (at[..., :2] - footing.wanted * at[..., 2:]) * hit
+        change = (slope[..., :2, :] - footing.wanted[..., None] * slope[..., 2:, :]) * hit[..., None]
         own, right = _add(own, right, error, change)
         # The floor.
-        height = feet.at[..., 1:2] - (level + SOLE)
+        height = feet.at[..., 1:2] - (footing.level + SOLE)
         weight = (contact**SURE / FLOOR)[..., None] / (1 + (height / LIFTED) ** 4) + (height < 0) / UNDER
         own, right = _add(own, right, height * weight, feet.slope[..., 1:2, :] * weight[..., None])
         # Balance.

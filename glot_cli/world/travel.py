@@ -22,7 +22,9 @@ Array = NDArray[np.floating]
 STEADY_HZ = 0.7  # of the velocity: walking and dollying cameras change theirs slowly
 DRIFT_HZ = 0.15  # of what the background's path lacks, where there is one
 TINY = 1e-12  # of a path that does not move while somebody stands
+STOOD = 1 / 30  # seconds that one point of a foot must have rested in all, to tell anything
 UNKNOWN = 0.02  # weight of the usual motion in every frame, against a foot that surely rests
+STOOD = 1 / 30  # seconds of resting points, summed over these, below which nobody stands
 MISTAKEN = 1.0  # metres a second: a foot that goes so much faster than the camera's path has it does not rest
 
 
@@ -48,12 +50,12 @@ def camera_places(
         (F, 3) metres.
     """
     count = len(ticks)
-    if count < 5:
+    if count < 5:  # without four steps nothing is smooth
         return torch.zeros(count, 3)
     rate, weight = _by_feet(rows, feet, contacts, ticks, fps)
-    if weight.sum() < 1:
-        return torch.zeros(count, 3)
     spans = np.diff(ticks.numpy()) / fps  # seconds
+    if weight @ spans < STOOD:
+        return torch.zeros(count, 3)
     shape: Array = np.diff(path, axis=0) / spans[:, None]
     shape = whittaker(shape, STEADY_HZ / fps, None, _middles(ticks)) if path.any() else shape
     size, cutoff = 0.0, STEADY_HZ

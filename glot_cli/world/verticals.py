@@ -243,7 +243,8 @@ def _verdict(edges: _Lines, found: _Found, rivalry: Floats, sought: _Sought, foc
     if agree.sum() < FEWEST:
         return None
     known = np.diag(_known(free))
-    excess = max(1.0, heard.excess)
+    contradicted = (world.zoom / sought.zoom) ** 2  # by the focal length as it is known without lines
+    excess = max(1.0, heard.excess, contradicted)
     covariance = np.linalg.inv(heard.matrix.sum(0) / excess + known)
     # Without those in one part of the picture: what looks level or upright there may not be.
     parts = _parts(edges, world, heard.belief)

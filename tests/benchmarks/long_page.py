@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from glot_cli.api import view
-from tests.export.made_records import made_record
+from tests.exporting.made_records import made_record
 
 
 def main() -> None:

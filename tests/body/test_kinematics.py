@@ -77,5 +77,5 @@ def test_presets_say_it_before_anything_is_loaded(monkeypatch: pytest.MonkeyPatc
         presets.choose("paper")
     with pytest.raises(UsageError, match=r"^body: .*needs smplx"):
         presets.choose("open", body="smpl")
-    assert presets.choose("open").body == "open-body"
-    assert presets.choose("paper", body="open").body == "open-body"
+    assert presets.choose("open").body == "open-neutral"
+    assert presets.choose("paper", body="open").body == "open-neutral"

@@ -12,13 +12,14 @@ from glot_cli.body.rotations import axis_angle_to_rotmat
 from glot_cli.smpl import SMPL_JOINTS, SMPL_MIRROR, SMPL_PARENTS
 from tests.body.oracles import rest_vertices
 
-FILE = Path(__file__).parents[2] / "weights" / "open_body.npz"
+FOLDER = Path(__file__).parents[2] / "weights"
+FILES = ("open_body", "open_neutral", "open_male", "open_female")
 J = {name: i for i, name in enumerate(SMPL_JOINTS)}
 
 
-@pytest.fixture(scope="module")
-def arrays() -> dict[str, np.ndarray]:
-    return read_body_arrays(FILE)
+@pytest.fixture(scope="module", params=FILES)
+def arrays(request) -> dict[str, np.ndarray]:
+    return read_body_arrays(FOLDER / f"{request.param}.npz")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def shapes(body) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_size_and_types(arrays, body):
-    assert FILE.stat().st_size < 6_000_000
+    assert all((FOLDER / f"{name}.npz").stat().st_size < 1_100_000 for name in FILES)
     assert 6500 < body.num_vertices < 7500 and body.num_betas == 10 and body.parents == SMPL_PARENTS
     assert arrays["v_template"].dtype == np.float32 and arrays["kintree_table"].dtype == np.uint32
 
@@ -87,7 +88,7 @@ def test_exact_left_right_symmetry(arrays, body):
 def test_people_have_human_sizes(shapes):
     vertices, joints = shapes
     stature = np.ptp(vertices[..., 1], axis=1)
-    assert 1.62 < stature.mean() < 1.78 and 0.07 < stature.std() < 0.16
+    assert 1.57 < stature.mean() < 1.82 and 0.07 < stature.std() < 0.16
     assert stature.min() > 1.25 and stature.max() < 2.2
     thigh = np.linalg.norm(joints[:, J["left_knee"]] - joints[:, J["left_hip"]], axis=1)
     assert (thigh / stature > 0.19).all() and (thigh / stature < 0.29).all()  # Drillis & Contini: 0.245
@@ -182,3 +183,45 @@ def test_bent_elbows_and_knees_leave_the_hips_where_they_are(body):
     joints = common_joints(body, body(rotmat, torch.zeros(2, 10)))
     hips = [COMMON_JOINTS.index(f"{side}_hip") for side in ("left", "right")]
     assert (joints[0, hips] - joints[1, hips]).abs().max() < 1e-4
+
+
+def loaded(name: str) -> Body:
+    return Body.load(FOLDER / f"{name}.npz")
+
+
+def bust(body: Body) -> float:
+    """How far the chest stands out before the breastbone, metres, on the mean body."""
+    vertices = body.template_planes.numpy().T
+    spine, neck = (body.joint_template.numpy()[J[name], 1] for name in ("spine2", "neck"))
+    chest = vertices[(vertices[:, 1] > spine) & (vertices[:, 1] < neck) & (abs(vertices[:, 0]) < 0.14)]
+    middle, sides = chest[abs(chest[:, 0]) < 0.02], chest[abs(abs(chest[:, 0]) - 0.08) < 0.03]
+    return float(sides[:, 2].max() - middle[:, 2].max())
+
+
+def test_bodies_are_of_one_mesh_and_skeleton():
+    one = read_body_arrays(FOLDER / "open_body.npz")
+    for name in FILES[1:]:
+        other = read_body_arrays(FOLDER / f"{name}.npz")
+        for key in ("f", "weights", "kintree_table", "mirror_vertices", "landmark_vertices", "vertex_region"):
+            np.testing.assert_array_equal(other[key], one[key])
+
+
+def test_the_same_people_have_the_same_joints_in_every_body():
+    """What a network says of shapes is of the mean of all; `shape_mean` carries it over."""
+    everybody = loaded("open_body")
+    for name, near, far in (("open_neutral", 0.002, 0.01), ("open_male", 0.007, 0.03), ("open_female", 0.007, 0.03)):
+        body = loaded(name)
+        # People of the kind that the body is the mean of.
+        own = 0.5 * torch.randn(300, 10, generator=torch.Generator().manual_seed(1))
+        distance = (body.rest_joints(own) - everybody.rest_joints(own + body.shape_mean)).norm(dim=-1)
+        assert distance.mean() < near and distance.max() < far, name
+
+
+def test_men_are_taller_and_flat_women_are_not_and_the_neutral_body_is_neither():
+    means = {name: loaded(name) for name in FILES}
+    stature = {name: float(np.ptp(body.template_planes.numpy()[1])) for name, body in means.items()}
+    # NCD-RisC (2016, eLife 5, e13410): men's mean is 1.60 to 1.83 m over the world's countries, women's 1.49 to 1.70.
+    assert 1.60 < stature["open_male"] < 1.83 and 1.49 < stature["open_female"] < 1.70
+    assert abs(stature["open_neutral"] - stature["open_body"]) < 0.002
+    assert abs(bust(means["open_male"])) < 0.002 and abs(bust(means["open_neutral"])) < 0.002
+    assert bust(means["open_female"]) > 0.014 > bust(means["open_body"]) > 0.008

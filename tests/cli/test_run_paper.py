@@ -204,13 +204,14 @@ def test_the_record_says_what_made_it(result: Result) -> None:
     meta = result.meta
     assert (meta.preset, meta.body_model) == ("paper", "smpl-neutral")
     assert {"features", "glot", "body", "detector", "mean-params", "grounding"} == set(meta.weights)
+    assert result.joint_error is None is result.confidence  # there are no landmarks to tell them
 
 
 def test_the_open_body_can_wear_the_pose(tmp_path: Path, result: Result, glot: Glot, drawable: str) -> None:
     ended = glot("run", CLIP, "--preset", "paper", "--body", "open", *PART, "--out", tmp_path)
     assert ended.status == 0 and any("average shape" in line for line in ended.err)
     dressed = load_result(tmp_path / "clip")
-    assert dressed.meta.body_model == "open-body" and not dressed.betas.any()
+    assert dressed.meta.body_model == "open-neutral" and not dressed.betas.any()
     np.testing.assert_allclose(dressed.pose, result.pose, atol=1e-4)
     assert (tmp_path / "clip" / "overlay.mp4").stat().st_size > 0
 

@@ -9,12 +9,12 @@ import torch
 
 from glot_cli import weights
 from glot_cli.body.joints import COMMON_HIPS, common_joints
-from glot_cli.body.model import Body
+from glot_cli.body.model import Body, read_body_arrays
 from glot_cli.body.rotations import axis_angle_to_rotmat, rotmat_to_axis_angle
 from glot_cli.camera import project_pinhole
 from glot_cli.cli.main import main
-from glot_cli.errors import GlotError
-from glot_cli.evaluation.pairing import load_pairs
+from glot_cli.errors import GlotError, InputError
+from glot_cli.evaluation.pairing import load_bodies, load_pairs
 from glot_cli.evaluation.records import LIMB_JOINTS, match_rows, pooled
 from glot_cli.results import Result, empty_arrays
 from glot_cli.schema import Meta
@@ -30,7 +30,7 @@ def body():
 
 
 def compare(predicted, truth, body):
-    return pooled([(predicted, truth)], body)
+    return pooled([(predicted, truth)], body, body)
 
 
 def finish(arrays, body):
@@ -201,7 +201,7 @@ def test_frames_that_were_not_looked_at_do_not_count(truth, body):
 def test_pooling_weighs_frames_alike(truth, body):
     off = changed(truth, body, transl=truth.transl * 1.1)
     part = Result(off.select(off.frame < 5).arrays, replace(truth.meta, frame_count=5))
-    result = pooled([(truth, truth), (part, truth)], body)
+    result = pooled([(truth, truth), (part, truth)], body, body)
     alone = compare(part, truth, body).overall
     assert result.overall.position_error == pytest.approx(alone.position_error * 10 / 50, rel=1e-4)
 
@@ -250,3 +250,20 @@ def test_a_missing_truth_is_one_line(truth, tmp_path, capsys):
     assert capsys.readouterr().err.strip().splitlines() == [
         f"glot: {tmp_path / 'no.npz'}: no such file; give the params.npz of a finished 'glot run'"
     ]
+
+
+def test_bodies_of_one_mesh_are_compared_each_as_itself(truth) -> None:
+    named = replace(truth, meta=replace(truth.meta, body_model="open-female"))
+    female, mean = load_bodies([(named, truth)])
+    assert not torch.equal(female.template_planes, mean.template_planes)
+    same = pooled([(truth, truth)], mean, mean).overall
+    other = pooled([(named, truth)], female, mean).overall
+    assert same.mpvpe == 0 and 10 < other.mpvpe < 120  # millimetres between the mean body and women's
+
+
+def test_bodies_of_other_meshes_are_refused(truth, tmp_path) -> None:
+    arrays = read_body_arrays(weights.locate("open-body"))
+    np.savez(tmp_path / "other.npz", **{**arrays, "f": arrays["f"][:-2]})
+    other = replace(truth, meta=replace(truth.meta, body_model=str(tmp_path / "other.npz")))
+    with pytest.raises(InputError, match=r"the truth with 'open-body'"):
+        load_bodies([(other, truth)])

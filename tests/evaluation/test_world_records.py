@@ -69,7 +69,7 @@ def altered(record: Result, **arrays: np.ndarray) -> Result:
 
 
 def compare(predicted: Result, truth: Result, body: Body) -> WorldComparison:
-    found = compare_worlds([(predicted, truth)], body)
+    found = compare_worlds([(predicted, truth)], body, body)
     assert found is not None
     return found
 
@@ -105,7 +105,7 @@ def test_a_record_without_a_world_has_the_chain_alone(still: Result, body: Body)
     found = compare(without_world(still), still, body)
     assert [errors.world for errors in found.overall] == ["chain", "still chain", "truth"]
     assert found.cameras == []
-    assert compare_worlds([(still, without_world(still))], body) is None
+    assert compare_worlds([(still, without_world(still))], body, body) is None
 
 
 def test_another_heading_and_origin_are_no_errors_and_a_lean_is_one_of_gravity(still: Result, body: Body) -> None:
@@ -211,7 +211,7 @@ def test_kinds_of_camera_motion_are_told_apart(still: Result, body: Body) -> Non
     tilted = in_world(
         still, body, Rotation.concatenate([DOWN * Rotation.from_euler("x", [2], degrees=True)] * FRAMES), fixed()
     )
-    found = compare_worlds([(tilted, still), (still, moving)], body)
+    found = compare_worlds([(tilted, still), (still, moving)], body, body)
     assert found is not None
     assert [errors.who for errors in found.overall[::4]] == ["static", "travelling", "all"]
     assert [round(camera.gravity, 2) for camera in found.cameras] == [2, 0, 1]
@@ -225,7 +225,7 @@ def test_files_of_single_frames_are_compared_too(still: Result, body: Body, tmp_
     one = load_result(tmp_path / "000003.npz")
     found = compare(one, still, body)
     assert figures(found, "record").frames == 2 and figures(found, "record").w_mpjpe == pytest.approx(0, abs=0.01)
-    assert found.cameras == [] and compare_worlds([(still, one)], body) is None
+    assert found.cameras == [] and compare_worlds([(still, one)], body, body) is None
 
 
 def test_the_command_prints_worlds_and_cameras(

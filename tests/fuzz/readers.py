@@ -73,9 +73,9 @@ def record(path: Path) -> None:
     result = load_result(path)
     good, body = good_record(path.parent / "clip" / "params.npz")
     with told_elsewhere():
-        pooled([(result, good)], body)
+        pooled([(result, good)], body, body)
     with told_elsewhere():
-        pooled([(good, result)], body)
+        pooled([(good, result)], body, body)
     with told_elsewhere():
         result.select(slice(0, 50)).bodies()
     mean_acceleration(result)

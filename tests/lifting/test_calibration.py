@@ -93,22 +93,22 @@ def test_slopes_by_the_focal_length_are_those_of_the_errors(body: Body, monkeypa
 @pytest.mark.parametrize("guess", [0.75, 1.35])
 def test_people_seen_from_near_tell_the_focal_length(body: Body, guess: float, monkeypatch: pytest.MonkeyPatch) -> None:
     people = [sighting(body, guess, 24, seed=k, noise=0.003) for k in range(4)]
-    found = fit_focal(people, body, LandmarkModel()) / FOCAL
+    found = fit_focal(people, FOCAL * guess, body, LandmarkModel()) / FOCAL
     assert abs(math.log(found)) < 0.5 * abs(math.log(guess))
     # One person may be built in a way that misleads for ever: many are believed more.
-    alone = fit_focal(people[:1], body, LandmarkModel()) / FOCAL
+    alone = fit_focal(people[:1], FOCAL * guess, body, LandmarkModel()) / FOCAL
     assert abs(math.log(found)) < abs(math.log(alone)) < abs(math.log(guess))
     monkeypatch.setattr(calibration, "FOCAL_PRIOR", 3.0)
     monkeypatch.setattr(calibration, "FOCAL_STEPS", 12)
-    assert fit_focal(people, body, LandmarkModel()) / FOCAL == pytest.approx(1, abs=0.05)
+    assert fit_focal(people, FOCAL * guess, body, LandmarkModel()) / FOCAL == pytest.approx(1, abs=0.05)
 
 
 def test_what_is_not_seen_leaves_the_guess(body: Body) -> None:
     seen = sighting(body, 1.3, 12)
     blind = Evidence(seen.observed.pixels, torch.zeros(12, 33), seen.observed.side, seen.observed.focal, CENTRE)
-    assert fit_focal([Sighting(seen.figure, blind, seen.crops)], body, LandmarkModel()) == pytest.approx(1300)
+    assert fit_focal([Sighting(seen.figure, blind, seen.crops)], 1300, body, LandmarkModel()) == pytest.approx(1300)
     one = sighting(body, 1.3, 1)
-    assert fit_focal([one], body, LandmarkModel()) == pytest.approx(1300, rel=0.12)
+    assert fit_focal([one], 1300, body, LandmarkModel()) == pytest.approx(1300, rel=0.12)
 
 
 def test_without_landmarks_or_with_foreign_proportions_the_guess_stays(body: Body) -> None:

@@ -17,6 +17,7 @@ from glot_cli.body.rotations import axis_angle_to_rotmat, rotmat_to_pose6d
 from glot_cli.clock import ticks_of
 from glot_cli.features.landmark_vector import Landmarks, join, picture_landmarks
 from glot_cli.lifting import lifters
+from glot_cli.lifting.joint_errors import JointErrors
 from glot_cli.lifting.lifters import LandmarkLifter, VideoCamera
 from glot_cli.lifting.looks import settle
 from glot_cli.lifting.placing import Lifted
@@ -120,7 +121,8 @@ class Filmed:
                       self.segment.astype(np.int32), ticks=self.ticks)  # fmt: skip
         extractor = cast(Any, type("Marks", (), {"landmarks": staticmethod(picture_landmarks), "network_input": None,
                                                  "mirror": None}))  # fmt: skip
-        lifter = LandmarkLifter(extractor, cast(Any, None), self.body, LandmarkModel(), True, True)
+        errors = JointErrors.load(weights.locate("confidence"))
+        lifter = LandmarkLifter(extractor, cast(Any, None), self.body, LandmarkModel(), True, True, errors)
         return lifter.lift(track, feature, VideoCamera(fps, FOCAL, CENTRE), step=1, edges="replicate")
 
 
@@ -144,6 +146,8 @@ def test_a_fast_recording_gives_the_same_poses_at_the_same_times(
     assert (place[0] - pelvis).norm(dim=-1).max() < 0.05
     joints = (fast.joints - fast.joints[:, :1]).double()
     assert (torch.diff(joints, n=2, dim=0).norm(dim=-1) * fps**2).mean() < 30  # no corners; metres a second squared
+    assert fast.joint_error is not None and slow.joint_error is not None
+    assert (fast.joint_error[at] / slow.joint_error).log().abs().max() < 0.2
     for values in fast.__dict__.values():
         assert torch.isfinite(values).all()
 

@@ -12,6 +12,7 @@ from glot_cli.body.rotations import axis_angle_to_rotmat, rotmat_to_pose6d
 from glot_cli.camera import camera_from_translation
 from glot_cli.features.landmark_vector import Landmarks, join, picture_landmarks, unpack
 from glot_cli.lifting.placing import Lifted, place, place_by_camera
+from glot_cli.lifting.thinning import fill_lifted
 from glot_cli.models.regressors import State
 from glot_cli.motion.viewing import Placed, view_exactly
 from tests.body.oracles import geodesic_angle
@@ -69,6 +70,27 @@ def test_a_body_is_put_where_its_landmarks_are(body: Body, direction: tuple[floa
     # The network speaks of the crop's own view; in the camera's frame the body is turned along the ray to it.
     assert geodesic_angle(lifted.rotmat, placed.rotmat[0]).max() < 2e-3
     assert torch.allclose(lifted.betas, placed.betas[0], atol=0.02)  # of unit variance; drawn to the landmarks too
+
+
+def test_a_body_stays_where_it_is_when_the_lens_zooms(body: Body) -> None:
+    """As large a change as that of a body that comes from 4 m to 2.5 m, seen by a lens whose focal length is known."""
+    placed, feature, state = seen_body(body, (0.3, 0.1))
+    focal = FOCAL * torch.linspace(1.0, 1.6, len(feature))
+    box = placed.box[0] * focal[:, None]
+    box[:, :2] += CENTRE
+    segment = torch.zeros(len(box), dtype=torch.long)
+    seen, known = picture_landmarks(feature), {"focal": focal, "centre": CENTRE, "fps": 30.0}
+    lifted = place(state, seen, box, segment, body, LandmarkModel(), **known)
+    steady = lay(body, placed, feature, state)
+    torch.testing.assert_close(lifted.transl, steady.transl, atol=1e-3, rtol=0)
+    torch.testing.assert_close(lifted.rotmat, steady.rotmat, atol=1e-3, rtol=0)
+    torch.testing.assert_close(lifted.camera, steady.camera, atol=1e-3, rtol=0)
+    of_camera = place_by_camera(state, box, segment, body, **known)
+    torch.testing.assert_close(of_camera.transl, by_camera(body, placed, state).transl, atol=1e-3, rtol=0)
+    thin = fill_lifted(
+        lifted, torch.arange(len(box)), segment, torch.arange(len(box)).double(), box, body, focal=focal, centre=CENTRE
+    )
+    torch.testing.assert_close(thin.camera, steady.camera, atol=1e-3, rtol=0)
 
 
 def by_camera(body: Body, placed: Placed, state: State, *, own_shape: bool = True) -> Lifted:

@@ -2,7 +2,7 @@ import torch
 
 from glot_cli.body.landmarks import LANDMARK_NAMES
 from glot_cli.body.rotations import axis_angle_to_rotmat, rotmat_to_axis_angle
-from glot_cli.lifting.pose_smoothing import smooth_pose, trust
+from glot_cli.lifting.pose_smoothing import shown_joints, smooth_pose, trust
 from glot_cli.smpl import SMPL_JOINTS
 
 
@@ -51,3 +51,12 @@ def test_joints_are_trusted_by_the_landmarks_that_show_them() -> None:
         reliability[:, LANDMARK_NAMES.index(name)] = 0.0
         doubted = trust(reliability)[0] < 0.99
         assert {joint for joint, doubt in zip(SMPL_JOINTS, doubted, strict=True) if doubt} == joints
+
+
+def test_joints_are_shown_as_far_as_the_landmarks_that_show_them() -> None:
+    landmarks = torch.ones(1, 33)
+    landmarks[:, [LANDMARK_NAMES.index(f"left_{name}") for name in ("ankle", "heel", "foot_index")]] = 0.0
+    shown = dict(zip(SMPL_JOINTS, shown_joints(landmarks)[0].tolist(), strict=True))
+    assert shown["left_ankle"] == shown["left_foot"] == 0
+    assert shown["left_knee"] == 0.5  # its bend shows by the knee and the ankle
+    assert shown["left_hip"] == shown["right_ankle"] == shown["pelvis"] == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import time
@@ -13,15 +14,17 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from glot_cli.errors import OutputError
 from glot_cli.files.seal import sealed_json
 from glot_cli.pipeline.folder import ResultFolder, Source
 from glot_cli.pipeline.options import Options
-from glot_cli.pipeline.record import doubts
+from glot_cli.pipeline.record import _contradiction, doubts
 from glot_cli.pipeline.report import Outcome, earlier_run, finish_report
 from glot_cli.progress import Progress
 from glot_cli.results import Result, empty_arrays
+from glot_cli.world.gravity import Direction
 from tests.pipeline.made_results import WEIGHTS, finish, record
 
 
@@ -185,3 +188,13 @@ def test_what_is_hardly_known_of_worlds_is_said_once_for_all_shots(video: Path) 
     first = {name: values[:2] for name, values in rows.items()} | {"frame": np.array([0, 5], np.int32)}
     assert doubts(Result(first, one, {name: values[:6] for name, values in cameras.items()})) == []  # one frame
     assert doubts(bare) == []
+
+
+def test_up_that_is_far_from_what_is_surely_seen_gets_a_word() -> None:
+    aside = torch.tensor([2.0, 0.0, 0.0])
+    seen = torch.tensor([0.0, -1.0, 0.0])
+    said = _contradiction(aside, Direction(seen, math.radians(5)))
+    assert said == "up as it was told is 90 degrees off what people and lines show (0.00,-1.00,0.00)"
+    assert _contradiction(aside, Direction(seen, math.radians(12))) is None  # that is not sure
+    near = torch.tensor([math.sin(math.radians(15)), -math.cos(math.radians(15)), 0.0])
+    assert _contradiction(near, Direction(seen, math.radians(2))) is None

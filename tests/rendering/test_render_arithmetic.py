@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import trimesh
 from glot_cli.rendering import STYLES, output_size
 from glot_cli.rendering.colours import person_colour
 from glot_cli.rendering.geometry import NormalMap, covered_region, front_view, side_view, unique_edges
+from glot_cli.rendering.hiding import Hiding
 from glot_cli.rendering.shading import blend_over, shade, to_yuv
 from glot_cli.video.planes import FrameConverter, planes_shape, split_planes
 
@@ -79,6 +81,24 @@ def test_side_view_sees_everybody() -> None:
     pixels = 800.0 * local[:, :2] / local[:, 2:] + [150, 250]
     assert pixels.min() >= 0
     assert (pixels <= [300, 500]).all()
+
+
+def test_a_line_goes_behind_a_ball_and_comes_forth() -> None:
+    ball = trimesh.creation.icosphere(subdivisions=5, radius=0.5).vertices + np.array([0.0, 0.0, 2.0])
+    hiding = Hiding(front_view(200, 200, 100.0), ball)
+    line = np.array([[-1.4, 0.0, 3.0], [1.4, 0.0, 3.0]])
+    parts = hiding.parts(line)
+    assert [hidden for _, hidden in parts] == [False, True, False]
+    edge = 3 * 0.5 / np.sqrt(2.0**2 - 0.5**2)  # where the line of sight grazes the ball
+    assert np.abs(parts[1][0][:, 0] - [-edge, edge]).max() < 0.15
+    assert (parts[0][0][0] == line[0]).all() and (parts[-1][0][1] == line[1]).all()
+    for before, after in pairwise(parts):
+        assert (before[0][1] == after[0][0]).all()
+    (whole,) = hiding.parts(line - [0.0, 0.0, 2.0])  # before the ball
+    assert (whole[0] == line - [0.0, 0.0, 2.0]).all() and not whole[1]
+    across = hiding.parts(np.array([[0.0, 0.0, 0.5], [0.0, 0.0, 3.5]]))  # through it
+    assert [hidden for _, hidden in across] == [False, True] and abs(across[0][0][1, 2] - 1.5) < 0.1
+    assert not Hiding(front_view(200, 200, 100.0), np.zeros((0, 3))).hides(line).any()
 
 
 def test_colours_are_fixed_and_apart() -> None:

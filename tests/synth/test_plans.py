@@ -62,12 +62,19 @@ def test_asking_for_one_thing_does_not_change_what_else_is_drawn() -> None:
 def test_a_kind_of_camera_is_all_that_asking_for_one_changes() -> None:
     free = [settle(SMALL, np.random.default_rng([3, n])) for n in range(30)]
     kinds = set()
-    for camera in (("static",), ("pan",), ("handheld",), ("travel",), CAMERAS):
+    for camera in (("static",), ("pan",), ("handheld",), ("travel",), ("zoom",), CAMERAS):
         asked = [settle(replace(SMALL, camera=camera), np.random.default_rng([3, n])) for n in range(30)]
         for shot, other in zip(asked, free, strict=True):
-            assert replace(shot, pan=other.pan, shake=other.shake, travel=False) == other
-        kinds |= {(camera, shot.pan != 0, shot.shake > 0, shot.travel) for shot in asked}
-    moves = [(False, False, False), (True, False, False), (False, True, False), (False, True, True)]
+            assert replace(shot, pan=other.pan, shake=other.shake, travel=False, zoom=1.0) == other
+        kinds |= {(camera, shot.pan != 0, shot.shake > 0, shot.travel, shot.zoom != 1) for shot in asked}
+    still = (False, False, False, False)
+    moves = [
+        still,
+        (True, *still[1:]),
+        (False, True, False, False),
+        (False, True, True, False),
+        (True, False, False, True),
+    ]
     assert kinds == {((kind,), *move) for kind, move in zip(CAMERAS, moves, strict=True)} | {
         (CAMERAS, *move) for move in moves
     }
@@ -120,7 +127,7 @@ def test_short_takes_go_to_and_fro_only_when_asked(takes: Takes, figures: Figure
         (
             {"camera": ("drone",)},
             "camera",
-            "'drone' is no kind of camera; choose of static, pan, handheld, travel",
+            "'drone' is no kind of camera; choose of static, pan, handheld, travel, zoom",
         ),
     ],
 )

@@ -20,7 +20,7 @@ from glot_cli.synth.truth import truth_record
 from glot_cli.synth.wardrobe import Figures
 from tests.synth.synth_fixtures import SMALL
 
-MOTIONS = {"static": "static", "pan": "rotating", "handheld": "rotating", "travel": "travelling"}
+MOTIONS = {"static": "static", "pan": "rotating", "handheld": "rotating", "travel": "travelling", "zoom": "rotating"}
 
 
 def truth_of(takes: Takes, figures: Figures, kind: str) -> tuple[Result, Camera]:
@@ -56,6 +56,24 @@ def test_world_and_cameras_give_what_the_camera_sees(takes: Takes, figures: Figu
     *normal, far = truth.meta.floor[0]
     points = np.array([[1.0, 0, -3], [-1, 0, -4], [0.5, 2, -3]]) @ turn[0].T + place[0]
     assert points @ normal + far == pytest.approx([0, 0, 2], abs=1e-5)
+
+
+def test_a_lens_that_zooms_leaves_people_where_they_are(takes: Takes, figures: Figures) -> None:
+    truth, camera = truth_of(takes, figures, "zoom")
+    lengths = truth.row_focal_lengths()
+    ratio = camera.focals.max() / camera.focals.min()
+    assert 1.25 <= ratio <= 1.8 and len(np.unique(lengths)) == 6
+    bodies = truth.bodies(world=True)  # seen by the cameras of the record
+    np.testing.assert_allclose(bodies.pixels, truth.joints2d, atol=0.02)
+    drawn = truth.camera[:, :1] * truth.box[:, 2:] / 2 * (truth.transl[:, 2:] + bodies_rest(truth, figures)[:, 2:])
+    np.testing.assert_allclose(drawn[:, 0], lengths, rtol=1e-4)
+    steady = replace(camera, zoom=None)
+    assert (steady.focals == camera.focal).all() and truth.meta.focal_length == pytest.approx(camera.focal, rel=0.05)
+
+
+def bodies_rest(truth: Result, figures: Figures) -> np.ndarray:
+    rest: np.ndarray = figures.body.rest_joints(torch.from_numpy(truth.betas))[:, 0].numpy()
+    return rest
 
 
 def test_feet_that_rest_are_in_contact(takes: Takes, figures: Figures) -> None:

@@ -29,7 +29,7 @@ from glot_cli.viewer.packing import MOST_FRAMES, frames_of
 from glot_cli.viewer.page import write_page
 from tests.cli.clips import background, read_video, write_clip
 from tests.documents import ROOT
-from tests.export.made_records import made_record
+from tests.exporting.made_records import made_record
 from tests.viewer.page_parts import Page
 
 HERE = ROOT / "glot_cli" / "viewer"

@@ -178,8 +178,10 @@ def test_body_and_gender_are_chosen(official: dict[str, Path]) -> None:
     assert presets.choose("open", body="smpl").body == "smpl-neutral"
     with pytest.raises(UsageError, match=r"SMPL_MALE\.pkl"):
         presets.choose("open", body="smpl", gender="male")
-    with pytest.raises(UsageError, match="only SMPL has genders"):
-        presets.choose("open", gender="male")
+    assert presets.choose("open").body == "open-neutral"
+    assert presets.choose("open", gender="female").body == "open-female"
+    with pytest.raises(UsageError, match="only the open body and SMPL's have genders"):
+        presets.choose("open", body=str(official[NEUTRAL]), gender="male")
     with pytest.raises(UsageError, match=r"^body: 'nothing' is no file"):
         presets.choose("open", body="nothing")
     assert presets.choose("open", body=str(official[NEUTRAL])).body == str(official[NEUTRAL])

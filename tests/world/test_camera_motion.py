@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from glot_cli.world.background import FINE, Keyframe, SeenAgain, ShotBackground
-from glot_cli.world.camera_motion import CameraMotion, camera_motion, turned_focal
+from glot_cli.world.camera_motion import CameraMotion, camera_motion
+from glot_cli.world.lens import lens_zoom, turned_focal
 
 SIZE = (640, 360)
 CENTRE = (320.0, 180.0)
@@ -102,7 +103,7 @@ def test_a_fast_pan_is_followed_beyond_what_the_first_picture_shows(rng: np.rand
     motion = told(filmed(truth, standing(25), room(rng), rng))
     assert motion.kind == "rotating" and motion.confidence > 0.8
     assert angles_between(motion.rotations, truth @ truth[0].T).max() < 0.3
-    assert not motion.places.any() and (motion.zoom == 1).all()
+    assert not motion.places.any()
 
 
 def test_a_shaken_camera_is_followed(rng: np.random.Generator) -> None:
@@ -142,12 +143,34 @@ def test_pictures_of_one_keyframe_that_share_no_corner_leave_the_path_finite(rng
     assert motion.kind == "travelling" and np.isfinite(motion.places).all()
 
 
-def test_a_lens_that_zooms_neither_turns_nor_travels(rng: np.random.Generator) -> None:
-    zoom = np.exp(np.linspace(0, 0.4, 12))
-    motion = told(filmed(turning(np.zeros((12, 3))), standing(12), room(rng), rng, focal=FOCAL * zoom))
-    assert motion.kind == "rotating"
-    assert np.allclose(motion.zoom, zoom, rtol=0.02)
-    assert np.degrees(Rotation.from_matrix(motion.rotations).magnitude()).max() < 0.2
+@pytest.mark.parametrize(("most", "heading"), [(1.04, 0.0), (0.6, 0.0), (1.5, 30.0)])
+def test_a_lens_that_zooms_is_told_from_a_camera_that_moves(
+    most: float, heading: float, rng: np.random.Generator
+) -> None:
+    zoom = np.exp(np.linspace(0, np.log(most), 19))
+    truth = turning(np.stack([np.linspace(0, heading, 19), np.zeros(19), np.zeros(19)], 1))
+    scene = filmed(truth, standing(19), room(rng), rng, focal=FOCAL * zoom)
+    found = lens_zoom(scene, FOCAL, CENTRE)
+    assert found is not None
+    assert np.abs(found / found[0] / zoom - 1).max() < 0.005
+    motion = camera_motion(scene, FOCAL, CENTRE, zoom=found)
+    assert motion.kind == ("rotating" if heading else "static") and motion.confidence > 0.8
+    assert angles_between(motion.rotations, truth @ truth[0].T).max() < 0.3
+    if heading:  # and so the focal length of a lens that zooms is told
+        turned = turned_focal(scene, 1.2 * FOCAL, CENTRE, lens_zoom(scene, 1.2 * FOCAL, CENTRE))
+        assert turned is not None and turned[0] == pytest.approx(FOCAL, rel=0.04)
+
+
+@pytest.mark.parametrize("guess", [0.75, 1.0, 1.3])
+def test_a_lens_that_does_not_zoom_is_not_said_to(guess: float, rng: np.random.Generator) -> None:
+    pan = turning(np.stack([np.linspace(0, 40, 19), 5 * np.sin(np.arange(19)), 3 * np.cos(np.arange(19))], 1))
+    ahead = np.linspace(0, 1.2, 19)[:, None] * np.array([0.1, 0.0, 1.0])
+    for turns, places in ((pan, standing(19)), (turning(np.zeros((19, 3))), standing(19)), (pan, ahead)):
+        assert lens_zoom(filmed(turns, places, room(rng), rng), guess * FOCAL, CENTRE) is None
+    still = turning(rng.normal(0, 0.3, (19, 3)))
+    assert lens_zoom(filmed(still, ahead, room(rng), rng), guess * FOCAL, CENTRE) is None
+    breathing = FOCAL * (1 + 0.01 * np.sin(np.arange(19)))
+    assert lens_zoom(filmed(still, standing(19), room(rng), rng, focal=breathing), guess * FOCAL, CENTRE) is None
 
 
 @pytest.mark.parametrize("factor", [0.7, 1.35])
@@ -171,7 +194,7 @@ def test_nothing_is_said_of_a_focal_length_where_the_camera_stands_or_travels(rn
 def test_where_nothing_is_seen_twice_nothing_is_claimed() -> None:
     motion = told(ShotBackground(np.arange(5.0), [], {}, 1.0))
     assert motion.kind == "static" and motion.confidence == 0 and "seen" in motion.reason
-    assert len(motion.rotations) == len(motion.zoom) == 5
+    assert len(motion.rotations) == 5
 
 
 def test_pictures_in_which_nothing_was_found_lie_between_their_neighbours(rng: np.random.Generator) -> None:
@@ -185,7 +208,7 @@ def test_pictures_in_which_nothing_was_found_lie_between_their_neighbours(rng: n
 
 def test_frames_between_looks_lie_between_them_in_time(rng: np.random.Generator) -> None:
     truth = turning([[0, 0, 0], [9, 0, 0]])
-    motion = CameraMotion("rotating", 1.0, "", np.array([0.0, 3.0]), truth, np.eye(3)[:2], np.ones(2))
+    motion = CameraMotion("rotating", 1.0, "", np.array([0.0, 3.0]), truth, np.eye(3)[:2])
     asked = motion.rotations_at(np.array([-1.0, 0.0, 1.0, 2.5, 3.0, 7.0]))
     assert np.allclose(asked, turning([[d, 0, 0] for d in (0, 0, 3, 7.5, 9, 9)]))
     assert np.allclose(motion.places_at(np.array([1.5])), [[0.5, 0.5, 0]])

@@ -33,7 +33,7 @@ def test_a_file_tells_turns_places_focal_length_and_up(tmp_path: Path) -> None:
         up=[0.0, 2.0, 0.0],
     )
     given = read_camera(path).of_frames(0, COUNT, None)
-    assert given.focal == pytest.approx(900)
+    assert given.focal == pytest.approx(np.full(COUNT, 900))
     motion = given.motion(2, COUNT, np.arange(2.0, COUNT))
     np.testing.assert_allclose(motion.rotations, TURNS[2:] @ TURNS[2].T, atol=1e-6)
     np.testing.assert_allclose(motion.places, (PLACES[2:] - PLACES[2]) @ TURNS[2].T, atol=1e-6)
@@ -57,7 +57,7 @@ def test_a_record_is_such_a_file(tmp_path: Path) -> None:
     told = {"focal_length": 1234.5, "start_frame": 30, "width": 640, "height": 360}
     meta = np.array(json.dumps(told))
     given = read_camera(write(tmp_path / "params.npz", camera_rotation=TURNS, camera_translation=SHIFTS, meta=meta))
-    assert given.focal == 1234.5
+    assert given.focal is not None and (given.focal == 1234.5).all()
     np.testing.assert_allclose(given.up, [0, 1, 0])
     np.testing.assert_array_equal(given.of_frames(33, 4, 100).rotation, given.rotation[3:7])
     for first, count in ((0, COUNT), (29, 2), (40, 4)):  # its frames, and no others, however many they are
@@ -66,6 +66,19 @@ def test_a_record_is_such_a_file(tmp_path: Path) -> None:
     given.check_size(640, 360)
     with pytest.raises(InputError, match="of a video of 640x360, this one has 360x640"):
         given.check_size(360, 640)
+
+
+def test_a_focal_length_may_change_from_frame_to_frame(tmp_path: Path) -> None:
+    lengths = np.linspace(500, 900, COUNT)
+    given = read_camera(write(tmp_path / "c.npz", camera_rotation=TURNS, focal_length=lengths))
+    np.testing.assert_array_equal(given.of_frames(3, 5, COUNT).focal, lengths[3:8])
+    meta = np.array(json.dumps({"focal_length": 700.1, "start_frame": 0, "width": 640, "height": 360}))
+    held = lengths.astype(np.float32)
+    record = read_camera(write(tmp_path / "params.npz", camera_rotation=TURNS, camera_focal_length=held, meta=meta))
+    np.testing.assert_array_equal(record.focal, held)
+    same = np.full(COUNT, 700.1, np.float32)
+    record = read_camera(write(tmp_path / "params.npz", camera_rotation=TURNS, camera_focal_length=same, meta=meta))
+    np.testing.assert_array_equal(record.focal, 700.1)  # which is not rounded
 
 
 def test_a_part_of_the_video_takes_its_part_of_the_file(tmp_path: Path) -> None:
@@ -84,7 +97,7 @@ def test_a_part_of_the_video_takes_its_part_of_the_file(tmp_path: Path) -> None:
         ({"camera_rotation": TURNS[:, :2]}, "expected numbers up to"),
         ({"camera_rotation": np.full_like(TURNS, np.nan)}, "expected numbers up to"),
         ({"camera_rotation": TURNS, "camera_translation": SHIFTS[1:]}, "expected numbers up to"),
-        ({"camera_rotation": TURNS, "focal_length": np.linspace(500, 900, COUNT)}, "changes"),
+        ({"camera_rotation": TURNS, "focal_length": np.linspace(500, 900, COUNT - 1)}, "11 focal lengths from 500"),
         ({"camera_rotation": TURNS, "focal_length": 0.0}, "1 focal length from 0 pixels"),
         ({"camera_rotation": TURNS, "up": [0.0, 0.0, 0.0]}, "without a direction"),
         ({"camera_rotation": TURNS, "focal_length": np.zeros(0)}, "0 focal lengths"),

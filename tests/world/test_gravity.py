@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 
 from glot_cli.body.rotations import axis_angle_to_rotmat
 from glot_cli.world.gravity import Direction, Vote, common_level, find_up, level_of, straight_up, world_axes
+from glot_cli.world.verticals import Verticals
 from tests.world.standing_people import open_body
 
 LEVEL = torch.tensor([[1.0, 0.0, 0.0]])  # the camera's right
@@ -70,6 +73,32 @@ def test_who_is_unsure_and_who_is_alone_in_it_count_little() -> None:
     assert off(outvoted.vector, true) < 4.0
 
 
+def test_voices_that_disagree_are_less_sure() -> None:
+    """Two people lean 14 degrees apart, or a room's lines are 14 degrees off both."""
+    agree = find_up([vote(looking_down(10.0)), vote(looking_down(10.0))], LEVEL)
+    apart = find_up([vote(looking_down(3.0)), vote(looking_down(17.0))], LEVEL)
+    assert apart.spread > 1.4 * agree.spread
+    lines = [
+        Verticals(looking_down(down).double().numpy(), 2.0, 20, across(down, 2.0), 800.0, 0.1) for down in (10, 24)
+    ]
+    with_them, against = (find_up([vote(looking_down(10.0))] * 2, LEVEL, told) for told in lines)
+    assert with_them.spread < agree.spread and against.spread > 1.5 * with_them.spread
+
+
+def test_what_one_body_says_twice_is_not_twice_as_sure() -> None:
+    """Its motion and how straight it stands are read off one lifted pose, and err alike."""
+    up = looking_down(10.0)
+    twice = vote(up, 4.5)._replace(straight=Direction(up, math.radians(4.5)))
+    once, again, two = (find_up(votes, LEVEL).spread for votes in ([vote(up, 4.5)], [twice], [vote(up, 4.5)] * 2))
+    assert two < 0.95 * again and again < once
+
+
+def across(down: float, degrees: float) -> NDArray[np.float64]:
+    """(3, 3) precision of an up that looks so many degrees down, of a standard deviation in degrees."""
+    up = looking_down(down).double().numpy()
+    return np.asarray((np.eye(3) - np.outer(up, up)) / math.radians(degrees) ** 2)
+
+
 def test_nobody_leaves_the_camera_its_own_up() -> None:
     found = find_up([], LEVEL)
     assert off(found.vector, looking_down(0.0)) < 1e-3
@@ -103,11 +132,22 @@ def test_axes_of_the_world() -> None:
 def test_who_stands_straight_shows_up() -> None:
     turn = axis_angle_to_rotmat(torch.tensor([[0.0, 0.0, math.pi]]))[0]  # the camera's y points down
     joints = open_body().rest_joints(torch.zeros(1, 10)).expand(30, 24, 3) @ turn.T
-    told = straight_up(joints)
+    frames = torch.full((30,), 1 / 30)
+    told = straight_up(joints, frames)
     assert told is not None and off(told.vector, looking_down(0.0)) < 3.0
     bent = joints.clone()
     bent[:, [16, 17], 2] -= 0.6
-    assert straight_up(bent) is None
+    assert straight_up(bent, frames) is None
+
+
+def test_how_long_it_lasts_counts_and_not_in_how_many_frames() -> None:
+    turn = axis_angle_to_rotmat(torch.tensor([[0.0, 0.0, math.pi]]))[0]
+    joints = open_body().rest_joints(torch.zeros(1, 10)).expand(30, 24, 3) @ turn.T
+    assert straight_up(joints, torch.full((30,), 1 / 240)) is None
+    assert straight_up(joints[:3], torch.full((3,), 1 / 10)) is not None
+    feet, contact = torch.zeros(20, 4, 3), torch.tensor([1.0, 0.0, 0.0, 0.0]).expand(20, 4)
+    assert level_of(feet, contact, torch.full((20,), 1 / 240)) is None
+    assert level_of(feet[:2], contact[:2], torch.full((2,), 1 / 10)) is not None
 
 
 def test_levels_are_those_of_resting_feet_and_the_floor_is_most_peoples() -> None:
@@ -115,14 +155,16 @@ def test_levels_are_those_of_resting_feet_and_the_floor_is_most_peoples() -> Non
     feet[..., 1] = 0.3
     feet[:, 2:, 1] = 0.9  # the right foot is in the air
     contact = torch.tensor([1.0, 1.0, 0.0, 0.0]).expand(50, 4)
-    level = level_of(feet, contact)
+    frames = torch.full((50,), 1 / 30)
+    level = level_of(feet, contact, frames)
     assert level is not None and level[0] == pytest.approx(0.3)
-    assert level_of(feet, torch.zeros(50, 4)) is None
+    assert level_of(feet, torch.zeros(50, 4), frames) is None
     assert common_level([(0.0, 10.0), (0.4, 3.0), None]) == 0.0
     assert common_level([None]) is None
 
 
 def test_many_feet_that_hardly_rest_are_no_level_however_large_the_person() -> None:
     feet = torch.zeros(1000, 4, 3)
-    assert level_of(feet, torch.full((1000, 4), 0.02), weight=1e5) is None
-    assert level_of(feet[:1], torch.ones(1, 4), weight=2.0) == (0.0, 8.0)
+    frames = torch.full((1000,), 0.05)
+    assert level_of(feet, torch.full((1000, 4), 0.02), frames, weight=1e5) is None
+    assert level_of(feet[:1], torch.ones(1, 4), frames[:1], weight=2.0) == pytest.approx((0.0, 0.4))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -46,8 +47,9 @@ def person(count: int, roll: float = 0.0, every: float = 1.0) -> tuple[Track, Li
         interpolated=np.zeros(count, bool),
     )
     joints = joints_of(rotmat, betas, open_body())
-    seen = torch.ones(count, 4)
-    return track, Lifted(rotmat, betas, betas.expand(count, -1), camera, camera, rotmat[:, 0], transl, joints, seen)
+    looks = betas.expand(count, -1), camera, camera, rotmat[:, 0]
+    seen = torch.ones(count, 24), torch.ones(count, 4)
+    return track, Lifted(rotmat, betas, *looks, transl, joints, *seen)
 
 
 def filming(count: int, fps: float = 30.0, *, path: bool = False, metric: bool = False) -> Filming:
@@ -98,6 +100,15 @@ def test_a_body_that_lies_or_hangs_does_not_turn_the_world(roll: float) -> None:
     assert (made.people[0].lifted.transl - lifted.transl).norm(dim=-1).max() < 0.1
 
 
+def test_what_people_show_of_up_stands_beside_what_was_said() -> None:
+    track, lifted = person(30)
+    seen = maker()([track], [lifted], filming(30))
+    told = maker()([track], [lifted], replace(filming(30), up=torch.tensor([1.0, 0.0, 0.0])))
+    assert told.gravity_spread == 0 and told.floor[:3].tolist() == [1, 0, 0]
+    torch.testing.assert_close(told.shown.vector, seen.floor[:3])
+    assert told.shown.spread == seen.gravity_spread > 0
+
+
 def test_films_of_a_picture_a_day_ask_for_no_more_than_those_of_a_picture_a_second(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -109,3 +120,36 @@ def test_films_of_a_picture_a_day_ask_for_no_more_than_those_of_a_picture_a_seco
         made = maker()([track], [lifted], filming(4, fps))
         assert made.people[0].contact.isfinite().all()
     assert max(asked) < 4 * 31 and asked[: len(asked) // 2] == asked[len(asked) // 2 :]
+
+
+def hidden_legs(speed: float, count: int = 60) -> tuple[Track, Lifted]:
+    """Somebody who comes closer at a speed, metres a second; his legs, which nobody sees, swing."""
+    track, lifted = person(count)
+    rotmat, transl = lifted.rotmat.clone(), lifted.transl.clone()
+    turns = torch.zeros(count, 3)
+    turns[:, 0] = 0.4 * torch.sin(2 * torch.pi * 0.9 * torch.arange(count) / 30)
+    for hip, sign in ((1, 1.0), (2, -1.0)):
+        rotmat[:, hip] = axis_angle_to_rotmat(sign * turns)
+    transl[:, 2] -= speed * (torch.arange(count) - count // 2) / 30
+    joints, seen = joints_of(rotmat, lifted.betas, open_body()), lifted.seen.clone()
+    seen[:, [4, 5, 7, 8, 10, 11]] = 0.1
+    return track, replace(
+        lifted, rotmat=rotmat, transl=transl, joints=joints, seen=seen, feet_seen=torch.zeros(count, 4)
+    )
+
+
+def test_feet_that_nobody_sees_rest_while_the_body_does() -> None:
+    """What guessed legs seem to do says nothing."""
+    track, lifted = hidden_legs(0.0)
+    (stands,) = maker()([track], [lifted], filming(60)).people
+    (seen,) = maker()([track], [replace(lifted, feet_seen=torch.ones(60, 4))], filming(60)).people
+    assert stands.contact.min() > 0.85 and seen.contact.min() < 0.1
+
+
+@pytest.mark.parametrize("speed", [0.7, 1.4])
+def test_who_walks_with_hidden_legs_gets_as_far_as_he_was_seen_to(speed: float) -> None:
+    track, lifted = hidden_legs(speed)
+    (walks,) = maker()([track], [lifted], filming(60)).people
+    assert walks.contact.mean() < 0.3
+    way, seen = ((p.transl[-1] - p.transl[0]).norm() for p in (walks.lifted, lifted))
+    assert 0.93 < way / seen < 1.05

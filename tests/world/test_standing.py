@@ -13,17 +13,30 @@ from glot_cli.lifting.yielding import Figure
 from glot_cli.smpl import SMPL_JOINTS
 from glot_cli.world.balance import mass_shares
 from glot_cli.world.soles import FEET, SOLES, soles_of
-from glot_cli.world.standing import PRIOR_PLACE, seen_at, stand
+from glot_cli.world.standing import PRIOR_PLACE, Footing, seen_at, stand
 from tests.world.standing_people import AWAY, feet_of, level_camera, open_body, open_soles, standing
 
 COUNT = 60
 
 
-def stood(figure: Figure, contact: torch.Tensor, segment: torch.Tensor | None = None) -> Figure:
+def stood(
+    figure: Figure,
+    contact: torch.Tensor,
+    segment: torch.Tensor | None = None,
+    shown: torch.Tensor | None = None,
+) -> Figure:
     sight, soles = level_camera(COUNT), open_soles()
     segment = torch.zeros(COUNT, dtype=torch.long) if segment is None else segment
+    shown = torch.ones(COUNT, 28) if shown is None else shown
     ticks = torch.arange(COUNT).double()
-    return stand(figure, sight, seen_at(figure, sight, soles), contact, segment, ticks, 30.0, soles)
+    footing = Footing(seen_at(figure, sight, soles), shown, contact, segment, ticks, 30.0)
+    return stand(figure, sight, footing, soles)
+
+
+def way(figure: Figure) -> float:
+    """Mean way of soles from frame to frame, metres."""
+    feet = feet_of(figure)
+    return float((feet[1:] - feet[:-1]).norm(dim=-1).mean())
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +66,36 @@ def test_the_picture_is_still_hit(wavering: Figure) -> None:
     after = seen_at(stood(wavering, torch.ones(COUNT, 4)), sight, open_soles())
     height = 1.7 / AWAY
     assert (after - before).norm(dim=-1).mean() < 0.01 * height
+
+
+LEGS = [SMPL_JOINTS.index(f"{side}_{part}") for side in ("left", "right") for part in ("hip", "knee", "ankle", "foot")]
+
+
+@pytest.fixture(scope="module")
+def guessed() -> tuple[Figure, torch.Tensor]:
+    """Somebody who stands still behind a desk, his legs guessed: they swing by 40 degrees; how far he is shown."""
+    figure = standing(COUNT)
+    swing = 0.35 * torch.sin(2 * torch.pi * 0.7 * torch.arange(COUNT) / 30)
+    rotmat = figure.rotmat.clone()
+    for joint, sign in (("left_hip", 1.0), ("right_hip", -1.0)):
+        turns = torch.zeros(COUNT, 3)
+        turns[:, 0] = sign * swing
+        rotmat[:, SMPL_JOINTS.index(joint)] = axis_angle_to_rotmat(turns)
+    shown = torch.ones(COUNT, 28)
+    shown[:, [*LEGS, *range(24, 28)]] = 0.1
+    return Figure(rotmat, figure.transl, figure.betas), shown
+
+
+def test_legs_that_are_not_seen_give_way_to_feet_that_likely_rest(guessed: tuple[Figure, torch.Tensor]) -> None:
+    """The picture holds those that are seen; both stay where they were seen above."""
+    figure, shown = guessed
+    likely = torch.full((COUNT, 4), 0.9)
+    unseen, seen = stood(figure, likely, shown=shown), stood(figure, likely)
+    assert way(figure) > 0.02 and way(unseen) < 0.015 * way(figure) and way(unseen) < 0.2 * way(seen)
+    sight, soles = level_camera(COUNT), open_soles()
+    upper = [joint for joint in range(24) if joint not in LEGS]
+    moved = (seen_at(unseen, sight, soles) - seen_at(figure, sight, soles)).norm(dim=-1)[:, upper]
+    assert moved.mean() < 0.002 * 1.7 / AWAY
 
 
 def test_who_rests_nowhere_stays_where_he_was_seen(wavering: Figure) -> None:

@@ -46,6 +46,14 @@ def test_a_path_of_the_wrong_way_is_not_followed() -> None:
     assert missed(-PATH) < 0.4
 
 
+def test_how_long_feet_must_rest_is_counted_in_seconds() -> None:
+    feet = torch.linspace(0, 1, 8)[:, None, None] * torch.tensor([-0.2, 0.0, 0.0]).expand(4, 3)
+    contact = torch.tensor([[1.0, 0.0, 0.0, 0.0]]).repeat(8, 1)  # seven steps of one point
+    for fps, told in ((30.0, True), (180.0, True), (240.0, False), (1000.0, False)):
+        found = camera_places([torch.arange(8)], [feet], [contact], np.zeros((8, 3)), torch.arange(8).double(), fps)
+        assert bool(found.any()) == told
+
+
 def test_nobody_stands_nothing_is_made_up() -> None:
     feet, contact = walking_feet(np.random.default_rng(0))
     assert not camera_places([torch.arange(COUNT)], [feet], [0 * contact], PATH, TICKS, FPS).any()

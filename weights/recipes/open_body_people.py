@@ -62,8 +62,8 @@ def smpl_joint_of(bone: str) -> int:
     return (L_WRIST if stem.startswith("thumb") else L_HAND) + side_index
 
 
-def sample_coefficients(model: anny.Anny, count: int, seed: int) -> torch.Tensor:
-    """(count, n) blend-shape coefficients of adults aged 18 to 80, sizes drawn from anny's WHO-calibrated tables."""
+def sample_people(model: anny.Anny, count: int, seed: int) -> dict[str, torch.Tensor]:
+    """What `count` adults aged 18 to 80 are like, by anny's WHO-calibrated tables: each trait (count,), 0 to 1."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         low, high = (torch.tensor(a, dtype=model.dtype) for a in (18.0, 80.0))
@@ -74,7 +74,14 @@ def sample_coefficients(model: anny.Anny, count: int, seed: int) -> torch.Tensor
             gender_distribution=torch.distributions.Beta(torch.tensor(0.3, dtype=model.dtype), 0.3),
         )
         _, phenotype = distribution.sample(count)
-    return model.get_phenotype_blendshape_coefficients(**phenotype)
+    people: dict[str, torch.Tensor] = phenotype
+    return people
+
+
+def coefficients_of(model: anny.Anny, people: dict[str, torch.Tensor]) -> torch.Tensor:
+    """(S, n) blend-shape coefficients of people."""
+    coefficients: torch.Tensor = model.get_phenotype_blendshape_coefficients(**people)
+    return coefficients
 
 
 def sample_stretch(count: int, seed: int) -> np.ndarray:

@@ -52,7 +52,8 @@ def limbs_of(record: Result, body: Body) -> tuple[Tensor, Tensor]:
     rotmat = axis_angle_to_rotmat(rotmat)
     points = LandmarkModel()(body(rotmat, betas, vertices=False))[:, LIMBS]
     centre = torch.tensor([record.meta.width, record.meta.height]) / 2
-    pixels = project_pinhole(points + transl[:, None], record.meta.focal_length, centre)
+    focal = torch.from_numpy(record.row_focal_lengths())
+    pixels = project_pinhole(points + transl[:, None], focal, centre)
     return points - points[:, HIPS].mean(1, keepdim=True), pixels
 
 
@@ -97,7 +98,7 @@ def errors(
     true, mine = truth.select(match >= 0), mine.select(match[match >= 0])
     crops = torch.from_numpy(mine.box)
     centre = torch.tensor([mine.meta.width, mine.meta.height]) / 2
-    turn = ray_rotation(crops[:, :2], mine.meta.focal_length, centre)
+    turn = ray_rotation(crops[:, :2], torch.from_numpy(mine.row_focal_lengths()), centre)
     marks = {ALONE: look_once(mine, network), IN_A_RUN: look_as_in_a_run(mine, models)}
     places = {GLOT: limbs_of(mine, body)}
     for name, seen in marks.items():

@@ -20,6 +20,7 @@ from glot_cli.files.locks import locked
 from glot_cli.files.seal import fingerprint, is_regular, sealed, sealed_json, unsealed_json
 
 LIST = "export.json"
+WAITED_FOR = 100  # files of an export, up to which each is forced onto the disk before it gets its name
 _REMEDY = "move it away, or choose another output folder"
 
 
@@ -74,9 +75,12 @@ class Outbox:
 
     def _send(self, about: dict[str, Any]) -> None:
         """Give all files their names. Raises OSError, OutputError."""
-        for aside in self._asides.values():
-            with aside.open("r+b") as file:
-                os.fsync(file.fileno())
+        # To wait for the disk at each of thousands of files would take minutes; they are lost to a power cut at worst,
+        # and an export is made again.
+        if len(self._asides) <= WAITED_FOR:
+            for aside in self._asides.values():
+                with aside.open("r+b") as file:
+                    os.fsync(file.fileno())
         new = {self._key(path): fingerprint(aside) for path, aside in self._asides.items()}
         # The list comes first: were it written last, a kill in between would leave files that nothing proves ours.
         kept = {name: held for name, held in self._own.items() if os.path.lexists(self.folder / name)}

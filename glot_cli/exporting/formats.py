@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glot_cli.body.model import Body
-from glot_cli.export.catalogue import FORMATS, Space
-from glot_cli.export.characters import Character, characters, even_times, sampled
-from glot_cli.export.naming import joint_names
-from glot_cli.export.outbox import Outbox
+from glot_cli.exporting.catalogue import FORMATS, Space
+from glot_cli.exporting.characters import Character, characters, even_times, sampled
+from glot_cli.exporting.naming import joint_names
+from glot_cli.exporting.outbox import Outbox
 from glot_cli.results import Result
 
 
@@ -90,5 +90,5 @@ class Cast:
 
 def writer(name: str) -> Callable[[Cast, Outbox], None]:
     """What writes a format."""
-    write: Callable[[Cast, Outbox], None] = importlib.import_module(f"glot_cli.export.{FORMATS[name].module}").write
+    write: Callable[[Cast, Outbox], None] = importlib.import_module(f"glot_cli.exporting.{FORMATS[name].module}").write
     return write

@@ -64,15 +64,16 @@ def made_record(
             shape = (size, *arrays[0].shape[1:])
             arrays.append(np.asarray(own.get(name, np.zeros(shape))).astype(arrays[0].dtype))
     shots = sorted({shot for _, shot, _ in people})
+    first = [0, *(min(min(seen) for _, own, seen in people if own == shot) for shot in shots[1:])][: len(shots)]
     meta = Meta(
         video="clip.mp4", source="/films/clip.mp4", width=640, height=480, fps=fps, frame_count=count, start_frame=0,
         focal_length=700.0, body_model="open-body", body_model_sha256=weights.manifest()["open-body"].sha256,
-        preset="open", weights={}, program_version="0", shots=[0] * len(shots),
+        preset="open", weights={}, program_version="0", shots=first.copy(),
     )  # fmt: skip
     if not world:
         return Result({name: np.concatenate(arrays) for name, arrays in parts.items()}, meta)
     many = max(len(shots), 1)
-    meta.shots[:] = [0] * many
+    meta.shots[:] = first or [0]
     meta.camera_motion[:], meta.camera_confidence[:], meta.gravity_error[:] = (
         ["static"] * many,
         [1.0] * many,

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from glot_cli.export.formats import Cast
-from glot_cli.export.outbox import Outbox
+from glot_cli.exporting.formats import Cast
+from glot_cli.exporting.outbox import Outbox
 
 POSES, SHAPES, HANDS = 156, 16, 22  # numbers of SMPL-H's pose and AMASS's shape; SMPL's joints before the hands
 Z_UP = Rotation.from_euler("x", 90, degrees=True)

@@ -18,7 +18,7 @@ from glot_cli.body.kinematics import forward_kinematics
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat, slerp
 from glot_cli.clock import PAUSE_S
-from glot_cli.export.catalogue import Space
+from glot_cli.exporting.catalogue import Space
 from glot_cli.results import Result
 from glot_cli.smpl import SMPL_PARENTS
 

@@ -12,11 +12,11 @@ from glot_cli import weights
 from glot_cli.api import export
 from glot_cli.body.model import Body
 from glot_cli.errors import InputError, OutputError, UsageError
-from glot_cli.export.characters import Character, characters, even_times, sampled
-from glot_cli.export.outbox import LIST, outbox
+from glot_cli.exporting.characters import Character, characters, even_times, sampled
+from glot_cli.exporting.outbox import LIST, outbox
 from glot_cli.motion.motions import load_motions
 from glot_cli.results import Result, pose_bodies
-from tests.export.made_records import made_record
+from tests.exporting.made_records import made_record
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,81 @@
+"""Surface markers: the places on the open body's skin at which a gait laboratory would stick them.
+
+Names are those of the full-body model of Rajagopal et al. (2016), so that OpenSim finds its own. Each is the vertex
+nearest to where the anatomy has it: bony landmarks by their distance from the joint centres and by shares of stature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from glot_cli.exporting.characters import Character
+from glot_cli.exporting.formats import Cast
+from glot_cli.results import POSED_AT_ONCE
+
+# Vertex of the open body; of a pair the left and the right one.
+_MIDDLE = {"C7": 47, "T10": 60, "CLAV": 51, "STRN": 57, "SACR": 92, "HEAD": 33, "FHEAD": 7}
+_PAIRS = {
+    "HEAD": (2709, 6123), "ACR": (744, 4158), "LEL": (1509, 4923), "MEL": (1559, 4973), "FAradius": (1746, 5160),
+    "FAulna": (1644, 5058), "ASI": (2091, 5505), "PSI": (1993, 5407), "LFC": (2300, 5714), "MFC": (2319, 5733),
+    "LMAL": (3285, 6699), "MMAL": (3259, 6673), "CAL": (2995, 6409), "TOE": (3140, 6554), "MT5": (3136, 6550),
+}  # fmt: skip
+MARKERS = _MIDDLE | {
+    f"{letter}{name}": pair[side] for side, letter in ((1, "R"), (0, "L")) for name, pair in _PAIRS.items()
+}
+_BODY = "open-body"  # whose vertices these are
+
+
+class MarkerPoints(NamedTuple):
+    """What formats of points write.
+
+    Attributes:
+        names: of K points.
+        places: (T, K, 3) metres; NaN where the person is not seen.
+    """
+
+    names: tuple[str, ...]
+    places: NDArray[np.float32]
+
+
+def has_markers(cast: Cast) -> bool:
+    """Whether the record's body is the one whose markers are known."""
+    return cast.result.meta.body_model == _BODY
+
+
+def points_of(cast: Cast, character: Character) -> MarkerPoints:
+    """Surface markers, where the body has them, and the 24 joints of a character."""
+    places, names = character.joints, cast.joint_names
+    if has_markers(cast):
+        places = np.concatenate([surface(cast, character, list(MARKERS.values())), places], 1)
+        names = (*MARKERS, *names)
+    places = places.copy()
+    places[~character.seen] = np.nan
+    return MarkerPoints(names, places)
+
+
+def surface(cast: Cast, character: Character, vertices: list[int] | NDArray[np.intp]) -> NDArray[np.float32]:
+    """Some vertices (T, V, 3) of a character's skin, metres, in its space."""
+    found = np.empty((len(character.times), len(vertices), 3), np.float32)
+    for part, places in surface_parts(cast, character, vertices):
+        found[part] = places
+    return found
+
+
+def surface_parts(
+    cast: Cast, character: Character, vertices: list[int] | NDArray[np.intp]
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """The same some times after the other: which of the times, and the vertices (n, V, 3) at these."""
+    skin = cast.body.subset(np.asarray(vertices))
+    betas, rotmat = torch.from_numpy(character.betas), torch.from_numpy(character.rotmat)
+    transl = character.transl
+    for start in range(0, len(rotmat), POSED_AT_ONCE):
+        part = slice(start, start + POSED_AT_ONCE)
+        with torch.inference_mode():
+            posed = skin(rotmat[part], betas.expand(len(rotmat[part]), -1)).vertices
+        assert posed is not None
+        yield part, posed.numpy() + transl[part, None]

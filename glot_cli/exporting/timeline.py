@@ -1,0 +1,120 @@
+"""When and where things are in files that know time: frames, the camera, who can be seen."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from glot_cli.exporting.characters import Y_UP, Character
+from glot_cli.exporting.formats import Cast
+from glot_cli.results import Result
+
+Floats = NDArray[np.floating]
+_AROUND = 0.01  # of the step over a cut: how far on either side of its middle the camera has its two keys
+
+
+def frame_times(result: Result) -> NDArray[np.float64]:
+    """(F,) seconds on the video's clock of every frame that was looked at.
+
+    A frame without people has no time in a record: it lies evenly between those that have, or at the record's rate
+    before the first and after the last of them.
+    """
+    rate = float(result.meta.frame_rate)
+    every = result.meta.start_frame + np.arange(result.meta.frame_count)
+    frames, first = np.unique(result.frame, return_index=True)
+    if not len(frames):
+        return every / rate
+    known = result.time[first]
+    before, after = (every - frames[0]).clip(max=0), (every - frames[-1]).clip(min=0)
+    times: NDArray[np.float64] = np.interp(every, frames, known) + (before + after) / rate
+    return times
+
+
+def shots_of_frames(result: Result) -> NDArray[np.integer]:
+    """(F,) the shot of every frame that was looked at."""
+    every = result.meta.start_frame + np.arange(result.meta.frame_count)
+    return np.searchsorted(result.meta.shots, every, side="right").clip(1) - 1
+
+
+class Switches(NamedTuple):
+    """When somebody appears and vanishes; without entries they are always there.
+
+    Attributes:
+        times: (K,) seconds on the video's clock, the first one that of the first frame.
+        shown: (K,) whether they can be seen from then on.
+    """
+
+    times: NDArray[np.float64]
+    shown: NDArray[np.bool_]
+
+
+def switches(cast: Cast, own: Character) -> Switches:
+    """When a character can be seen: in its shot; and only while the record has it, if that was asked for.
+
+    People change half a frame early, so that no rounding of times shows them a frame too late.
+
+    Args:
+        cast: what is exported.
+        own: the character at the times of the record's own frames.
+    """
+    result = cast.result
+    times, shots = frame_times(result), shots_of_frames(result)
+    shown = shots == own.shot
+    if cast.hide:
+        shown &= np.isin(result.meta.start_frame + np.arange(len(times)), own.frames)
+    if shown.all():
+        return Switches(times[:0], shown[:0])
+    changes = np.flatnonzero(shown[1:] != shown[:-1]) + 1
+    middles = (times[changes - 1] + times[changes]) / 2
+    return Switches(np.concatenate([times[:1], middles]), shown[np.concatenate([[0], changes])])
+
+
+class CameraKeys(NamedTuple):
+    """The way of the camera: straight and evenly from key to key, at least one.
+
+    Attributes:
+        times: (K,) seconds on the video's clock.
+        places: (K, 3) metres.
+        turns: (K, 4) quaternions x, y, z, w from the camera's axes (y up, it looks along -z) to those of the space.
+    """
+
+    times: NDArray[np.float64]
+    places: Floats
+    turns: Floats
+
+
+def camera_keys(cast: Cast) -> CameraKeys:
+    """Where the camera is, in the space of the people. Where it stands still it has no keys; at cuts it jumps."""
+    result = cast.result
+    times = frame_times(result)
+    if cast.space == "camera" or not len(times):
+        return CameraKeys(times[:1] if len(times) else np.zeros(1), np.zeros((1, 3)), np.array([[0.0, 0, 0, 1]]))
+    to_camera = result.cameras["camera_rotation"].astype(float)
+    places = -np.einsum("fji,fj->fi", to_camera, result.cameras["camera_translation"])
+    turns = aligned(Rotation.from_matrix(to_camera.swapaxes(1, 2) @ Y_UP).as_quat())
+    shots = shots_of_frames(result)
+    if len(places) != len(times):  # one file of `frames/`, which holds one camera
+        times, shots = times[:1], shots[:1]
+    cuts = np.flatnonzero(shots[1:] != shots[:-1]) + 1
+    step = times[cuts] - times[cuts - 1]
+    middles = times[cuts - 1] + step / 2
+    # Two keys around the middle of every cut: the last pose before it is held until then.
+    where = np.repeat(cuts, 2)
+    keys = np.insert(times, where, np.stack([middles - _AROUND * step, middles + _AROUND * step], 1).ravel())
+    sources = np.insert(np.arange(len(times)), where, np.stack([cuts - 1, cuts], 1).ravel())
+    places, turns = places[sources], turns[sources]
+    moves = (places[1:] != places[:-1]).any(1) | (turns[1:] != turns[:-1]).any(1)
+    kept = np.concatenate([[True], moves]) | np.concatenate([moves, [False]])
+    kept[0] = True
+    return CameraKeys(keys[kept], places[kept], turns[kept])
+
+
+def aligned(quaternions: Floats) -> Floats:
+    """Quaternions (T, ..., 4) over time whose signs follow each other, so that what lies between goes the short way."""
+    signs = np.where((quaternions[1:] * quaternions[:-1]).sum(-1, keepdims=True) < 0, -1.0, 1.0)
+    signs = np.concatenate([np.ones_like(quaternions[:1, ..., :1]), np.cumprod(signs, 0)])
+    turned: Floats = quaternions * signs
+    return turned
