@@ -70,6 +70,8 @@ def test_the_wheel_holds_the_weights_and_finds_them(wheel: Path, tmp_path: Path)
         archive.extractall(tmp_path)
     assert names == {"manifest.json", "README.md", *(entry.file for entry in weights.manifest().values())}
     assert all(name.startswith(("glot_cli/", "glot_cli-")) for name in everything), "the wheel holds only the package"
+    viewer = [path for path in (ROOT / "glot_cli" / "viewer").rglob("*") if path.suffix in (".css", ".html", ".js")]
+    assert len(viewer) > 5 and {str(path.relative_to(ROOT)) for path in viewer} <= set(everything)
     said = python("from glot_cli.cli.main import main; main(['weights', 'verify'])", tmp_path)
     assert said.count(": intact (") == len(weights.manifest())
     assert said.count(f"({tmp_path / 'glot_cli' / '_weights'}") == len(weights.manifest())

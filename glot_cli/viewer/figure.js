@@ -44,6 +44,8 @@ class Figure {
       return mesh;
     };
     this.mesh = skinned(new THREE.MeshLambertMaterial({ color: this.colour }));
+    // Drawn before a surface that one sees through, so that of each body only what is in front is seen.
+    this.front = skinned(new THREE.MeshBasicMaterial({ colorWrite: false }));
     // The same surface pressed flat on the floor; the stencil darkens every point of it once.
     const dark = new THREE.MeshBasicMaterial({
       color: 0x000000, transparent: true, opacity: 0.45, depthWrite: false, stencilWrite: true, stencilRef: 1,
@@ -121,6 +123,7 @@ class Figure {
     const here = this.row !== null, mesh = state.form === "mesh";
     this.group.visible = !state.hidden.has(this.one.person);
     this.mesh.visible = here && mesh;
+    this.front.visible = here && mesh && opacity < 1;
     this.shadow.visible = here && floor;
     this.balls.visible = this.sticks.visible = here && !mesh;
     this.dots.visible = here && ground && state.contacts && !!(this.row.flags & 15);
@@ -175,7 +178,7 @@ class Figure {
     this.mesh.geometry.dispose();
     this.trail.geometry.dispose();
     for (const mesh of [this.balls, this.sticks, this.dots]) mesh.dispose();
-    for (const mesh of [this.mesh, this.shadow, this.balls, this.trail]) mesh.material.dispose();
+    for (const mesh of [this.mesh, this.front, this.shadow, this.balls, this.trail]) mesh.material.dispose();
     this.skeleton.dispose();
   }
 }

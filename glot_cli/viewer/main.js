@@ -57,7 +57,7 @@ function begin() {
       if (!row) continue;
       const { item, now } = people.get(one.person);
       item.classList.remove("away");
-      now.textContent = row.confidence === null ? (row.flags & 16 ? "filled in" : "") : `${Math.round(100 * row.confidence)} %`;
+      now.textContent = row.flags & 16 ? "filled in" : `${Math.round(100 * row.score)} %`;
     }
     redraw();
   }
@@ -124,6 +124,7 @@ function begin() {
     }
     const box = node(`show-${name}`);
     if (box) box.checked = value;
+    if (name === "opacity") node(name).value = 100 * value;
     if (name === "layout" || name === "video") lay();
     redraw();
   }
@@ -144,7 +145,7 @@ function begin() {
     title.append(chip, `Person ${figure.one.person}, ${recording.joints[joint].replaceAll("_", " ")}`);
     const lines = [`x ${number(at.x)}   y ${number(at.y)}   z ${number(at.z)} m`];
     if (bend !== null) lines.push(`bent ${Math.round(bend)}°`);
-    if (error) lines.push(`off by about ${(error[joint] / 100).toFixed(1)} cm`);
+    if (error) lines.push(`within ${(error[joint] / 100).toFixed(1)} cm (80 %)`);
     tip.replaceChildren(title, lines.join("\n"));
     const { clientWidth: width, clientHeight: height } = node("stage");
     tip.style.left = `${Math.max(4, Math.min(pointer.x + 16, width - tip.offsetWidth - 6))}px`;
@@ -184,7 +185,7 @@ function begin() {
       const box = Object.assign(document.createElement("input"), { type: "checkbox", checked: true });
       const chip = Object.assign(document.createElement("span"), { className: "chip" });
       const who = Object.assign(document.createElement("span"), { className: "who", textContent: `Person ${person}` });
-      const now = Object.assign(document.createElement("span"), { className: "now" });
+      const now = Object.assign(document.createElement("span"), { className: "now", title: "confidence of the detection" });
       chip.style.background = cssOf(colour);
       box.addEventListener("change", () => {
         state.hidden[box.checked ? "delete" : "add"](person);

@@ -59,7 +59,7 @@ def frames_of(result: Result) -> ShownFrames:
     """
     meta = result.meta
     first, count = meta.start_frame, max(meta.frame_count, 1)
-    cameras = result.camera_rotation
+    cameras = next(iter(result.cameras.values()), None)
     if cameras is not None and len(cameras) == 1 and len(result):  # one file of frames/
         first, count = int(result.frame[0]), 1
     if count > MOST_FRAMES:
@@ -114,10 +114,6 @@ class Pack:
     def _errors(self) -> NDArray[Any] | None:
         return self.result.arrays.get("joint_error")
 
-    @property
-    def _confidence(self) -> NDArray[Any] | None:
-        return self.result.arrays.get("confidence")
-
     def header(self) -> dict[str, Any]:
         """What is no long row of numbers: names, people, shots, the tree of joints. JSON can hold it."""
         meta, frames = self.result.meta, self.frames
@@ -145,6 +141,7 @@ class Pack:
             "fps": float(meta.frame_rate),
             "step": 1 / float(meta.frame_rate),
             "focal": meta.focal_length,
+            "has_focals": self.result.camera_focal_length is not None,
             "start": frames.first,
             "count": len(frames),
             "world": self.result.has_world,
@@ -163,13 +160,14 @@ class Pack:
             "wide": self._wide,
             "chunk_frames": self.chunk_frames,
             "has_error": self._errors is not None,
-            "has_confidence": self._confidence is not None,
         }
 
     def blocks(self) -> Iterator[Block]:
         """(name, bytes) of everything else, one at a time."""
         yield "times", self.frames.times.astype("<f8").tobytes()
         yield "cameras", self._cameras().astype("<f4").tobytes()
+        if self.result.camera_focal_length is not None:
+            yield "focals", self.result.camera_focal_length.astype("<f4").tobytes()
         yield "faces", self.body.faces.astype("<u4" if self._wide else "<u2").tobytes()
         joints, weights = influences(self.body.weight_planes.T.numpy())
         yield "skin-index", joints.tobytes()
@@ -212,7 +210,7 @@ class Pack:
         return np.concatenate([turns, -np.einsum("fji,fj->fi", rotation, translation)], 1).astype(np.float32)
 
     def _motion(self, one: Character, part: slice) -> bytes:
-        """Some rows of a character: quaternions, errors if the record tells them, flags, confidence if it tells it."""
+        """Some rows of a character: quaternions, errors if the record tells them, flags, scores."""
         count, rows = part.stop - part.start, one.rows[part]
         if not count:
             return b""
@@ -224,8 +222,7 @@ class Pack:
         if self.result.contact is not None:
             flags += np.packbits(self.result.contact[rows] > RESTING, axis=1, bitorder="little")[:, 0]
         parts.append(flags.astype(np.uint8).tobytes())
-        if self._confidence is not None:
-            parts.append(np.round(self._confidence[rows] * 255).clip(0, 255).astype(np.uint8).tobytes())
+        parts.append(np.round(self.result.score[rows] * 255).clip(0, 255).astype(np.uint8).tobytes())
         return b"".join(parts)
 
 

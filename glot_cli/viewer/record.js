@@ -19,6 +19,7 @@ class Recording {
     Object.assign(this, JSON.parse(node("record").textContent));
     this.times = block("times", Float64Array); // seconds of each frame, the first at 0
     this.cameras = block("cameras", Float32Array); // x, y, z, w and place of each frame's camera in the world
+    this.focals = this.has_focals ? block("focals", Float32Array) : null; // where it changes
     this.paths = new Map();
     this.chunks = new Map(); // the ones used last
     for (const one of this.characters) {
@@ -37,7 +38,7 @@ class Recording {
 
   /** Focal length in pixels of the video's own picture. Its principal point is the centre. */
   focalAt(frame) {
-    return this.focal;
+    return this.focals ? this.focals[frame] : this.focal;
   }
 
   /** How many rows of a character come before a frame. */
@@ -77,7 +78,7 @@ class Recording {
       turns: part.turns.subarray(96 * at, 96 * at + 96), // x, y, z, w of 24 joints, times 32767
       flags: part.flags[at], // 1, 2, 4, 8: left heel, left toes, right heel, right toes rest; 16: filled in
       error: part.error && part.error.subarray(24 * at, 24 * at + 24), // 0.1 mm
-      confidence: part.confidence ? part.confidence[at] / 255 : null,
+      score: part.score[at] / 255, // of the detection
     };
   }
 
@@ -99,8 +100,8 @@ class Recording {
         const turns = take(Int16Array, 96 * count);
         const error = this.has_error ? take(Uint16Array, 24 * count) : null;
         const flags = take(Uint8Array, count);
-        const confidence = this.has_confidence ? take(Uint8Array, count) : null;
-        parts.set(one.index, { row, turns, error, flags, confidence });
+        const score = take(Uint8Array, count);
+        parts.set(one.index, { row, turns, error, flags, score });
       }
     }
     this.chunks.set(index, parts); // a Map keeps the order

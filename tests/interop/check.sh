@@ -12,6 +12,7 @@
 #     gltf_validator, three    node and npm (packages gltf-validator, three)
 #     blender                  BPY_PYTHON, a Python that imports bpy; else Python 3.11 and pip (package bpy)
 #     usd                      usd-core in PYTHON
+#     view                     chromium, and pip (package playwright)
 #     bvh_parsers              pip (packages bvhio, bvhsdk) beside upc-pymotion in PYTHON
 #
 # The exit status is 1 where a check fails.
@@ -106,10 +107,19 @@ check_bvh_parsers() {
     done
 }
 
+check_view() {
+    local browser place=$cache/playwright
+    browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome) || { skip view "needs Chromium"; return; }
+    [ -e "$place/playwright" ] || "$PYTHON" -m pip install -q --target "$place" playwright >"$cache/playwright.log" 2>&1 \
+        || { skip view "needs playwright"; return; }
+    check view env PYTHONPATH="$place:$PYTHONPATH" "$PYTHON" "$here/check_view.py" "$result" --chromium "$browser"
+}
+
 prepare
 check_gltf_validator
 check_three
 check_blender
 check_usd
 check_bvh_parsers
+check_view
 exit "$failed"

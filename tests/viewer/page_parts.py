@@ -47,13 +47,13 @@ class Page(HTMLParser):
         return np.frombuffer(base64.b64decode(self.texts[name], validate=True), dtype)
 
     def motion(self) -> list[dict[str, np.ndarray]]:
-        """Of each character: `frames` from the page's first, `turns` (T, 24, 4), `error`, `flags`, `confidence`."""
+        """Of each character: `frames` from the page's first, `turns` (T, 24, 4), `error`, `flags`, `score`."""
         record, found = self.record, []
         for one in record["characters"]:
             frames = np.concatenate([np.arange(first, first + count) for first, count in one["runs"]])
             found.append({"frames": frames, "parts": []})
-        widths = {"turns": ("<i2", 96), "error": ("<u2", 24), "flags": ("u1", 1), "confidence": ("u1", 1)}
-        wanted = [name for name in widths if name in ("turns", "flags") or record[f"has_{name}"]]
+        widths = {"turns": ("<i2", 96), "error": ("<u2", 24), "flags": ("u1", 1), "score": ("u1", 1)}
+        wanted = [name for name in widths if name != "error" or record["has_error"]]
         size = record["chunk_frames"]
         for chunk, begin in enumerate(range(0, record["count"], size)):
             data, at = base64.b64decode(self.texts[f"motion-{chunk}"], validate=True), 0

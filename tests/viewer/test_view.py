@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from glot_cli import api, schema, weights
+from glot_cli import api, weights
 from glot_cli.body.model import Body
 from glot_cli.cli.main import main
 from glot_cli.errors import InputError, OutputError
@@ -23,7 +23,6 @@ from glot_cli.files.seal import sealed_kind
 from glot_cli.pipeline.folder import ResultFolder, Source
 from glot_cli.progress import Progress
 from glot_cli.results import Result, pose_bodies
-from glot_cli.schema import Field
 from glot_cli.viewer import packing
 from glot_cli.viewer.packing import MOST_FRAMES, frames_of
 from glot_cli.viewer.page import write_page
@@ -74,7 +73,9 @@ def test_the_surface_follows_the_four_strongest_joints(tmp_path: Path, body: Bod
 
 
 def test_the_cameras_see_joints_where_those_of_the_record_do(tmp_path: Path, body: Body) -> None:
-    record = made_record([(1, 0, range(8))])
+    made = made_record([(1, 0, range(8))])
+    focal = np.linspace(500, 900, 8, dtype=np.float32)  # it zooms
+    record = Result(made.arrays, made.meta, {**made.cameras, "camera_focal_length": focal})
     page, (_, joints) = page_of(tmp_path, record), pose_bodies(body, record, world=True)
     rotations, translations = record.row_cameras()
     seen = joints @ rotations.swapaxes(1, 2) + translations[:, None]
@@ -83,19 +84,16 @@ def test_the_cameras_see_joints_where_those_of_the_record_do(tmp_path: Path, bod
     turns = packing.Rotation.from_quat(cameras[:, :4])
     for frame, joints in enumerate(page.posed()[0][0]):
         own = turns[frame].inv().apply(joints - cameras[frame, 4:])  # y up, along -z
-        pixels = page.record["focal"] * own[:, :2] * [1, -1] / -own[:, 2:]
-        assert np.abs(pixels - record.meta.focal_length * seen[frame, :, :2] / seen[frame, :, 2:]).max() < 0.2
+        pixels = page.block("focals", "<f4")[frame] * own[:, :2] * [1, -1] / -own[:, 2:]
+        assert np.abs(pixels - focal[frame] * seen[frame, :, :2] / seen[frame, :, 2:]).max() < 0.2
 
 
-def test_what_the_record_tells_of_its_errors_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, row in (("joint_error", (24,)), ("confidence", ())):
-        monkeypatch.setitem(schema.FIELDS, name, Field("float32", row, "", "", "", told_by_runs=True))
-    record = made_record([(1, 0, range(5))])
-    rng = np.random.default_rng(0)
-    more = {"joint_error": rng.random((5, 24)).astype(np.float32), "confidence": rng.random(5).astype(np.float32)}
+def test_what_the_record_tells_of_its_errors_is_shown(tmp_path: Path) -> None:
+    record, rng = made_record([(1, 0, range(5))]), np.random.default_rng(0)
+    more = {"joint_error": rng.random((5, 24)).astype(np.float32), "score": rng.random(5).astype(np.float32)}
     (motion,) = page_of(tmp_path, Result({**record.arrays, **more}, record.meta, record.cameras)).motion()
     assert np.abs(motion["error"] * 1e-4 - more["joint_error"]).max() < 1e-4
-    assert np.abs(motion["confidence"][:, 0] / 255 - more["confidence"]).max() < 3e-3
+    assert np.abs(motion["score"][:, 0] / 255 - more["score"]).max() < 3e-3
 
 
 def test_frames_without_anybody_have_times_too() -> None:
