@@ -12,6 +12,7 @@ from pathlib import Path
 from glot_cli.body.model import Body
 from glot_cli.device import pick_device
 from glot_cli.errors import GlotError, InputError, OutputError, RenderError, UsageError, counted
+from glot_cli.exporting.timeline import frame_times
 from glot_cli.files.opening import expanded
 from glot_cli.pipeline.draw import draw
 from glot_cli.pipeline.folder import OVERLAY, PARAMS, ResultFolder, Source
@@ -231,9 +232,10 @@ class Runner:
 def _page(place: ResultFolder, result: Result, report: Report) -> str:
     """The page of a result, with pictures where one was drawn."""
     pictures = []
-    if place.has(OVERLAY) and not report["fault"]:
+    if len(result) and place.has(OVERLAY) and not report["fault"]:
         moments = still_times(result)
-        shown = stills(place.path / OVERLAY, [time for time, _ in moments], STILL_WIDTH)
+        begin = frame_times(result)[0]  # with this frame the picture begins, at 0 whatever the video's clock says
+        shown = stills(place.path / OVERLAY, [time - begin for time, _ in moments], STILL_WIDTH)
         pictures = [Still(time, jpeg, why) for (time, why), jpeg in zip(moments, shown, strict=True)]
     return report_page(result, report, pictures)
 

@@ -13,13 +13,15 @@ from PIL import Image
 
 from glot_cli.errors import InputError
 
+ROUNDED = 5e-4  # seconds by which stamps are off after a container has put them into its own unit
+
 
 def stills(path: Path, times: Sequence[float], width: int) -> list[bytes]:
     """JPEGs of the first pictures at or after some times.
 
     Args:
         path: a video file that glot wrote.
-        times: seconds on its clock, ascending; after its end the last picture stands.
+        times: seconds from its first picture, ascending; after its end the last picture stands.
         width: of the JPEGs, pixels; narrower pictures keep their own.
 
     Raises:
@@ -35,7 +37,7 @@ def stills(path: Path, times: Sequence[float], width: int) -> list[bytes]:
                 frame: Any
                 for frame in container.decode(stream):
                     picture = frame
-                    if frame.pts is not None and float(frame.pts * stream.time_base) >= time - 1e-6:
+                    if frame.pts is not None and float(frame.pts * stream.time_base) >= time - ROUNDED:
                         break
                 if picture is not None:
                     found.append(_jpeg(picture.to_image(), width))

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 from dataclasses import replace
+from fractions import Fraction
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from glot_cli.files.seal import sealed
+from glot_cli.pipeline.folder import OVERLAY, ResultFolder, Source
+from glot_cli.pipeline.run import _page
 from glot_cli.results import Result, load_result
+from glot_cli.video import VideoWriter
 from glot_cli.viewer import report_page as page
 from glot_cli.viewer.report_page import Still, report_page, still_times
 from tests.cli.fixtures import Glot
@@ -100,6 +108,21 @@ def test_pictures_are_spread_and_show_where_people_are_least_sure() -> None:
     scores.score[70:75] = 0.1
     doubtful = [time for time, why in still_times(scores) if why]
     assert len(doubtful) == 1 and 69 / 30 < doubtful[0] < 75 / 30
+
+
+def test_pictures_of_a_part_of_a_video_are_of_their_moments(tmp_path: Path) -> None:
+    """The overlay begins at 0, the record at ten seconds; people come a little later."""
+    times = 10 + np.arange(60) / 30
+    record = made_record([(1, 0, range(6, 60))], times=times)
+    with sealed(tmp_path / OVERLAY) as aside, VideoWriter(aside, 64, 48, time_base=Fraction(1, 1000), fps=30) as writer:
+        for number, time in enumerate(times):
+            writer.write(np.full((48, 64, 3), 4 * number, np.uint8), round(1000 * time))
+    place = ResultFolder(tmp_path, Source("clip.mp4", tmp_path / "clip.mp4", ""))
+    text = _page(place, record, {**REPORT, "fault": None})
+    jpegs = re.findall(r'data:image/jpeg;base64,([^"]+)"', text)
+    shown = [np.asarray(Image.open(io.BytesIO(base64.b64decode(jpeg)))).mean() / 4 for jpeg in jpegs]
+    expected = [round(30 * (time - 10)) for time, _ in still_times(record)]
+    assert np.abs(np.array(shown) - expected).max() < 0.6 and expected[0] == 6 and expected[-1] == 59
 
 
 def test_a_run_writes_one_and_keeps_what_is_a_users(glot: Glot, drawable: str, person: Path, tmp_path: Path) -> None:
