@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from glot_cli.exporting.characters import Character
 from glot_cli.exporting.formats import Cast
 from glot_cli.results import POSED_AT_ONCE
+from glot_cli.weights.bodies import is_open
 
-# Vertex of the open body; of a pair the left and the right one.
+# Vertex of the open bodies; of a pair the left and the right one.
 _MIDDLE = {"C7": 47, "T10": 60, "CLAV": 51, "STRN": 57, "SACR": 92, "HEAD": 33, "FHEAD": 7}
 _PAIRS = {
     "HEAD": (2709, 6123), "ACR": (744, 4158), "LEL": (1509, 4923), "MEL": (1559, 4973), "FAradius": (1746, 5160),
@@ -27,7 +28,6 @@ _PAIRS = {
 MARKERS = _MIDDLE | {
     f"{letter}{name}": pair[side] for side, letter in ((1, "R"), (0, "L")) for name, pair in _PAIRS.items()
 }
-_BODY = "open-body"  # whose vertices these are
 
 
 class MarkerPoints(NamedTuple):
@@ -43,8 +43,8 @@ class MarkerPoints(NamedTuple):
 
 
 def has_markers(cast: Cast) -> bool:
-    """Whether the record's body is the one whose markers are known."""
-    return cast.result.meta.body_model == _BODY
+    """Whether the record's body is one whose markers are known: all open ones, which have the same vertices."""
+    return is_open(cast.result.meta.body_model)
 
 
 def points_of(cast: Cast, character: Character) -> MarkerPoints:

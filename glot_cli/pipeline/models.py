@@ -17,7 +17,7 @@ from glot_cli.models.fold import FoldedGLoT
 from glot_cli.pipeline.presets import OPEN_SHAPES, Preset
 from glot_cli.smpl import SMPL_VERTICES
 from glot_cli.tracking.detector import PersonDetector
-from glot_cli.weights.bodies import body_path, load_body, mean_parameters
+from glot_cli.weights.bodies import body_path, is_open, load_body, mean_parameters
 from glot_cli.world.grounding import Grounding
 from glot_cli.world.reconstruct import Worldmaker
 
@@ -151,4 +151,4 @@ def _shape_space(name: str, body: Body) -> str:
     """Whose shape components a body has. A file of SMPL's size is taken for SMPL."""
     if body.num_vertices == SMPL_VERTICES:
         return "smpl"
-    return OPEN_SHAPES if weights.is_known(name) and name.startswith("open-") else name
+    return OPEN_SHAPES if is_open(name) else name

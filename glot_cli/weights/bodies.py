@@ -46,6 +46,11 @@ def _is_name(body: str) -> bool:
     return store.is_known(body) or body.startswith("smpl-")
 
 
+def is_open(name: str) -> bool:
+    """Whether a body's name is that of an open one: these share a mesh, and a shape space but for where it begins."""
+    return store.is_known(name) and name.startswith("open-")
+
+
 def load_body(name: str, num_betas: int = RECORD_BETAS) -> Body:
     """A body by name or file. SMPL gets SPIN's extra joints, if they were added.
 

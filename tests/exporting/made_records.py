@@ -67,7 +67,7 @@ def made_record(
     first = [0, *(min(min(seen) for _, own, seen in people if own == shot) for shot in shots[1:])][: len(shots)]
     meta = Meta(
         video="clip.mp4", source="/films/clip.mp4", width=640, height=480, fps=fps, frame_count=count, start_frame=0,
-        focal_length=700.0, body_model="open-body", body_model_sha256=weights.manifest()["open-body"].sha256,
+        focal_length=700.0, body_model="open-neutral", body_model_sha256=weights.manifest()["open-neutral"].sha256,
         preset="open", weights={}, program_version="0", shots=first.copy(),
     )  # fmt: skip
     if not world:

@@ -21,7 +21,7 @@ SIDES = {"r": ("right_", -1), "l": ("left_", 1)}  # and the sign of turns about 
 
 @pytest.fixture(scope="module")
 def someone() -> Character:
-    body = Body.load(weights.locate("open-body"))
+    body = Body.load(weights.locate("open-neutral"))
     (own,) = characters(made_record([(1, 0, range(COUNT))], seed=3), body, "floor")
     return own
 

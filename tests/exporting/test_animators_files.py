@@ -32,7 +32,7 @@ NEAR = 1e-5  # metres: 0.01 mm
 
 @pytest.fixture(scope="module")
 def body() -> Body:
-    return Body.load(weights.locate("open-body"))
+    return Body.load(weights.locate("open-neutral"))
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,7 @@ def test_without_people_there_is_a_camera_and_a_word(tmp_path: Path) -> None:
 
 
 def test_what_files_cannot_hold_is_said(record: Result, body: Body, tmp_path: Path) -> None:
-    arrays = read_body_arrays(weights.locate("open-body"))
+    arrays = read_body_arrays(weights.locate("open-neutral"))
     bulges = np.random.default_rng(0).normal(0, 0.001, (body.num_vertices, 3, 207))
     np.savez(tmp_path / "bulging.npz", **arrays, posedirs=bulges.astype(np.float32))
     short = record.select(record.frame < 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ KEYS = ["DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units", "OrigDataR
 
 @pytest.fixture(scope="module")
 def body() -> Body:
-    return Body.load(weights.locate("open-body"))
+    return Body.load(weights.locate("open-neutral"))
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def test_trc_has_the_layout_that_opensim_reads(tmp_path: Path, gaps: Result, bod
 
 def test_markers_lie_where_anatomy_has_them(body: Body) -> None:
     """On the mean body, which stands 1.70 m tall: y up, faces +z, left at +x."""
-    held = load_npz(weights.locate("open-body"))
+    held = load_npz(weights.locate("open-neutral"))
     at = {name: held["v_template"][vertex] for name, vertex in MARKERS.items()}
     joints = dict(zip(SMPL_JOINTS, body.joint_template.numpy(), strict=True))
     for name, vertex in MARKERS.items():
@@ -208,9 +209,22 @@ def test_nobody_makes_no_files_and_too_short_a_while_is_said(tmp_path: Path, kin
     assert said == [f"{kind}: person2 is not there at any frame of this rate"]
 
 
-def test_other_bodies_have_joints_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("glot_cli.exporting.markers._BODY", "another")
-    made_record([(1, 0, range(3))]).save(tmp_path / "params.npz")
+@pytest.mark.parametrize("name", ["open-body", "open-male", "open-female"])
+def test_every_open_body_has_markers(tmp_path: Path, name: str) -> None:
+    record = made_record([(1, 0, range(3))])
+    meta = replace(record.meta, body_model=name, body_model_sha256=weights.manifest()[name].sha256)
+    Result(record.arrays, meta, record.cameras).save(tmp_path / "params.npz")
+    (file,) = export(tmp_path, ["trc"])
+    assert read_trc(file)[1] == list(NAMES)
+
+
+def test_other_bodies_have_joints_alone(tmp_path: Path) -> None:
+    record, path = made_record([(1, 0, range(3))]), tmp_path / "mine.npz"
+    path.write_bytes(weights.locate("open-neutral").read_bytes())
+    digest = weights.manifest()["open-neutral"].sha256
+    Result(record.arrays, replace(record.meta, body_model=str(path), body_model_sha256=digest), record.cameras).save(
+        tmp_path / "params.npz"
+    )
     said: list[str] = []
     (file,) = export(tmp_path, ["trc"], warn=said.append)
     assert read_trc(file)[1] == list(SMPL_JOINTS)

@@ -26,7 +26,7 @@ SIZE = np.array([640, 480])
 
 @pytest.fixture(scope="module")
 def body() -> Body:
-    return Body.load(weights.locate("open-body"))
+    return Body.load(weights.locate("open-neutral"))
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from tests.exporting.made_records import made_record
 
 @pytest.fixture(scope="module")
 def body() -> Body:
-    return Body.load(weights.locate("open-body"))
+    return Body.load(weights.locate("open-neutral"))
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ HERE = ROOT / "glot_cli" / "viewer"
 
 @pytest.fixture(scope="module")
 def body() -> Body:
-    return Body.load(weights.locate("open-body"))
+    return Body.load(weights.locate("open-neutral"))
 
 
 def page_of(folder: Path, record: Result, **keywords: object) -> Page:
