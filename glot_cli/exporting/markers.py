@@ -6,16 +6,14 @@ nearest to where the anatomy has it: bony landmarks by their distance from the j
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from glot_cli.exporting.characters import Character
 from glot_cli.exporting.formats import Cast
-from glot_cli.results import POSED_AT_ONCE
+from glot_cli.exporting.surface import surface_parts
 from glot_cli.weights.bodies import is_open
 
 # Vertex of the open bodies; of a pair the left and the right one.
@@ -51,31 +49,10 @@ def points_of(cast: Cast, character: Character) -> MarkerPoints:
     """Surface markers, where the body has them, and the 24 joints of a character."""
     places, names = character.joints, cast.joint_names
     if has_markers(cast):
-        places = np.concatenate([surface(cast, character, list(MARKERS.values())), places], 1)
+        skin = cast.body.subset(np.array(list(MARKERS.values())))
+        marked = [part for _, part in surface_parts(skin, character)]
+        places = np.concatenate([np.concatenate(marked), places], 1)
         names = (*MARKERS, *names)
     places = places.copy()
     places[~character.seen] = np.nan
     return MarkerPoints(names, places)
-
-
-def surface(cast: Cast, character: Character, vertices: list[int] | NDArray[np.intp]) -> NDArray[np.float32]:
-    """Some vertices (T, V, 3) of a character's skin, metres, in its space."""
-    found = np.empty((len(character.times), len(vertices), 3), np.float32)
-    for part, places in surface_parts(cast, character, vertices):
-        found[part] = places
-    return found
-
-
-def surface_parts(
-    cast: Cast, character: Character, vertices: list[int] | NDArray[np.intp]
-) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """The same some times after the other: which of the times, and the vertices (n, V, 3) at these."""
-    skin = cast.body.subset(np.asarray(vertices))
-    betas, rotmat = torch.from_numpy(character.betas), torch.from_numpy(character.rotmat)
-    transl = character.transl
-    for start in range(0, len(rotmat), POSED_AT_ONCE):
-        part = slice(start, start + POSED_AT_ONCE)
-        with torch.inference_mode():
-            posed = skin(rotmat[part], betas.expand(len(rotmat[part]), -1)).vertices
-        assert posed is not None
-        yield part, posed.numpy() + transl[part, None]

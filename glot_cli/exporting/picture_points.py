@@ -14,7 +14,7 @@ from glot_cli.body.landmarks import LANDMARK_NAMES, attachments
 from glot_cli.body.model import Body
 from glot_cli.exporting.characters import Y_UP, characters
 from glot_cli.exporting.formats import Cast
-from glot_cli.exporting.markers import surface_parts
+from glot_cli.exporting.surface import surface_parts
 
 # Joint and offset, as in `body.landmarks`, of the toes' tips, which BlazePose does not tell apart; on the open body.
 _TOES = {
@@ -35,7 +35,7 @@ BODY_25 = (
     "right_heel",
 )  # fmt: skip
 _MIDDLES = {"neck": "shoulder", "mid_hip": "hip"}
-SPREAD = 32  # directions in which each part of a body has its outermost vertex
+SPREAD = 128  # directions in which each part of a body has its outermost vertex
 
 
 class Seen(NamedTuple):
@@ -61,21 +61,30 @@ def seen_points(cast: Cast, names: tuple[str, ...]) -> Seen:
     ]
     joints = np.array([[known[end][0] for end in pair] for pair in wanted])
     offsets = np.array([[known[end][1] for end in pair] for pair in wanted])
-    pixels = np.empty((len(cast.result), len(names), 2))
+    pixels, focal = np.empty((len(cast.result), len(names), 2)), cast.result.row_focal_lengths()
     for character in characters(cast.result, cast.body, "camera"):
         points = character.joints[:, joints] + (character.bones[:, joints] @ offsets[..., None])[..., 0]
-        pixels[character.rows] = to_picture(cast, points.mean(2) @ Y_UP)
+        pixels[character.rows] = to_picture(cast, points.mean(2) @ Y_UP, focal[character.rows])
     size = np.array([cast.result.meta.width, cast.result.meta.height])
     inside: NDArray[np.bool_] = np.all((pixels >= 0) & (pixels <= size), axis=-1)
     return Seen(pixels, inside)
 
 
-def to_picture(cast: Cast, points: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Points (..., 3) in the camera's frame, as the record has it, in the picture (..., 2), pixels; NaN behind it."""
+def to_picture(cast: Cast, points: NDArray[np.floating], focal: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Points in the picture.
+
+    Args:
+        cast: what is exported.
+        points: (M, K, 3) in the camera's frame, as the record has it, metres.
+        focal: (M,) focal length of that camera, pixels.
+
+    Returns:
+        (M, K, 2) pixels, NaN for what is behind the camera.
+    """
     meta = cast.result.meta
     depth = np.where(points[..., 2:] > 0, points[..., 2:].astype(np.float64), np.nan)
     centre = np.array([meta.width / 2, meta.height / 2])
-    pixels: NDArray[np.float64] = points[..., :2] / depth * meta.focal_length + centre
+    pixels: NDArray[np.float64] = points[..., :2] / depth * focal[:, None, None] + centre
     return pixels
 
 
@@ -84,11 +93,11 @@ def tight_boxes(cast: Cast) -> NDArray[np.float64]:
 
     NaN for a body that is wholly behind the camera.
     """
-    outer = outline(cast.body)
+    skin, focal = cast.body.subset(outline(cast.body)), cast.result.row_focal_lengths()
     boxes = np.empty((len(cast.result), 4))
     for character in characters(cast.result, cast.body, "camera"):
-        for part, places in surface_parts(cast, character, outer):
-            pixels = to_picture(cast, places @ Y_UP)
+        for part, places in surface_parts(skin, character):
+            pixels = to_picture(cast, places @ Y_UP, focal[character.rows[part]])
             behind = np.isnan(pixels)
             least = np.where(behind, np.inf, pixels).min(1)
             most = np.where(behind, -np.inf, pixels).max(1)

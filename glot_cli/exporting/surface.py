@@ -63,14 +63,24 @@ def influences(body: Body, most: int | None = None) -> tuple[NDArray[np.int64], 
 
 def posed_surfaces(body: Body, character: Character) -> Iterator[NDArray[np.float32]]:
     """The vertices (V, 3) of a character at each of its times, metres; a few are in memory at once."""
-    betas = torch.from_numpy(character.betas)
-    for start in range(0, len(character.times), POSED_AT_ONCE):
+    for _, vertices in surface_parts(body, character):
+        yield from vertices
+
+
+def surface_parts(body: Body, character: Character) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """The same, some times after the other: which of the times, and the vertices (n, V, 3) at these.
+
+    Args:
+        body: the body model, or a `subset` of its vertices.
+        character: who is posed.
+    """
+    betas, rotmat, transl = torch.from_numpy(character.betas), torch.from_numpy(character.rotmat), character.transl
+    for start in range(0, len(rotmat), POSED_AT_ONCE):
         part = slice(start, start + POSED_AT_ONCE)
         with torch.inference_mode():
-            rotmat = torch.from_numpy(character.rotmat[part])
-            vertices = body(rotmat, betas.expand(len(rotmat), -1)).vertices
+            vertices = body(rotmat[part], betas.expand(len(rotmat[part]), -1)).vertices
         assert vertices is not None
-        yield from vertices.numpy() + character.transl[part, None]
+        yield part, vertices.numpy() + transl[part, None]
 
 
 def rest_is_all(body: Body) -> bool:

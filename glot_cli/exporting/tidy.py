@@ -16,6 +16,7 @@ from glot_cli.exporting.foot_events import foot_events
 from glot_cli.exporting.formats import Cast
 from glot_cli.exporting.outbox import Outbox
 from glot_cli.exporting.picture_points import to_picture
+from glot_cli.smpl import NUM_JOINTS
 
 
 class TidyColumn(NamedTuple):
@@ -84,8 +85,10 @@ def _joints(cast: Cast, shown: list[Character]) -> Table:
         for own, character in zip(characters(result, cast.body, "camera"), shown, strict=True)
     ]  # fmt: skip
     places = np.concatenate([np.zeros((0, 3), np.float32), *(c.joints.reshape(-1, 3) for c in shown)])
-    seen = np.concatenate([np.zeros((0, 3), np.float32), *(c.joints.reshape(-1, 3) for c in before)])
-    pixels = to_picture(cast, seen @ Y_UP)
+    seen = np.concatenate([np.zeros((0, NUM_JOINTS, 3), np.float32), *(c.joints for c in before)])
+    lens = result.row_focal_lengths()
+    focals = [np.interp(c.times, own.times, lens[own.rows]) for own, c in zip(cast.characters, shown, strict=True)]
+    pixels = to_picture(cast, seen @ Y_UP, _joined(focals, "float64")).reshape(-1, 2)
     rows = _joined([c.rows for c in shown], "int64")
     names = np.array(cast.joint_names, object)
     table = _who(shown, len(names)) | {"joint": TidyColumn(np.tile(names, len(rows)))}

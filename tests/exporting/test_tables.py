@@ -41,9 +41,10 @@ def columns(path: Path) -> dict[str, np.ndarray]:
 
 def test_joints_are_the_record_s(tmp_path: Path, gaps: Result, body: Body) -> None:
     gaps.arrays["joint_error"] = np.random.default_rng(0).random((len(gaps), 24)).astype(np.float32)
+    gaps.cameras["camera_focal_length"] = np.linspace(500, 900, 50, dtype=np.float32)  # a lens that zooms
     _, joints = pose_bodies(body, gaps, world=True)
     _, seen = pose_bodies(body, gaps)
-    pixels = 700 * seen[..., :2] / seen[..., 2:] + [320, 240]
+    pixels = np.linspace(500, 900, 50)[gaps.frame, None, None] * seen[..., :2] / seen[..., 2:] + [320, 240]
     with outbox(tmp_path, {}) as box:
         write(Cast(gaps, body, "floor", "clip"), box)
     table = columns(box.files[0])
