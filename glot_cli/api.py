@@ -300,11 +300,12 @@ def export(
 
     Raises:
         UsageError: there is no such format, naming, world, rate or person.
-        InputError: the record cannot be read, or has no world although one was asked for.
+        InputError: the record cannot be read, is too long, or has no world although one was asked for.
         WeightsError: the body model is not there.
         OutputError: a file cannot be written, or would replace what no export wrote.
     """
-    from glot_cli.exporting.catalogue import FASTEST, FORMATS, NAMINGS, SPACES
+    from glot_cli.exporting.catalogue import FASTEST, FORMATS, NAMINGS, SLOWEST, SPACES
+    from glot_cli.exporting.characters import check_count
     from glot_cli.exporting.formats import Cast, writer
     from glot_cli.exporting.outbox import outbox
     from glot_cli.pipeline.folder import PARAMS
@@ -319,11 +320,12 @@ def export(
                 raise UsageError(f"must be one of {', '.join(known)}, not {name!r}", option=option)
     if not formats:
         raise UsageError(f"name at least one of {', '.join(FORMATS)}", option="format")
-    if fps is not None and not 0 < fps <= FASTEST:
-        raise UsageError(f"must be above 0 and at most {FASTEST}, not {fps}", option="fps")
+    if fps is not None and not SLOWEST <= fps <= FASTEST:
+        raise UsageError(f"must be from {SLOWEST:g} to {FASTEST:g}, not {fps:g}", option="fps")
     params = Path(params)
     params = params / PARAMS if os.path.isdir(params) else params
     result = load_result(params)
+    check_count(result)
     if person is not None:
         if person not in result.people:
             there = ", ".join(map(str, result.people)) or "nobody"

@@ -18,6 +18,7 @@ from glot_cli.body.kinematics import forward_kinematics
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat, slerp
 from glot_cli.clock import PAUSE_S
+from glot_cli.errors import InputError
 from glot_cli.exporting.catalogue import Space
 from glot_cli.results import Result
 from glot_cli.smpl import SMPL_PARENTS
@@ -26,6 +27,8 @@ from glot_cli.smpl import SMPL_PARENTS
 Y_UP: NDArray[np.float32] = np.diag(np.array([1, -1, -1], np.float32))
 
 Floats = NDArray[np.floating]
+
+MOST_FRAMES = 1_000_000  # nine hours of 30 frames a second
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,9 +168,22 @@ def even_times(result: Result, fps: float) -> NDArray[np.float64]:
     Args:
         result: the record; of one without rows there are no times.
         fps: times a second.
+
+    Raises:
+        InputError: there would be more than MOST_FRAMES.
     """
     if not len(result):
         return np.zeros(0)
     first, last = float(result.time.min()), float(result.time.max())
+    if (last - first) * fps > MOST_FRAMES:
+        reason = f"lasts {last - first:,.0f} s: at {fps:g} frames a second more than {MOST_FRAMES:,} frames"
+        raise InputError(reason, path=result.meta.source, remedy="ask for fewer frames a second, or run a part")
     # A hair more than the whole number of steps that rounding may take from the last frame.
     return first + np.arange(int((last - first) * fps + 1e-3) + 1) / fps
+
+
+def check_count(result: Result) -> None:
+    """Raise InputError for a record of more than MOST_FRAMES, which is made up or too long to be shown or exported."""
+    if result.meta.frame_count > MOST_FRAMES:
+        reason = f"has {result.meta.frame_count:,} frames, more than can be shown or exported ({MOST_FRAMES:,})"
+        raise InputError(reason, path=result.meta.source, remedy="run a part of the video")

@@ -18,14 +18,15 @@ from scipy.spatial.transform import Rotation
 
 from glot_cli.body.model import Body
 from glot_cli.errors import InputError
-from glot_cli.exporting.characters import Y_UP, Character, characters
+from glot_cli.exporting.characters import Y_UP, Character, characters, check_count
+from glot_cli.exporting.surface import influences
+from glot_cli.exporting.timeline import frame_times
 from glot_cli.rendering.colours import person_colour
 from glot_cli.results import Result
 from glot_cli.smpl import SMPL_JOINTS, SMPL_PARENTS
 
 CHUNK_S = 10.0
 _CHUNK = 64, 4096  # least and greatest number of frames
-MOST_FRAMES = 1_000_000  # nine hours of 30 frames a second
 INFLUENCES = 4  # joints that move a point of the surface
 UNIT = 32767  # of numbers from -1 to 1
 ERROR_UNIT = 1e-4  # metres
@@ -57,24 +58,16 @@ def frames_of(result: Result) -> ShownFrames:
     Raises:
         InputError: there are more than a page can show, or people outside of the frames that were looked at.
     """
+    check_count(result)
     meta = result.meta
     first, count = meta.start_frame, max(meta.frame_count, 1)
     cameras = next(iter(result.cameras.values()), None)
     if cameras is not None and len(cameras) == 1 and len(result):  # one file of frames/
         first, count = int(result.frame[0]), 1
-    if count > MOST_FRAMES:
-        reason = f"has {count:,} frames, more than a page can show ({MOST_FRAMES:,})"
-        raise InputError(reason, path=meta.source, remedy="run a part of the video")
-    known, rows = np.unique(result.frame, return_index=True)
-    if len(known) and not first <= known[0] <= known[-1] < first + count:
+    if len(result) and not first <= result.frame.min() <= result.frame.max() < first + count:
         raise InputError("the record has people in frames that were not looked at", path=meta.source)
-    step = 1 / float(meta.frame_rate)
-    if not len(known):
-        return ShownFrames(first, np.asarray(np.arange(count) * step, np.float64))
-    index = np.arange(first, first + count)
-    times = np.interp(index, known, result.time[rows])
-    times += np.minimum(index - known[0], 0) * step + np.maximum(index - known[-1], 0) * step
-    return ShownFrames(first, increasing(np.asarray(times - times[0], np.float64), step))
+    times = frame_times(result) if count == meta.frame_count else np.zeros(count)
+    return ShownFrames(first, increasing(times - times[0], 1 / float(meta.frame_rate)))
 
 
 def increasing(times: NDArray[np.float64], step: float) -> NDArray[np.float64]:
@@ -169,9 +162,10 @@ class Pack:
         if self.result.camera_focal_length is not None:
             yield "focals", self.result.camera_focal_length.astype("<f4").tobytes()
         yield "faces", self.body.faces.astype("<u4" if self._wide else "<u2").tobytes()
-        joints, weights = influences(self.body.weight_planes.T.numpy())
-        yield "skin-index", joints.tobytes()
-        yield "skin-weight", weights.astype("<u2").tobytes()
+        joints, weights = influences(self.body, INFLUENCES)
+        without = (0, 0), (0, INFLUENCES - joints.shape[1])
+        yield "skin-index", np.pad(joints, without).astype(np.uint8).tobytes()
+        yield "skin-weight", np.pad(np.round(weights * 65535), without).astype("<u2").tobytes()
         done: set[bytes] = set()
         for index, one in enumerate(self.people):
             if one.betas.tobytes() not in done:
@@ -224,21 +218,6 @@ class Pack:
         parts.append(flags.astype(np.uint8).tobytes())
         parts.append(np.round(self.result.score[rows] * 255).clip(0, 255).astype(np.uint8).tobytes())
         return b"".join(parts)
-
-
-def influences(weights: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
-    """The joints that move each point of a surface most.
-
-    Args:
-        weights: (V, 24) of linear blend skinning.
-
-    Returns:
-        (V, 4) joints, and (V, 4) their weights, which add up to 65535 but for rounding.
-    """
-    joints = np.argsort(-weights, axis=1, kind="stable")[:, :INFLUENCES]
-    most = np.take_along_axis(weights, joints, 1).clip(0)
-    share = most / np.maximum(most.sum(1, keepdims=True), 1e-9)
-    return joints.astype(np.uint8), np.round(share * 65535).astype(np.uint16)
 
 
 def _runs(frames: NDArray[np.int32]) -> list[list[int]]:

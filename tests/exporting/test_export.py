@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,18 @@ def test_a_format_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert list((tmp_path / "o").iterdir()) == []
 
 
+def test_what_would_never_end_is_refused(tmp_path: Path, record: Result) -> None:
+    """Numbers that a record may hold, and no film does."""
+    record.time[-1] = 1e8
+    record.save(tmp_path / "params.npz")
+    with pytest.raises(InputError, match=r"lasts 100,000,000 s: at 30 frames a second"):
+        export(tmp_path, ["bvh"])
+    empty = made_record([], world=False)
+    Result(empty.arrays, replace(empty.meta, frame_count=2**30)).save(tmp_path / "params.npz")
+    with pytest.raises(InputError, match="has 1,073,741,824 frames"):
+        export(tmp_path, ["openpose"])
+
+
 def test_amass_files_come_back_through_the_reader_of_motions(tmp_path: Path, record: Result, body: Body) -> None:
     record.save(tmp_path / "params.npz")
     files = export(tmp_path, ["amass"])
@@ -151,7 +164,7 @@ def test_amass_files_come_back_through_the_reader_of_motions(tmp_path: Path, rec
         (["glbb"], {}, "format"),
         ([], {}, "format"),
         (["amass"], {"world": "moon"}, "world"),
-        (["amass"], {"fps": 0.0}, "fps"),
+        (["amass"], {"fps": 0.0004}, "fps"),  # a rate of no frames at all, as a fraction
         (["amass"], {"fps": float("nan")}, "fps"),
         (["amass"], {"names": "ogre"}, "names"),
         (["amass"], {"person": 7}, "person"),

@@ -18,13 +18,14 @@ from glot_cli import api, weights
 from glot_cli.body.model import Body
 from glot_cli.cli.main import main
 from glot_cli.errors import InputError, OutputError
+from glot_cli.exporting.characters import MOST_FRAMES
 from glot_cli.files.atomic import aside_name
 from glot_cli.files.seal import sealed_kind
 from glot_cli.pipeline.folder import ResultFolder, Source
 from glot_cli.progress import Progress
 from glot_cli.results import Result, pose_bodies
 from glot_cli.viewer import packing
-from glot_cli.viewer.packing import MOST_FRAMES, frames_of
+from glot_cli.viewer.packing import frames_of
 from glot_cli.viewer.page import write_page
 from tests.cli.clips import background, read_video, write_clip
 from tests.documents import ROOT
@@ -107,7 +108,7 @@ def test_frames_without_anybody_have_times_too() -> None:
 def test_a_record_too_long_for_a_page_is_refused() -> None:
     record = made_record([(1, 0, range(3))], world=False)
     endless = Result(record.arrays, replace(record.meta, frame_count=MOST_FRAMES + 1))
-    with pytest.raises(InputError, match="more than a page can show"):
+    with pytest.raises(InputError, match="more than can be shown"):
         frames_of(endless)
     early = Result(record.arrays, replace(record.meta, start_frame=1))
     with pytest.raises(InputError, match="not looked at"):
