@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glot_cli.clock import stretches
-from glot_cli.errors import counted
+from glot_cli.errors import counted, printable
 from glot_cli.rendering.colours import person_colour
 from glot_cli.results import Result
 
@@ -85,15 +85,15 @@ def still_times(result: Result) -> list[tuple[float, str]]:
         return []
     times = np.unique(result.time)
     spread = [(float(times[round(k)]), "") for k in np.linspace(0, len(times) - 1, min(STILLS - 2, len(times)))]
-    doubt, good, *_ = known = trust(result)
+    known = trust(result)
     least: list[tuple[float, str]] = []
-    for row in np.argsort(-doubt, kind="stable"):
+    for row in np.argsort(-known.doubt, kind="stable"):
         time, person = float(result.time[row]), int(result.person[row])
-        if doubt[row] <= good or len(least) == 2:
+        if known.doubt[row] <= known.good or len(least) == 2:
             break
         # Not the same moment again.
         if all(abs(time - other) > 0.05 * (times[-1] - times[0]) for other, _ in least):
-            least.append((time, f"person {person} is least sure here: {known.told(doubt[row])}"))
+            least.append((time, f"person {person} is least sure here: {known.told(known.doubt[row])}"))
     return sorted(dict(spread + least).items())
 
 
@@ -135,7 +135,8 @@ def report_page(result: Result, report: Mapping[str, Any], pictures: Sequence[St
 
 
 def _text(value: object) -> str:
-    return html.escape(str(value))
+    known = str(value).encode("utf-8", "replace").decode()  # names of files may be no text
+    return html.escape(printable(known))
 
 
 def _span(result: Result) -> tuple[float, float]:

@@ -75,9 +75,10 @@ def test_a_page_has_a_strip_for_each_and_cells_where_they_are() -> None:
 
 def test_names_and_warnings_are_only_text() -> None:
     record = made_record([(1, 0, range(5))])
-    evil = '</title><script>alert(1)</script><img src=x onerror="alert(1)">'
+    evil = '</title><script>alert(1)</script><img src=x onerror="alert(1)">\udce9'  # a name that is no UTF-8
     record = replace(record, meta=replace(record.meta, video=evil, preset=evil, body_model=evil, program_version=evil))
     text = report_page(record, {**REPORT, "warnings": [evil], "fault": evil}, [Still(0.5, b"\xff\xd8", evil)])
+    assert text.encode()
     tags = Tags(text)
     assert tags.names.isdisjoint({"script", "iframe", "object", "link", "form"})
     assert all(link.startswith("data:image/jpeg;base64,") for link in tags.links)
