@@ -31,7 +31,7 @@ def command(params: tuple[Path, ...], as_json: bool, debug: bool) -> int:
         try:
             about = info(path)
         except Exception as error:
-            status = tell_error(error, about=path, among=params)
+            status = max(status, tell_error(error, about=path, among=params))
             continue
         if as_json:
             print(json.dumps(about), flush=True)

@@ -36,8 +36,8 @@ def find_camera(
 ) -> VideoCamera:
     """The camera of a video, for lifting.
 
-    A lens that is seen to zoom in a shot has, in the middle of the range that it goes through there (the median over
-    the frames), the focal length of the whole video.
+    How a lens zooms is told of each shot by itself. The median focal length of a shot is taken for that of all others:
+    nothing compares shots.
 
     Args:
         info: what `probe` says of the video.

@@ -144,7 +144,7 @@ def _filmed(
         motion = standing(scene, 1.0, "as was said")
         looks = motion.rotations
     else:
-        motion = camera_motion(scene, camera.focal, centre, options.camera == "moving", zoom)
+        motion = camera_motion(scene, camera.focal, centre, moves=options.camera == "moving", zoom=zoom)
         looks = motion.rotations
     turns = torch.from_numpy(motion.rotations_at(ticks)).float()
     filming = Filming(

@@ -22,7 +22,6 @@ Array = NDArray[np.floating]
 STEADY_HZ = 0.7  # of the velocity: walking and dollying cameras change theirs slowly
 DRIFT_HZ = 0.15  # of what the background's path lacks, where there is one
 TINY = 1e-12  # of a path that does not move while somebody stands
-STOOD = 1 / 30  # seconds that one point of a foot must have rested in all, to tell anything
 UNKNOWN = 0.02  # weight of the usual motion in every frame, against a foot that surely rests
 STOOD = 1 / 30  # seconds of resting points, summed over these, below which nobody stands
 MISTAKEN = 1.0  # metres a second: a foot that goes so much faster than the camera's path has it does not rest
