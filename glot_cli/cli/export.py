@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import click
@@ -59,6 +61,10 @@ def command(
 
     No network runs. What an earlier export wrote is replaced, any other file is not.
     """
+    wanted = [word.strip() for word in formats.split(",") if word.strip()]
+    if out and len(params) > 1 and _names_meet(params, wanted):
+        reason, remedy = "several of these results would write the same files there", "export them one by one"
+        return tell_error(UsageError(reason, option="out", remedy=remedy))
     with loading():
         from glot_cli.api import export
 
@@ -71,7 +77,7 @@ def command(
         try:
             files = export(
                 path,
-                [word.strip() for word in formats.split(",") if word.strip()],
+                wanted,
                 out,
                 world=world,
                 person=person,
@@ -91,3 +97,9 @@ def command(
         for file in files:
             print(printable(str(file)), flush=True)
     return status
+
+
+def _names_meet(params: Sequence[Path], formats: Collection[str]) -> bool:
+    """Whether files of several results would have the same names: they bear none, or folders are called alike."""
+    folders = [os.path.basename(os.path.realpath(path if os.path.isdir(path) else path.parent)) for path in params]
+    return len(set(folders)) < len(folders) or not {"obj", "ply"}.isdisjoint(formats)
