@@ -27,7 +27,7 @@ from glot_cli.body.landmarks import LandmarkModel
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat
 from glot_cli.camera import from_crop, project_pinhole, ray_rotation
-from glot_cli.evaluation.pairing import load_pairs
+from glot_cli.evaluation.pairing import load_bodies, load_pairs
 from glot_cli.evaluation.records import VISIBLE, match_rows, picture_size, runs
 from glot_cli.features.blazepose import BlazePoseFeatures
 from glot_cli.features.crops import extract_crops
@@ -89,9 +89,9 @@ def look_as_in_a_run(record: Result, models: Models) -> Landmarks:
 
 @torch.inference_mode()
 def errors(
-    mine: Result, truth: Result, body: Body, models: Models, network: BlazePoseFeatures
+    mine: Result, truth: Result, bodies: tuple[Body, Body], models: Models, network: BlazePoseFeatures
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Errors per frame of one video, of everyone who was found, by name and kind."""
+    """Errors per frame of one video, of everyone who was found, by name and kind; bodies: of record and of truth."""
     truth = truth.select(truth.score >= VISIBLE)
     match = match_rows(mine, truth)
     ticks = mine.ticks[match[match >= 0]]
@@ -100,11 +100,11 @@ def errors(
     centre = torch.tensor([mine.meta.width, mine.meta.height]) / 2
     turn = ray_rotation(crops[:, :2], torch.from_numpy(mine.row_focal_lengths()), centre)
     marks = {ALONE: look_once(mine, network), IN_A_RUN: look_as_in_a_run(mine, models)}
-    places = {GLOT: limbs_of(mine, body)}
+    places = {GLOT: limbs_of(mine, bodies[0])}
     for name, seen in marks.items():
         world = seen.world[:, LIMBS] @ turn.mT  # from the crop's frame into the camera's
         places[name] = world - world[:, HIPS].mean(1, keepdim=True), from_crop(seen.landmarks2d[:, LIMBS], crops)
-    true_points, true_pixels = limbs_of(true, body)
+    true_points, true_pixels = limbs_of(true, bodies[1])
     sure = marks[IN_A_RUN].presence[:, LIMBS]
     size = picture_size(true.joints2d)
     parts = runs(mine, true, ticks)
@@ -130,11 +130,11 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("truth", type=Path)
     arguments = parser.parse_args()
-    body = Body.load(weights.locate("open-body")).subset([0])
     preset = PRESETS["open"]
     models, network = load_models(preset, "cpu"), BlazePoseFeatures(weights.locate(preset.features), None)
     pairs = load_pairs(arguments.results, arguments.truth)
-    videos = [errors(mine, truth, body, models, network) for mine, truth in pairs]
+    body, true_body = (body.subset([0]) for body in load_bodies(pairs))
+    videos = [errors(mine, truth, (body, true_body), models, network) for mine, truth in pairs]
     kinds = list(videos[0][GLOT])
     print(f"{'':22s}" + "".join(f"{kind:>22s}" for kind in kinds))
     for name in NAMES:
