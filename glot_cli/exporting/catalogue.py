@@ -16,14 +16,18 @@ class Format(NamedTuple):
     Attributes:
         module: of this room, which writes it.
         meaning: what it is, for help.
+        holds_video: whether it has room for a picture of the video.
     """
 
     module: str
     meaning: str
+    holds_video: bool = False
 
 
 FORMATS = {
-    "glb": Format("glb", "meshes, skeletons, motion and camera for Blender, game engines and the web, one .glb"),
+    "glb": Format(
+        "glb", "meshes, skeletons, motion and camera for Blender, game engines and the web, one .glb", holds_video=True
+    ),
     "bvh": Format("bvh_files", "skeletons in motion, a .bvh for each person, in centimetres"),
     "usd": Format("usd", "the same as glb as UsdSkel, one .usdc; needs the extra `usd`"),
     "obj": Format("obj", "surfaces, an .obj for each person and frame"),
