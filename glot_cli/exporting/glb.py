@@ -21,7 +21,7 @@ from glot_cli.exporting.characters import Character
 from glot_cli.exporting.formats import Cast
 from glot_cli.exporting.outbox import Outbox
 from glot_cli.exporting.surface import influences, rest_is_all, rest_shape
-from glot_cli.exporting.timeline import aligned, camera_keys, frame_times, switches
+from glot_cli.exporting.timeline import aligned, camera_keys, frame_times, lens_keys, switches
 from glot_cli.exporting.video_plane import Plane, video_plane
 from glot_cli.rendering.colours import person_colour
 from glot_cli.smpl import NUM_JOINTS, SMPL_PARENTS
@@ -33,6 +33,7 @@ _CLAMPED = 33071  # of a texture's edges: what is beyond them is what they are
 _MOST = 4  # joints that a vertex hangs on
 _GONE = 0.001  # size of who is not to be seen; 0 would be a matrix without an inverse, on which FBX writers fail
 _NEAR, _FAR = 0.05, 1000.0  # metres that the camera sees
+_ZOOM = 0.01  # change of the focal length, as a part of it, that is worth a word
 _UNLIT = "KHR_materials_unlit"
 
 
@@ -127,8 +128,10 @@ def write(cast: Cast, box: Outbox) -> None:
     file = _File(cast)
     times = frame_times(cast.result)
     motion = _Motion(file, float(times[0]) if len(times) else 0.0)
-    plane = None if cast.video is None else video_plane(cast, cast.video, cast.result.meta.focal_length)
-    _add_camera(cast, motion, plane)
+    lengths = lens_keys(cast).focal_lengths
+    focal_length = float(lengths[0])
+    plane = None if cast.video is None else video_plane(cast, cast.video, focal_length)
+    _add_camera(cast, motion, focal_length, plane)
     if cast.characters:
         shared = _shared(cast, file)
         for own in cast.characters:
@@ -140,6 +143,11 @@ def write(cast: Cast, box: Outbox) -> None:
     if cast.characters and not rest_is_all(cast.body):
         box.note(
             "glb: surfaces follow the bones alone, SMPL's bulges of bent joints are left out; obj and ply have them"
+        )
+    if np.abs(lengths / focal_length - 1).max() > _ZOOM:
+        box.note(
+            "glb: the lens zooms, which glTF does not know; its camera keeps the focal length of the first frame, and "
+            "people leave their place in the picture; usd has every frame's"
         )
     if plane is not None:
         box.note(
@@ -214,10 +222,10 @@ def _add_skeleton(cast: Cast, file: _File, above: int, own: Character) -> list[i
     return joints
 
 
-def _add_camera(cast: Cast, motion: _Motion, plane: Plane | None) -> None:
+def _add_camera(cast: Cast, motion: _Motion, focal_length: float, plane: Plane | None) -> None:
     meta = cast.result.meta
     lens = {
-        "yfov": float(2 * np.arctan(meta.height / 2 / meta.focal_length)),
+        "yfov": float(2 * np.arctan(meta.height / 2 / focal_length)),
         "aspectRatio": meta.width / meta.height,
         "znear": _NEAR,
         "zfar": _FAR if plane is None else max(_FAR, 2 * plane.distance),
@@ -244,9 +252,9 @@ def _add_plane(file: _File, plane: Plane) -> int:
     file.json["extensionsUsed"] = [_UNLIT]
     attributes = {
         "POSITION": file.accessor(plane.corners, _VERTICES, bounds=True),
-        "NORMAL": file.accessor(np.tile(np.float32([0, 0, 1]), (4, 1)), _VERTICES),
-        "TEXCOORD_0": file.accessor(np.float32([[0, 0], [0, 1], [1, 1], [1, 0]]), _VERTICES),
+        "NORMAL": file.accessor(np.tile(np.array([0, 0, 1], np.float32), (4, 1)), _VERTICES),
+        "TEXCOORD_0": file.accessor(np.array([[0, 0], [0, 1], [1, 1], [1, 0]], np.float32), _VERTICES),
     }
-    primitive = {"attributes": attributes, "indices": file.accessor(np.uint16([0, 1, 2, 0, 2, 3]), _INDICES)}
+    primitive = {"attributes": attributes, "indices": file.accessor(np.array([0, 1, 2, 0, 2, 3], np.uint16), _INDICES)}
     mesh = file.add("meshes", {"name": "video", "primitives": [primitive | {"material": file.add("materials", unlit)}]})
     return file.add("nodes", {"name": "video", "mesh": mesh})

@@ -84,8 +84,8 @@ def _joints(cast: Cast, shown: list[Character]) -> Table:
         for own, character in zip(characters(result, cast.body, "camera"), shown, strict=True)
     ]  # fmt: skip
     places = np.concatenate([np.zeros((0, 3), np.float32), *(c.joints.reshape(-1, 3) for c in shown)])
-    seen = np.concatenate([np.zeros((0, 3), np.float32), *(c.joints.reshape(-1, 3) for c in before)])
-    pixels = to_picture(cast, seen @ Y_UP)
+    seen = np.concatenate([np.zeros((0, len(cast.joint_names), 3), np.float32), *(c.joints for c in before)])
+    pixels = to_picture(cast, seen @ Y_UP, _joined([c.times for c in before], "float64")).reshape(-1, 2)
     rows = _joined([c.rows for c in shown], "int64")
     names = np.array(cast.joint_names, object)
     table = _who(shown, len(names)) | {"joint": TidyColumn(np.tile(names, len(rows)))}
