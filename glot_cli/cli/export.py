@@ -61,17 +61,23 @@ def command(
     """
     with loading():
         from glot_cli.api import export
+        from glot_cli.exporting.destinations import check_destinations
 
     def warn(line: str) -> None:
         if not quiet:
             say(f"note: {line}")
 
-    status = 0
+    status, wanted = 0, [word.strip() for word in formats.split(",") if word.strip()]
+    if len(params) > 1:
+        try:
+            check_destinations(params, wanted, out)
+        except UsageError as error:
+            return tell_error(error)
     for path in params:
         try:
             files = export(
                 path,
-                [word.strip() for word in formats.split(",") if word.strip()],
+                wanted,
                 out,
                 world=world,
                 person=person,

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glot_cli.exporting.anatomy import ANGLES, joint_angles
-from glot_cli.exporting.angle_plots import draw_angles
 from glot_cli.exporting.characters import Y_UP, Character, characters, sampled
 from glot_cli.exporting.foot_events import foot_events
 from glot_cli.exporting.formats import Cast
@@ -42,6 +41,8 @@ def tables(cast: Cast, box: Outbox) -> Iterator[tuple[str, Table]]:
     yield "joints", _joints(cast, shown)
     angles = [joint_angles(character) for character in shown]
     if cast.plot:
+        from glot_cli.exporting.angle_plots import draw_angles  # needs matplotlib
+
         for own, character, turned in zip(cast.characters, shown, angles, strict=True):
             if len(character.times):
                 draw_angles(box, f"{cast.stem}_{cast.name_of(own)}_angles.png", character, turned)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from scipy.spatial.transform import Rotation
 from glot_cli import weights
 from glot_cli.api import export
 from glot_cli.body.model import Body, read_body_arrays
-from glot_cli.errors import UsageError
 from glot_cli.exporting.bvh_files import zxy_angles
 from glot_cli.exporting.characters import characters
 from glot_cli.exporting.formats import Cast
@@ -285,16 +283,6 @@ def test_usd_without_people_holds_the_camera(tmp_path: Path) -> None:
     stage = Usd.Stage.Open(str(made["a.usdc"]))
     assert [prim.GetName() for prim in stage.GetDefaultPrim().GetChildren()] == ["camera"]
     assert "nobody" in str(made[""])
-
-
-def test_usd_without_its_package_is_refused_in_a_line(
-    record: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "pxr", None)
-    monkeypatch.delitem(sys.modules, "glot_cli.exporting.usd", raising=False)
-    with pytest.raises(UsageError, match="needs usd-core") as caught:
-        files(record, tmp_path / "a", "glb,usd")
-    assert caught.value.option == "format" and not list((tmp_path / "a" / "export").iterdir())
 
 
 # Time -----------------------------------------------------------------------------------------------------------------
