@@ -34,7 +34,7 @@ _KINDS = "; ".join(f"{name}: {kind.meaning}" for name, kind in FORMATS.items())
 @click.option("--fps", type=float, metavar="FPS", help="Frames a second.  [default: those of the record]")
 @click.option("--names", type=click.Choice(NAMINGS), default="smpl", show_default=True, help="What joints are called.")
 @click.option("--out", metavar="DIR", type=options.PATH, help="Folder for the files.  [default: export beside PARAMS]")
-@click.option("--video", metavar="FILE", type=options.PATH, help="The video, for formats that can hold it.")
+@click.option("--video", metavar="FILE", type=options.PATH, help="The video, a still of which glb holds behind people.")
 @click.option("--hide", is_flag=True, help="People are invisible while they are not seen, and do not hold their pose.")
 @click.option("--plot", is_flag=True, help="Formats that can draw their numbers over time as well.")
 @click.option("--body", metavar="FILE", help="The body model, if it was a file and is not where it was.")
@@ -61,17 +61,23 @@ def command(
     """
     with loading():
         from glot_cli.api import export
+        from glot_cli.exporting.destinations import check_destinations
 
     def warn(line: str) -> None:
         if not quiet:
             say(f"note: {line}")
 
-    status = 0
+    status, wanted = 0, [word.strip() for word in formats.split(",") if word.strip()]
+    if len(params) > 1:
+        try:
+            check_destinations(params, wanted, out)
+        except UsageError as error:
+            return tell_error(error)
     for path in params:
         try:
             files = export(
                 path,
-                [word.strip() for word in formats.split(",") if word.strip()],
+                wanted,
                 out,
                 world=world,
                 person=person,
