@@ -334,7 +334,8 @@ def export(
     space = world or ("floor" if result.has_world else "camera")
     body_model = recorded_body(result.meta.body_model, result.meta.body_model_sha256, moved=body, record=params)
     if space == "floor" and not result.has_world:
-        raise InputError("the record has no world", path=params, remedy="run 'glot run' on the video again")
+        remedy = "run 'glot run' on the video again, or export it before the camera"
+        raise InputError("the record has no world", path=params, remedy=remedy, option="world")
     cast = Cast(
         result, body_model, space, export_stem(params, result.meta), fps, names,
         None if video is None else Path(video), hide, plot,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -11,6 +13,8 @@ from glot_cli.cli.stopping import loading
 from glot_cli.cli.telling import say, tell_error
 from glot_cli.errors import UsageError, printable
 from glot_cli.exporting.catalogue import FORMATS, NAMINGS, SPACES, Space
+
+MOST_TOLD = 40  # files of one folder, each on a line of its own
 
 _KINDS = "; ".join(f"{name}: {kind.meaning}" for name, kind in FORMATS.items())
 
@@ -94,6 +98,18 @@ def command(
         except Exception as error:
             status = max(status, tell_error(error, about=path, among=params))
             continue
-        for file in files:
-            print(printable(str(file)), flush=True)
+        for line in _told(files):
+            print(printable(line), flush=True)
     return status
+
+
+def _told(files: Sequence[Path]) -> Iterator[str]:
+    """A line for each file; one for a folder of many, as sequences have them."""
+    counts = Counter(file.parent for file in files)
+    for file in files:
+        count = counts.get(file.parent, 0)
+        if count > MOST_TOLD:
+            counts.pop(file.parent)
+            yield f"{file.parent}: {count} files"
+        elif count:
+            yield str(file)

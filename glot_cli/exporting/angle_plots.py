@@ -46,12 +46,12 @@ def draw_angles(box: Outbox, name: str, character: Character, angles: Mapping[st
         panel = panels[_title(angle)]
         panel.plot(character.times[::thin], shown, color=colour, linewidth=0.9, label=angle)
         panel.set_title(_title(angle), fontsize=9)
-        panel.tick_params(labelsize=7)
+        panel.tick_params(labelsize=7, labelbottom=True)
         panel.axhline(0, color="0.85", linewidth=0.6, zorder=0)
     for panel in figure.axes[len(titles) :]:
         panel.set_visible(False)
     figure.supxlabel("seconds", fontsize=9)
-    figure.supylabel("degrees (right red, left blue)", fontsize=9)
+    figure.supylabel("degrees: right red, left blue, others grey", fontsize=9)
     figure.savefig(box.path(name), format="png", dpi=100)
 
 

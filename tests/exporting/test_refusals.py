@@ -83,3 +83,10 @@ def test_what_is_not_installed_is_said_before_anything_is_written(
     with pytest.raises(UsageError):
         export(record, [name], plot=plot)
     assert [path.name for path in record.iterdir()] == ["params.npz"]
+
+
+def test_files_of_a_sequence_are_told_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made_record([(1, 0, range(60))]).save(tmp_path / "params.npz")
+    status, lines, _ = told(capsys, tmp_path, "--format", "openpose,motchallenge")
+    assert status == 0 and len(lines) == 2
+    assert sum(line.endswith(": 60 files") for line in lines) == 1
