@@ -15,6 +15,7 @@ from glot_cli.body.model import Body
 from glot_cli.exporting.characters import Y_UP, characters
 from glot_cli.exporting.formats import Cast
 from glot_cli.exporting.surface import surface_parts
+from glot_cli.exporting.timeline import focal_lengths_at
 
 # Joint and offset, as in `body.landmarks`, of the toes' tips, which BlazePose does not tell apart; on the open body.
 _TOES = {
@@ -61,30 +62,28 @@ def seen_points(cast: Cast, names: tuple[str, ...]) -> Seen:
     ]
     joints = np.array([[known[end][0] for end in pair] for pair in wanted])
     offsets = np.array([[known[end][1] for end in pair] for pair in wanted])
-    pixels, focal = np.empty((len(cast.result), len(names), 2)), cast.result.row_focal_lengths()
+    pixels = np.empty((len(cast.result), len(names), 2))
     for character in characters(cast.result, cast.body, "camera"):
         points = character.joints[:, joints] + (character.bones[:, joints] @ offsets[..., None])[..., 0]
-        pixels[character.rows] = to_picture(cast, points.mean(2) @ Y_UP, focal[character.rows])
+        pixels[character.rows] = to_picture(cast, points.mean(2) @ Y_UP, character.times)
     size = np.array([cast.result.meta.width, cast.result.meta.height])
     inside: NDArray[np.bool_] = np.all((pixels >= 0) & (pixels <= size), axis=-1)
     return Seen(pixels, inside)
 
 
-def to_picture(cast: Cast, points: NDArray[np.floating], focal: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Points in the picture.
+def to_picture(cast: Cast, points: NDArray[np.floating], times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points (T, K, 3) in the camera's frame, as the record has it, in the picture (T, K, 2), pixels; NaN behind it.
 
     Args:
         cast: what is exported.
-        points: (M, K, 3) in the camera's frame, as the record has it, metres.
-        focal: (M,) focal length of that camera, pixels.
-
-    Returns:
-        (M, K, 2) pixels, NaN for what is behind the camera.
+        points: metres.
+        times: (T,) seconds on the video's clock: the lens may zoom.
     """
     meta = cast.result.meta
     depth = np.where(points[..., 2:] > 0, points[..., 2:].astype(np.float64), np.nan)
     centre = np.array([meta.width / 2, meta.height / 2])
-    pixels: NDArray[np.float64] = points[..., :2] / depth * focal[:, None, None] + centre
+    focal = focal_lengths_at(cast, times)[:, None, None]
+    pixels: NDArray[np.float64] = points[..., :2] / depth * focal + centre
     return pixels
 
 
@@ -93,11 +92,11 @@ def tight_boxes(cast: Cast) -> NDArray[np.float64]:
 
     NaN for a body that is wholly behind the camera.
     """
-    skin, focal = cast.body.subset(outline(cast.body)), cast.result.row_focal_lengths()
+    skin = cast.body.subset(outline(cast.body))
     boxes = np.empty((len(cast.result), 4))
     for character in characters(cast.result, cast.body, "camera"):
         for part, places in surface_parts(skin, character):
-            pixels = to_picture(cast, places @ Y_UP, focal[character.rows[part]])
+            pixels = to_picture(cast, places @ Y_UP, character.times[part])
             behind = np.isnan(pixels)
             least = np.where(behind, np.inf, pixels).min(1)
             most = np.where(behind, -np.inf, pixels).max(1)

@@ -17,7 +17,6 @@ from glot_cli.exporting.characters import Character, characters, even_times, sam
 from glot_cli.exporting.outbox import LIST, outbox
 from glot_cli.motion.motions import load_motions
 from glot_cli.results import Result, pose_bodies
-from tests.cli.fixtures import Glot
 from tests.exporting.made_records import made_record
 
 
@@ -143,19 +142,6 @@ def test_what_would_never_end_is_refused(tmp_path: Path, record: Result) -> None
     Result(empty.arrays, replace(empty.meta, frame_count=2**30)).save(tmp_path / "params.npz")
     with pytest.raises(InputError, match="has 1,073,741,824 frames"):
         export(tmp_path, ["openpose"])
-
-
-def test_results_do_not_replace_each_other_s_files(glot: Glot, tmp_path: Path, record: Result) -> None:
-    """Into one folder two results go where their files bear their names, and these differ."""
-    for folder in ("a", "b", "c/a"):
-        (tmp_path / folder).mkdir(parents=True)
-        record.save(tmp_path / folder / "params.npz")
-    out = ("--out", tmp_path / "o")
-    done = glot("export", tmp_path / "a", tmp_path / "b", "--format", "amass", *out)
-    assert done.status == 0 and len(list((tmp_path / "o").glob("*.npz"))) == 4
-    for other, kind in (("b", "amass,ply"), ("c/a", "amass")):
-        refused = glot("export", tmp_path / "a", tmp_path / other, "--format", kind, *out)
-        assert refused.status == 2 and "the same files" in refused.err[0] and "--out" in refused.err[0]
 
 
 def test_amass_files_come_back_through_the_reader_of_motions(tmp_path: Path, record: Result, body: Body) -> None:
