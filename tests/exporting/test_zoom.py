@@ -23,7 +23,7 @@ LENGTHS = np.float32([700, 700, 700, 720, 760, 760, 900, 910, 920, 920])  # a cu
 
 @pytest.fixture(scope="module")
 def body() -> Body:
-    return Body.load(weights.locate("open-body"))
+    return Body.load(weights.locate("open-neutral"))
 
 
 def record_of(lengths: np.ndarray = LENGTHS) -> Result:
