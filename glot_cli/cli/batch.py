@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import time
+from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,17 +102,20 @@ def command(
             raise _not_installed(error) from error
     live = _Live(wanted.quiet)
     try:
-        ledger = run_batch(
-            manifest,
-            out,
-            wanted,
-            ray=ray,
-            workers=workers,
-            per_gpu=workers_per_gpu,
-            shard=shard,
-            retry=retry,
-            tell=live,
-        )
+        with ExitStack() as stack:
+            if not debug:  # Ray prints every death of a worker on standard output, at length; the table tells them
+                stack.enter_context(redirect_stdout(stack.enter_context(open(os.devnull, "w", encoding="utf-8"))))
+            ledger = run_batch(
+                manifest,
+                out,
+                wanted,
+                ray=ray,
+                workers=workers,
+                per_gpu=workers_per_gpu,
+                shard=shard,
+                retry=retry,
+                tell=live,
+            )
     finally:
         live.close()
     now = time.time()

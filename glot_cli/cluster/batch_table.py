@@ -135,7 +135,7 @@ def read_tables(folder: str) -> tuple[list[Row], list[About]]:
         InputError: there is none, or one cannot be read.
     """
     if is_url(folder):
-        places = glob_url(joined(folder, "batch*.parquet"))
+        places = [place for place, _ in glob_url(joined(folder, "batch*.parquet"))]
     else:
         places = sorted(map(str, Path(folder).glob("batch*.parquet")))
     places = [place for place in places if _SHARD.fullmatch(place.replace(os.sep, "/").rpartition("/")[2])]

@@ -6,19 +6,17 @@ import csv
 import glob
 import io
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from glot_cli.cluster.remote import glob_url, is_url, joined, url_stem
+from glot_cli.cluster.remote import WILD, fixed_part, glob_url, is_url, joined, url_stem
 from glot_cli.errors import InputError
 from glot_cli.video.images import IMAGE_SUFFIXES
 from glot_cli.video.media import VIDEO_SUFFIXES
 
 LARGEST = 256 << 20  # bytes of a manifest
 MOST_CLIPS = 1_000_000
-_WILD = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True)
@@ -124,16 +122,16 @@ def _found(video: str, base: Path, name: str, out: str) -> Iterator[tuple[str, s
     """What a line stands for: itself, or what its glob finds. A glob that finds nothing stands for itself."""
     if not is_url(video):
         video = os.path.join(base, os.path.expanduser(video))
-    exact = not _WILD.search(video) or (not is_url(video) and os.path.lexists(video))  # a name may hold a bracket
+    exact = not WILD.search(video) or (not is_url(video) and os.path.lexists(video))  # a name may hold a bracket
+    found: list[tuple[str, str]] = []
     if not exact and not name and not out:
-        found = glob_url(video) if is_url(video) else sorted(glob.glob(video, recursive=True))
-        fixed = video[: _WILD.search(video).start()]  # type: ignore[union-attr]  # there is a wildcard
-        fixed = fixed[: fixed.rfind("/" if is_url(video) else os.sep) + 1]
-        if found:
-            for hit in found:
-                yield hit, str(PurePosixPath(hit[len(fixed) :].replace(os.sep, "/")).with_suffix("")), ""
-            return
-    yield video, name or (url_stem(video) if is_url(video) else _stem_below(Path(video), Path(video).parent)), out
+        start = len(fixed_part(video, os.sep))
+        hits = glob_url(video) if is_url(video) else [(hit, hit[start:]) for hit in glob.glob(video, recursive=True)]
+        found = [(hit, PurePosixPath(below.replace(os.sep, "/")).with_suffix("").as_posix()) for hit, below in hits]
+    for hit, below in sorted(found):
+        yield hit, below, ""
+    if not found:
+        yield video, name or (url_stem(video) if is_url(video) else _stem_below(Path(video), Path(video).parent)), out
 
 
 def _stem_below(path: Path, folder: Path) -> str:

@@ -15,6 +15,7 @@ from glot_cli.errors import GlotError, InputError, OutputError, one_line
 from glot_cli.files.atomic import abandoned, aside_name
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+WILD = re.compile(r"[*?\[]")
 _SCRATCH = "batch"
 
 
@@ -33,15 +34,22 @@ def url_stem(url: str) -> str:
     return PurePosixPath(url.rstrip("/")).stem
 
 
-def glob_url(url: str) -> list[str]:
-    """URLs that a glob finds, sorted.
+def glob_url(url: str) -> list[tuple[str, str]]:
+    """What a glob finds, sorted: URLs, and the paths of them below the part of the glob that has no wildcard.
 
     Raises:
         InputError: the place cannot be reached.
     """
     system, path = _opened(url)
     with _told(url, "cannot be looked through", InputError):
-        return sorted(system.unstrip_protocol(hit) for hit in system.glob(path))
+        start = len(fixed_part(path, "/"))
+        return sorted((system.unstrip_protocol(hit), hit[start:]) for hit in system.glob(path))
+
+
+def fixed_part(pattern: str, separator: str) -> str:
+    """The folders of a glob above its first wildcard, with the separator after them."""
+    wild = WILD.search(pattern)
+    return pattern[: pattern.rfind(separator, 0, wild.start() if wild else None) + 1]
 
 
 def exists(place: str) -> bool:

@@ -26,7 +26,6 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 GLOT = [sys.executable, "-c", "from glot_cli.cli.main import main; main()"]
 WORKER, CLIP_PROCESS = "ray::Hand", "glot_cli.cluster.clip_process"
-SAME = {"source", "seconds"}  # keys of a record that say where it was made
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -113,20 +112,11 @@ def batch(clips: Path, out: Path, address: str, kill: float, kill_driver: float,
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """What differs between two records, but for where they were made."""
+    """Keys that differ between two records."""
     with np.load(one / "params.npz") as a, np.load(other / "params.npz") as b:
-        names = set(a.files) | set(b.files)
-        return [
-            name
-            for name in sorted(names - SAME)
-            if name not in a.files
-            or name not in b.files
-            or not np.array_equal(a[name], b[name], equal_nan=_floats(a[name]))
-        ]
-
-
-def _floats(array: np.ndarray) -> bool:
-    return array.dtype.kind == "f"
+        shared = set(a.files) & set(b.files)
+        unequal = [name for name in shared if not np.array_equal(a[name], b[name], equal_nan=a[name].dtype.kind == "f")]
+        return sorted((set(a.files) ^ set(b.files)) | set(unequal))
 
 
 def check(out: Path, reference: Path, killed: Counter[str]) -> bool:
