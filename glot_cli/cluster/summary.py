@@ -43,11 +43,15 @@ def failures(rows: Sequence[Row]) -> Iterator[str]:
     if not found:
         return
     cells = [("clip", "state", "video", "why")] + [
-        (str(row.number + 1), row.state, printable(row.video), printable(row.error or ""))
-        for row in found[:MOST_FAILURES]
+        (str(row.number + 1), row.state, printable(row.video), _why(row)) for row in found[:MOST_FAILURES]
     ]
     widths = [max(len(row[column]) for row in cells) for column in range(3)]
     for row in cells:
         yield "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip()
     if len(found) > MOST_FAILURES:
         yield f"and {len(found) - MOST_FAILURES} more"
+
+
+def _why(row: Row) -> str:
+    """The reason, without the name of the clip, which stands beside it."""
+    return printable(row.error or "").removeprefix(f"{printable(row.video)}: ")

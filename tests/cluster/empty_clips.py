@@ -17,6 +17,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
+
+from tests.cluster.two_nodes import descendants  # noqa: E402
+
 COUNTS = (100, 1000, 10_000)
 
 
@@ -25,18 +28,9 @@ def megabytes(process: int | str = "self") -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
-def workers() -> list[int]:
-    """Processes of Ray's workers and of their stubs, of all batches of this machine's user."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                line = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if b"ray::Hand" in line or b"stub_clips" in line:
-                found.append(int(entry.name))
-    return found
+def megabytes_of_workers() -> float:
+    """Of Ray's workers and of their stubs."""
+    return sum(map(megabytes, [*descendants("ray::Hand"), *descendants("stub_clips")]))
 
 
 def measure(count: int) -> None:
@@ -56,14 +50,14 @@ def measure(count: int) -> None:
                 if mark not in seen and done >= (2 if mark == "first" else count):
                     seen[mark] = time.perf_counter()
                     seen[f"driver {mark}"] = megabytes()
-                    seen[f"workers {mark}"] = sum(map(megabytes, workers()))
+                    seen[f"workers {mark}"] = megabytes_of_workers()
 
         begin = time.perf_counter()
         run_batch(manifest, f"{folder}/out", Options(device="cpu"), workers=2, program=STUB, tell=tell)
         whole = time.perf_counter() - begin
     seconds = seen["last"] - seen["first"]
     print(
-        f"{count:>6} clips: {seconds:6.1f} s, {1000 * seconds / count:5.2f} ms a clip ({whole:.1f} s with Ray's start); "
+        f"{count:>6} clips: {seconds:.1f} s, {1000 * seconds / count:.2f} ms a clip ({whole:.1f} s with Ray's start); "
         f"driver {seen['driver first']:.0f} to {seen['driver last']:.0f} MB, "
         f"workers {seen['workers first']:.0f} to {seen['workers last']:.0f} MB",
         flush=True,

@@ -172,7 +172,7 @@ def test_tables_at_urls(tmp_path: Path) -> None:
 def test_the_line_of_progress_and_the_table_of_failures() -> None:
     rows = [
         Row(0, "a.mp4", "a", DONE, frames=100, attempts=1, ended=90.0),
-        Row(1, "b\n.mp4", "b", FAILED, frames=20, attempts=1, ended=60.0, error="is no video"),
+        Row(1, "b\n.mp4", "b", FAILED, frames=20, attempts=1, ended=60.0, error="b\\n.mp4: is no video"),
         Row(2, "c.mp4", "c", RUNNING, attempts=1),
         Row(3, "d.mp4", "d"),
         Row(4, "e.mp4", "e", ASIDE, error="2 workers died", ended=1.0),
