@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from glot_cli.pipeline.presets import choose
 # How long the table may stay as it is: some seconds, but of the time no more than a twentieth goes into writing it.
 _LEAST_SECONDS = 2.0
 _WRITING_PART = 0.05
+_PATIENCE = 600.0  # seconds until a cluster has its first machine that can work: it may be about to be started
 
 Tell = Callable[[Ledger, int, float], None]
 
@@ -127,7 +129,7 @@ def _work_here(ledger: Ledger, begin: dict[str, Any], job_of: Callable[[Row], di
                 continue
             record.tell(1)
             report = process.run(job_of(row))
-            ledger.settle(row, {"node": os.uname().nodename if hasattr(os, "uname") else None, **report})
+            ledger.settle(row, {"node": socket.gethostname(), **report})
             if report["state"] == "died":
                 process = None
             record.tell(1)
@@ -150,7 +152,8 @@ def _work_on_ray(
 
     connect(address)
     try:
-        Pool(begin, device, workers, per_gpu).work(ledger, job_of, record.tell)
+        patience = 0.0 if address is None else _PATIENCE
+        Pool(begin, device, workers, per_gpu, patience).work(ledger, job_of, record.tell)
     finally:
         disconnect()
 

@@ -142,7 +142,10 @@ def read_tables(folder: str) -> tuple[list[Row], list[About]]:
     if not places:
         raise InputError(f"{folder}: holds no batch", remedy="name the folder that a batch writes its results to")
     tables = [read_table(place) for place in places]
-    return sorted((row for rows, _ in tables for row in rows), key=lambda row: row.number), [a for _, a in tables]
+    latest: dict[tuple[int, str], Row] = {}
+    for row in sorted((row for rows, _ in tables for row in rows), key=lambda row: row.ended or 0.0):
+        latest[row.number, row.video] = row  # shards may have been cut anew
+    return sorted(latest.values(), key=lambda row: row.number), [about for _, about in tables]
 
 
 def earlier_rows(place: str) -> tuple[list[Row], About | None]:

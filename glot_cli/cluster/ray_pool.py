@@ -93,9 +93,11 @@ class Pool:
         device: of the run's options.
         workers: how many there are to be; None: as many as fit.
         per_gpu: workers that share a GPU.
+        patience: seconds until there is a machine that can work.
     """
 
-    def __init__(self, begin: dict[str, Any], device: str, workers: int | None, per_gpu: int) -> None:
+    def __init__(self, begin: dict[str, Any], device: str, workers: int | None, per_gpu: int, patience: float) -> None:
+        self._give_up = time.monotonic() + patience
         self._begin, self._device, self._workers, self._per_gpu = begin, device, workers, per_gpu
         self._handles: list[Handle] = []
         self._pending: dict[Any, tuple[Handle, Row | None]] = {}  # Row: its clip; None: it gets ready
@@ -130,12 +132,12 @@ class Pool:
                 if row is None:
                     break
                 self._pending[handle.actor.run.remote(job_of(row))] = handle, row
-            if not self._handles:
+            if not self._handles and self._fault:
                 raise GlotError(f"no worker can run clips ({self._fault})", remedy="see to it on that machine")
             if self._pending:
                 for reference in ray.wait(list(self._pending), timeout=_STEP_SECONDS)[0]:
                     self._take(ledger, reference)
-            else:  # all that is left waits for folders in which others are at work
+            else:  # no machine has come yet, or what is left waits for folders in which others are at work
                 time.sleep(_STEP_SECONDS)
             tell(self.at_work)
 
@@ -181,18 +183,18 @@ class Pool:
         new = [node for name, node in alive.items() if name not in self._nodes]
         if not new or (self._workers is not None and self._handles):
             return
-        found = shares(new, self._device, self._workers, self._per_gpu) if not self._handles else self._more(new)
+        try:
+            found = shares(new, self._device, None if self._handles else self._workers, self._per_gpu)
+        except UsageError:  # they have no core, or no GPU, to lend: others have, or will have
+            if not self._handles and time.monotonic() >= self._give_up:
+                raise
+            found = []
         homeless = sum(not handle.is_ready for handle in self._handles)
         for share in found[: max(0, min(len(found) - homeless, left - len(self._handles)))]:
             self._handles.append(handle := Handle(self._started(share)))
             self._make_ready(handle)
-        self._nodes |= alive.keys()
-
-    def _more(self, new: list[Node]) -> list[Share]:
-        try:
-            return shares(new, self._device, None, self._per_gpu)
-        except UsageError:  # it has no core, or no GPU, to lend: others have
-            return []
+        if self._handles:
+            self._nodes |= alive.keys()
 
     def _started(self, share: Share) -> Any:
         actor = self._actor.options(

@@ -108,6 +108,8 @@ def test_shards_divide_a_manifest_and_are_told_together(tmp_path: Path, notes: P
     assert notes.read_text().split() == ["a.mp4", "c.mp4", "e.mp4", "b.mp4", "d.mp4"]
     rows, abouts = read_tables(str(tmp_path / "out"))
     assert [(row.number, Path(row.video).name) for row in rows] == list(enumerate(names)) and len(abouts) == 2
+    run(tmp_path, *names, shard=(3, 3))  # cut anew
+    assert [row.number for row in read_tables(str(tmp_path / "out"))[0]] == list(range(5))
 
 
 def test_two_batches_do_not_write_one_table(tmp_path: Path) -> None:
