@@ -29,4 +29,5 @@ if [ -n "${GLOT_ENV:-}" ]; then
     # shellcheck source=/dev/null
     . "$GLOT_ENV/bin/activate"
 fi
+export OMP_NUM_THREADS=${SLURM_CPUS_PER_TASK:-1} # some SLURMs show a task all cores of its machine
 exec glot batch "$manifest" --out "$results" --shard "$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_MAX" "$@"

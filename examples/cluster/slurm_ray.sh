@@ -36,7 +36,7 @@ export RAY_AUTH_MODE=token RAY_AUTH_TOKEN
 cores=${SLURM_CPUS_PER_TASK:-1}
 gpus=${SLURM_GPUS_ON_NODE:-0}
 port=$((20000 + SLURM_JOB_ID % 20000))
-head=$(hostname --ip-address | awk '{print $1}')
+head=$(hostname -I | awk '{print $1}')
 
 # One Ray a machine; the batch script itself runs on the first of them.
 first=${SLURMD_NODENAME:-$(hostname)}

@@ -15,7 +15,7 @@ fi
 other=$1 manifest=$2 results=$3
 shift 3
 port=${PORT:-6379}
-address=${ADDRESS:-$(hostname --ip-address | awk '{print $1}')}
+address=${ADDRESS:-$(hostname -I | awk '{print $1}')}
 
 export RAY_USAGE_STATS_ENABLED=0 RAY_agent_register_timeout_ms=600000
 # A token of this batch's own, so that nobody else on the network can use its Ray. It goes through ssh's standard input,

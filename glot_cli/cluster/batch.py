@@ -115,7 +115,9 @@ def run_batch(
 
 def _work_here(ledger: Ledger, begin: dict[str, Any], job_of: Callable[[Row], dict[str, Any]], record: _Record) -> None:
     """One clip after the other in a process beside this one."""
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    told = os.environ.get("OMP_NUM_THREADS", "")  # by a scheduler that lends less than the whole machine
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = int(told) if told.isdecimal() and int(told) else cores
     process = None
     try:
         while ledger.left:
@@ -132,7 +134,6 @@ def _work_here(ledger: Ledger, begin: dict[str, Any], job_of: Callable[[Row], di
             ledger.settle(row, {"node": socket.gethostname(), **report})
             if report["state"] == "died":
                 process = None
-            record.tell(1)
     finally:
         if process is not None:
             process.stop()

@@ -50,16 +50,17 @@ class Hand:
     def __init__(self, begin: dict[str, Any]) -> None:
         self._begin = begin
         self._process: ClipProcess | None = None
-        self._node = f"{socket.gethostname()}/{ray.get_runtime_context().get_node_id()[:8]}"
+        self._node_id: str = ray.get_runtime_context().get_node_id()
+        self._node = f"{socket.gethostname()}/{self._node_id[:8]}"
 
-    def ready(self) -> str | None:
-        """Have a process that can run clips; returns why there can be none."""
+    def ready(self) -> tuple[str, str | None]:
+        """Have a process that can run clips; returns Ray's name of the machine, and why there can be none."""
         if self._process is None:
             process = ClipProcess(**self._begin)
             if process.fault:
-                return f"{self._node}: {process.fault}"
+                return self._node_id, f"{self._node}: {process.fault}"
             self._process = process
-        return None
+        return self._node_id, None
 
     def run(self, job: dict[str, Any]) -> Report:
         """What becomes of a clip."""
@@ -76,11 +77,13 @@ class Handle:
 
     Attributes:
         actor: Ray's.
+        node: the machine that it is on, or was when it was last heard of.
         is_ready: whether it can be given a clip.
         faults: how many times in a row it could not.
     """
 
     actor: Any
+    node: str
     is_ready: bool = False
     faults: int = 0
 
@@ -161,10 +164,12 @@ class Pool:
             ledger.settle(row, answer)
             if answer["state"] == "died":
                 self._make_ready(handle)
-        elif answer is None:
+            return
+        handle.node, fault = answer
+        if fault is None:
             handle.is_ready, handle.faults = True, 0
         else:
-            self._fault, handle.faults = answer, handle.faults + 1
+            self._fault, handle.faults = fault, handle.faults + 1
             self._make_ready(handle)
 
     def _make_ready(self, handle: Handle) -> None:
@@ -189,9 +194,9 @@ class Pool:
             if not self._handles and time.monotonic() >= self._give_up:
                 raise
             found = []
-        homeless = sum(not handle.is_ready for handle in self._handles)
+        homeless = sum(handle.node not in alive for handle in self._handles)
         for share in found[: max(0, min(len(found) - homeless, left - len(self._handles)))]:
-            self._handles.append(handle := Handle(self._started(share)))
+            self._handles.append(handle := Handle(self._started(share), share.node))
             self._make_ready(handle)
         if self._handles:
             self._nodes |= alive.keys()

@@ -11,12 +11,14 @@ from glot_cli.files.apart import pipes_to_parent, receive, send
 
 STUB = "from tests.cluster.stub_clips import main; main()"
 REFUSING = "from tests.cluster.stub_clips import refuse; refuse()"
+LOADING = "GLOT_TEST_LOADING"  # of the environment: seconds until it is ready
 NOTES = "GLOT_TEST_NOTES"  # of the environment: a file that gets a line for each clip that is done
 
 
 def main() -> None:
     orders, answers = pipes_to_parent()
     receive(orders)
+    time.sleep(float(os.environ.get(LOADING, "0")))
     send(answers, {})
     tried: set[str] = set()
     while True:

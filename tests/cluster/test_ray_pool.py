@@ -10,7 +10,7 @@ from glot_cli.cluster.batch import run_batch
 from glot_cli.cluster.batch_table import read_table
 from glot_cli.cluster.ledger import ASIDE, DONE, FAILED, Ledger
 from glot_cli.pipeline.options import Options
-from tests.cluster.stub_clips import NOTES, STUB
+from tests.cluster.stub_clips import LOADING, NOTES, STUB
 from tests.documents import ROOT
 
 
@@ -41,6 +41,7 @@ def test_machines_come_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv(NOTES, str(tmp_path / "notes"))
+    monkeypatch.setenv(LOADING, "6")
     names = [f"slow{number}.mp4" for number in range(40)]
     manifest = tmp_path / "list.txt"
     manifest.write_text("".join(f"{name}\n" for name in names))
@@ -49,7 +50,7 @@ def test_machines_come_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         nodes: list[object] = []
 
         def tell(ledger: Ledger, workers: int, began: float) -> None:
-            if not nodes and ledger.left < len(names):
+            if not nodes:  # it comes while the first worker still loads
                 nodes.append(cluster.add_node(num_cpus=1))
             there = {row.node for row in ledger.rows if row.node}
             if len(nodes) == 1 and len(there) == 2:  # the other worker is at a clip, most likely
