@@ -101,7 +101,7 @@ def run_batch(
         # A folder that was done needs no network to be seen to be done.
         load = any(row.state == "waiting" and row.number not in ledger.done_before for row in ledger.rows)
         begin = {"options": asdict(replace(options, overwrite=False)), "load": load, "program": program}
-        record.write(over=False)
+        record.write()
         try:
             if ledger.left and shard is not None:
                 _work_here(ledger, begin, job_of, record)
@@ -109,7 +109,7 @@ def run_batch(
                 _work_on_ray(ledger, begin, job_of, record, ray, options.device, workers, per_gpu)
         finally:
             ledger.unwind()
-            record.write(over=not ledger.left)
+            record.stop()
     return ledger
 
 
@@ -171,13 +171,17 @@ class _Record:
         self._workers = workers
         self._tell(self._ledger, workers, self._began)
         if time.monotonic() >= self._due:
-            self.write(over=False)
+            self.write()
 
-    def write(self, over: bool) -> None:
+    def stop(self) -> None:
+        """Write the table for the last time: nobody is at work any more."""
+        self._workers = 0
+        self.write()
+
+    def write(self) -> None:
         """Write the table."""
         start = time.monotonic()
-        workers = 0 if over else self._workers
-        about = About(self._options, workers, self._began, time.time(), over)
+        about = About(self._options, self._workers, self._began, time.time(), over=not self._ledger.left)
         write_table(self._place, self._ledger.rows, about)
         self._due = time.monotonic() + max(_LEAST_SECONDS, (time.monotonic() - start) / _WRITING_PART)
 
