@@ -22,6 +22,7 @@ LONGEST = 400  # lines of a file
 # From the top: a room imports what stands below it, and nothing beside or above it.
 LAYERS = (
     ("cli",),
+    ("cluster",),
     ("api", "benchmark", "doctor", "information"),
     ("training",),
     ("evaluation",),

@@ -26,6 +26,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
 # Command -> module that holds a click command of that name; imported when the command is asked for.
 COMMANDS = {
     "run": "glot_cli.cli.run",
+    "batch": "glot_cli.cli.batch",
     "render": "glot_cli.cli.render",
     "view": "glot_cli.cli.view",
     "export": "glot_cli.cli.export",

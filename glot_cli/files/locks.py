@@ -16,6 +16,10 @@ LOCK = ".glot.lock"
 _BUSY = (errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK)
 
 
+class FolderBusyError(OutputError):
+    """Another process holds the folder: whoever can wait tries again later."""
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold a folder while the block runs; nobody waits.
@@ -27,7 +31,7 @@ def locked(folder: Path) -> Iterator[None]:
         folder: a folder that exists.
 
     Raises:
-        OutputError: another process holds it.
+        FolderBusyError: another process holds it.
         OSError: it cannot be opened.
     """
     descriptor = _lock_directory(folder)
@@ -67,6 +71,6 @@ def _lock_directory(folder: Path) -> int | None:
     return descriptor
 
 
-def _busy(folder: Path) -> OutputError:
+def _busy(folder: Path) -> FolderBusyError:
     remedy = "wait until it is done, or choose another output folder"
-    return OutputError("another glot is writing here", path=folder, remedy=remedy)
+    return FolderBusyError("another glot is writing here", path=folder, remedy=remedy)

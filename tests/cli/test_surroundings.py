@@ -281,7 +281,7 @@ def test_devices_that_cannot_be(glot: Glot, nobody: Path, tmp_path: Path, device
 # Weights of the user's own
 
 
-@pytest.mark.parametrize("name", ["person-detector", "blazepose-full", "blazepose-heavy", "glot-open", "open-body"])
+@pytest.mark.parametrize("name", ["person-detector", "blazepose-full", "blazepose-heavy", "glot-open", "open-neutral"])
 @pytest.mark.parametrize("damage", ["cut", "noise", "folder", "empty"])
 def test_damaged_weights_in_the_users_folder_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, damage: str

@@ -1,0 +1,185 @@
+"""`glot batch`: thousands of clips on many machines."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from contextlib import ExitStack, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from glot_cli.cli import options, run
+from glot_cli.cli.stopping import loading
+from glot_cli.cli.telling import say
+from glot_cli.errors import GlotError, printable
+from glot_cli.pipeline.options import Options
+
+if TYPE_CHECKING:
+    from glot_cli.cluster.ledger import Ledger
+
+LINE_SECONDS = 30.0  # between lines of progress where there is no terminal
+_NOT_SHARED = {"videos", "out", "as_json", "debug"}  # of the options of `glot run`
+
+
+class ShardType(click.ParamType[tuple[int, int]]):
+    """Two numbers with a slash between them."""
+
+    name = "shard"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", str(value))
+        if not found or not 1 <= int(found[1]) <= int(found[2]):
+            self.fail(f"{value!r} is not K/N with K from 1 to N, as 3/50.", param, ctx)
+        return int(found[1]), int(found[2])
+
+
+@click.command("batch", short_help="Run thousands of clips, on this machine or a Ray cluster.")
+@click.argument("manifest", metavar="MANIFEST", required=False, type=options.PATH)
+@click.option("--out", "-o", metavar="DIR", help="Folder or URL for the results and batch.parquet, the table of clips.")
+@click.option("--status", metavar="DIR", help="Say how far the batch that writes DIR is, and end.")
+@click.option("--ray", metavar="ADDRESS", help="The Ray cluster that works, as auto.  [default: this machine alone]")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    metavar="WORKERS",
+    help="Clips at work at a time; they share cores evenly.  [default: as many as cores and memory allow, or GPUs]",
+)
+@click.option(
+    "--workers-per-gpu",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    metavar="WORKERS",
+    help="Workers that share a GPU.",
+)
+@click.option(
+    "--shard",
+    type=ShardType(),
+    metavar="K/N",
+    help="Only every N-th clip from the K-th on, one after the other, without Ray: for job arrays.",
+)
+@click.option("--retry", is_flag=True, help="Also try clips that were set aside because workers died at them.")
+@options.debug
+def command(
+    manifest: Path | None,
+    out: str | None,
+    status: str | None,
+    ray: str | None,
+    workers: int | None,
+    workers_per_gpu: int,
+    shard: tuple[int, int] | None,
+    retry: bool,
+    debug: bool,
+    no_render: bool,
+    no_frames: bool,
+    **settings: Any,
+) -> int:
+    """Run every clip of MANIFEST as `glot run` does: each has one outcome, whatever dies on the way.
+
+    MANIFEST is a text file (a path, URL or glob a line), a .csv (columns video, and name or out) or a folder. Called
+    again, the same command goes on where it was stopped. Takes the options of `glot run` beside its own.
+
+    Exit status: 0 every clip came out, 1 one failed (the others still ran), 2 wrong usage.
+    """
+    if status is not None:
+        return _status(status)
+    if manifest is None or not out:
+        missing = "MANIFEST" if manifest is None else "--out DIR"
+        raise click.UsageError(f"name {missing}, or ask with --status DIR", click.get_current_context())
+    wanted = Options(render=not no_render, frames=not no_frames, **settings)
+    with loading():
+        try:
+            from glot_cli.cluster.batch import run_batch
+            from glot_cli.cluster.summary import failures, state_line
+
+            if shard is None:
+                import glot_cli.cluster.ray_pool  # noqa: F401
+        except ImportError as error:
+            raise _not_installed(error) from error
+    live = _Live(wanted.quiet)
+    try:
+        with ExitStack() as stack:
+            if not debug:  # Ray prints every death of a worker on standard output, at length; the table tells them
+                stack.enter_context(redirect_stdout(stack.enter_context(open(os.devnull, "w", encoding="utf-8"))))
+            ledger = run_batch(
+                manifest,
+                out,
+                wanted,
+                ray=ray,
+                workers=workers,
+                per_gpu=workers_per_gpu,
+                shard=shard,
+                retry=retry,
+                tell=live,
+            )
+    finally:
+        live.close()
+    now = time.time()
+    print(printable(f"{state_line(ledger.rows, 0, now, now)} -> {out}"), flush=True)
+    return _table(list(failures(ledger.rows)))
+
+
+def _status(folder: str) -> int:
+    """How far a batch is: its line, and what failed."""
+    with loading():
+        try:
+            from glot_cli.cluster.batch_table import read_tables
+            from glot_cli.cluster.summary import failures, state_line
+        except ImportError as error:
+            raise _not_installed(error) from error
+    rows, abouts = read_tables(folder)
+    at_work = [about for about in abouts if not about.over]
+    written = max(about.written for about in abouts)
+    line = state_line(rows, sum(a.workers for a in at_work), min(about.began for about in at_work or abouts), written)
+    age = max(0.0, time.time() - written)
+    print(printable(f"{line} ({age:.0f} s ago)" if at_work else line), flush=True)
+    return _table(list(failures(rows)))
+
+
+def _table(lines: list[str]) -> int:
+    for line in lines:
+        print(line, flush=True)
+    return int(bool(lines))
+
+
+def _not_installed(error: ImportError) -> GlotError:
+    name = (error.name or "").partition(".")[0]
+    if name == "glot_cli":
+        raise error
+    return GlotError(f"{name or 'a library'} is not there", remedy="install it with pip install 'glot-cli[cluster]'")
+
+
+class _Live:
+    """The line of progress: again and again in its place on a terminal, now and then elsewhere."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._due = 0.0
+        self._shown = False
+
+    def __call__(self, ledger: Ledger, workers: int, began: float) -> None:
+        from glot_cli.cluster.summary import state_line
+
+        if self._quiet or sys.stderr is None or time.monotonic() < self._due:
+            return
+        line = state_line(ledger.rows, workers, began, time.time())
+        if sys.stderr.isatty():
+            width = os.get_terminal_size(sys.stderr.fileno()).columns
+            sys.stderr.write(f"\r\033[K{line[: max(20, width - 1)]}")
+            sys.stderr.flush()
+            self._shown, self._due = True, time.monotonic() + 1.0
+        else:
+            say(line)
+            self._due = time.monotonic() + LINE_SECONDS
+
+    def close(self) -> None:
+        """End the line."""
+        if self._shown:
+            sys.stderr.write("\n")
+
+
+command.params[-1:-1] = [parameter for parameter in run.command.params if parameter.name not in _NOT_SHARED]

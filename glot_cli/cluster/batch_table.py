@@ -1,0 +1,171 @@
+"""`batch.parquet`: one row a clip, for everybody to read while the batch goes on and after it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from glot_cli._version import __version__
+from glot_cli.cluster.ledger import Row, plain_text
+from glot_cli.cluster.remote import exists, glob_url, is_url, joined
+from glot_cli.errors import InputError, OutputError, one_line
+from glot_cli.files.atomic import not_written, whole
+
+TABLE = "batch.parquet"
+_KEY = b"glot batch"  # of the metadata: what glot wrote has it, and replaces nothing that has not
+_SHARD = re.compile(r"batch(-\d+-of-\d+)?\.parquet")
+_LARGEST = 1 << 30  # bytes
+SCHEMA = pa.schema(
+    [
+        ("number", pa.int64()),
+        ("video", pa.string()),
+        ("folder", pa.string()),
+        ("state", pa.string()),
+        ("people", pa.int64()),
+        ("frames", pa.int64()),
+        ("seconds", pa.float64()),
+        ("stages", pa.map_(pa.string(), pa.float64())),
+        ("warnings", pa.list_(pa.string())),
+        ("error", pa.string()),
+        ("node", pa.string()),
+        ("attempts", pa.int64()),
+        ("crashes", pa.int64()),
+        ("deaths", pa.int64()),
+        ("began", pa.float64()),
+        ("ended", pa.float64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class About:
+    """What a table says beside its rows.
+
+    Attributes:
+        options: of the batch's runs.
+        workers: that were at work when it was written.
+        began: when the batch, or its last start, began, seconds since 1970.
+        written: when it was written.
+        over: whether the batch had come to its end.
+        program_version: of glot.
+    """
+
+    options: dict[str, Any]
+    workers: int
+    began: float
+    written: float
+    over: bool
+    program_version: str = __version__
+
+
+def table_name(shard: tuple[int, int] | None) -> str:
+    """What the table of a batch, or of one of its shards (which, of how many), is called."""
+    return TABLE if shard is None else f"batch-{shard[0]}-of-{shard[1]}.parquet"
+
+
+def write_table(place: str, rows: Sequence[Row], about: About) -> None:
+    """Write a table whole, in the place of nothing or of one that glot wrote.
+
+    Args:
+        place: path or URL.
+        rows: in the order of the manifest.
+        about: the rest.
+
+    Raises:
+        OutputError: it cannot be written, or another file is in its place.
+    """
+    columns = {name: [_plain(getattr(row, name)) for row in rows] for name in SCHEMA.names}
+    table = pa.table(columns, schema=SCHEMA.with_metadata({_KEY: json.dumps(asdict(about)).encode()}))
+    if is_url(place):
+        try:
+            with fsspec.open(place, "wb") as file:
+                pq.write_table(table, file)
+        except Exception as error:  # each kind of storage has its own
+            raise OutputError(f"{place}: cannot be written ({one_line(error)})", remedy="check it") from error
+        return
+    try:
+        with whole(Path(place)) as aside:
+            pq.write_table(table, aside)
+    except OSError as error:
+        raise not_written(Path(place), error) from error
+
+
+def read_table(place: str) -> tuple[list[Row], About]:
+    """The rows of a table and what it says beside them.
+
+    Raises:
+        InputError: it is not there, or none that glot wrote.
+    """
+    fault = InputError(f"{place}: is no table of a batch", remedy="choose another folder, or move it")
+    try:
+        with fsspec.open(place, "rb") as file:
+            if not 0 < file.seek(0, os.SEEK_END) <= _LARGEST:
+                raise fault
+            table = pq.read_table(file)
+    except FileNotFoundError as error:
+        raise InputError(f"{place}: no such file", remedy="check the name") from error
+    except InputError:
+        raise
+    except Exception as error:  # Arrow's and each storage's own
+        raise InputError(f"{place}: cannot be read ({one_line(error)})", remedy="choose another folder") from error
+    try:
+        about = About(**json.loads((table.schema.metadata or {})[_KEY]))
+        table = table.select(SCHEMA.names).cast(SCHEMA)
+    except (KeyError, TypeError, ValueError) as error:
+        raise fault from error
+    rows = [Row(**values) for values in table.to_pylist()]
+    for row in rows:
+        row.stages = dict(row.stages)
+    return rows, about
+
+
+def read_tables(folder: str) -> tuple[list[Row], list[About]]:
+    """The rows of all tables in the folder of a batch: its own, or those of its shards.
+
+    Raises:
+        InputError: there is none, or one cannot be read.
+    """
+    if is_url(folder):
+        places = [place for place, _ in glob_url(joined(folder, "batch*.parquet"))]
+    else:
+        places = sorted(map(str, Path(folder).glob("batch*.parquet")))
+    places = [place for place in places if _SHARD.fullmatch(place.replace(os.sep, "/").rpartition("/")[2])]
+    if not places:
+        raise InputError(f"{folder}: holds no batch", remedy="name the folder that a batch writes its results to")
+    tables = [read_table(place) for place in places]
+    latest: dict[tuple[int, str], Row] = {}
+    for row in sorted((row for rows, _ in tables for row in rows), key=lambda row: row.ended or 0.0):
+        latest[row.number, row.video] = row  # shards may have been cut anew
+    return sorted(latest.values(), key=lambda row: row.number), [about for _, about in tables]
+
+
+def earlier_rows(place: str) -> tuple[list[Row], About | None]:
+    """The rows of a table that an earlier batch left, none where there is no file.
+
+    Raises:
+        OutputError: the file in its place is none that glot wrote.
+    """
+    if not exists(place):
+        return [], None
+    try:
+        return read_table(place)
+    except InputError as error:
+        raise OutputError(f"{error.reason}, and in the way", remedy="choose another output folder") from error
+
+
+def _plain(value: Any) -> Any:
+    """A value as Arrow takes it."""
+    if isinstance(value, str):
+        return plain_text(value)
+    if isinstance(value, list):
+        return list(map(_plain, value))
+    return list(value.items()) if isinstance(value, dict) else value

@@ -1,0 +1,209 @@
+"""The process that runs clips for a worker: whatever a clip does to it, the worker stays and says how it ended.
+
+Networks are loaded once for all. Started by `ClipProcess`; talks in JSON lines.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from glot_cli.cluster.ledger import DONE, FAILED, Report
+from glot_cli.cluster.remote import exists, fetch, fetch_result, is_url, joined, publish, scratch
+from glot_cli.errors import GlotError, one_line, printable
+from glot_cli.files.apart import Apart, pipes_to_parent, receive, send
+from glot_cli.files.locks import FolderBusyError
+
+if TYPE_CHECKING:
+    from glot_cli.pipeline.report import Outcome
+    from glot_cli.pipeline.run import Runner
+
+PROGRAM = "from glot_cli.cluster.clip_process import main; main()"
+_FROM_OUTSIDE = {getattr(signal, name) for name in ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)}
+
+
+class ClipProcess(Apart):
+    """A process that runs clips, seen from the worker. It ends with the worker.
+
+    Args:
+        options: of the runs.
+        threads: that it may have.
+        load: whether networks are loaded at once, and not for the first clip that needs them.
+        program: what it runs, in Python.
+
+    Attributes:
+        fault: why it cannot run clips, None where it can.
+    """
+
+    def __init__(self, options: dict[str, Any], threads: int, load: bool, program: str = PROGRAM) -> None:
+        # Read when libraries are imported. Threads that wait do not spin: others are at work on these cores.
+        calm = {"OMP_NUM_THREADS": str(threads), "GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
+        super().__init__(program, {**os.environ, **calm})
+        self.fault: str | None = None
+        try:
+            send(self.orders, {"options": options, "threads": threads, "load": load, "folder": os.getcwd()})
+            self.fault = receive(self.answers)[0].get("fault")
+        except (EOFError, OSError, ValueError):
+            self.fault = f"the process that runs clips does not start ({self.last_words()})"
+        if self.fault:
+            self.stop()
+
+    def run(self, job: dict[str, Any]) -> Report:
+        """Run a clip.
+
+        Args:
+            job: the arguments of `run_clip`.
+
+        Returns:
+            What `Ledger.settle` takes.
+        """
+        killed = _kills_for_memory()
+        self._log.seek(0)  # what libraries said about earlier clips; the process writes on from there
+        self._log.truncate()
+        try:
+            send(self.orders, job)
+            return receive(self.answers)[0]
+        except (EOFError, OSError, ValueError):
+            words = self.last_words()
+            code = self._process.returncode
+            short_of_memory = _kills_for_memory() > killed
+            self.stop()
+        crashed = short_of_memory or code is None or -code not in _FROM_OUTSIDE
+        return {
+            "state": "died",
+            "crashed": crashed,
+            "error": f"{words}{', the machine was out of memory' if short_of_memory else ''}",
+        }
+
+
+def _kills_for_memory() -> int:
+    """How many processes of this machine the system has killed for want of memory; 0 where it does not say so."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
+
+def main() -> None:
+    """Take the options, then run one clip after another until there are no more orders."""
+    orders, answers = pipes_to_parent()
+    begin, _ = receive(orders)
+    try:
+        runner = _prepared(**begin)
+    except Exception as error:
+        send(answers, {"fault": _reason(error)})
+        return
+    send(answers, {})
+    try:
+        while True:
+            job, _ = receive(orders)
+            send(answers, run_clip(runner, **job))
+    except (EOFError, BrokenPipeError):
+        return
+
+
+def _prepared(options: dict[str, Any], threads: int, load: bool, folder: str) -> Runner:
+    if os.path.isdir(folder):  # where relative names of the options start
+        os.chdir(folder)
+    import cv2
+    import torch
+
+    from glot_cli.api import Options, prepare
+
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
+    up = options.get("up")
+    runner, _ = prepare([], Path(), Options(**{**options, "up": None if up is None else tuple(up), "quiet": True}))
+    if load:  # else a worker that dies while it loads would die on the account of a clip
+        _ = runner.models
+    return runner
+
+
+def run_clip(runner: Runner, video: str, folder: str, known: bool, overwrite: bool) -> Report:
+    """One clip, whatever may go wrong with it.
+
+    Args:
+        runner: with the options of the batch.
+        video: path or URL.
+        folder: of its result, path or URL.
+        known: an earlier batch with these options did it. Of what lies at a URL no more is then looked at than whether
+            its report is there.
+        overwrite: whether to replace an earlier result.
+
+    Returns:
+        What `Ledger.settle` takes.
+    """
+    begin = time.perf_counter()
+    runner.options = replace(runner.options, overwrite=overwrite)
+    try:
+        from glot_cli.pipeline.folder import REPORT
+
+        remote = is_url(video) or is_url(folder)
+        if known and remote and exists(joined(folder, REPORT) if is_url(folder) else os.path.join(folder, REPORT)):
+            return {"state": "skipped"}
+        with _at_hand(video, folder) as (there, place):
+            outcome = runner.run(there, place)
+            report = _report(outcome, place)
+        return report
+    except FolderBusyError as error:
+        return {"state": "busy", "error": str(error)}
+    except Exception as error:
+        return {"state": FAILED, "error": _reason(error), "seconds": round(time.perf_counter() - begin, 3)}
+
+
+@contextmanager
+def _at_hand(video: str, folder: str) -> Iterator[tuple[Path, Path]]:
+    """Paths on this machine for a video and its result; what belongs at a URL is sent there after the block."""
+    if not is_url(video) and not is_url(folder):
+        yield Path(video), Path(folder)
+        return
+    from glot_cli.pipeline.folder import REPORT
+
+    with scratch() as room:
+        there = fetch(video, room) if is_url(video) else Path(video)
+        if not is_url(folder):
+            yield there, Path(folder)
+            return
+        place = room / "result" / Path(folder.rstrip("/")).name
+        before = fetch_result(folder, place)
+        kept = {name: (place / name).stat().st_mtime_ns for name in before}
+        yield there, place
+        if any(not (place / name).exists() or (place / name).stat().st_mtime_ns != at for name, at in kept.items()) or (
+            not before
+        ):
+            publish(place, folder, before, REPORT)
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _report(outcome: Outcome, place: Path) -> Report:
+    from glot_cli.files.seal import unsealed_json
+    from glot_cli.pipeline.folder import REPORT
+
+    written = unsealed_json(place / REPORT) or {}
+    warnings = [*outcome.warnings]
+    changed = [", ".join(outcome.other_options)] * bool(outcome.other_options) + ["weights"] * outcome.other_weights
+    if changed:
+        warnings.append(f"finished before with other {' and '.join(changed)}")
+    return {
+        "state": "skipped" if outcome.skipped else FAILED if outcome.fault else DONE,
+        "people": outcome.people,
+        "frames": outcome.frames,
+        "seconds": round(outcome.seconds, 3),
+        "stages": {name: float(stage["seconds"]) for name, stage in written.get("stages", {}).items()},
+        "warnings": [printable(line) for line in warnings],
+        "error": outcome.fault,
+    }
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, GlotError):
+        return str(error)
+    return printable(f"{type(error).__name__}: {one_line(error, 300)}")

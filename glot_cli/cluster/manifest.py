@@ -1,0 +1,170 @@
+"""Which clips a batch is of, and where the result of each goes: a text file, a CSV or a folder."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from glot_cli.cluster.remote import WILD, fixed_part, glob_url, is_url, joined, url_stem
+from glot_cli.errors import InputError
+from glot_cli.video.images import IMAGE_SUFFIXES
+from glot_cli.video.media import VIDEO_SUFFIXES
+
+LARGEST = 256 << 20  # bytes of a manifest
+MOST_CLIPS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One clip of a batch.
+
+    Attributes:
+        video: its path, absolute, or its URL.
+        folder: where its result goes, a path or URL; empty where it has none because of the fault.
+        fault: why it is not even tried.
+    """
+
+    video: str
+    folder: str
+    fault: str | None = None
+
+
+def read_manifest(manifest: Path, out: str) -> list[Entry]:
+    """The clips of a manifest, in its order.
+
+    Paths that are not absolute start from the folder of the manifest. A glob stands for what it finds now; a clip that
+    it finds is named by its path below the part of the glob that has no wildcard. Clips of a folder are named by their
+    paths below it.
+
+    Args:
+        manifest: a text file with one path, URL or glob a line (empty lines and those that begin with # say nothing); a
+            `.csv` with a column `video` and, as it likes, `name` (the result's folder below `out`) or `out` (its whole
+            path or URL); or a folder, whose videos and folders of images, however deep, are the clips.
+        out: path or URL of the folder for results.
+
+    Returns:
+        Every clip once, none that lies below `out`. One that is listed again or would write where another does has a
+        fault.
+
+    Raises:
+        InputError: it cannot be read, is no such file or holds no clips.
+    """
+    manifest = Path(os.path.realpath(manifest))
+    if os.path.isdir(manifest):
+        listed = [(str(path), _stem_below(path, manifest), "") for path in _clips_below(manifest)]
+    else:
+        listed = list(_listed(manifest))
+    own = os.path.join(os.path.realpath(out), "")  # pictures of earlier results are no clips
+    listed = [
+        line for line in listed if is_url(line[0]) or is_url(out) or not os.path.realpath(line[0]).startswith(own)
+    ]
+    if not listed:
+        raise InputError("holds no clips", path=manifest, remedy="give a list of videos, or a folder that holds some")
+    return list(_without_clashes(listed, out))
+
+
+def _clips_below(folder: Path) -> Iterator[Path]:
+    """Videos below a folder, and folders that hold images and no videos. What is hidden is left out."""
+    for where, folders, files in os.walk(folder, onerror=_refuse):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        seen = sorted(name for name in files if not name.startswith("."))
+        videos = [name for name in seen if Path(name).suffix.lower() in VIDEO_SUFFIXES]
+        yield from (Path(where, name) for name in videos)
+        if not videos and any(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in seen) and Path(where) != folder:
+            yield Path(where)
+
+
+def _refuse(error: OSError) -> None:
+    raise InputError(f"cannot be read ({error.strerror})", path=error.filename, remedy="check its permissions")
+
+
+def _listed(manifest: Path) -> Iterator[tuple[str, str, str]]:
+    """Video, name and place of every line of a file."""
+    text = _text_of(manifest)
+    if manifest.suffix.lower() == ".csv":
+        rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        try:
+            if "video" not in (rows.fieldnames or ()):
+                raise InputError("has no column called video", path=manifest, remedy="name its columns in a first line")
+            for row in rows:
+                if row["video"]:
+                    yield from _found(row["video"], manifest.parent, row.get("name") or "", row.get("out") or "")
+        except csv.Error as error:
+            raise InputError(f"is no CSV file (line {rows.line_num}: {error})", path=manifest) from error
+        return
+    for line in text.splitlines():
+        if line.strip() and not line.startswith("#"):
+            yield from _found(line.strip(), manifest.parent, "", "")
+
+
+def _text_of(manifest: Path) -> str:
+    try:
+        if not os.path.isfile(manifest):
+            reason = "is no regular file" if os.path.exists(manifest) else "no such file or folder"
+            raise InputError(reason, path=manifest, remedy="give a list of videos, or a folder that holds some")
+        if os.path.getsize(manifest) > LARGEST:
+            raise InputError(f"is larger than {LARGEST >> 20} MiB", path=manifest, remedy="divide it")
+        data = manifest.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", path=manifest, remedy="check its permissions") from error
+    if b"\0" in data:
+        raise InputError("is no text", path=manifest, remedy="give a list of videos, or a folder that holds some")
+    # Names of files are bytes: those that are no UTF-8 come through all the same.
+    return data.decode("utf-8-sig", "surrogateescape")
+
+
+def _found(video: str, base: Path, name: str, out: str) -> Iterator[tuple[str, str, str]]:
+    """What a line stands for: itself, or what its glob finds. A glob that finds nothing stands for itself."""
+    if not is_url(video):
+        video = os.path.join(base, os.path.expanduser(video))
+    exact = not WILD.search(video) or (not is_url(video) and os.path.lexists(video))  # a name may hold a bracket
+    found: list[tuple[str, str]] = []
+    if not exact and not name and not out:
+        start = len(fixed_part(video, os.sep))
+        hits = glob_url(video) if is_url(video) else [(hit, hit[start:]) for hit in glob.glob(video, recursive=True)]
+        found = [(hit, PurePosixPath(below.replace(os.sep, "/")).with_suffix("").as_posix()) for hit, below in hits]
+    for hit, below in sorted(found):
+        yield hit, below, ""
+    if not found:
+        yield video, name or (url_stem(video) if is_url(video) else _stem_below(Path(video), Path(video).parent)), out
+
+
+def _stem_below(path: Path, folder: Path) -> str:
+    """The path of a clip below a folder, without its ending."""
+    below = path.relative_to(folder)
+    return (below if os.path.isdir(path) else below.with_suffix("")).as_posix()
+
+
+def _without_clashes(listed: list[tuple[str, str, str]], out: str) -> Iterator[Entry]:
+    """Entries with their folders; what cannot have one of its own has a fault instead."""
+    if len(listed) > MOST_CLIPS:
+        raise InputError(f"there are {len(listed):,} clips, more than {MOST_CLIPS:,}", remedy="divide the manifest")
+    seen: set[str] = set()
+    taken: dict[str, str] = {}
+    for video, name, place in listed:
+        same = video if is_url(video) else os.path.realpath(video)
+        fault = None
+        if same in seen and not place:
+            fault = "is listed before"
+        elif not place and not _is_below(name):
+            fault = f"{name!r} is no name of a folder below that of the results"
+        folder = place if is_url(place) else os.path.abspath(place) if place else joined(out, name)
+        if not fault and folder in taken:
+            fault = f"would write {folder}, as {taken[folder]} does; give it a name of its own in a CSV"
+        if fault:
+            yield Entry(video, "", fault)
+            continue
+        seen.add(same)
+        taken[folder] = video
+        yield Entry(video, folder)
+
+
+def _is_below(name: str) -> bool:
+    """Whether a name leads to a folder below another one, by no way around."""
+    parts = PurePosixPath(name).parts
+    return bool(parts) and not os.path.isabs(name) and all(part.strip(". ") and "\0" not in part for part in parts)

@@ -1,0 +1,100 @@
+"""How many workers a machine gets, and what share of its cores, memory and GPUs each has."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from glot_cli.errors import UsageError
+
+WORKER_BYTES = 2 << 30  # a worker needs about 1.4 GB, more for long clips with many people
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine of the cluster.
+
+    Attributes:
+        name: by which Ray knows it.
+        cpus: cores that it lends.
+        gpus: GPUs that it lends.
+        memory: bytes that it lends.
+    """
+
+    name: str
+    cpus: float
+    gpus: float
+    memory: float
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one worker has.
+
+    Attributes:
+        node: the name of its machine.
+        cpus: cores; a whole number, or a fraction of one.
+        gpus: likewise.
+    """
+
+    node: str
+    cpus: float
+    gpus: float
+
+    @property
+    def threads(self) -> int:
+        """How many threads its networks on the CPU, and the arithmetic around them, may have."""
+        return max(1, int(self.cpus))
+
+
+def shares(nodes: Sequence[Node], device: str, workers: int | None, per_gpu: int) -> list[Share]:
+    """Divide machines among workers.
+
+    Args:
+        nodes: the machines.
+        device: of the run's options. GPUs are used where there are some and it is not the CPU that is wanted.
+        workers: how many there are to be in all; None: as many as there are cores and memory for, or GPUs.
+        per_gpu: workers that share a GPU.
+
+    Returns:
+        One share a worker.
+
+    Raises:
+        UsageError: there is no GPU although one is wanted, or nothing at all.
+    """
+    if device.startswith("cuda") and not any(node.gpus >= 1 for node in nodes):
+        raise UsageError(f"{device} is on no machine of the cluster", option="device")
+    on_gpus = device != "cpu" and any(node.gpus >= 1 for node in nodes)
+    most = {node.name: _most(node, on_gpus, workers, per_gpu) for node in nodes}
+    wanted = sum(most.values()) if workers is None else min(workers, sum(most.values()))
+    if not wanted:
+        raise UsageError("no machine of the cluster lends a core", option="ray")
+    # One by one to the machine that has most cores left for each.
+    counts = dict.fromkeys(most, 0)
+    heap = [(-node.cpus, node.name, node.cpus) for node in nodes if most[node.name]]
+    heapq.heapify(heap)
+    for _ in range(wanted):
+        _, name, cpus = heapq.heappop(heap)
+        counts[name] += 1
+        if counts[name] < most[name]:
+            heapq.heappush(heap, (-cpus / (counts[name] + 1), name, cpus))
+    return [
+        Share(node.name, _part(node.cpus, counts[node.name]), 1 / per_gpu if on_gpus else 0.0)
+        for node in nodes
+        for _ in range(counts[node.name])
+    ]
+
+
+def _most(node: Node, on_gpus: bool, workers: int | None, per_gpu: int) -> int:
+    """How many workers a machine can have. Who says how many there are to be knows how large theirs are."""
+    if on_gpus:
+        return int(node.gpus) * per_gpu
+    if node.cpus < 1:
+        return 0
+    return workers if workers is not None else max(1, min(int(node.cpus), int(node.memory // WORKER_BYTES)))
+
+
+def _part(cpus: float, count: int) -> float:
+    """A worker's part of some cores, as Ray counts them: whole ones, or less than one in steps of 0.0001."""
+    return float(cpus // count) if cpus >= count else int(cpus / count * 10_000) / 10_000

@@ -1,0 +1,234 @@
+"""A whole batch without Ray and without networks: outcomes, the table, going on after it was stopped."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from glot_cli.cluster import batch as conductor
+from glot_cli.cluster.batch import run_batch
+from glot_cli.cluster.batch_table import SCHEMA, About, read_table, read_tables, write_table
+from glot_cli.cluster.ledger import ASIDE, DONE, FAILED, RUNNING, Ledger, Row
+from glot_cli.cluster.summary import failures, state_line
+from glot_cli.errors import GlotError, InputError, OutputError, UsageError
+from glot_cli.pipeline.options import Options
+from tests.cli.fixtures import Glot
+from tests.cluster.stub_clips import NOTES, REFUSING, STUB
+from tests.documents import ROOT
+
+
+@pytest.fixture(autouse=True)
+def _stubs_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
+@pytest.fixture
+def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What stubs really did, a line a clip."""
+    path = tmp_path / "notes"
+    monkeypatch.setenv(NOTES, str(path))
+    path.touch()
+    return path
+
+
+def run(folder: Path, *names: str, out: Path | None = None, **how: object) -> Ledger:
+    manifest = folder / "list.txt"
+    manifest.write_text("".join(f"{name}\n" for name in names))
+    options = Options(**{"render": False, **how.pop("options", {})})  # type: ignore[arg-type]
+    arguments = {"shard": (1, 1), "program": STUB, **how}
+    return run_batch(manifest, str(out or folder / "out"), options, **arguments)  # type: ignore[arg-type]
+
+
+def states(ledger: Ledger) -> list[str]:
+    return [row.state for row in ledger.rows]
+
+
+def test_every_clip_has_one_outcome_whatever_becomes_of_its_process(
+    tmp_path: Path, notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("glot_cli.cluster.ledger.BUSY_SECONDS", 0.1)
+    found = run(tmp_path, "a.mp4", "crash.mp4", "bad.mp4", "a.mp4", "busy.mp4", "b.mp4")
+    assert states(found) == [DONE, ASIDE, FAILED, FAILED, DONE, DONE]
+    crash = found.rows[1]
+    assert (crash.attempts, crash.crashes) == (2, 2) and crash.error is not None
+    assert crash.error.startswith("2 workers died at it, the last so: ended by SIGABRT")
+    assert notes.read_text().splitlines() == ["a.mp4", "b.mp4", "busy.mp4"]
+    rows, about = read_table(str(tmp_path / "out" / "batch-1-of-1.parquet"))
+    assert rows == found.rows and about.over and about.options["render"] is False
+    table = pq.read_table(tmp_path / "out" / "batch-1-of-1.parquet").to_pylist()
+    assert table[0]["state"] == "done" and table[0]["people"] == 2 and table[0]["stages"] == [("lift", 1.0)]
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_kills_from_outside_are_told_from_crashes(tmp_path: Path) -> None:
+    row = run(tmp_path, "kill.mp4").rows[0]
+    assert (row.state, row.crashes, row.deaths) == (ASIDE, 0, 5)
+
+
+def test_what_is_done_is_not_done_again(tmp_path: Path, notes: Path) -> None:
+    run(tmp_path, "a.mp4", "bad.mp4")
+    again = run(tmp_path, "a.mp4", "bad.mp4", "b.mp4")
+    assert states(again) == [DONE, FAILED, DONE]
+    assert [row.attempts for row in again.rows] == [1, 2, 1]
+    assert notes.read_text().splitlines() == ["a.mp4", "b.mp4"]
+
+
+def test_other_options_are_for_the_process_to_judge(tmp_path: Path, notes: Path) -> None:
+    run(tmp_path, "a.mp4")
+    run(tmp_path, "a.mp4", options={"detect_every": 1})
+    run(tmp_path, "a.mp4", options={"detect_every": 1, "overwrite": True})
+    assert len(notes.read_text().splitlines()) == 3
+
+
+def test_a_batch_that_replaces_results_goes_on_where_it_was_stopped(tmp_path: Path, notes: Path) -> None:
+    options = {"overwrite": True}
+
+    def stop(ledger: Ledger, workers: int, began: float) -> None:
+        if ledger.rows[0].state == DONE:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, "a.mp4", "b.mp4", options=options, tell=stop)
+    table = str(tmp_path / "out" / "batch-1-of-1.parquet")
+    assert [row.state for row in read_table(table)[0]] == [DONE, "waiting"] and not read_table(table)[1].over
+    run(tmp_path, "a.mp4", "b.mp4", options=options)
+    assert notes.read_text().splitlines() == ["a.mp4", "b.mp4"]
+    run(tmp_path, "a.mp4", "b.mp4", options=options)
+    assert notes.read_text().splitlines() == ["a.mp4", "b.mp4"] * 2
+
+
+def test_shards_divide_a_manifest_and_are_told_together(tmp_path: Path, notes: Path) -> None:
+    names = [f"{letter}.mp4" for letter in "abcde"]
+    for shard in ((1, 2), (2, 2)):
+        run(tmp_path, *names, shard=shard)
+    assert notes.read_text().split() == ["a.mp4", "c.mp4", "e.mp4", "b.mp4", "d.mp4"]
+    rows, abouts = read_tables(str(tmp_path / "out"))
+    assert [(row.number, Path(row.video).name) for row in rows] == list(enumerate(names)) and len(abouts) == 2
+    run(tmp_path, *names, shard=(3, 3))  # cut anew
+    assert [row.number for row in read_tables(str(tmp_path / "out"))[0]] == list(range(5))
+
+
+def test_two_batches_do_not_write_one_table(tmp_path: Path) -> None:
+    with conductor._alone(str(tmp_path / "out"), "batch-1-of-1.parquet"), pytest.raises(OutputError, match="another"):
+        run(tmp_path, "a.mp4")
+
+
+def test_a_table_that_glot_did_not_write_stays(tmp_path: Path) -> None:
+    place = tmp_path / "out" / "batch-1-of-1.parquet"
+    place.parent.mkdir()
+    pq.write_table(SCHEMA.empty_table(), place)
+    before = place.read_bytes()
+    with pytest.raises(OutputError, match="in the way"):
+        run(tmp_path, "a.mp4")
+    assert place.read_bytes() == before
+
+
+def test_a_driver_that_was_killed_is_started_again(tmp_path: Path, notes: Path) -> None:
+    """A real kill: of what it was at, nothing is lost and nothing is done twice."""
+    names = ["a.mp4", "slow1.mp4", "slow2.mp4", "slow3.mp4"]
+    manifest = tmp_path / "list.txt"
+    manifest.write_text("".join(f"{name}\n" for name in names))
+    code = (
+        "import sys; from pathlib import Path; from glot_cli.cluster.batch import run_batch\n"
+        "from glot_cli.cluster import batch; batch._LEAST_SECONDS, batch._WRITING_PART = 0, 1e9\n"
+        "from glot_cli.pipeline.options import Options\n"
+        f"run_batch(Path({str(manifest)!r}), {str(tmp_path / 'out')!r}, Options(), shard=(1, 1), program={STUB!r},\n"
+        "    tell=lambda ledger, workers, began: print(ledger.left, flush=True))"
+    )
+    driver = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert driver.stdout is not None
+    while driver.stdout.readline().strip() != "2":  # a clip is done, and the next as good as begun
+        assert driver.poll() is None
+    driver.kill()
+    driver.wait()
+    driver.stdout.close()
+    again = run(tmp_path, *names, options={"render": True})
+    assert states(again) == [DONE] * 4
+    lines = notes.read_text().split()
+    assert set(lines) == set(names) and len(lines) <= len(names) + 1
+
+
+def test_names_of_all_kinds_come_back_from_a_table(tmp_path: Path) -> None:
+    rows = [Row(0, "a\nb \udcff.mp4", "/out/ü", FAILED, error="x\udcff", stages={"a": 1.0}, warnings=["w"])]
+    place = str(tmp_path / "batch.parquet")
+    write_table(place, rows, About({}, 1, 0.0, 1.0, False))
+    (row,), about = read_table(place)
+    assert (row.video, row.folder, row.error, row.stages) == ("a\nb \\xff.mp4", "/out/ü", "x\\xff", {"a": 1.0})
+    assert about == About({}, 1, 0.0, 1.0, False)
+    assert SCHEMA.names == list(Row.__dataclass_fields__)
+
+
+def test_tables_at_urls(tmp_path: Path) -> None:
+    write_table("memory://runs/batch.parquet", [Row(0, "a", "b")], About({}, 0, 0.0, 1.0, True))
+    assert read_tables("memory://runs")[0] == [Row(0, "a", "b")]
+    with pytest.raises(InputError, match="holds no batch"):
+        read_tables("memory://elsewhere")
+
+
+def test_the_line_of_progress_and_the_table_of_failures() -> None:
+    rows = [
+        Row(0, "a.mp4", "a", DONE, frames=100, attempts=1, ended=90.0),
+        Row(1, "b\n.mp4", "b", FAILED, frames=20, attempts=1, ended=60.0, error="b\\n.mp4: is no video"),
+        Row(2, "c.mp4", "c", RUNNING, attempts=1),
+        Row(3, "d.mp4", "d"),
+        Row(4, "e.mp4", "e", ASIDE, error="2 workers died", ended=1.0),
+    ]
+    assert state_line(rows, 3, 40.0, 100.0) == (
+        "1 done, 2 failed, 2 left of 5 clips, 1 clip at work on 3 workers, 2.0 frames/s, 0:01:00 left"
+    )
+    assert list(failures(rows)) == [
+        "clip  state      video    why",
+        "2     failed     b\\n.mp4  is no video",
+        "5     set aside  e.mp4    2 workers died",
+    ]
+    assert state_line(rows[:2], 0, 0.0, 0.0) == "1 done, 1 failed, 0 left of 2 clips, 120 frames"
+    assert list(failures(rows[:1])) == []
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [({"shard": (3, 2)}, "K from 1 to N"), ({"workers": 2}, "takes no workers"), ({"ray": "x"}, "takes")],
+)
+def test_what_cannot_go_together_is_refused(tmp_path: Path, how: dict[str, object], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        run(tmp_path, "a.mp4", **how)
+
+
+def test_commands_of_a_batch(tmp_path: Path, glot: Glot, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stubbed(manifest: Path, out: str, options: Options, **how: object) -> Ledger:
+        assert options.detect_every == 2 and options.frames is False and how["shard"] == (1, 1)
+        return run_batch(manifest, out, options, **how, program=STUB)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(conductor, "run_batch", stubbed)
+    (tmp_path / "list.txt").write_text("a.mp4\nbad.mp4\n")
+    out = tmp_path / "out"
+    how = ["--shard", "1/1", "--detect-every", "2", "--no-frames"]
+    ended = glot("batch", tmp_path / "list.txt", "--out", out, *how)
+    assert ended.status == 1
+    assert ended.out.splitlines()[0] == f"1 done, 1 failed, 0 left of 2 clips, 30 frames -> {out}"
+    assert ended.out.splitlines()[2].split(maxsplit=2) == ["2", "failed", f"{tmp_path / 'bad.mp4'}  is no video"]
+    status = glot("batch", "--status", out)
+    assert (status.status, status.out.splitlines()[1:]) == (1, ended.out.splitlines()[1:])
+    assert glot("batch", "--status", tmp_path).err == [
+        f"glot: {tmp_path}: holds no batch; name the folder that a batch writes its results to"
+    ]
+    assert glot("batch", "--out", out).status == glot("batch", tmp_path / "list.txt").status == 2
+    assert glot("batch", tmp_path / "list.txt", "--out", out, "--shard", "2").status == 2
+
+
+def test_a_machine_that_cannot_run_clips_is_told(tmp_path: Path) -> None:
+    with pytest.raises(GlotError, match=r"missing\.pt: no such file"):
+        run(tmp_path, "a.mp4", program=REFUSING)
+    with pytest.raises(GlotError, match=r"does not start .*exit status 3: dear me"):
+        run(tmp_path, "a.mp4", program="import sys; print('dear me', file=sys.stderr); sys.exit(3)")
+
+
+def test_options_travel_as_json() -> None:
+    told = conductor._told(Options(up=(0.0, -1.0, 0.0)))
+    assert json.loads(json.dumps(told)) == told and told["up"] == [0.0, -1.0, 0.0]
