@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from glot_cli.errors import GlotError, InputError, OutputError, UsageError, WeightsError
+from glot_cli.errors import GlotError, InputError, OutputError, UsageError, WeightsError, printable
 from glot_cli.lifting import Edges
 from glot_cli.pipeline.options import Options
 from glot_cli.rendering.styles import STYLES, Style
@@ -27,6 +27,7 @@ __all__ = ["Options", "RunKeywords", "export", "prepare", "render", "run", "view
 log = logging.getLogger(__name__)
 
 # Options of `render` and `view`, by the kind of fault.
+LONGEST_STEM = 150  # bytes of what names of exports begin with; a whole name may have 255
 _MENDED_BY = {InputError: "video", OutputError: "output", WeightsError: "body"}
 
 
@@ -304,7 +305,7 @@ def export(
         WeightsError: the body model is not there.
         OutputError: a file cannot be written, or would replace what no export wrote.
     """
-    from glot_cli.exporting.catalogue import FASTEST, FORMATS, NAMINGS, SPACES
+    from glot_cli.exporting.catalogue import FASTEST, FORMATS, NAMINGS, SLOWEST, SPACES
     from glot_cli.exporting.formats import Cast, writer
     from glot_cli.exporting.outbox import outbox
     from glot_cli.pipeline.folder import PARAMS
@@ -319,8 +320,8 @@ def export(
                 raise UsageError(f"must be one of {', '.join(known)}, not {name!r}", option=option)
     if not formats:
         raise UsageError(f"name at least one of {', '.join(FORMATS)}", option="format")
-    if fps is not None and not 0 < fps <= FASTEST:
-        raise UsageError(f"must be above 0 and at most {FASTEST}, not {fps}", option="fps")
+    if fps is not None and not SLOWEST <= fps <= FASTEST:
+        raise UsageError(f"must be from {SLOWEST:g} to {FASTEST:g}, not {fps}", option="fps")
     params = Path(params)
     params = params / PARAMS if os.path.isdir(params) else params
     result = load_result(params)
@@ -347,11 +348,18 @@ def export(
 
 
 def export_stem(params: Path, meta: Meta) -> str:
-    """What files made of a record are called: as its result folder, or its video."""
+    """What files made of a record are called: as its result folder, or its video.
+
+    In characters that every library and program takes, and short enough for what comes after it.
+    """
     from glot_cli.pipeline.folder import PARAMS
 
     folder = Path(os.path.realpath(params)).parent.name
-    return folder if params.name == PARAMS and folder else Path(meta.video).stem or "glot"
+    name = folder if params.name == PARAMS and folder else Path(meta.video).stem
+    # Bytes that are no text, as names of files may have them, cannot be given to libraries in C++.
+    whole = printable(os.fsencode(name).decode("utf-8", "backslashreplace")).replace("\\", "_")
+    cut = whole.encode()[:LONGEST_STEM].decode("utf-8", "ignore")
+    return cut.strip() or "glot"
 
 
 def _find_video(meta: Meta, folder: Path) -> Path:

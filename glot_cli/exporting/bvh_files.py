@@ -31,11 +31,11 @@ def write(cast: Cast, box: Outbox) -> None:
         return
     if cast.hide:
         box.note("bvh: the format cannot hide anybody, who is not seen holds a pose")
+    begins: dict[int, float] = {}
     for own in cast.characters:
-        together = [other for other in cast.characters if other.shot == own.shot]
-        slack = 0.5 / float(cast.rate)
-        begin, end = min(other.times[0] for other in together) - slack, own.times[-1] + slack
-        character = sampled(own, cast.times[(cast.times >= begin) & (cast.times <= end)])
+        begins[own.shot] = min(float(own.times[0]), begins.get(own.shot, np.inf))
+    for own in cast.characters:
+        character = sampled(own, cast.times_between(begins[own.shot], own.times[-1]))
         with box.path(f"{cast.stem}_{cast.name_of(own)}.bvh").open("w", encoding="ascii", newline="\n") as file:
             file.write("HIERARCHY\n")
             for line in _skeleton(character, cast.joint_names, 0):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from glot_cli.body.model import Body
+from glot_cli.clock import ascending
 from glot_cli.errors import InputError
 from glot_cli.exporting.characters import Y_UP, Character, characters
 from glot_cli.rendering.colours import person_colour
@@ -74,14 +75,7 @@ def frames_of(result: Result) -> ShownFrames:
     index = np.arange(first, first + count)
     times = np.interp(index, known, result.time[rows])
     times += np.minimum(index - known[0], 0) * step + np.maximum(index - known[-1], 0) * step
-    return ShownFrames(first, increasing(np.asarray(times - times[0], np.float64), step))
-
-
-def increasing(times: NDArray[np.float64], step: float) -> NDArray[np.float64]:
-    """Times of which each is later than the one before, by a thousandth of a usual step at least."""
-    least = np.arange(len(times)) * step * 1e-3
-    later: NDArray[np.float64] = np.maximum.accumulate(times - least) + least
-    return later
+    return ShownFrames(first, ascending(np.asarray(times - times[0], np.float64), step))
 
 
 @dataclass(frozen=True, eq=False)

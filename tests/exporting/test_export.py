@@ -126,9 +126,10 @@ def test_a_foreign_list_is_not_replaced(tmp_path: Path) -> None:
 
 def test_a_format_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), outbox(tmp_path / "o", {}) as box:
-        box.path("a.txt").write_text("half")
+        for name in ("a.txt", "o/1/a.txt", "o/2/a.txt"):
+            box.path(name).write_text("half")
         _ = 1 / 0
-    assert list((tmp_path / "o").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []  # not even the folders that were made for it
 
 
 def test_amass_files_come_back_through_the_reader_of_motions(tmp_path: Path, record: Result, body: Body) -> None:
