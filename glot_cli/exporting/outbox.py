@@ -7,17 +7,18 @@ list all of them are.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from glot_cli._version import __version__
 from glot_cli.errors import GlotError, OutputError
 from glot_cli.files.atomic import abandoned, absent, aside_name, not_written, remove_empty
 from glot_cli.files.locks import locked
-from glot_cli.files.seal import fingerprint, is_regular, publish, sealed, sealed_json, unsealed_json
+from glot_cli.files.seal import is_regular, publish, sealed, sealed_json, unsealed_json
 
 LIST = "export.json"
 WAITED_FOR = 100  # files of an export, up to which each is forced onto the disk before it gets its name
@@ -28,6 +29,13 @@ _ENDINGS = (  # of files of exports
     ".usdc",
 )  # fmt: skip
 _REMEDY = "move it away, or choose another output folder"
+
+
+class _Known(NamedTuple):
+    """A file as it was when it was looked at: its content, and a sign by which a change since is seen at once."""
+
+    content: str
+    state: tuple[int, ...]
 
 
 class Outbox:
@@ -43,7 +51,7 @@ class Outbox:
         self.notes: list[str] = []
         self._own = _listed(folder)
         self._asides: dict[Path, Path] = {}  # final name -> where it is until then
-        self._replaced: dict[Path, str] = {}  # fingerprints of files of earlier exports that have these names
+        self._replaced: dict[Path, _Known] = {}  # files of earlier exports that have these names
         self._folders: dict[Path, list[Path]] = {}  # that files go to -> those that were made for it
 
     def path(self, name: str) -> Path:
@@ -54,8 +62,8 @@ class Outbox:
         """
         final = self.folder / name
         if os.path.lexists(final):
-            own = self._own_print(final)
-            if own is None:
+            own = _known(final)
+            if own is None or own.content not in self._own.get(self._key(final), ()):
                 raise _foreign(final)
             self._replaced[final] = own
         if final.parent not in self._folders:
@@ -79,13 +87,6 @@ class Outbox:
         """The files under their final names, in the order in which they were asked for."""
         return list(self._asides)
 
-    def _own_print(self, path: Path) -> str | None:
-        """Fingerprint of a file that an earlier export wrote, None of any other."""
-        with suppress(OSError):
-            if is_regular(path) and (found := fingerprint(path)) in self._own.get(self._key(path), ()):
-                return found
-        return None
-
     def _key(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
 
@@ -105,17 +106,21 @@ class Outbox:
                 if is_regular(self.folder / name):
                     files[name] = held
         for path, aside in self._asides.items():
-            older = [self._replaced[path]] if path in self._replaced else []
-            files[self._key(path)] = [*older, fingerprint(aside)]
+            older = [self._replaced[path].content] if path in self._replaced else []
+            files[self._key(path)] = [*older, _content(aside)]
         report = {**about, "notes": self.notes, "program_version": __version__, "files": files}
         text = sealed_json(report)
         if len(text) > LARGEST_LIST:
             raise OutputError("would get too many files", path=self.folder, remedy="export a part at a time")
-        with sealed(self.folder / LIST) as aside:
-            aside.write_text(text, "utf-8")
+        own = unsealed_json(self.folder / LIST, LARGEST_LIST) is not None
+        try:
+            with sealed(self.folder / LIST, own=own) as aside:
+                aside.write_text(text, "utf-8")
+        except FileExistsError:
+            raise _foreign(self.folder / LIST) from None
         for path, aside in self._asides.items():
             try:
-                publish(aside, path, own=self._own_print(path) is not None)
+                publish(aside, path, own=path in self._replaced and self._replaced[path].state == _state(path))
             except FileExistsError:  # it came while we wrote
                 raise _foreign(path) from None
 
@@ -145,6 +150,7 @@ def outbox(folder: Path, about: dict[str, Any]) -> Iterator[Outbox]:
             stack.enter_context(locked(folder))
             if os.path.lexists(folder / LIST) and unsealed_json(folder / LIST, LARGEST_LIST) is None:
                 raise _foreign(folder / LIST)
+            _sweep(folder)
             box = Outbox(folder)
             stack.callback(box._clear)
             yield box
@@ -168,6 +174,31 @@ def _sweep(folder: Path) -> None:
     for left, name in list(abandoned(folder, "part", LIBRARY)):
         if name.endswith(_ENDINGS) and is_regular(left):
             left.unlink(missing_ok=True)
+
+
+def _known(path: Path) -> _Known | None:
+    """A regular file as it is; None of anything else."""
+    with suppress(OSError):
+        if is_regular(path):
+            state = _state(path)
+            return None if state is None else _Known(_content(path), state)
+    return None
+
+
+def _state(path: Path) -> tuple[int, ...] | None:
+    with suppress(OSError):
+        found = path.lstat()
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+    return None
+
+
+def _content(path: Path) -> str:
+    """SHA-256 of all that is in a file: text that somebody changed in its middle may have kept its length."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def _foreign(path: Path) -> OutputError:

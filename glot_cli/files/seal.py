@@ -115,7 +115,9 @@ def publish(aside: Path, path: Path, own: bool | None = None) -> None:
 
 
 @contextmanager
-def sealed(path: Path, durable: bool = True, first: Callable[[], None] | None = None) -> Iterator[Path]:
+def sealed(
+    path: Path, durable: bool = True, first: Callable[[], None] | None = None, own: bool | None = None
+) -> Iterator[Path]:
     """Where to write a file, aside; once the block is done it is sealed and published (`publish`).
 
     Nothing is left of it when the block, or `first`, ends with an error. Raises OSError.
@@ -124,6 +126,7 @@ def sealed(path: Path, durable: bool = True, first: Callable[[], None] | None = 
         path: the final name.
         durable: see `seal_file`.
         first: called when the file is complete, before it gets its name.
+        own: see `publish`.
     """
     aside = aside_name(path)
     try:
@@ -131,7 +134,7 @@ def sealed(path: Path, durable: bool = True, first: Callable[[], None] | None = 
         seal_file(aside, durable)
         if first is not None:
             first()
-        publish(aside, path)
+        publish(aside, path, own)
     finally:
         with suppress(OSError):  # it has its final name, or could not even be made
             aside.unlink()
@@ -143,15 +146,16 @@ def sealed_json(report: dict[str, Any]) -> str:
     return json.dumps({**plain, JSON_KEY: _digest_of(plain)}, indent=2) + "\n"
 
 
-def unsealed_json(path: Path, largest: int = LARGEST_JSON) -> dict[str, Any] | None:
+def unsealed_json(path: Path, largest: int | None = None) -> dict[str, Any] | None:
     """The object in a file of sealed JSON without its seal; None where there is none, or where it was changed.
 
     Args:
         path: the file.
-        largest: bytes that it may have; beyond `LARGEST_JSON` only what ends in a seal as `sealed_json` writes it.
+        largest: bytes that it may have, `LARGEST_JSON` by default; beyond these only what ends in a seal as
+            `sealed_json` writes it.
     """
     try:
-        if not is_regular(path) or path.stat().st_size > largest:
+        if not is_regular(path) or path.stat().st_size > (largest or LARGEST_JSON):
             return None
         if path.stat().st_size > LARGEST_JSON and not _ends_sealed(path):
             return None

@@ -61,8 +61,8 @@ def frames_of(result: Result) -> ShownFrames:
     meta = result.meta
     first, count = meta.start_frame, max(meta.frame_count, 1)
     cameras = next(iter(result.cameras.values()), None)
-    if cameras is not None and len(cameras) == 1 and len(result):  # one file of frames/
-        first, count = int(result.frame[0]), 1
+    if cameras is not None and len(cameras) == 1:  # one file of frames/; which, one without people does not say
+        first, count = (int(result.frame[0]) if len(result) else first), 1
     if count > MOST_FRAMES:
         reason = f"has {count:,} frames, more than a page can show ({MOST_FRAMES:,})"
         raise InputError(reason, path=meta.source, remedy="run a part of the video")
