@@ -294,7 +294,7 @@ def test_usd_without_its_package_is_refused_in_a_line(
     monkeypatch.delitem(sys.modules, "glot_cli.exporting.usd", raising=False)
     with pytest.raises(UsageError, match="needs usd-core") as caught:
         files(record, tmp_path / "a", "glb,usd")
-    assert caught.value.option == "format" and not list((tmp_path / "a" / "export").iterdir())
+    assert caught.value.option == "format" and not (tmp_path / "a" / "export").exists()
 
 
 # Time -----------------------------------------------------------------------------------------------------------------
