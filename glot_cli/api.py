@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from glot_cli.errors import GlotError, InputError, OutputError, UsageError, WeightsError, printable
+from glot_cli.errors import GlotError, InputError, OutputError, UsageError, WeightsError
 from glot_cli.lifting import Edges
 from glot_cli.pipeline.options import Options
 from glot_cli.rendering.styles import STYLES, Style
@@ -27,7 +27,6 @@ __all__ = ["Options", "RunKeywords", "export", "prepare", "render", "run", "view
 log = logging.getLogger(__name__)
 
 # Options of `render` and `view`, by the kind of fault.
-LONGEST_STEM = 150  # bytes of what names of exports begin with; a whole name may have 255
 _MENDED_BY = {InputError: "video", OutputError: "output", WeightsError: "body"}
 
 
@@ -290,7 +289,7 @@ def export(
         person: the only one who is wanted.
         fps: frames a second; by default those of the record.
         names: what joints are called: smpl, mixamo or unreal.
-        video: a video that formats which can are to hold.
+        video: the video, a still of which glb is to hold behind the people.
         hide: people are invisible while the record does not have them, and do not only hold their pose.
         plot: formats that can draw their numbers over time.
         body: where the body model is now, if it was a file that was moved.
@@ -300,15 +299,17 @@ def export(
         The files.
 
     Raises:
-        UsageError: there is no such format, naming, world, rate or person.
-        InputError: the record cannot be read, or has no world although one was asked for.
+        UsageError: there is no such format, naming, world, rate or person, or a package that a format needs.
+        InputError: the record or the video cannot be read, or do not belong together, or there is no world although one
+            was asked for.
         WeightsError: the body model is not there.
         OutputError: a file cannot be written, or would replace what no export wrote.
     """
     from glot_cli.exporting.catalogue import FASTEST, FORMATS, NAMINGS, SLOWEST, SPACES
-    from glot_cli.exporting.formats import Cast, writer
+    from glot_cli.exporting.destinations import export_folder, export_stem, record_file
+    from glot_cli.exporting.formats import Cast, writers
     from glot_cli.exporting.outbox import outbox
-    from glot_cli.pipeline.folder import PARAMS
+    from glot_cli.pipeline.folder import Source
     from glot_cli.results import load_result
     from glot_cli.weights.bodies import recorded_body
 
@@ -322,8 +323,8 @@ def export(
         raise UsageError(f"name at least one of {', '.join(FORMATS)}", option="format")
     if fps is not None and not SLOWEST <= fps <= FASTEST:
         raise UsageError(f"must be from {SLOWEST:g} to {FASTEST:g}, not {fps}", option="fps")
-    params = Path(params)
-    params = params / PARAMS if os.path.isdir(params) else params
+    writes = writers(list(dict.fromkeys(formats)), plot=plot)
+    params = record_file(params)
     result = load_result(params)
     if person is not None:
         if person not in result.people:
@@ -333,33 +334,24 @@ def export(
     space = world or ("floor" if result.has_world else "camera")
     body_model = recorded_body(result.meta.body_model, result.meta.body_model_sha256, moved=body, record=params)
     if space == "floor" and not result.has_world:
-        raise InputError("the record has no world", path=params, remedy="run 'glot run' on the video again")
+        remedy = "run 'glot run' on the video again, or export it before the camera"
+        raise InputError("the record has no world", path=params, remedy=remedy, option="world")
     cast = Cast(
         result, body_model, space, export_stem(params, result.meta), fps, names,
         None if video is None else Path(video), hide, plot,
     )  # fmt: skip
     about = {"record": os.path.realpath(params), "formats": list(formats), "world": space, "fps": fps, "names": names}
-    with outbox(Path(out) if out else params.parent / "export", about) as box:
-        for name in dict.fromkeys(formats):
-            writer(name)(cast, box)
+    with outbox(export_folder(params, out), about) as box:
+        for write in writes:
+            write(cast, box)
+        if cast.video is not None and not any(FORMATS[name].holds_video for name in formats):
+            able = " and ".join(name for name, kind in FORMATS.items() if kind.holds_video)
+            box.note(f"the video was not used; of all formats {able} alone can hold it")
+        elif cast.video is not None and result.meta.video_id not in ("", Source.of(cast.video).video_id):
+            box.note(f"{video}: is another file than the result was made from; its picture is in the file all the same")
     for line in box.notes:
         (warn or log.info)(line)
     return box.files
-
-
-def export_stem(params: Path, meta: Meta) -> str:
-    """What files made of a record are called: as its result folder, or its video.
-
-    In characters that every library and program takes, and short enough for what comes after it.
-    """
-    from glot_cli.pipeline.folder import PARAMS
-
-    folder = Path(os.path.realpath(params)).parent.name
-    name = folder if params.name == PARAMS and folder else Path(meta.video).stem
-    # Bytes that are no text, as names of files may have them, cannot be given to libraries in C++.
-    whole = printable(os.fsencode(name).decode("utf-8", "backslashreplace")).replace("\\", "_")
-    cut = whole.encode()[:LONGEST_STEM].decode("utf-8", "ignore")
-    return cut.strip() or "glot"
 
 
 def _find_video(meta: Meta, folder: Path) -> Path:

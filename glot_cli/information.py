@@ -51,12 +51,20 @@ def info(params: str | Path) -> dict[str, Any]:
         },
         "camera": {
             "focal_length": meta.focal_length,
+            "focal_lengths": _span(result.camera_focal_length, meta.focal_length),
             "field_of_view": round(math.degrees(2 * math.atan2(meta.width / 2, meta.focal_length)), 2),
         },
         "shots": _shots(result),
         "people": [_person(result, person) for person in result.people],
         "arrays": _arrays(result),
     }
+
+
+def _span(focal_lengths: NDArray[np.float32] | None, usual: float) -> list[float]:
+    """The shortest and the longest focal length, pixels: the same but for lenses that zoom."""
+    if focal_lengths is None or not len(focal_lengths):
+        return [usual, usual]
+    return [round(float(focal_lengths.min()), 2), round(float(focal_lengths.max()), 2)]
 
 
 def _shots(result: Result) -> list[dict[str, Any]]:

@@ -81,6 +81,14 @@ def test_a_run_tells_programs_of_good_and_bad_videos(tmp_path: Path, glot: Glot,
     assert bad["error"] in done.err[0]
 
 
+def test_a_lens_that_zooms_is_told(tmp_path: Path, glot: Glot) -> None:
+    record = made_record([(1, 0, range(5))])
+    record.cameras["camera_focal_length"] = np.linspace(900, 1500, 5).astype(np.float32)
+    record.save(tmp_path / "params.npz")
+    assert info(tmp_path)["camera"]["focal_lengths"] == [900, 1500]
+    assert "zooms from 900 to 1500 px" in glot("info", tmp_path).out
+
+
 def test_ten_thousand_people_and_shots_take_no_longer_than_their_rows(tmp_path: Path) -> None:
     count = 10_000
     one = made_record([(1, 0, [0])], world=False)

@@ -49,7 +49,9 @@ def _lines(about: dict[str, Any]) -> Iterator[str]:
     yield f"  made by  glot {made['program_version']}, preset {made['preset']}, body {made['body_model']}, " + (
         f"format {made['format_version']}"
     )
-    yield f"  camera   focal length {camera['focal_length']:.0f} px, {camera['field_of_view']:.0f} degrees wide"
+    least, most = camera["focal_lengths"]
+    zooms = f", zooms from {least:.0f} to {most:.0f} px" if most > 1.01 * least else ""
+    yield f"  camera   focal length {camera['focal_length']:.0f} px, {camera['field_of_view']:.0f} degrees wide{zooms}"
     shots = about["shots"]
     for number, shot in enumerate(shots):
         name = f"shot {number}" if len(shots) > 1 else "world"
@@ -66,8 +68,10 @@ def _lines(about: dict[str, Any]) -> Iterator[str]:
 def _world(shot: dict[str, Any]) -> str:
     if "camera_motion" not in shot:
         return "none"
-    how = "given" if shot["camera_motion"] == "given" else f"{shot['camera_motion']} camera"
-    return f"{how} (sure {shot['camera_confidence']:.2f}), up within {shot['gravity_error']:.1f} degrees"
+    known = shot["camera_motion"] != "given"
+    how = f"{shot['camera_motion']} camera (sure {shot['camera_confidence']:.2f})" if known else "camera given"
+    up = f"up within {shot['gravity_error']:.1f} degrees" if shot["gravity_error"] else "up given"
+    return f"{how}, {up}"
 
 
 def _span(person: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Joint angles over time, drawn: a panel for each, right and left in one."""
+"""Joint angles over time, drawn: a panel for each, right and left in one. Needs matplotlib, the extra `eval`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ from glot_cli.exporting.anatomy import ANGLES
 from glot_cli.exporting.characters import Character
 from glot_cli.exporting.outbox import Outbox
 
+try:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+except ImportError as error:
+    raise UsageError("needs matplotlib", remedy="pip install 'glot-cli[eval]'", option="plot") from error
+
 ACROSS = 4  # panels beside each other
 WIDEST = 4000  # points drawn of a curve
 
@@ -24,15 +30,7 @@ def draw_angles(box: Outbox, name: str, character: Character, angles: Mapping[st
         name: of the picture.
         character: whose angles they are; lines are broken where it is not seen.
         angles: (T,) each, degrees.
-
-    Raises:
-        UsageError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UsageError("plots need matplotlib", remedy="pip install 'glot-cli[eval]'") from error
     if box.folder / name in box.files:
         return
     titles = list(dict.fromkeys(_title(angle) for angle in ANGLES))
@@ -48,12 +46,12 @@ def draw_angles(box: Outbox, name: str, character: Character, angles: Mapping[st
         panel = panels[_title(angle)]
         panel.plot(character.times[::thin], shown, color=colour, linewidth=0.9, label=angle)
         panel.set_title(_title(angle), fontsize=9)
-        panel.tick_params(labelsize=7)
+        panel.tick_params(labelsize=7, labelbottom=True)
         panel.axhline(0, color="0.85", linewidth=0.6, zorder=0)
     for panel in figure.axes[len(titles) :]:
         panel.set_visible(False)
     figure.supxlabel("seconds", fontsize=9)
-    figure.supylabel("degrees (right red, left blue)", fontsize=9)
+    figure.supylabel("degrees: right red, left blue, others grey", fontsize=9)
     figure.savefig(box.path(name), format="png", dpi=100)
 
 

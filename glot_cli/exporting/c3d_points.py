@@ -13,20 +13,17 @@ from glot_cli.exporting.markers import has_markers, points_of
 from glot_cli.exporting.outbox import LIBRARY, Outbox
 from glot_cli.files.atomic import aside_name
 
+try:
+    import ezc3d
+except ImportError as error:
+    raise UsageError("c3d needs ezc3d", remedy="pip install 'glot-cli[c3d]'", option="format") from error
+
 _BLOCK, _POINT = 512, 16  # bytes of the least header and parameters each, and of a point
 LAST = 65535  # frame that the file's header can name
 
 
 def write(cast: Cast, box: Outbox) -> None:
-    """Write one file a person and shot, at a constant rate; residuals are -1 where the person is not seen.
-
-    Raises:
-        UsageError: ezc3d is not installed.
-    """
-    try:
-        import ezc3d
-    except ImportError as error:
-        raise UsageError("c3d needs ezc3d", remedy="pip install 'glot-cli[c3d]'", option="format") from error
+    """Write one file a person and shot, at a constant rate; residuals are -1 where the person is not seen."""
     if not has_markers(cast):
         box.note("c3d: joints only, for places of surface markers are known of the open body alone")
     for own in cast.characters:

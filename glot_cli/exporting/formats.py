@@ -7,7 +7,7 @@ imported when it is asked for: what it needs beside glot may not be installed.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -94,7 +94,17 @@ class Cast:
         return f"person{character.person}{shot}"
 
 
-def writer(name: str) -> Callable[[Cast, Outbox], None]:
-    """What writes a format."""
-    write: Callable[[Cast, Outbox], None] = importlib.import_module(f"glot_cli.exporting.{FORMATS[name].module}").write
-    return write
+def writers(names: Sequence[str], *, plot: bool = False) -> list[Callable[[Cast, Outbox], None]]:
+    """What writes formats.
+
+    Args:
+        names: of `catalogue.FORMATS`.
+        plot: whether those that can draw are to.
+
+    Raises:
+        UsageError: a package that one needs is not installed; nothing was written yet.
+    """
+    found = [importlib.import_module(f"glot_cli.exporting.{FORMATS[name].module}").write for name in names]
+    if plot and any(FORMATS[name].plots for name in names):
+        importlib.import_module("glot_cli.exporting.angle_plots")
+    return found

@@ -1,8 +1,9 @@
 """glTF 2.0 in one binary file (.glb): everybody with skeleton, skin and motion, and the camera that filmed.
 
-After the specification (Khronos, 2021), without extensions, so that whatever reads glTF reads it. Time is that of the
-frames, from the first one on. A vertex hangs on the four strongest of its joints, as most programs want it. Rotations
-are floats: as normalised shorts a wrist would be off by some 0.05 mm.
+After the specification (Khronos, 2021), with one extension, which says that a picture of the video takes no light; who
+does not know it lights the picture. Time is that of the frames, from the first one on. A vertex hangs on the four
+strongest of its joints, as most programs want it. Rotations are floats: as normalised shorts a wrist would be off by
+some 0.05 mm.
 """
 
 from __future__ import annotations
@@ -20,16 +21,20 @@ from glot_cli.exporting.characters import Character
 from glot_cli.exporting.formats import Cast
 from glot_cli.exporting.outbox import Outbox
 from glot_cli.exporting.surface import influences, rest_is_all, rest_shape
-from glot_cli.exporting.timeline import aligned, camera_keys, frame_times, switches
+from glot_cli.exporting.timeline import aligned, camera_keys, frame_times, lens_keys, switches
+from glot_cli.exporting.video_plane import Plane, video_plane
 from glot_cli.rendering.colours import person_colour
 from glot_cli.smpl import NUM_JOINTS, SMPL_PARENTS
 
 _COMPONENTS = {"uint8": 5121, "uint16": 5123, "uint32": 5125, "float32": 5126}  # glTF's codes
-_KINDS = {1: "SCALAR", 3: "VEC3", 4: "VEC4", 16: "MAT4"}
+_KINDS = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4", 16: "MAT4"}
 _VERTICES, _INDICES = 34962, 34963  # what a part of the buffer is for
+_CLAMPED = 33071  # of a texture's edges: what is beyond them is what they are
 _MOST = 4  # joints that a vertex hangs on
 _GONE = 0.001  # size of who is not to be seen; 0 would be a matrix without an inverse, on which FBX writers fail
 _NEAR, _FAR = 0.05, 1000.0  # metres that the camera sees
+_ZOOM = 0.01  # change of the focal length, as a part of it, that is worth a word
+_UNLIT = "KHR_materials_unlit"
 
 
 class _File:
@@ -57,9 +62,9 @@ class _File:
         self.json["scenes"][0]["nodes"].append(index)
         return index
 
-    def view(self, data: NDArray[Any], target: int | None = None) -> int:
+    def view(self, data: NDArray[Any] | bytes, target: int | None = None) -> int:
         """Bytes of the buffer, from a multiple of four on."""
-        piece = np.ascontiguousarray(data).tobytes()
+        piece = data if isinstance(data, bytes) else np.ascontiguousarray(data).tobytes()
         entry = {"buffer": 0, "byteOffset": self._size, "byteLength": len(piece)}
         self._pieces.append(piece + b"\0" * (-len(piece) % 4))
         self._size += len(self._pieces[-1])
@@ -123,7 +128,10 @@ def write(cast: Cast, box: Outbox) -> None:
     file = _File(cast)
     times = frame_times(cast.result)
     motion = _Motion(file, float(times[0]) if len(times) else 0.0)
-    _add_camera(cast, motion)
+    lengths = lens_keys(cast).focal_lengths
+    focal_length = float(lengths[0])
+    plane = None if cast.video is None else video_plane(cast, cast.video, focal_length)
+    _add_camera(cast, motion, focal_length, plane)
     if cast.characters:
         shared = _shared(cast, file)
         for own in cast.characters:
@@ -136,9 +144,15 @@ def write(cast: Cast, box: Outbox) -> None:
         box.note(
             "glb: surfaces follow the bones alone, SMPL's bulges of bent joints are left out; obj and ply have them"
         )
-    if cast.video is not None:
+    if np.abs(lengths / focal_length - 1).max() > _ZOOM:
         box.note(
-            "glb: glTF has no moving textures, the video is not in the file; docs/blender.md lays it behind people"
+            "glb: the lens zooms, which glTF does not know; its camera keeps the focal length of the first frame, and "
+            "people leave their place in the picture; usd has every frame's"
+        )
+    if plane is not None:
+        box.note(
+            "glb: glTF has no moving textures, behind the people is a still of the video, the first frame; the script "
+            "of docs/blender.md lays the moving video there, and 'glot view' shows it"
         )
     with box.path(f"{cast.stem}.glb").open("wb") as out:
         file.save(out)
@@ -208,19 +222,39 @@ def _add_skeleton(cast: Cast, file: _File, above: int, own: Character) -> list[i
     return joints
 
 
-def _add_camera(cast: Cast, motion: _Motion) -> None:
+def _add_camera(cast: Cast, motion: _Motion, focal_length: float, plane: Plane | None) -> None:
     meta = cast.result.meta
     lens = {
-        "yfov": float(2 * np.arctan(meta.height / 2 / meta.focal_length)),
+        "yfov": float(2 * np.arctan(meta.height / 2 / focal_length)),
         "aspectRatio": meta.width / meta.height,
         "znear": _NEAR,
-        "zfar": _FAR,
+        "zfar": _FAR if plane is None else max(_FAR, 2 * plane.distance),
     }
     camera = motion.file.add("cameras", {"name": "camera", "type": "perspective", "perspective": lens})
     keys = camera_keys(cast)
     first = {"translation": keys.places[0].tolist(), "rotation": keys.turns[0].tolist()}
     node = motion.file.root({"name": "camera", "camera": camera, **first})
+    if plane is not None:
+        motion.file.json["nodes"][node]["children"] = [_add_plane(motion.file, plane)]
     if len(keys.times) > 1:
         clock = motion.clock(keys.times)
         for path, values in (("translation", keys.places), ("rotation", keys.turns)):
             motion.move(node, path, clock, motion.file.accessor(values.astype(np.float32)))
+
+
+def _add_plane(file: _File, plane: Plane) -> int:
+    """A node with the picture of the video, for below the camera's."""
+    image = file.add("images", {"name": "video", "mimeType": "image/jpeg", "bufferView": file.view(plane.jpeg)})
+    edges = file.add("samplers", {"wrapS": _CLAMPED, "wrapT": _CLAMPED})
+    texture = file.add("textures", {"sampler": edges, "source": image})
+    plain = {"baseColorTexture": {"index": texture}, "metallicFactor": 0.0, "roughnessFactor": 1.0}
+    unlit = {"name": "video", "pbrMetallicRoughness": plain, "extensions": {_UNLIT: {}}}
+    file.json["extensionsUsed"] = [_UNLIT]
+    attributes = {
+        "POSITION": file.accessor(plane.corners, _VERTICES, bounds=True),
+        "NORMAL": file.accessor(np.tile(np.array([0, 0, 1], np.float32), (4, 1)), _VERTICES),
+        "TEXCOORD_0": file.accessor(np.array([[0, 0], [0, 1], [1, 1], [1, 0]], np.float32), _VERTICES),
+    }
+    primitive = {"attributes": attributes, "indices": file.accessor(np.array([0, 1, 2, 0, 2, 3], np.uint16), _INDICES)}
+    mesh = file.add("meshes", {"name": "video", "primitives": [primitive | {"material": file.add("materials", unlit)}]})
+    return file.add("nodes", {"name": "video", "mesh": mesh})

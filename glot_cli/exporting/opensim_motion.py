@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from glot_cli.exporting.anatomy import SIDES, joint_angles, opensim_pelvis, segments
-from glot_cli.exporting.angle_plots import draw_angles
 from glot_cli.exporting.formats import Cast
 from glot_cli.exporting.outbox import Outbox
 from glot_cli.exporting.text_rows import TextColumn, write_rows
@@ -47,4 +46,6 @@ def write(cast: Cast, box: Outbox) -> None:
             columns = [TextColumn(character.times, "%.6f"), TextColumn(turn, "%.4f"), TextColumn(place, "%.5f")]
             write_rows(file, [*columns, TextColumn(turned, "%.4f")], "\t")
         if cast.plot:
+            from glot_cli.exporting.angle_plots import draw_angles  # needs matplotlib
+
             draw_angles(box, f"{cast.stem}_{name}_angles.png", character, angles)

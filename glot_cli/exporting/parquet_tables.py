@@ -7,18 +7,15 @@ from glot_cli.exporting.formats import Cast
 from glot_cli.exporting.outbox import Outbox
 from glot_cli.exporting.tidy import tables
 
+try:
+    import pyarrow
+    from pyarrow import parquet
+except ImportError as error:
+    raise UsageError("parquet needs pyarrow", remedy="pip install 'glot-cli[parquet]'", option="format") from error
+
 
 def write(cast: Cast, box: Outbox) -> None:
-    """Write a file a table. Numbers are not rounded; one that is not known is null.
-
-    Raises:
-        UsageError: pyarrow is not installed.
-    """
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise UsageError("parquet needs pyarrow", remedy="pip install 'glot-cli[parquet]'", option="format") from error
+    """Write a file a table. Numbers are not rounded; one that is not known is null."""
     for name, table in tables(cast, box):
         columns = {
             key: pyarrow.array(column.values, pyarrow.string(), from_pandas=True)

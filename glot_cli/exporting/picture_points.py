@@ -15,6 +15,7 @@ from glot_cli.body.model import Body
 from glot_cli.exporting.characters import Y_UP, characters
 from glot_cli.exporting.formats import Cast
 from glot_cli.exporting.markers import surface_parts
+from glot_cli.exporting.timeline import focal_lengths_at
 
 # Joint and offset, as in `body.landmarks`, of the toes' tips, which BlazePose does not tell apart; on the open body.
 _TOES = {
@@ -64,18 +65,25 @@ def seen_points(cast: Cast, names: tuple[str, ...]) -> Seen:
     pixels = np.empty((len(cast.result), len(names), 2))
     for character in characters(cast.result, cast.body, "camera"):
         points = character.joints[:, joints] + (character.bones[:, joints] @ offsets[..., None])[..., 0]
-        pixels[character.rows] = to_picture(cast, points.mean(2) @ Y_UP)
+        pixels[character.rows] = to_picture(cast, points.mean(2) @ Y_UP, character.times)
     size = np.array([cast.result.meta.width, cast.result.meta.height])
     inside: NDArray[np.bool_] = np.all((pixels >= 0) & (pixels <= size), axis=-1)
     return Seen(pixels, inside)
 
 
-def to_picture(cast: Cast, points: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Points (..., 3) in the camera's frame, as the record has it, in the picture (..., 2), pixels; NaN behind it."""
+def to_picture(cast: Cast, points: NDArray[np.floating], times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points (T, K, 3) in the camera's frame, as the record has it, in the picture (T, K, 2), pixels; NaN behind it.
+
+    Args:
+        cast: what is exported.
+        points: metres.
+        times: (T,) seconds on the video's clock: the lens may zoom.
+    """
     meta = cast.result.meta
     depth = np.where(points[..., 2:] > 0, points[..., 2:].astype(np.float64), np.nan)
     centre = np.array([meta.width / 2, meta.height / 2])
-    pixels: NDArray[np.float64] = points[..., :2] / depth * meta.focal_length + centre
+    focal = focal_lengths_at(cast, times)[:, None, None]
+    pixels: NDArray[np.float64] = points[..., :2] / depth * focal + centre
     return pixels
 
 
@@ -88,7 +96,7 @@ def tight_boxes(cast: Cast) -> NDArray[np.float64]:
     boxes = np.empty((len(cast.result), 4))
     for character in characters(cast.result, cast.body, "camera"):
         for part, places in surface_parts(cast, character, outer):
-            pixels = to_picture(cast, places @ Y_UP)
+            pixels = to_picture(cast, places @ Y_UP, character.times[part])
             behind = np.isnan(pixels)
             least = np.where(behind, np.inf, pixels).min(1)
             most = np.where(behind, -np.inf, pixels).max(1)

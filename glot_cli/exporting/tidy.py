@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glot_cli.exporting.anatomy import ANGLES, joint_angles
-from glot_cli.exporting.angle_plots import draw_angles
 from glot_cli.exporting.characters import Y_UP, Character, characters, sampled
 from glot_cli.exporting.foot_events import foot_events
 from glot_cli.exporting.formats import Cast
@@ -42,6 +41,8 @@ def tables(cast: Cast, box: Outbox) -> Iterator[tuple[str, Table]]:
     yield "joints", _joints(cast, shown)
     angles = [joint_angles(character) for character in shown]
     if cast.plot:
+        from glot_cli.exporting.angle_plots import draw_angles  # needs matplotlib
+
         for own, character, turned in zip(cast.characters, shown, angles, strict=True):
             if len(character.times):
                 draw_angles(box, f"{cast.stem}_{cast.name_of(own)}_angles.png", character, turned)
@@ -84,8 +85,8 @@ def _joints(cast: Cast, shown: list[Character]) -> Table:
         for own, character in zip(characters(result, cast.body, "camera"), shown, strict=True)
     ]  # fmt: skip
     places = np.concatenate([np.zeros((0, 3), np.float32), *(c.joints.reshape(-1, 3) for c in shown)])
-    seen = np.concatenate([np.zeros((0, 3), np.float32), *(c.joints.reshape(-1, 3) for c in before)])
-    pixels = to_picture(cast, seen @ Y_UP)
+    seen = np.concatenate([np.zeros((0, len(cast.joint_names), 3), np.float32), *(c.joints for c in before)])
+    pixels = to_picture(cast, seen @ Y_UP, _joined([c.times for c in before], "float64")).reshape(-1, 2)
     rows = _joined([c.rows for c in shown], "int64")
     names = np.array(cast.joint_names, object)
     table = _who(shown, len(names)) | {"joint": TidyColumn(np.tile(names, len(rows)))}

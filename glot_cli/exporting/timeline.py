@@ -92,27 +92,69 @@ class CameraKeys(NamedTuple):
 def camera_keys(cast: Cast) -> CameraKeys:
     """Where the camera is, in the space of the people. Where it stands still it has no keys; at cuts it jumps."""
     result = cast.result
-    times = frame_times(result)
-    if cast.space == "camera" or not len(times):
-        return CameraKeys(times[:1] if len(times) else np.zeros(1), np.zeros((1, 3)), np.array([[0.0, 0, 0, 1]]))
+    if cast.space == "camera" or not result.meta.frame_count:
+        return CameraKeys(_first_time(result), np.zeros((1, 3)), np.array([[0.0, 0, 0, 1]]))
     to_camera = result.cameras["camera_rotation"].astype(float)
     places = -np.einsum("fji,fj->fi", to_camera, result.cameras["camera_translation"])
     turns = aligned(Rotation.from_matrix(to_camera.swapaxes(1, 2) @ Y_UP).as_quat())
-    shots = shots_of_frames(result)
-    if len(places) != len(times):  # one file of `frames/`, which holds one camera
+    keys, kept = _keys(result, np.hstack([places, turns]))
+    return CameraKeys(keys, kept[:, :3], kept[:, 3:])
+
+
+class LensKeys(NamedTuple):
+    """How the camera zooms: evenly from key to key, at least one.
+
+    Attributes:
+        times: (K,) seconds on the video's clock.
+        focal_lengths: (K,) pixels.
+    """
+
+    times: NDArray[np.float64]
+    focal_lengths: Floats
+
+
+def lens_keys(cast: Cast) -> LensKeys:
+    """The focal length of the camera. Where it stays as it is it has no keys; at cuts it jumps."""
+    result = cast.result
+    lengths, usual = result.camera_focal_length, result.meta.focal_length
+    if lengths is None or not len(lengths):
+        return LensKeys(_first_time(result), np.array([usual]))
+    exact = np.where(lengths == np.float32(usual), usual, lengths.astype(float))  # that of `meta` is not rounded
+    keys, kept = _keys(result, exact[:, None])
+    return LensKeys(keys, kept[:, 0])
+
+
+def focal_lengths_at(cast: Cast, times: NDArray[np.float64]) -> Floats:
+    """(T,) focal length of the camera at times on the video's clock, seconds; pixels."""
+    if cast.result.camera_focal_length is None:  # no need to know when frames are, of which there may be many
+        return np.full(len(times), cast.result.meta.focal_length)
+    keys = lens_keys(cast)
+    lengths: Floats = np.interp(times, keys.times, keys.focal_lengths)
+    return lengths
+
+
+def _first_time(result: Result) -> NDArray[np.float64]:
+    """(1,) when the first frame is."""
+    times = frame_times(result)
+    return times[:1] if len(times) else np.zeros(1)
+
+
+def _keys(result: Result, values: Floats) -> tuple[NDArray[np.float64], Floats]:
+    """Times (K,) and values (K, N) from which all of (F, N) come back, evenly from key to key; at cuts they jump."""
+    times, shots = frame_times(result), shots_of_frames(result)
+    if len(values) != len(times):  # one file of `frames/`, which holds one camera
         times, shots = times[:1], shots[:1]
     cuts = np.flatnonzero(shots[1:] != shots[:-1]) + 1
     step = times[cuts] - times[cuts - 1]
     middles = times[cuts - 1] + step / 2
-    # Two keys around the middle of every cut: the last pose before it is held until then.
+    # Two keys around the middle of every cut: the last value before it is held until then.
     where = np.repeat(cuts, 2)
     keys = np.insert(times, where, np.stack([middles - _AROUND * step, middles + _AROUND * step], 1).ravel())
-    sources = np.insert(np.arange(len(times)), where, np.stack([cuts - 1, cuts], 1).ravel())
-    places, turns = places[sources], turns[sources]
-    moves = (places[1:] != places[:-1]).any(1) | (turns[1:] != turns[:-1]).any(1)
+    values = values[np.insert(np.arange(len(times)), where, np.stack([cuts - 1, cuts], 1).ravel())]
+    moves = (values[1:] != values[:-1]).any(1)
     kept = np.concatenate([[True], moves]) | np.concatenate([moves, [False]])
     kept[0] = True
-    return CameraKeys(keys[kept], places[kept], turns[kept])
+    return keys[kept], values[kept]
 
 
 def aligned(quaternions: Floats) -> Floats:

@@ -15,7 +15,7 @@ from glot_cli.exporting.characters import Character
 from glot_cli.exporting.formats import Cast
 from glot_cli.exporting.outbox import Outbox
 from glot_cli.exporting.surface import influences, rest_is_all, rest_shape
-from glot_cli.exporting.timeline import aligned, camera_keys, frame_times, switches
+from glot_cli.exporting.timeline import aligned, camera_keys, frame_times, lens_keys, switches
 from glot_cli.rendering.colours import person_colour
 from glot_cli.smpl import NUM_JOINTS, SMPL_PARENTS
 
@@ -152,7 +152,11 @@ def _add_camera(cast: Cast, clock: _TimeCodes, stage: Usd.Stage) -> None:
     camera = UsdGeom.Camera.Define(stage, "/World/camera")
     camera.CreateHorizontalApertureAttr(_FILM)
     camera.CreateVerticalApertureAttr(_FILM * meta.height / meta.width)
-    camera.CreateFocalLengthAttr(_FILM * meta.focal_length / meta.width)
+    lens = lens_keys(cast)
+    focal_length = camera.CreateFocalLengthAttr()
+    for code, length in zip(clock.codes(lens.times), lens.focal_lengths.tolist(), strict=True):
+        when = Usd.TimeCode(code) if len(lens.times) > 1 else Usd.TimeCode.Default()
+        focal_length.Set(_FILM * length / meta.width, when)
     camera.CreateClippingRangeAttr(Gf.Vec2f(*_CLIPPING))
     keys = camera_keys(cast)
     place, turn = camera.AddTranslateOp(), camera.AddOrientOp()

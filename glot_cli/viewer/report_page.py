@@ -26,6 +26,7 @@ STRIP, CHART = 24, 90  # their heights
 CELLS = 280  # of a strip, at most
 POINTS = 700  # of a line, at most
 STILLS = 8
+APART_S = 0.5  # seconds between two moments in which people are least sure
 GOOD, FAIR = 0.14, 0.21  # metres off up to which joints are green, and up to which they are amber
 LIKELY, DOUBTFUL = 0.75, 0.5  # scores of detections from which on they are, where nothing else is known
 
@@ -92,7 +93,7 @@ def still_times(result: Result) -> list[tuple[float, str]]:
         if doubt[row] <= good or len(least) == 2:
             break
         # Not the same moment again.
-        if all(abs(time - other) > 0.05 * (times[-1] - times[0]) for other, _ in least):
+        if all(abs(time - other) > max(APART_S, 0.05 * (times[-1] - times[0])) for other, _ in least):
             least.append((time, f"person {person} is least sure here: {known.told(doubt[row])}"))
     return sorted(dict(spread + least).items())
 
@@ -175,15 +176,15 @@ def _strip(rows: Result, result: Result, span: tuple[float, float]) -> str:
 def _legend(result: Result) -> str:
     known = trust(result)
     if known.known:
-        what = "How far off joints may be, on average (four of five lie nearer)"
+        what = "Mean radius within which joints lie with a probability of 80 %, the largest of each moment"
         marks = f"up to {100 * known.good:.0f} cm", f"up to {100 * known.fair:.0f} cm", "more"
     else:
-        what = "Score of the detection"
+        what = "Score of the detection, the least of each moment"
         marks = f"from {100 * LIKELY:.0f} %", f"from {100 * DOUBTFUL:.0f} %", "less"
     colours = ", ".join(
         f'<b class="{grade}">&nbsp;</b> {mark}' for grade, mark in zip(("good", "fair", "bad"), marks, strict=True)
     )
-    return f"{what}: {colours}; the worst of each moment counts. Empty: not seen."
+    return f"{what}: {colours}. Empty: not seen."
 
 
 def _acceleration(rows: Result) -> tuple[Floats, Floats]:

@@ -18,6 +18,7 @@ from glot_cli.body.rotations import turn_root
 from glot_cli.camera import camera_from_translation
 from glot_cli.lifting.placing import Lifted, joints_of
 from glot_cli.lifting.yielding import Figure
+from glot_cli.smpl import SMPL_JOINTS
 from glot_cli.tracking.tracks import Track
 from glot_cli.world.gravity import OFTEN, Direction, Vote, common_level, find_up, level_of, straight_up, world_axes
 from glot_cli.world.grounding import STANDING, Gait, Grounding, at_times, resampled, stillness
@@ -31,6 +32,8 @@ UNSEEN = 0.5  # share that a foot which is not seen keeps of what is said of it
 CAMERA_HEIGHT = 1.4  # metres above the floor, where nobody is seen
 LOWEST_CAMERA = 0.4  # metres above a floor, from which on it tells the sizes of those who stand on it
 SIZES = 0.25  # of the logarithm of a person's size, by which what was taken for it may be off
+HEAD, FEET = SMPL_JOINTS.index("head"), [SMPL_JOINTS.index(f"{side}_foot") for side in ("left", "right")]
+ADULTS = 1.3, 1.9  # metres from foot to head joint, those of adults of 1.45 and 2.1 m; nobody is made smaller or larger
 GIVING = 0.02  # how little components of shape that hardly change the bones are used for it
 LONGEST_STEP = 1.0  # seconds between frames; those that lie farther apart are taken to lie so
 CHUNK = 256  # frames whose soles are posed at once
@@ -164,7 +167,7 @@ class Worldmaker:
         for person, level in zip(people, levels, strict=True):
             person.guess_contact(axes, centre)
             own = 0.0 if level is None else level[0] - floor
-            grown = size_on_floor(own, float(centre[0, 1])) if self._moves else 1.0
+            grown = size_on_floor(own, float(centre[0, 1]), person.height(self._body)) if self._moves else 1.0
             if grown != 1.0:
                 person.grow(self._body, grown)
                 own = 0.0
@@ -202,19 +205,24 @@ class Worldmaker:
         return find_up(votes, right, lines)
 
 
-def size_on_floor(level: float, height: float) -> float:
+def size_on_floor(level: float, height: float, person: float) -> float:
     """By what factor somebody must be larger, and as much further off, to stand on the floor; 1 where none will do.
 
-    The picture stays the same. One camera does not tell sizes, but those who stand on one floor tell each other's.
+    The picture stays the same. One camera does not tell sizes, but those who stand on one floor tell each other's. Who
+    would become smaller or larger than adults are stands on something else.
 
     Args:
         level: how high the person stands above the floor as seen so far, metres.
         height: of the camera above the floor, metres.
+        person: how tall the person's skeleton was taken to be, metres; see `ADULTS`.
     """
     if height < LOWEST_CAMERA or height - level < LOWEST_CAMERA:
         return 1.0
     factor = height / (height - level)
-    return factor if abs(math.log(factor)) < SIZES else 1.0
+    least, most = ADULTS
+    grown = person * factor
+    human = grown >= min(least, person) if factor < 1 else grown <= max(most, person)
+    return factor if human and abs(math.log(factor)) < SIZES else 1.0
 
 
 def grown_by(body: Body, betas: Tensor, factor: float) -> Tensor:
@@ -305,6 +313,11 @@ class _Subject:
         """How low any joint or sole comes: along up (3,), with the camera at a height (N,), metres."""
         joints = (self.lifted.joints + self.lifted.transl[:, None]) @ self._back.mT
         return float((torch.cat([joints, self.walk.soles], 1) @ up + height[:, None]).amin())
+
+    def height(self, body: Body) -> float:
+        """From the middle of the foot joints to the head's in the rest pose, metres."""
+        rest = body.rest_joints(self._betas[None])[0, :, 1]
+        return float(rest[HEAD] - rest[FEET].mean())
 
     def grow(self, body: Body, factor: float) -> None:
         """Make the person larger, and as much further off."""

@@ -217,6 +217,15 @@ def test_the_same_people_have_the_same_joints_in_every_body():
         assert distance.mean() < near and distance.max() < far, name
 
 
+def test_no_shape_gives_a_man_or_the_neutral_body_a_chest():
+    short_woman = loaded("open_female").shape_mean  # in the shape space of all
+    for name in ("open_neutral", "open_male"):
+        body = loaded(name)
+        posed = body(torch.eye(3).repeat(1, 24, 1, 1), (2 * short_woman - body.shape_mean)[None])
+        changed = Body({**read_body_arrays(FOLDER / f"{name}.npz"), "v_template": posed.vertices[0].numpy()})
+        assert bust(changed) < 0.002, name
+
+
 def test_men_are_taller_and_flat_women_are_not_and_the_neutral_body_is_neither():
     means = {name: loaded(name) for name in FILES}
     stature = {name: float(np.ptp(body.template_planes.numpy()[1])) for name, body in means.items()}

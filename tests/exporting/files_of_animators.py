@@ -11,7 +11,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
 _TYPES = {5121: "u1", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
-_SIZES = {"SCALAR": 1, "VEC3": 3, "VEC4": 4, "MAT4": 16}
+_SIZES = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 
 
 class Gltf:

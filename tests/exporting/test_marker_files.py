@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,6 @@ from scipy.spatial.transform import Rotation
 from glot_cli import weights
 from glot_cli.api import export
 from glot_cli.body.model import Body
-from glot_cli.errors import UsageError
 from glot_cli.exporting.anatomy import joint_angles
 from glot_cli.exporting.characters import characters
 from glot_cli.exporting.markers import MARKERS
@@ -215,17 +212,3 @@ def test_other_bodies_have_joints_alone(tmp_path: Path, monkeypatch: pytest.Monk
     (file,) = export(tmp_path, ["trc"], warn=said.append)
     assert read_trc(file)[1] == list(SMPL_JOINTS)
     assert len(said) == 1 and "joints only" in said[0]
-
-
-@pytest.mark.parametrize(("kind", "package"), [("c3d", "ezc3d"), ("parquet", "pyarrow"), ("mot", "matplotlib")])
-def test_what_is_not_installed_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, package: str
-) -> None:
-    for name in (package, "matplotlib.backends.backend_agg"):
-        monkeypatch.setitem(sys.modules, name, None)
-    made_record([(1, 0, range(3))]).save(tmp_path / "params.npz")
-    with pytest.raises(UsageError, match=rf"{package}.*pip install 'glot-cli\[\w+\]'") as caught:
-        export(tmp_path, [kind], plot=True)
-    extra = re.search(r"\[(\w+)\]", str(caught.value))
-    assert extra and extra[1] == {"c3d": "c3d", "parquet": "parquet", "mot": "eval"}[kind]
-    assert [p.name for p in tmp_path.iterdir()] == ["params.npz"]

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from glot_cli import weights
-from glot_cli.api import LONGEST_STEM, export, export_stem
+from glot_cli.api import export
 from glot_cli.body.model import Body
 from glot_cli.errors import InputError, UsageError
 from glot_cli.exporting import characters as people
 from glot_cli.exporting.catalogue import FORMATS
 from glot_cli.exporting.characters import MOST_FRAMES, characters, even_times, frames_looked_at
+from glot_cli.exporting.destinations import LONGEST_STEM, export_stem
 from glot_cli.results import Result
 from tests.exporting.made_records import made_record
 

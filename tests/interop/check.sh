@@ -12,8 +12,11 @@
 #     gltf_validator, three    node and npm (packages gltf-validator, three)
 #     blender                  BPY_PYTHON, a Python that imports bpy; else Python 3.11 and pip (package bpy)
 #     usd                      usd-core in PYTHON
-#     view                     chromium, and pip (package playwright)
 #     bvh_parsers              pip (packages bvhio, bvhsdk) beside upc-pymotion in PYTHON
+#     c3d, coco                c3d and ezc3d, pycocotools in PYTHON
+#     tables                   pip (packages pandas, pyarrow), and pyarrow in PYTHON
+#     opensim                  OPENSIM_PYTHON, a Python that imports opensim (conda install opensim)
+#     view                     chromium, pip (package playwright), and the result's video
 #
 # The exit status is 1 where a check fails.
 set -uo pipefail
@@ -67,12 +70,22 @@ prepare() {
     "$PYTHON" -c 'import pxr' 2>/dev/null && formats+=,usd
     glot export "$result" --format "$formats" --out "$cache/plain" --quiet >/dev/null || exit 1
     glot export "$result" --format glb --hide --out "$cache/hidden" --quiet >/dev/null || exit 1
+    formats=trc,mot,csv,coco
+    "$PYTHON" -c 'import ezc3d' 2>/dev/null && formats+=,c3d
+    "$PYTHON" -c 'import pyarrow' 2>/dev/null && formats+=,parquet
+    glot export "$result" --format "$formats" --out "$cache/measured" --quiet >/dev/null || exit 1
+    local video
+    video=$("$PYTHON" -c 'import sys; from glot_cli.results import load_result; print(load_result(sys.argv[1]).meta.source)' \
+        "$result")
+    [ ! -e "$video" ] || glot export "$result" --format glb --video "$video" --out "$cache/still" --quiet >/dev/null || exit 1
     "$PYTHON" "$here/expected_bones.py" "$result" "$cache/expected.json" || exit 1
 }
 
 check_gltf_validator() {
     npm_packages gltf-validator || { skip gltf_validator "needs node, npm and its package gltf-validator"; return; }
-    check gltf_validator in_node validate_gltf.mjs "$cache"/{plain,hidden}/*.glb
+    local file files=()
+    for file in "$cache"/{plain,hidden,still}/*.glb; do [ ! -e "$file" ] || files+=("$file"); done
+    check gltf_validator in_node validate_gltf.mjs "${files[@]}"
 }
 
 check_three() {
@@ -107,19 +120,30 @@ check_bvh_parsers() {
     done
 }
 
+check_measured() {
+    local python
+    "$PYTHON" -c 'import ezc3d' 2>/dev/null || skip c3d "needs ezc3d"
+    [ -z "$(compgen -G "$cache/measured/*.c3d")" ] || check c3d "$PYTHON" "$here/check_c3d.py" "$cache/measured"
+    check coco "$PYTHON" "$here/check_coco.py" "$cache/measured"
+    check opensim "${OPENSIM_PYTHON:-$PYTHON}" "$here/check_opensim.py" "$cache/measured"
+    [ -n "$(compgen -G "$cache/measured/*.parquet")" ] || { skip tables "needs pyarrow"; return; }
+    python=$(venv tables "$PYTHON" pandas pyarrow) || { skip tables "needs pandas"; return; }
+    check tables "$python" "$here/check_tables.py" "$cache/measured"
+}
+
 check_view() {
-    local browser place=$cache/playwright
-    browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome) || { skip view "needs Chromium"; return; }
-    [ -e "$place/playwright" ] || "$PYTHON" -m pip install -q --target "$place" playwright >"$cache/playwright.log" 2>&1 \
-        || { skip view "needs playwright"; return; }
-    check view env PYTHONPATH="$place:$PYTHONPATH" "$PYTHON" "$here/check_view.py" "$result" --chromium "$browser"
+    local place=$cache/playwright
+    [ -e "$place/done" ] || { "$PYTHON" -m pip install -q --target "$place" playwright && touch "$place/done"; } \
+        >"$place.log" 2>&1  # it has to be beside glot; the check says so where it is not
+    check view env PYTHONPATH="$PYTHONPATH:$place" "$PYTHON" "$here/check_view.py" "$result"
 }
 
 prepare
 check_gltf_validator
 check_three
-check_blender
 check_usd
 check_bvh_parsers
+check_measured
 check_view
+check_blender
 exit "$failed"

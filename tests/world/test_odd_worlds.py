@@ -15,7 +15,7 @@ from glot_cli.body.rotations import axis_angle_to_rotmat
 from glot_cli.lifting.placing import Lifted, joints_of
 from glot_cli.tracking.tracks import Track
 from glot_cli.world.grounding import Grounding
-from glot_cli.world.reconstruct import CAMERA_HEIGHT, Filming, Worldmaker
+from glot_cli.world.reconstruct import CAMERA_HEIGHT, Filming, Worldmaker, size_on_floor
 from tests.world.standing_people import open_body
 
 SIZE, FOCAL = (640, 480), 800.0
@@ -153,3 +153,13 @@ def test_who_walks_with_hidden_legs_gets_as_far_as_he_was_seen_to(speed: float) 
     assert walks.contact.mean() < 0.3
     way, seen = ((p.transl[-1] - p.transl[0]).norm() for p in (walks.lifted, lifted))
     assert 0.93 < way / seen < 1.05
+
+
+def test_nobody_is_made_smaller_or_larger_than_adults_to_stand_on_a_floor() -> None:
+    adult = 1.54  # metres from foot to head joint
+    assert size_on_floor(0.1, 1.5, adult) == pytest.approx(1.5 / 1.4)
+    assert size_on_floor(-0.1, 1.5, adult) == pytest.approx(1.5 / 1.6)
+    assert size_on_floor(-0.35, 1.5, adult) == 1.0  # would be 1.25 m: it is the floor that is another
+    assert size_on_floor(0.3, 1.5, 1.7) == 1.0
+    child = 1.0
+    assert size_on_floor(0.1, 1.5, child) > 1 and size_on_floor(-0.1, 1.5, child) == 1.0

@@ -28,7 +28,7 @@ import anny
 import numpy as np
 import scipy.sparse
 import torch
-from open_body_fits import extra_joints, fit_joint_regressor, fit_posed_regressor, shape_components, shape_of_some
+from open_body_fits import extra_joints, fit_joint_regressor, fit_posed_regressor, shape_components, shape_scores
 from open_body_mesh import decimate_half, exaggerate, fill_mouth, find_parts, mirror_mesh, vertex_areas
 from open_body_names import REGIONS, find_landmarks, label_regions
 from open_body_people import (
@@ -46,7 +46,7 @@ from open_body_people import (
     t_posed_bones,
 )
 
-SURELY = 0.3  # of MakeHuman's gender, 0 to 1: who is nearer to either end is taken for a man or a woman
+SURELY = 0.05  # of MakeHuman's gender, 0 to 1: men and women are drawn so near to either end
 
 
 def save_deterministic(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -99,13 +99,18 @@ def build(samples: int, seed: int, target_faces: int) -> dict[str, dict[str, np.
         asymmetry = abs(vertices - vertices[:, mirror] * flip).max()
         return (vertices + vertices[:, mirror] * flip) / 2, (joints + joints[:, MIRROR_JOINT] * flip) / 2, asymmetry
 
+    def men_or_women(gender: float) -> dict[str, torch.Tensor]:
+        near = sorted((gender, abs(gender - SURELY)))
+        low, high = (torch.tensor(end, dtype=model.dtype) for end in near)
+        return sample_people(model, samples, seed, torch.distributions.Uniform(low, high))
+
     vertices, joints, asymmetry = posed_people(coefficients)
     print(f"{len(mirror)} vertices, {len(faces)} faces, {samples} bodies, asymmetry before mirroring {asymmetry:.1e} m")
     stature = np.ptp(vertices[..., 1], axis=1)
     print(f"stature {stature.mean():.3f} +- {stature.std():.3f} m, {stature.min():.3f} to {stature.max():.3f}")
 
     area = vertex_areas(vertices.mean(0), faces)
-    mean, components, scores, explained = shape_components(vertices, area, 10)
+    mean, components, explained = shape_components(vertices, area, 10)
     print("variance explained, cumulative:", np.round(explained[:10].cumsum(), 4))
 
     fit = np.arange(0, samples, max(1, samples // 250))
@@ -113,6 +118,7 @@ def build(samples: int, seed: int, target_faces: int) -> dict[str, dict[str, np.
     error = 1000 * np.linalg.norm(np.einsum("jv,svk->sjk", regressor, vertices, optimize=True) - joints, axis=-1)
     print("joint regressor error mm, mean:", dict(zip(BONES, error.mean(0).round(2).tolist(), strict=True)))
     print(f"   overall {error.mean():.2f}, 95 % {np.percentile(error, 95):.2f}, largest {error.max():.2f}")
+    mean_of_all = mean
     # The pelvis joint of the mean body is the origin, exactly as the regressor sees it.
     mean = mean - regressor[0] @ mean
 
@@ -145,25 +151,34 @@ def build(samples: int, seed: int, target_faces: int) -> dict[str, dict[str, np.
         }
 
     made = {"open_body": body(mean, components, regressor)}
-    # The networks know the joints of the body above: those of the others are fitted to be the same in the same people.
-    known = np.einsum("jv,svk->sjk", regressor, vertices, optimize=True)
-    flat, _, _ = posed_people(coefficients_of(model, people | {"cupsize": torch.zeros_like(people["cupsize"])}))
-    everybody, gender = np.ones(samples, bool), people["gender"].numpy()
-    for name, surfaces, who in (
-        ("neutral", flat, everybody),
-        ("male", vertices, gender < SURELY),
-        ("female", vertices, gender > 1 - SURELY),
+    # Short people are mostly women: shapes that are those of all would give a short man a woman's chest. So chests are
+    # in the means alone, and what shapes do is told by people without one. The networks know the joints of the body
+    # above; those of the others are fitted to be the same in the same people.
+    scores = shape_scores(vertices, mean_of_all, components, area)
+    flat = {"cupsize": torch.zeros_like(people["cupsize"])}
+    surfaces, _, _ = posed_people(coefficients_of(model, people | flat))
+    directions = np.linalg.lstsq(scores, (surfaces - surfaces.mean(0)).reshape(samples, -1), rcond=None)[0]
+    directions = directions.T.reshape(components.shape)
+    known = np.einsum("jv,svk->sjk", regressor, mean_of_all + np.einsum("vck,sk->svc", components, scores[fit]))
+    for name, kind in (
+        ("neutral", people | flat),
+        ("male", men_or_women(0) | flat),
+        ("female", men_or_women(1)),
     ):
-        own, directions, centre = shape_of_some(surfaces[who], scores[who])
-        own_fit = np.flatnonzero(who)[:: max(1, who.sum() // 250)]
-        own_regressor = fit_joint_regressor(surfaces[own_fit], known[own_fit], mirror, np.tile(~eyeball, (24, 1)))
-        off = 1000 * np.linalg.norm(
-            np.einsum("jv,svk->sjk", own_regressor, surfaces[who], optimize=True) - known[who], axis=-1
+        own, _, _ = posed_people(coefficients_of(model, kind))
+        as_they_are = (
+            own if name == "female" else posed_people(coefficients_of(model, kind | {"cupsize": people["cupsize"]}))[0]
         )
-        print(
-            f"{name}: {who.sum()} bodies, joints off by {off.mean():.2f} mm, largest {off.max():.2f}; {centre.round(2)}"
+        own_mean, centre = (
+            own.mean(0),
+            shape_scores(as_they_are.mean(0, keepdims=True), mean_of_all, components, area)[0],
         )
-        made[f"open_{name}"] = body(own - own_regressor[0] @ own, directions, own_regressor)
+        modelled = own_mean + np.einsum("vck,sk->svc", directions, scores[fit] - centre)
+        own_regressor = fit_joint_regressor(modelled, known, mirror, np.tile(~eyeball, (24, 1)))
+        off = 1000 * np.linalg.norm(np.einsum("jv,svk->sjk", own_regressor, modelled, optimize=True) - known, axis=-1)
+        print(f"{name}: joints off by {off.mean():.2f} mm, largest {off.max():.2f}")
+        print(f"   stature {np.ptp(own_mean[:, 1]):.3f} m, mean in the shape space of all {centre.round(2)}")
+        made[f"open_{name}"] = body(own_mean - own_regressor[0] @ own_mean, directions, own_regressor)
         made[f"open_{name}"]["shape_mean"] = centre.astype(np.float32)
     return made
 

@@ -7,9 +7,7 @@ import scipy.optimize
 from open_body_people import HEAD, MIRROR_JOINT, NECK, PARENTS
 
 
-def shape_components(
-    samples: np.ndarray, area: np.ndarray, count: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def shape_components(samples: np.ndarray, area: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Area-weighted PCA.
 
     Args:
@@ -18,8 +16,8 @@ def shape_components(
         count: components wanted.
 
     Returns:
-        Mean (V,3), components (V,3,count) of unit-variance coefficients, those of the samples (S,count), and the share
-        of the variance that each of all components explains.
+        Mean (V,3), components (V,3,count) of unit-variance coefficients, and the share of the variance that each of all
+        components explains.
     """
     mean = samples.mean(0)
     centred = (samples - mean).reshape(len(samples), -1)
@@ -32,23 +30,22 @@ def shape_components(
     components = (centred.T @ scores / len(samples)).reshape(*mean.shape, count)
     # The sign of a principal component is arbitrary; fix it by height, else by width, so that rebuilding agrees.
     height = components[mean[:, 1].argmax(), 1] - components[mean[:, 1].argmin(), 1]
-    sign = np.where(height < 0, -1, 1)
-    return mean, components * sign, scores * sign, values / values.sum()
+    components = components * np.where(height < 0, -1, 1)
+    return mean, components, values / values.sum()
 
 
-def shape_of_some(samples: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The shape space of some bodies, in the coefficients of that of all: the best linear account of their surfaces.
+def shape_scores(samples: np.ndarray, mean: np.ndarray, components: np.ndarray, area: np.ndarray) -> np.ndarray:
+    """Coefficients (S,K) of surfaces (S,V,3) in a shape space.
 
     Args:
-        samples: (S,V,3) surfaces.
-        scores: (S,K) coefficients of the same bodies in the shape space of all.
-
-    Returns:
-        Their mean (V,3), components (V,3,K) that belong to coefficients less their mean, and that mean (K,).
+        samples: the surfaces.
+        mean: (V,3) of the space.
+        components: (V,3,K) of the space, orthogonal where vertices are weighted by their area.
+        area: (V,) that each vertex stands for.
     """
-    mean, centre = samples.mean(0), scores.mean(0)
-    components, *_ = np.linalg.lstsq(scores - centre, (samples - mean).reshape(len(samples), -1), rcond=None)
-    return mean, components.T.reshape(*mean.shape, -1), centre
+    weighted = (components * area[:, None, None]).reshape(-1, components.shape[-1])
+    scores = (samples - mean).reshape(len(samples), -1) @ weighted
+    return scores / (weighted * components.reshape(len(weighted), -1)).sum(0)
 
 
 def fit_joint_regressor(

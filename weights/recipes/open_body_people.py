@@ -62,16 +62,26 @@ def smpl_joint_of(bone: str) -> int:
     return (L_WRIST if stem.startswith("thumb") else L_HAND) + side_index
 
 
-def sample_people(model: anny.Anny, count: int, seed: int) -> dict[str, torch.Tensor]:
-    """What `count` adults aged 18 to 80 are like, by anny's WHO-calibrated tables: each trait (count,), 0 to 1."""
+def sample_people(
+    model: anny.Anny, count: int, seed: int, gender: torch.distributions.Distribution | None = None
+) -> dict[str, torch.Tensor]:
+    """What `count` adults aged 18 to 80 are like, by anny's WHO-calibrated tables: each trait (count,), 0 to 1.
+
+    Args:
+        model: anny's.
+        count: of people.
+        seed: of the drawing.
+        gender: of which MakeHuman's, 0 for men to 1 for women, is drawn; most people near one of the two by default.
+    """
+    if gender is None:  # most people are near one of the two ends, not half way between
+        gender = torch.distributions.Beta(torch.tensor(0.3, dtype=model.dtype), 0.3)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         low, high = (torch.tensor(a, dtype=model.dtype) for a in (18.0, 80.0))
         distribution = SimpleShapeDistribution(
             model,
             morphological_age_distribution=torch.distributions.Uniform(low, high),
-            # Most people are near one of the two ends, not half way between.
-            gender_distribution=torch.distributions.Beta(torch.tensor(0.3, dtype=model.dtype), 0.3),
+            gender_distribution=gender,
         )
         _, phenotype = distribution.sample(count)
     people: dict[str, torch.Tensor] = phenotype
