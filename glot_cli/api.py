@@ -306,7 +306,6 @@ def export(
         OutputError: a file cannot be written, or would replace what no export wrote.
     """
     from glot_cli.exporting.catalogue import FASTEST, FORMATS, NAMINGS, SLOWEST, SPACES
-    from glot_cli.exporting.characters import check_count
     from glot_cli.exporting.destinations import export_folder, export_stem, record_file
     from glot_cli.exporting.formats import Cast, writers
     from glot_cli.exporting.outbox import outbox
@@ -327,7 +326,6 @@ def export(
     writes = writers(list(dict.fromkeys(formats)), plot=plot)
     params = record_file(params)
     result = load_result(params)
-    check_count(result)
     if person is not None:
         if person not in result.people:
             there = ", ".join(map(str, result.people)) or "nobody"

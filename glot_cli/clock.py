@@ -57,6 +57,22 @@ def ticks_of(times: Iterable[float], fps: float) -> Ticks:
     return np.array(clock.ticks)
 
 
+def ascending(times: NDArray[np.float64], step: float) -> NDArray[np.float64]:
+    """Times (n,) of which each is later than the one before: as they are, where that holds, else pushed apart.
+
+    Args:
+        times: seconds.
+        step: the usual one, of which a thousandth is the least between two.
+    """
+    # Far from zero a thousandth of a step may be lost in rounding.
+    finest = 4 * float(np.spacing(np.abs(times).max(initial=0)))
+    if (np.diff(times) > finest).all():
+        return times
+    least = np.arange(len(times)) * max(step * 1e-3, finest)
+    later: NDArray[np.float64] = np.maximum.accumulate(times - least) + least
+    return later
+
+
 def stretches(ticks: Ticks, fps: float) -> NDArray[np.integer]:
     """Number of the stretch between pauses that each tick (n,) lies in, from 0. A steady rate has no pauses."""
     return np.cumsum(np.diff(ticks, prepend=ticks[:1]) > max(PAUSE_S * fps, 1 + UNEVEN))

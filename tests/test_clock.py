@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from glot_cli.clock import LEAST_STEP, Clock, stretches, ticks_of
+from glot_cli.clock import LEAST_STEP, Clock, ascending, stretches, ticks_of
 
 
 def stamps_in_ms(seconds: np.ndarray, seed: int = 0, spread: float = 0.0) -> np.ndarray:
@@ -62,3 +62,15 @@ def test_ticks_always_go_on() -> None:
     ticks = [clock.add(time) for time in (5.0, 5.000001, 5.000002, 4.0)]
     assert np.diff(ticks).min() == pytest.approx(LEAST_STEP)
     assert list(clock.times) == [5.0, 5.000001, 5.000002, 4.0]
+
+
+def test_times_that_ascend_stay_as_they_are_and_others_are_pushed_apart() -> None:
+    times = np.cumsum(np.random.default_rng(0).uniform(1e-4, 0.1, 500)) + 1e6
+    assert ascending(times, 1 / 30) is times
+    assert len(ascending(np.zeros(0), 0.1)) == 0
+    rng = np.random.default_rng(1)
+    for odd in (np.zeros(99), -np.arange(99.0), rng.uniform(-1e9, 1e9, 99), np.array([5.0, 5.0, 6.0, 2.0])):
+        for step in (1e-5, 1 / 30, 1e5):
+            pushed = ascending(odd, step)
+            assert (np.diff(pushed) > 0).all() and pushed[0] == pytest.approx(odd[0])
+            assert pushed[-1] - odd.max() <= len(odd) * max(step * 1e-3, 1e-6)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from glot_cli import InputError, info
+from glot_cli.results import Result
 from glot_cli.schema import CAMERA_FIELDS, FIELDS
 from tests.cli.fixtures import Glot
 from tests.exporting.made_records import made_record
@@ -84,3 +87,18 @@ def test_a_lens_that_zooms_is_told(tmp_path: Path, glot: Glot) -> None:
     record.save(tmp_path / "params.npz")
     assert info(tmp_path)["camera"]["focal_lengths"] == [900, 1500]
     assert "zooms from 900 to 1500 px" in glot("info", tmp_path).out
+
+
+def test_ten_thousand_people_and_shots_take_no_longer_than_their_rows(tmp_path: Path) -> None:
+    count = 10_000
+    one = made_record([(1, 0, [0])], world=False)
+    rows = one.select(np.zeros(count, int)).arrays
+    number = np.arange(count, dtype=np.int32)
+    rows |= {"person": number + 1, "frame": number, "shot": number, "time": number / 30}
+    meta = replace(one.meta, frame_count=count, shots=number.tolist())
+    Result(rows, meta).save(tmp_path / "params.npz")
+    begin = time.process_time()
+    about = info(tmp_path)
+    assert time.process_time() - begin < 10  # one look through all rows for each takes minutes
+    assert [p["first_frame"] for p in about["people"]] == number.tolist()
+    assert [s["people"] for s in about["shots"]] == [[n + 1] for n in range(count)]

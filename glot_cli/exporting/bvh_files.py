@@ -31,11 +31,11 @@ def write(cast: Cast, box: Outbox) -> None:
         return
     if cast.hide:
         box.note("bvh: the format cannot hide anybody, who is not seen holds a pose")
+    begins: dict[int, float] = {}
     for own in cast.characters:
-        together = [other for other in cast.characters if other.shot == own.shot]
-        slack = 0.5 / float(cast.rate)
-        begin, end = min(other.times[0] for other in together) - slack, own.times[-1] + slack
-        character = sampled(own, cast.times[(cast.times >= begin) & (cast.times <= end)])
+        begins[own.shot] = min(float(own.times[0]), begins.get(own.shot, np.inf))
+    for own in cast.characters:
+        character = sampled(own, cast.times_between(begins[own.shot], own.times[-1]))
         with box.path(f"{cast.stem}_{cast.name_of(own)}.bvh").open("w", encoding="ascii", newline="\n") as file:
             file.write("HIERARCHY\n")
             for line in _skeleton(character, cast.joint_names, 0):
@@ -66,9 +66,9 @@ def _spaced(values: Floats) -> str:
 
 def _write_rows(file: IO[str], character: Character) -> None:
     """A line of numbers for each frame: the root's place, then angles of every joint as the hierarchy has them."""
-    order = _in_depth(0)
-    angles = np.degrees(zxy_angles(character.rotmat[:, order].astype(float)))
-    values = np.concatenate([_CM * character.root.astype(float), angles.reshape(len(angles), -1)], 1)
+    # One joint after the other: what is worked out on the way takes ten times the room of what is kept.
+    angles = [np.degrees(zxy_angles(character.rotmat[:, joint].astype(float))) for joint in _in_depth(0)]
+    values = np.concatenate([_CM * character.root.astype(float), *angles], 1)
     # A hundred-thousandth of a degree moves nothing by more than 1e-4 mm. One template a line beats np.savetxt by far.
     template = " ".join(["%.4f"] * 3 + ["%.5f"] * 3 * NUM_JOINTS) + "\n"
     for start in range(0, len(values), _ROWS):

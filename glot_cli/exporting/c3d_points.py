@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
 import numpy as np
 
 from glot_cli.errors import UsageError
 from glot_cli.exporting.formats import Cast
 from glot_cli.exporting.markers import has_markers, points_of
-from glot_cli.exporting.outbox import Outbox
+from glot_cli.exporting.outbox import LIBRARY, Outbox
+from glot_cli.files.atomic import aside_name
 
 try:
     import ezc3d
 except ImportError as error:
     raise UsageError("c3d needs ezc3d", remedy="pip install 'glot-cli[c3d]'", option="format") from error
 
+_BLOCK, _POINT = 512, 16  # bytes of the least header and parameters each, and of a point
 LAST = 65535  # frame that the file's header can name
 
 
@@ -43,10 +48,18 @@ def write(cast: Cast, box: Outbox) -> None:
         file["data"]["meta_points"]["residuals"] = residuals
         file["header"]["points"]["first_frame"] = first
         file["header"]["points"]["last_frame"] = first + len(character.times) - 1
-        aside = box.path(f"{cast.stem}_{cast.name_of(own)}.c3d")
-        ending = aside.with_name(f"{aside.name}.c3d")  # ezc3d would add it
+        name = f"{cast.stem}_{cast.name_of(own)}.c3d"
+        aside, ending = box.path(name), aside_name(box.folder / name, LIBRARY)  # ezc3d would add it
         try:
             file.write(str(ending))
+            _check_whole(ending, places.size // 3)
             ending.replace(aside)
         finally:
             ending.unlink(missing_ok=True)
+
+
+def _check_whole(path: Path, points: int) -> None:
+    """See that so many points are in a file: ezc3d says nothing of a disk that is full. Raises OSError."""
+    size = path.stat().st_size
+    if size < 2 * _BLOCK + points * _POINT:
+        raise OSError(errno.ENOSPC, f"only {size:,} bytes of it could be written", str(path))

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 Space = Literal["floor", "camera"]
 SPACES: tuple[Space, ...] = ("floor", "camera")
 NAMINGS = ("smpl", "mixamo", "unreal")
-SLOWEST, FASTEST = 0.01, 1000.0  # frames a second that can be asked for
+SLOWEST, FASTEST = 1e-5, 1000.0  # frames a second that can be asked for
 
 
 class Format(NamedTuple):

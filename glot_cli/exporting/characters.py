@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from glot_cli.body.kinematics import forward_kinematics
 from glot_cli.body.model import Body
 from glot_cli.body.rotations import axis_angle_to_rotmat, slerp
-from glot_cli.clock import PAUSE_S
+from glot_cli.clock import PAUSE_S, ascending
 from glot_cli.errors import InputError
 from glot_cli.exporting.catalogue import Space
 from glot_cli.results import Result
@@ -29,6 +29,8 @@ Y_UP: NDArray[np.float32] = np.diag(np.array([1, -1, -1], np.float32))
 Floats = NDArray[np.floating]
 
 MOST_FRAMES = 1_000_000  # nine hours of 30 frames a second
+MOST_CHARACTERS = 10_000  # people, of whom each is counted anew in every shot
+_AT_ONCE = 4096  # times that are worked out together
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +94,7 @@ def characters(result: Result, body: Body, space: Space, people: Sequence[int] |
         people: who is wanted; all by default.
 
     Raises:
-        InputError: the record has no world, and `floor` was asked for.
+        InputError: the record has no world, and `floor` was asked for, or it has more people than anybody can handle.
     """
     pose, transl = result.pose, result.transl
     if space == "floor":
@@ -101,10 +103,16 @@ def characters(result: Result, body: Body, space: Space, people: Sequence[int] |
         pose[:, 0] = result.arrays["global_orient_world"]
     found = []
     keys = np.stack([result.person, result.shot], 1)
-    for person, shot in np.unique(keys, axis=0):
+    groups, which = np.unique(keys, axis=0, return_inverse=True)
+    if len(groups) > MOST_CHARACTERS:
+        reason = f"has {len(groups):,} people, counted anew in every shot, more than {MOST_CHARACTERS:,}"
+        raise InputError(reason, path=result.meta.source, remedy="run a part of the video")
+    order = np.argsort(which.ravel(), kind="stable")
+    ends = np.bincount(which.ravel(), minlength=len(groups)).cumsum()
+    for (person, shot), end, size in zip(groups, ends, np.diff(ends, prepend=0), strict=True):
         if people is not None and person not in people:
             continue
-        rows = np.flatnonzero((keys == (person, shot)).all(1))
+        rows = order[end - size : end]
         betas = result.betas[rows[0]]
         rest = body.rest_joints(torch.from_numpy(betas[None]))[0].numpy()
         rotmat, root = axis_angle_to_rotmat(torch.from_numpy(pose[rows])).numpy(), transl[rows] + rest[0]
@@ -116,7 +124,7 @@ def characters(result: Result, body: Body, space: Space, people: Sequence[int] |
                 int(shot),
                 rows,
                 result.frame[rows],
-                result.time[rows],
+                ascending(result.time[rows], 1 / float(result.meta.frame_rate)),
                 rotmat,
                 root,
                 rest,
@@ -147,8 +155,12 @@ def sampled(character: Character, times: Floats) -> Character:
     # A frame of its own is that frame however long the gap beside it; half a usual step to either side belongs to it.
     nearest = np.minimum(np.abs(times - own[before]), np.abs(times - own[after]))
     inside = (times >= own[0]) & (times <= own[-1]) & (step <= min(1.5 * usual, PAUSE_S))
-    fraction = torch.from_numpy(part.astype(np.float32))[:, None].expand(-1, 24)
-    rotmat = slerp(torch.from_numpy(character.rotmat[before]), torch.from_numpy(character.rotmat[after]), fraction)
+    rotmat = np.empty((len(part), *character.rotmat.shape[1:]), np.float32)
+    for start in range(0, len(part), _AT_ONCE):  # a second takes kilobytes, and much more on the way
+        some = slice(start, start + _AT_ONCE)
+        fraction = torch.from_numpy(part[some].astype(np.float32))[:, None].expand(-1, 24)
+        first, second = (torch.from_numpy(character.rotmat[rows[some]]) for rows in (before, after))
+        rotmat[some] = slerp(first, second, fraction).numpy()
     weight = part.astype(np.float32)[:, None]
     taken = np.where(part < 1, before, after)
     return replace(
@@ -156,7 +168,7 @@ def sampled(character: Character, times: Floats) -> Character:
         rows=character.rows[taken],
         frames=character.frames[taken],
         times=np.asarray(times, np.float64),
-        rotmat=rotmat.numpy(),
+        rotmat=rotmat,
         root=(1 - weight) * character.root[before] + weight * character.root[after],
         seen=inside | (nearest <= 0.5 * usual + 1e-9),
     )
@@ -170,20 +182,29 @@ def even_times(result: Result, fps: float) -> NDArray[np.float64]:
         fps: times a second.
 
     Raises:
-        InputError: there would be more than MOST_FRAMES.
+        InputError: there are more of them than `MOST_FRAMES`.
     """
     if not len(result):
         return np.zeros(0)
     first, last = float(result.time.min()), float(result.time.max())
-    if (last - first) * fps > MOST_FRAMES:
-        reason = f"lasts {last - first:,.0f} s: at {fps:g} frames a second more than {MOST_FRAMES:,} frames"
-        raise InputError(reason, path=result.meta.source, remedy="ask for fewer frames a second, or run a part")
     # A hair more than the whole number of steps that rounding may take from the last frame.
-    return first + np.arange(int((last - first) * fps + 1e-3) + 1) / fps
+    count = int((last - first) * fps + 1e-3) + 1
+    _check_count(result, count, f"lasts {last - first:,.0f} s, {count:,} frames at {fps:g} a second")
+    return first + np.arange(count) / fps
 
 
-def check_count(result: Result) -> None:
-    """Raise InputError for a record of more than MOST_FRAMES, which is made up or too long to be shown or exported."""
-    if result.meta.frame_count > MOST_FRAMES:
-        reason = f"has {result.meta.frame_count:,} frames, more than can be shown or exported ({MOST_FRAMES:,})"
+def frames_looked_at(result: Result) -> range:
+    """The frames of the video that a record speaks of, with people or without.
+
+    Raises:
+        InputError: there are more of them than `MOST_FRAMES`.
+    """
+    first, count = result.meta.start_frame, result.meta.frame_count
+    _check_count(result, count, f"has {count:,} frames")
+    return range(first, first + count)
+
+
+def _check_count(result: Result, count: int, what: str) -> None:
+    if count > MOST_FRAMES:
+        reason = f"{what}, more than can be shown or exported ({MOST_FRAMES:,})"
         raise InputError(reason, path=result.meta.source, remedy="run a part of the video")

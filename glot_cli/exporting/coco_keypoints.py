@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from glot_cli.exporting.characters import frames_looked_at
 from glot_cli.exporting.formats import Cast
 from glot_cli.exporting.outbox import Outbox
 from glot_cli.exporting.picture_points import COCO, seen_points, tight_boxes
@@ -21,7 +22,7 @@ def write(cast: Cast, box: Outbox) -> None:
     """Write one file. A point within the picture has visibility 2, or 1 where the row is `interpolated`, else 0."""
     if cast.fps is not None:
         box.note("coco: images are the frames of the video, whatever rate was asked for")
-    meta, result = cast.result.meta, cast.result
+    meta, result, frames = cast.result.meta, cast.result, frames_looked_at(cast.result)
     pixels, inside = seen_points(cast, COCO)
     visibility = np.where(inside, np.where(result.interpolated[:, None], 1, 2), 0)
     points = np.concatenate([np.where(inside[..., None], pixels.round(2), 0), visibility[..., None]], -1)
@@ -49,7 +50,7 @@ def write(cast: Cast, box: Outbox) -> None:
         "licenses": [],
         "images": [
             {"id": frame, "file_name": f"{frame:06d}.jpg", "width": meta.width, "height": meta.height}
-            for frame in range(meta.start_frame, meta.start_frame + meta.frame_count)
+            for frame in frames
         ],
         "annotations": annotations,
         "categories": [{"id": 1, "name": "person", "supercategory": "person", "keypoints": COCO, "skeleton": SKELETON}],

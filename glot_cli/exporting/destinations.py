@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from glot_cli.errors import InputError, UsageError
+from glot_cli.errors import InputError, UsageError, printable
 from glot_cli.exporting.catalogue import FORMATS
 from glot_cli.results import load_result
 from glot_cli.schema import Meta
 
+LONGEST_STEM = 150  # bytes of what names of exports begin with; a whole name may have 255
 _RECORD = "params.npz"
 
 
@@ -27,7 +28,7 @@ def export_folder(record: Path, out: str | Path | None) -> Path:
 
 def export_stem(record: Path, meta: Meta) -> str:
     """What files made of a record are called: as its result folder, or its video."""
-    return _folder_name(record) or Path(meta.video).stem or "glot"
+    return _folder_name(record) or _as_text(Path(meta.video).stem) or "glot"
 
 
 def check_destinations(records: Sequence[str | Path], formats: Sequence[str], out: str | Path | None) -> None:
@@ -54,4 +55,11 @@ def check_destinations(records: Sequence[str | Path], formats: Sequence[str], ou
 
 
 def _folder_name(record: Path) -> str:
-    return Path(os.path.realpath(record)).parent.name if record.name == _RECORD else ""
+    return _as_text(Path(os.path.realpath(record)).parent.name) if record.name == _RECORD else ""
+
+
+def _as_text(name: str) -> str:
+    """A name that every library and program takes, and that is short enough for what comes after it."""
+    # Bytes that are no text, as names of files may have them, cannot be given to libraries in C++.
+    whole = printable(os.fsencode(name).decode("utf-8", "backslashreplace")).replace("\\", "_")
+    return whole.encode()[:LONGEST_STEM].decode("utf-8", "ignore").strip()

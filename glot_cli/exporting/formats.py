@@ -63,7 +63,9 @@ class Cast:
     @property
     def rate(self) -> Fraction:
         """Frames a second of formats that have a constant rate."""
-        return self.result.meta.frame_rate if self.fps is None else Fraction(self.fps).limit_denominator(1001)
+        if self.fps is None:
+            return self.result.meta.frame_rate
+        return Fraction(self.fps).limit_denominator(1001) or Fraction(self.fps)  # below 1/2002 there is none nearer
 
     @cached_property
     def times(self) -> NDArray[np.float64]:
@@ -72,9 +74,13 @@ class Cast:
 
     def evenly(self, character: Character) -> Character:
         """A character at those of `times` that lie between its first and last frame."""
+        return sampled(character, self.times_between(character.times[0], character.times[-1]))
+
+    def times_between(self, first: float, last: float) -> NDArray[np.float64]:
+        """Those of `times` that are nearer to something between two times, seconds, than to anything else."""
         slack = 0.5 / float(self.rate)
-        first, last = character.times[0] - slack, character.times[-1] + slack
-        return sampled(character, self.times[(self.times >= first) & (self.times <= last)])
+        begin, end = np.searchsorted(self.times, first - slack), np.searchsorted(self.times, last + slack, side="right")
+        return self.times[begin:end]
 
     @property
     def gender(self) -> str:

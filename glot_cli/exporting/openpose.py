@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 
+from glot_cli.exporting.characters import frames_looked_at
 from glot_cli.exporting.formats import Cast
 from glot_cli.exporting.outbox import Outbox
 from glot_cli.exporting.picture_points import BODY_25, seen_points
@@ -22,12 +23,12 @@ def write(cast: Cast, box: Outbox) -> None:
     """
     if cast.fps is not None:
         box.note("openpose: frames are those of the video, whatever rate was asked for")
-    result, meta = cast.result, cast.result.meta
+    result, frames = cast.result, frames_looked_at(cast.result)
     pixels, inside = seen_points(cast, BODY_25)
     scores = np.broadcast_to(result.score[:, None, None], (*inside.shape, 1))
     points = np.where(inside[..., None], np.concatenate([pixels, scores], -1), 0).round(3).reshape(len(result), 75)
     rows_of = dict(result.by_frame())
-    for frame in range(meta.start_frame, meta.start_frame + meta.frame_count):
+    for frame in frames:
         people = [
             {"person_id": [int(result.person[row])]} | _NONE | {"pose_keypoints_2d": points[row].tolist()}
             for row in rows_of.get(frame, [])

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from glot_cli.exporting.characters import Y_UP, Character
+from glot_cli.clock import ascending
+from glot_cli.exporting.characters import Y_UP, Character, frames_looked_at
 from glot_cli.exporting.formats import Cast
 from glot_cli.results import Result
 
@@ -21,22 +22,24 @@ def frame_times(result: Result) -> NDArray[np.float64]:
 
     A frame without people has no time in a record: it lies evenly between those that have, or at the record's rate
     before the first and after the last of them.
+
+    Raises:
+        InputError: there are more than an export can hold.
     """
     rate = float(result.meta.frame_rate)
-    every = result.meta.start_frame + np.arange(result.meta.frame_count)
+    every = np.array(frames_looked_at(result), np.int64)
     frames, first = np.unique(result.frame, return_index=True)
     if not len(frames):
         return every / rate
     known = result.time[first]
     before, after = (every - frames[0]).clip(max=0), (every - frames[-1]).clip(min=0)
     times: NDArray[np.float64] = np.interp(every, frames, known) + (before + after) / rate
-    return times
+    return ascending(times, 1 / rate)
 
 
 def shots_of_frames(result: Result) -> NDArray[np.integer]:
     """(F,) the shot of every frame that was looked at."""
-    every = result.meta.start_frame + np.arange(result.meta.frame_count)
-    return np.searchsorted(result.meta.shots, every, side="right").clip(1) - 1
+    return np.searchsorted(result.meta.shots, frames_looked_at(result), side="right").clip(1) - 1
 
 
 class Switches(NamedTuple):
@@ -123,6 +126,8 @@ def lens_keys(cast: Cast) -> LensKeys:
 
 def focal_lengths_at(cast: Cast, times: NDArray[np.float64]) -> Floats:
     """(T,) focal length of the camera at times on the video's clock, seconds; pixels."""
+    if cast.result.camera_focal_length is None:  # no need to know when frames are, of which there may be many
+        return np.full(len(times), cast.result.meta.focal_length)
     keys = lens_keys(cast)
     lengths: Floats = np.interp(times, keys.times, keys.focal_lengths)
     return lengths

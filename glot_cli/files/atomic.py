@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import itertools
 import os
 import platform
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -105,6 +106,18 @@ def abandoned(folder: Path, *endings: str) -> Iterator[tuple[Path, str]]:
             yield path, name.removeprefix(".")
         except (OSError, OverflowError):
             continue
+
+
+def absent(folder: Path) -> list[Path]:
+    """A folder and those above it as far as there are none yet, the innermost first."""
+    return list(itertools.takewhile(lambda path: not os.path.lexists(path), (folder, *folder.parents)))
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders, the innermost first, up to one that something is in."""
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +25,7 @@ from glot_cli.files.atomic import aside_name
 
 ENDS = 1 << 20  # bytes at both ends of a file that a fingerprint reads: enough to tell videos apart
 JSON_KEY = "seal"
+_JSON_TAIL = len(f',\n  "{JSON_KEY}": "{64 * "0"}"\n}}\n')
 LARGEST_JSON = 16 << 20  # bytes; a report has kilobytes
 
 _ZIP_MARK = b"glot seal 1 "
@@ -84,18 +86,19 @@ def seal_file(path: Path, durable: bool = True) -> None:
             os.fsync(file.fileno())
 
 
-def publish(aside: Path, path: Path) -> None:
-    """Give a finished file its name, in the place of nothing, or of a file that is sealed itself.
+def publish(aside: Path, path: Path, own: bool | None = None) -> None:
+    """Give a finished file its name, in the place of nothing, or of a file that glot wrote.
 
     Args:
         aside: the file; see `atomic.aside_name`.
         path: its name.
+        own: whether there is such a file; by default its seal says so.
 
     Raises:
         FileExistsError: something else has that name; it stays.
         OSError: it cannot be renamed.
     """
-    if sealed_kind(path) is not None:
+    if own or (own is None and sealed_kind(path) is not None):
         aside.replace(path)
         return
     taken = FileExistsError(errno.EEXIST, "there is a file of that name that glot did not write")
@@ -112,7 +115,9 @@ def publish(aside: Path, path: Path) -> None:
 
 
 @contextmanager
-def sealed(path: Path, durable: bool = True, first: Callable[[], None] | None = None) -> Iterator[Path]:
+def sealed(
+    path: Path, durable: bool = True, first: Callable[[], None] | None = None, own: bool | None = None
+) -> Iterator[Path]:
     """Where to write a file, aside; once the block is done it is sealed and published (`publish`).
 
     Nothing is left of it when the block, or `first`, ends with an error. Raises OSError.
@@ -121,6 +126,7 @@ def sealed(path: Path, durable: bool = True, first: Callable[[], None] | None = 
         path: the final name.
         durable: see `seal_file`.
         first: called when the file is complete, before it gets its name.
+        own: see `publish`.
     """
     aside = aside_name(path)
     try:
@@ -128,7 +134,7 @@ def sealed(path: Path, durable: bool = True, first: Callable[[], None] | None = 
         seal_file(aside, durable)
         if first is not None:
             first()
-        publish(aside, path)
+        publish(aside, path, own)
     finally:
         with suppress(OSError):  # it has its final name, or could not even be made
             aside.unlink()
@@ -140,10 +146,18 @@ def sealed_json(report: dict[str, Any]) -> str:
     return json.dumps({**plain, JSON_KEY: _digest_of(plain)}, indent=2) + "\n"
 
 
-def unsealed_json(path: Path) -> dict[str, Any] | None:
-    """The object in a file of sealed JSON without its seal; None where there is none, or where it was changed."""
+def unsealed_json(path: Path, largest: int | None = None) -> dict[str, Any] | None:
+    """The object in a file of sealed JSON without its seal; None where there is none, or where it was changed.
+
+    Args:
+        path: the file.
+        largest: bytes that it may have, `LARGEST_JSON` by default; beyond these only what ends in a seal as
+            `sealed_json` writes it.
+    """
     try:
-        if not is_regular(path) or path.stat().st_size > LARGEST_JSON:
+        if not is_regular(path) or path.stat().st_size > (largest or LARGEST_JSON):
+            return None
+        if path.stat().st_size > LARGEST_JSON and not _ends_sealed(path):
             return None
         report = json.loads(path.read_text(encoding="utf-8"))
         seal = report.pop(JSON_KEY, None)
@@ -200,6 +214,12 @@ def _digest(file: IO[bytes], size: int, ends_with: bytes = b"") -> str:
         digest.update(file.read(held - start))
     digest.update(ends_with)
     return digest.hexdigest()
+
+
+def _ends_sealed(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-_JSON_TAIL, os.SEEK_END)
+        return re.fullmatch(rb',\n  "seal": "[0-9a-f]{64}"\n}\n', file.read()) is not None
 
 
 def _digest_of(report: dict[str, Any]) -> str:

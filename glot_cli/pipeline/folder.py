@@ -14,12 +14,11 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from glot_cli.errors import GlotError, InputError, OutputError, UsageError
-from glot_cli.files.atomic import abandoned, aside_name, not_written
+from glot_cli.files.atomic import abandoned, absent, aside_name, not_written, remove_empty
 from glot_cli.files.locks import locked
 from glot_cli.files.seal import fingerprint, is_regular, sealed, sealed_json, sealed_kind, unsealed_json
 from glot_cli.record_checks import is_report
@@ -136,7 +135,7 @@ class ResultFolder:
         Raises:
             OutputError: it cannot be written, another run is at work there, or it holds what may not be replaced.
         """
-        new = _absent(self.path)
+        new = absent(self.path)
         try:
             with ExitStack() as stack:
                 try:
@@ -149,7 +148,7 @@ class ResultFolder:
                     raise not_written(self.path, error, _REMEDY) from error
                 yield
         except BaseException:
-            _remove_empty(new)
+            remove_empty(new)
             raise
 
     def check(self) -> None:
@@ -249,7 +248,7 @@ class ResultFolder:
     def _write(self, path: Path, text: str) -> None:
         try:
             with sealed(path) as aside:
-                aside.write_text(text, encoding="utf-8")
+                aside.write_text(text, "utf-8", "backslashreplace")  # a video's name may hold what is no text
         except OSError as error:
             raise not_written(path, error, _REMEDY) from error
 
@@ -370,18 +369,6 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
-
-
-def _absent(folder: Path) -> list[Path]:
-    """A folder and those above it as far as there are none yet, the innermost first."""
-    return list(takewhile(lambda path: not os.path.lexists(path), (folder, *folder.parents)))
-
-
-def _remove_empty(folders: list[Path]) -> None:
-    """Remove folders, the innermost first, up to one that something is in."""
-    with suppress(OSError):
-        for folder in folders:
-            folder.rmdir()
 
 
 def _remove_own(path: Path) -> None:

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from glot_cli.body.model import Body
+from glot_cli.clock import ascending
 from glot_cli.errors import InputError
-from glot_cli.exporting.characters import Y_UP, Character, characters, check_count
+from glot_cli.exporting.characters import Y_UP, Character, characters, frames_looked_at
 from glot_cli.exporting.surface import influences
 from glot_cli.exporting.timeline import frame_times
 from glot_cli.rendering.colours import person_colour
@@ -58,23 +59,15 @@ def frames_of(result: Result) -> ShownFrames:
     Raises:
         InputError: there are more than a page can show, or people outside of the frames that were looked at.
     """
-    check_count(result)
     meta = result.meta
-    first, count = meta.start_frame, max(meta.frame_count, 1)
+    first, count = meta.start_frame, max(len(frames_looked_at(result)), 1)
     cameras = next(iter(result.cameras.values()), None)
-    if cameras is not None and len(cameras) == 1 and len(result):  # one file of frames/
-        first, count = int(result.frame[0]), 1
+    if cameras is not None and len(cameras) == 1:  # one file of frames/; which, one without people does not say
+        first, count = (int(result.frame[0]) if len(result) else first), 1
     if len(result) and not first <= result.frame.min() <= result.frame.max() < first + count:
         raise InputError("the record has people in frames that were not looked at", path=meta.source)
     times = frame_times(result) if count == meta.frame_count else np.zeros(count)
-    return ShownFrames(first, increasing(times - times[0], 1 / float(meta.frame_rate)))
-
-
-def increasing(times: NDArray[np.float64], step: float) -> NDArray[np.float64]:
-    """Times of which each is later than the one before, by a thousandth of a usual step at least."""
-    least = np.arange(len(times)) * step * 1e-3
-    later: NDArray[np.float64] = np.maximum.accumulate(times - least) + least
-    return later
+    return ShownFrames(first, ascending(times - times[0], 1 / float(meta.frame_rate)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,13 +10,14 @@ from typing import Any
 import cv2
 import numpy as np
 
+from glot_cli.clock import ascending
 from glot_cli.errors import InputError
 from glot_cli.files.pixels import MAX_PIXELS
 from glot_cli.schema import Meta
 from glot_cli.video import VideoWriter, probe, read_frames
 from glot_cli.video.images import Picture
 from glot_cli.video.planes import even
-from glot_cli.viewer.packing import ShownFrames, increasing
+from glot_cli.viewer.packing import ShownFrames
 
 LONGEST_SIDE = 960  # pixels
 QUALITY = 28  # x264's crf
@@ -86,4 +87,4 @@ def write_preview(
             stamps += [stamps[-1] + step * (n + 1) for n in range(missing)]
             writer.write(small, stamps[-1])
     times = np.array([float(Fraction(stamp - stamps[0]) * info.time_base) for stamp in stamps])
-    return ShownFrames(frames.first, increasing(times, 1 / float(meta.frame_rate)))
+    return ShownFrames(frames.first, ascending(times, 1 / float(meta.frame_rate)))

@@ -136,7 +136,7 @@ def report_page(result: Result, report: Mapping[str, Any], pictures: Sequence[St
 
 
 def _text(value: object) -> str:
-    known = str(value).encode("utf-8", "replace").decode()  # names of files may be no text
+    known = str(value).encode("utf-8", "backslashreplace").decode()  # names of files may be no text
     return html.escape(printable(known))
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +16,11 @@ from glot_cli import weights
 from glot_cli.api import export
 from glot_cli.body.model import Body
 from glot_cli.errors import InputError, OutputError, UsageError
+from glot_cli.exporting import outbox as outbox_module
 from glot_cli.exporting.characters import Character, characters, even_times, sampled
 from glot_cli.exporting.outbox import LIST, outbox
+from glot_cli.files import seal
+from glot_cli.files.atomic import aside_name
 from glot_cli.motion.motions import load_motions
 from glot_cli.results import Result, pose_bodies
 from tests.exporting.made_records import made_record
@@ -127,16 +133,129 @@ def test_a_foreign_list_is_not_replaced(tmp_path: Path) -> None:
 
 def test_a_format_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), outbox(tmp_path / "o", {}) as box:
-        box.path("a.txt").write_text("half")
+        for name in ("a.txt", "o/1/a.txt", "o/2/a.txt"):
+            box.path(name).write_text("half")
         _ = 1 / 0
-    assert list((tmp_path / "o").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []  # not even the folders that were made for it
+
+
+def test_a_kill_in_the_middle_leaves_all_files_those_of_exports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether a file was replaced before it or not, and whatever exports came before and after."""
+    for name in "abc":
+        written(tmp_path, f"{name}.txt", f"first {name}")
+
+    class KilledError(Exception):
+        pass
+
+    publish, done = outbox_module.publish, []
+
+    def stops(aside: Path, path: Path, own: bool | None = None) -> None:
+        if len(done) % 2:
+            raise KilledError
+        done.append(path)
+        publish(aside, path, own)
+
+    for _ in range(2):  # the second kill must not make the next export forget what the first left
+        monkeypatch.setattr(outbox_module, "publish", stops)
+        with pytest.raises(KilledError), outbox(tmp_path, {}) as box:
+            for name in "abc":
+                box.path(f"{name}.txt").write_text(f"second {name}")
+        monkeypatch.setattr(outbox_module, "publish", publish)
+        done.append(tmp_path)
+        texts = [(tmp_path / f"{name}.txt").read_text() for name in "abc"]
+        assert texts == ["second a", "first b", "first c"]
+    written(tmp_path, "d.txt", "another")
+    for name in "abc":
+        written(tmp_path, f"{name}.txt", f"third {name}")
+    assert (tmp_path / "c.txt").read_text() == "third c"
+
+
+@pytest.mark.parametrize("folder", ["", "obj/person1"])
+def test_what_a_killed_export_left_is_removed(tmp_path: Path, folder: str) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    place = tmp_path / "o" / folder
+    place.mkdir(parents=True)
+    for name, ending in (("a.obj", "part"), ("b.c3d", "c3d"), ("notes.docx", "part"), ("c.obj", "old")):
+        left = aside_name(place / name, ending)
+        left.with_name(left.name.replace(f"-{os.getpid()}-", f"-{gone.pid}-")).touch()
+    aside_name(place / "d.obj").touch()  # of a process that lives
+    with outbox(tmp_path / "o", {}) as box:
+        box.path(str(Path(folder, "x.obj"))).write_text("new")
+    assert sorted(p.name.partition(".glot-")[0] for p in place.iterdir() if p.name.startswith(".")) == [
+        ".c.obj", ".d.obj", ".notes.docx",
+    ]  # fmt: skip
+
+
+def test_text_that_was_changed_in_its_middle_is_a_users(tmp_path: Path) -> None:
+    text = "0123456789abcdef" * (3 << 16)  # 3 MiB
+    written(tmp_path, "a.csv", text)
+    changed = text[: len(text) // 2] + "X" + text[len(text) // 2 + 1 :]
+    (tmp_path / "a.csv").write_text(changed)
+    with pytest.raises(OutputError, match="no export wrote it"):
+        written(tmp_path, "a.csv", "new")
+    assert (tmp_path / "a.csv").read_text() == changed
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_what_comes_while_we_write_stays(tmp_path: Path, ours: bool) -> None:
+    if ours:
+        written(tmp_path, "a.txt", "ours")
+    with pytest.raises(OutputError, match="no export wrote it"), outbox(tmp_path, {}) as box:
+        box.path("a.txt").write_text("new")
+        (tmp_path / "a.txt").write_text("a user's")
+    assert (tmp_path / "a.txt").read_text() == "a user's"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.txt", LIST]
+
+
+def test_a_list_of_ever_so_many_files_is_still_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seal, "LARGEST_JSON", 1000)
+    names = [f"{n}.txt" for n in range(20)]
+    for text in ("one", "two"):
+        with outbox(tmp_path, {}) as box:
+            for name in names:
+                box.path(name).write_text(text)
+    assert (tmp_path / LIST).stat().st_size > 1000 and (tmp_path / "19.txt").read_text() == "two"
+    monkeypatch.setattr(outbox_module, "LARGEST_LIST", 3000)
+    with pytest.raises(OutputError, match="too many files"), outbox(tmp_path / "o", {}) as box:
+        for number in range(40):
+            box.path(f"x{number}.txt").write_text("three")
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize("what", ["file", "below a file", "device", "link to nothing"])
+def test_an_output_that_is_no_folder_is_said(tmp_path: Path, what: str) -> None:
+    (tmp_path / "file").write_text("users")
+    (tmp_path / "link").symlink_to("nothing")
+    out = {"file": tmp_path / "file", "below a file": tmp_path / "file/o", "device": Path(os.devnull)}
+    with pytest.raises(OutputError, match=r"is no folder; .*choose another output folder"):
+        written(out.get(what, tmp_path / "link"), "a.txt", "new")
+    assert (tmp_path / "file").read_text() == "users"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "link"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a limit of the size of files")
+def test_a_full_disk_leaves_no_cut_file_of_a_library(tmp_path: Path, record: Result) -> None:
+    pytest.importorskip("ezc3d")
+    record.save(tmp_path / "params.npz")
+    script = (
+        "import resource, signal, sys\nfrom glot_cli.api import export\nfrom glot_cli.errors import OutputError\n"
+        "import glot_cli.exporting.c3d_points\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
+        "try:\n    export(sys.argv[1], ['c3d'])\nexcept OutputError as error:\n    print(error)\n"
+    )
+    told = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert "cannot be written" in told.stdout and told.stdout.count("\n") == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["params.npz"]
 
 
 def test_what_would_never_end_is_refused(tmp_path: Path, record: Result) -> None:
     """Numbers that a record may hold, and no film does."""
     record.time[-1] = 1e8
     record.save(tmp_path / "params.npz")
-    with pytest.raises(InputError, match=r"lasts 100,000,000 s: at 30 frames a second"):
+    with pytest.raises(InputError, match=r"lasts 100,000,000 s, .* at 30 a second"):
         export(tmp_path, ["bvh"])
     empty = made_record([], world=False)
     Result(empty.arrays, replace(empty.meta, frame_count=2**30)).save(tmp_path / "params.npz")
@@ -164,7 +283,7 @@ def test_amass_files_come_back_through_the_reader_of_motions(tmp_path: Path, rec
         (["glbb"], {}, "format"),
         ([], {}, "format"),
         (["amass"], {"world": "moon"}, "world"),
-        (["amass"], {"fps": 0.0004}, "fps"),  # a rate of no frames at all, as a fraction
+        (["amass"], {"fps": 1e-6}, "fps"),
         (["amass"], {"fps": float("nan")}, "fps"),
         (["amass"], {"names": "ogre"}, "names"),
         (["amass"], {"person": 7}, "person"),

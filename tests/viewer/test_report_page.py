@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from glot_cli.files.seal import sealed
-from glot_cli.pipeline.folder import OVERLAY, ResultFolder, Source
+from glot_cli.pipeline.folder import OVERLAY, PAGE, ResultFolder, Source
 from glot_cli.pipeline.run import _page
 from glot_cli.results import Result, load_result
 from glot_cli.video import VideoWriter
@@ -153,3 +153,11 @@ def test_a_finished_result_gets_its_page_without_a_network(
     assert (folder / "report.html").exists()
     assert before == ((folder / "params.npz").stat().st_mtime_ns, (folder / "overlay.mp4").stat().st_mtime_ns)
     assert json.loads((folder / "run.json").read_text())["options"]["report"] is True
+
+
+def test_a_name_that_is_no_text_still_has_its_page(tmp_path: Path) -> None:
+    record = made_record([(1, 0, range(3))])
+    text = report_page(Result(record.arrays, replace(record.meta, video="a\udcff.mp4"), record.cameras), {}, [])
+    folder = ResultFolder(tmp_path, Source("a", tmp_path / "a", ""))
+    folder.write_page(text)
+    assert folder.has(PAGE) and r"a\udcff.mp4" in (tmp_path / PAGE).read_text("utf-8")

@@ -23,7 +23,7 @@ from glot_cli.files.atomic import aside_name
 from glot_cli.files.seal import sealed_kind
 from glot_cli.pipeline.folder import ResultFolder, Source
 from glot_cli.progress import Progress
-from glot_cli.results import Result, pose_bodies
+from glot_cli.results import Result, load_result, pose_bodies
 from glot_cli.viewer import packing
 from glot_cli.viewer.packing import frames_of
 from glot_cli.viewer.page import write_page
@@ -113,6 +113,17 @@ def test_a_record_too_long_for_a_page_is_refused() -> None:
     early = Result(record.arrays, replace(record.meta, start_frame=1))
     with pytest.raises(InputError, match="not looked at"):
         frames_of(early)
+
+
+@pytest.mark.parametrize(("frame", "first"), [(7, 7), (1, 0)])
+def test_one_file_of_frames_is_one_frame_with_one_camera(tmp_path: Path, frame: int, first: int) -> None:
+    """Also where nobody is in it, and the file does not say which it is."""
+    made_record([(1, 0, range(5, 9))]).save_frames(tmp_path)
+    result = load_result(tmp_path / f"{frame:06d}.npz")
+    frames = frames_of(result)
+    assert (frames.first, len(frames)) == (first, 1)
+    page = Page(api.view(tmp_path / f"{frame:06d}.npz", embed_video=False))
+    assert page.record["count"] == 1 and len(page.block("cameras", "<f4")) == 7
 
 
 def test_nothing_can_leave_the_page(tmp_path: Path) -> None:
