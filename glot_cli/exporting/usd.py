@@ -6,6 +6,8 @@ Metres, y up. A time code is a frame at the record's rate, fractional where fram
 
 from __future__ import annotations
 
+import errno
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
@@ -71,7 +73,10 @@ def write(cast: Cast, box: Outbox) -> None:
         box.note(
             "usd: surfaces follow the bones alone, SMPL's bulges of bent joints are left out; obj and ply have them"
         )
-    layer.Save()
+    try:
+        layer.Save()
+    except Tf.ErrorException as error:  # of a full disk, for one
+        raise OSError(errno.EIO, "USD could not write it", str(box.folder / f"{cast.stem}.usdc")) from error
 
 
 def joint_paths(names: tuple[str, ...]) -> list[str]:
