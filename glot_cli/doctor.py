@@ -28,7 +28,11 @@ PACKAGES = (
 # What is missed only by those who use it.
 OPTIONAL = {
     "smplx": "needed only to pose SMPL files of preset paper",
-    "matplotlib": "needed only to plot an evaluation: pip install 'glot-cli[eval]'",
+    "matplotlib": "needed only to plot evaluations and joint angles: pip install 'glot-cli[eval]'",
+    "usd-core": "needed only to export USD: pip install 'glot-cli[usd]'",
+    "ezc3d": "needed only to export C3D: pip install 'glot-cli[c3d]'",
+    "pyarrow": "needed only to export Parquet: pip install 'glot-cli[parquet]'",
+    "ray": "needed only for glot batch on several workers: pip install 'glot-cli[cluster]'",
 }
 DECODERS = ("h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg", "prores")
 SIZE, FOCAL = 64, 64.0  # of the test pictures, pixels

@@ -125,7 +125,12 @@ check_measured() {
     "$PYTHON" -c 'import ezc3d' 2>/dev/null || skip c3d "needs ezc3d"
     [ -z "$(compgen -G "$cache/measured/*.c3d")" ] || check c3d "$PYTHON" "$here/check_c3d.py" "$cache/measured"
     check coco "$PYTHON" "$here/check_coco.py" "$cache/measured"
-    check opensim "${OPENSIM_PYTHON:-$PYTHON}" "$here/check_opensim.py" "$cache/measured"
+    python=${OPENSIM_PYTHON:-$PYTHON}
+    if "$python" -c 'import opensim' 2>/dev/null; then
+        check opensim "$python" "$here/check_opensim.py" "$cache/measured"
+    else
+        skip opensim "needs opensim; name a Python that has it in OPENSIM_PYTHON"
+    fi
     [ -n "$(compgen -G "$cache/measured/*.parquet")" ] || { skip tables "needs pyarrow"; return; }
     python=$(venv tables "$PYTHON" pandas pyarrow) || { skip tables "needs pandas"; return; }
     check tables "$python" "$here/check_tables.py" "$cache/measured"
