@@ -26,15 +26,11 @@ def write(cast: Cast, box: Outbox) -> None:
     """Write one file a person and shot, at a constant rate; residuals are -1 where the person is not seen."""
     if not has_markers(cast):
         box.note("c3d: joints only, for places of surface markers are known of the open body alone")
-    for own in cast.characters:
-        character = cast.evenly(own)
-        if not character.seen.any():
-            box.note(f"c3d: {cast.name_of(own)} is not there at any frame of this rate")
-            continue
+    for character in cast.evenly_seen(box, "c3d"):
         points = points_of(cast, character)
         first = int(np.searchsorted(cast.times, character.times[0]))
         if first + len(character.times) > LAST:
-            box.note(f"c3d: {cast.name_of(own)} begins at frame 1, for frames above {LAST} cannot be named")
+            box.note(f"c3d: {cast.name_of(character)} begins at frame 1, for frames above {LAST} cannot be named")
             first = 0
         places = points.places[..., [0, 2, 1]].transpose(2, 1, 0) * np.array([1000, -1000, 1000])[:, None, None]
         file = ezc3d.c3d()
@@ -48,7 +44,7 @@ def write(cast: Cast, box: Outbox) -> None:
         file["data"]["meta_points"]["residuals"] = residuals
         file["header"]["points"]["first_frame"] = first
         file["header"]["points"]["last_frame"] = first + len(character.times) - 1
-        name = f"{cast.stem}_{cast.name_of(own)}.c3d"
+        name = f"{cast.stem}_{cast.name_of(character)}.c3d"
         aside, ending = box.path(name), aside_name(box.folder / name, LIBRARY)  # ezc3d would add it
         try:
             file.write(str(ending))

@@ -7,7 +7,7 @@ imported when it is asked for: what it needs beside glot may not be installed.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -75,6 +75,15 @@ class Cast:
     def evenly(self, character: Character) -> Character:
         """A character at those of `times` that lie between its first and last frame."""
         return sampled(character, self.times_between(character.times[0], character.times[-1]))
+
+    def evenly_seen(self, box: Outbox, name: str) -> Iterator[Character]:
+        """Characters at a constant rate; a note of the format `name` says who is seen at none of its times."""
+        for own in self.characters:
+            character = self.evenly(own)
+            if character.seen.any():
+                yield character
+            else:
+                box.note(f"{name}: {self.name_of(own)} is not there at any frame of this rate")
 
     def times_between(self, first: float, last: float) -> NDArray[np.float64]:
         """Those of `times` that are nearer to something between two times, seconds, than to anything else."""

@@ -27,11 +27,8 @@ def write(cast: Cast, box: Outbox) -> None:
     Raises:
         UsageError: a plot is wanted, and matplotlib is not installed.
     """
-    for own in cast.characters:
-        character, name = cast.evenly(own), cast.name_of(own)
-        if not character.seen.any():
-            box.note(f"mot: {name} is not there at any frame of this rate")
-            continue
+    for character in cast.evenly_seen(box, "mot"):
+        name = cast.name_of(character)
         if not character.seen.all():
             box.note(f"mot: {name} is not seen all the time; the motion in between is made up")
         angles = joint_angles(character)

@@ -23,17 +23,13 @@ def write(cast: Cast, box: Outbox) -> None:
     """Write one file a person and shot, at a constant rate; cells are empty where the person is not seen."""
     if not has_markers(cast):
         box.note("trc: joints only, for places of surface markers are known of the open body alone")
-    for own in cast.characters:
-        character = cast.evenly(own)
-        if not character.seen.any():
-            box.note(f"trc: {cast.name_of(own)} is not there at any frame of this rate")
-            continue
+    for character in cast.evenly_seen(box, "trc"):
         points = points_of(cast, character)
         rate, count = f"{float(cast.rate):.6g}", len(character.times)
         # Frame f is at (f - OrigDataStartFrame) / DataRate seconds.
         frames = np.rint(character.times * float(cast.rate)).astype(np.int64) + 1
         values = [rate, rate, str(count), str(len(points.names)), "m", rate, "1", str(count)]
-        name = f"{cast.stem}_{cast.name_of(own)}.trc"
+        name = f"{cast.stem}_{cast.name_of(character)}.trc"
         with box.path(name).open("w", encoding="utf-8", newline="\n") as file:
             file.write(f"PathFileType\t4\t(X/Y/Z)\t{printable(name)}\n")
             file.write("\t".join(_KEYS) + "\n" + "\t".join(values) + "\n")

@@ -18,8 +18,13 @@ J = {name: i for i, name in enumerate(SMPL_JOINTS)}
 
 
 @pytest.fixture(scope="module", params=FILES)
-def arrays(request) -> dict[str, np.ndarray]:
-    return read_body_arrays(FOLDER / f"{request.param}.npz")
+def name(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def arrays(name) -> dict[str, np.ndarray]:
+    return read_body_arrays(FOLDER / f"{name}.npz")
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +90,11 @@ def test_exact_left_right_symmetry(arrays, body):
     np.testing.assert_allclose(joints[list(SMPL_MIRROR)] * flip, joints, atol=1e-5)
 
 
-def test_people_have_human_sizes(shapes):
+def test_people_have_human_sizes(shapes, name):
     vertices, joints = shapes
     stature = np.ptp(vertices[..., 1], axis=1)
-    assert 1.57 < stature.mean() < 1.82 and 0.07 < stature.std() < 0.16
+    least, most = {"open_male": (1.72, 1.82), "open_female": (1.57, 1.67)}.get(name, (1.62, 1.78))
+    assert least < stature.mean() < most and 0.07 < stature.std() < 0.16
     assert stature.min() > 1.25 and stature.max() < 2.2
     thigh = np.linalg.norm(joints[:, J["left_knee"]] - joints[:, J["left_hip"]], axis=1)
     assert (thigh / stature > 0.19).all() and (thigh / stature < 0.29).all()  # Drillis & Contini: 0.245

@@ -237,16 +237,19 @@ def test_an_output_that_is_no_folder_is_said(tmp_path: Path, what: str) -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a limit of the size of files")
-def test_a_full_disk_leaves_no_cut_file_of_a_library(tmp_path: Path, record: Result) -> None:
-    pytest.importorskip("ezc3d")
+@pytest.mark.parametrize(("kind", "package"), [("c3d", "ezc3d"), ("usd", "pxr")])
+def test_a_full_disk_leaves_no_cut_file_of_a_library(tmp_path: Path, record: Result, kind: str, package: str) -> None:
+    pytest.importorskip(package)
     record.save(tmp_path / "params.npz")
     script = (
         "import resource, signal, sys\nfrom glot_cli.api import export\nfrom glot_cli.errors import OutputError\n"
-        "import glot_cli.exporting.c3d_points\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "from glot_cli.exporting.formats import writers\nwriters([sys.argv[2]], plot=False)\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
-        "try:\n    export(sys.argv[1], ['c3d'])\nexcept OutputError as error:\n    print(error)\n"
+        "try:\n    export(sys.argv[1], [sys.argv[2]])\nexcept OutputError as error:\n    print(error)\n"
     )
-    told = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", script, str(tmp_path), kind]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "cannot be written" in told.stdout and told.stdout.count("\n") == 1
     assert [p.name for p in tmp_path.iterdir()] == ["params.npz"]
 
