@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,20 @@ ENOUGH = 0.9  # of the frames, by what a video says of itself, which may be an e
 CHUNK = 8  # frames whose bodies are posed in one batch
 
 
+class Part(NamedTuple):
+    """A part of a video.
+
+    Attributes:
+        frames: all of it, with the numbers that the record knows them by.
+        begin: number of the first.
+        end: number of the one after the last.
+    """
+
+    frames: Iterator[Frame]
+    begin: int
+    end: int
+
+
 def draw(
     result: Result,
     video: Path,
@@ -34,8 +49,9 @@ def draw(
     style: Style = "overlay",
     progress: Progress,
     warn: Callable[[str], None],
+    part: Part | None = None,
 ) -> int:
-    """Draw every frame of the record into an H.264 video.
+    """Draw every frame of the record, or of a part of it, into an H.264 video.
 
     Args:
         result: the record.
@@ -45,6 +61,7 @@ def draw(
         style: one of `styles.STYLES`; world is for records that have one.
         progress: receives the stage.
         warn: receives one line for every fault that did not stop the drawing.
+        part: draw no more than this, and without sound.
 
     Returns:
         How many frames were drawn.
@@ -77,10 +94,10 @@ def draw(
             height,
             time_base=info.time_base,
             fps=info.fps,
-            audio_from=video if info.has_audio else None,
+            audio_from=video if info.has_audio and part is None else None,
             warn=warn,
         ) as writer,
-        progress.stage("draw", meta.frame_count) as bar,
+        progress.stage("draw", meta.frame_count if part is None else part.end - part.begin) as bar,
     ):
         written = 0
 
@@ -90,8 +107,10 @@ def draw(
             written += 1
             bar.update()
 
-        posed = _posed(result, body)
-        for frame, (vertices, people) in zip(_covered(result, info, warn), posed, strict=False):  # a video may be cut
+        whole = Part(_covered(result, info, warn), meta.start_frame, meta.start_frame + meta.frame_count)
+        shown = part or whole
+        posed = _posed(result, body, shown.begin, shown.end)
+        for frame, (vertices, people) in zip(shown.frames, posed, strict=False):  # a video may be cut
             stamps.append(frame.pts)
             if renderer.pending == UNDER_WAY:
                 write(renderer.collect())
@@ -113,11 +132,10 @@ def _covered(result: Result, info: VideoInfo, warn: Callable[[str], None]) -> It
             yield frame
 
 
-def _posed(result: Result, body: Body) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int32]]]:
-    """(vertices (P, V, 3) metres in the camera's frame, person ids (P,)) for every frame of the record."""
+def _posed(result: Result, body: Body, begin: int, end: int) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int32]]]:
+    """(vertices (P, V, 3) metres in the camera's frame, person ids (P,)) for every frame of [begin, end)."""
     rows_of = dict(result.by_frame())
     nobody = np.array([], dtype=np.intp)
-    begin, end = result.meta.start_frame, result.meta.start_frame + result.meta.frame_count
     for first in range(begin, end, CHUNK):
         rows = [rows_of.get(frame, nobody) for frame in range(first, min(first + CHUNK, end))]
         vertices, _ = pose_bodies(body, result.select(np.concatenate(rows)))

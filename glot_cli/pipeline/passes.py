@@ -5,12 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import tempfile
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +17,7 @@ from glot_cli.clock import Clock
 from glot_cli.errors import OutputError
 from glot_cli.files.atomic import claim
 from glot_cli.lifting.lifters import Features
+from glot_cli.pipeline.beside import Beside
 from glot_cli.pipeline.models import Models
 from glot_cli.pipeline.options import Options
 from glot_cli.progress import Progress
@@ -27,9 +26,10 @@ from glot_cli.tracking.detector import Detections
 from glot_cli.tracking.lookout import Lookout
 from glot_cli.tracking.online import Tracker
 from glot_cli.tracking.shots import CutFinder, in_shots
+from glot_cli.tracking.tracklets import Tracklet
 from glot_cli.tracking.tracks import Track, clean_tracks
-from glot_cli.video import VideoInfo, read_frames
-from glot_cli.world.background import Background
+from glot_cli.video import Frame, VideoInfo, read_frames
+from glot_cli.world.background import Background, SeenBackground
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +38,7 @@ CPU_FRAMES, GPU_FRAMES = 2, 16  # that the detector is given at once; more does 
 FULL_RATE = 120.0  # frames a second; of a video that has more, frames between these are not counted
 GPU_BYTES = 128 << 20  # and their pictures, of which a 4K one has 25 MB
 
-Given = TypeVar("Given")
-Made = TypeVar("Made")
+Place = tuple[int, int]  # of a crop: number of its track, and row
 
 
 class Picture(NamedTuple):
@@ -65,49 +64,12 @@ class CropBatch:
     Attributes:
         crops: (n, S, S, 3) RGB of each frame.
         leans: (n,) radians by which people lean there, which some networks look at upright; empty where nobody knows.
-        places: (number of the track, row) of every crop.
+        places: of every crop.
     """
 
     crops: list[NDArray[np.uint8]] = field(default_factory=list)
     leans: list[NDArray[np.floating]] = field(default_factory=list)
-    places: list[tuple[int, int]] = field(default_factory=list)
-
-
-class Beside(Generic[Given, Made]):
-    """Computes one batch after the other in a thread of its own, while the frames of the next are read.
-
-    Networks do not hold Python's lock, so on a GPU, or where a core is free, both go on at once. No more than one batch
-    waits to be used.
-
-    Args:
-        compute: what is done in the thread.
-        use: receives each batch and what came of it, in their order, in the thread that began them.
-    """
-
-    def __init__(self, compute: Callable[[Given], Made], use: Callable[[Given, Made], None]) -> None:
-        self._compute, self._use = compute, use
-        self._thread = ThreadPoolExecutor(1)
-        self._begun: tuple[Given, Future[Made]] | None = None
-
-    def begin(self, batch: Given) -> None:
-        """Compute a batch, once the one before is done; returns then. Raises what went wrong with that one."""
-        before = self._begun
-        if before:
-            before[1].result()
-        self._begun = batch, self._thread.submit(self._compute, batch)
-        if before:
-            self._use(before[0], before[1].result())
-
-    def __enter__(self) -> Beside[Given, Made]:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        with self._thread:
-            if kind is None and self._begun:
-                batch, made = self._begun
-                self._use(batch, made.result())
+    places: list[Place] = field(default_factory=list)
 
 
 @dataclass
@@ -126,7 +88,7 @@ class Timeline:
     times: NDArray[np.float64]
     ticks: NDArray[np.float64]
     shots: list[int]
-    background: Background
+    background: SeenBackground
 
 
 def follow_people(
@@ -148,8 +110,31 @@ def follow_people(
     Raises:
         InputError: the video cannot be read.
     """
+    frames = read_frames(info, options.start, options.end, warn=warn)
+    tracklets, seen = watch(frames, info, models, options, progress, expected_frames(info, options))
+    tracks, counts = tell_apart(tracklets, seen, info, models, options)
+    log_counts(video, counts)
+    return tracks, seen, counts
+
+
+def watch(
+    frames: Iterable[Frame], info: VideoInfo, models: Models, options: Options, progress: Progress, expected: int | None
+) -> tuple[list[Tracklet], Timeline]:
+    """Find people in frames, and follow them from one to the next.
+
+    Args:
+        frames: of one stretch of the source, all of them.
+        info: what `probe` says of the source.
+        models: networks of the preset.
+        options: how densely people are looked for.
+        progress: receives the stage.
+        expected: how many frames there may be.
+
+    Returns:
+        What was followed, by ticks from the first frame, and the frames that were seen.
+    """
     fps = float(info.fps)
-    every = options.detect_every * max(1.0, fps / FULL_RATE)
+    every = looks_apart(info, options)
     clock = Clock(fps)
     finder = CutFinder(fps)
     trackers: list[Tracker] = []
@@ -172,11 +157,8 @@ def follow_people(
 
     first, looked = None, 0.0  # number of the first frame, and ticks of a shot when it was looked at last
 
-    with (
-        progress.stage("detect and track", expected_frames(info, options)) as bar,
-        Beside(detect, follow) as detecting,
-    ):
-        for one in in_shots(read_frames(info, options.start, options.end, warn=warn), finder, clock):
+    with progress.stage("detect and track", expected) as bar, Beside(detect, follow) as detecting:
+        for one in in_shots(frames, finder, clock):
             first = one.frame.index if first is None else first
             if one.since == 0 or one.until - looked > every:  # as `looked_at` says
                 looked = one.since
@@ -187,24 +169,44 @@ def follow_people(
             bar.update()
         if batch:
             detecting.begin(batch)
-    seen = Timeline(first or 0, np.array(clock.times), np.array(clock.ticks), finder.starts, background)
-    tracks, counts = clean_tracks(
-        [tracklet for tracker in trackers for tracklet in tracker.finish()],
+    seen = Timeline(first or 0, np.array(clock.times), np.array(clock.ticks), finder.starts, background.seen)
+    return [tracklet for tracker in trackers for tracklet in tracker.finish()], seen
+
+
+def looks_apart(info: VideoInfo, options: Options) -> float:
+    """Ticks between two frames in which people are looked for."""
+    return options.detect_every * max(1.0, float(info.fps) / FULL_RATE)
+
+
+def tell_apart(
+    tracklets: list[Tracklet], seen: Timeline, info: VideoInfo, models: Models, options: Options
+) -> tuple[list[Track], dict[str, int]]:
+    """Who is who: tracks of what was followed.
+
+    Args:
+        tracklets: what was followed.
+        seen: the frames that were seen.
+        info: what `probe` says of the source.
+        models: networks of the preset.
+        options: how densely people were looked for, and whom to keep.
+
+    Returns:
+        One track for each person in each shot, and counts of what was mended, by name.
+    """
+    return clean_tracks(
+        tracklets,
         shots=seen.shots,
-        fps=fps,
+        fps=float(info.fps),
         ticks=seen.ticks,
-        detect_every=every,
+        detect_every=looks_apart(info, options),
         min_frames=options.min_frames,
         max_people=options.max_people,
         crop_scale=models.features.crop_scale,
         image_size=(info.width, info.height),
     )
-    log_counts(video, counts)
-    return tracks, seen, counts
 
 
 def compute_features(
-    video: Path,
     info: VideoInfo,
     folder: Path,
     tracks: list[Track],
@@ -216,7 +218,6 @@ def compute_features(
     """Second pass: the feature of every crop.
 
     Args:
-        video: the source.
         info: what `probe` says of the source.
         folder: where features lie while they do not fit into memory.
         tracks: one for each person in each shot, of n frames each.
@@ -232,19 +233,66 @@ def compute_features(
         InputError: the video cannot be read.
         OutputError: the disk is full.
     """
-    network = models.features
+    features = no_features(tracks, models, folder)
+
+    def store(places: list[Place], values: NDArray[np.float32]) -> None:
+        for (number, row), feature in zip(places, values, strict=True):
+            features[number][row] = feature
+
+    def numbered() -> Iterator[tuple[int, Frame]]:
+        for frame in read_frames(info, options.start, options.end):
+            yield frame.index - seen.first, frame
+
+    wanted = crops_of(tracks, info, models)
+    if wanted:
+        look_at_crops(numbered(), wanted, tracks, models, options, progress, len(seen.times), store)
+    return features
+
+
+def no_features(tracks: list[Track], models: Models, folder: Path) -> Features:
+    """(n, F) NaN for each track, on the disk where they are many: `folder` says where. Raises OutputError."""
     # One piece for all: a video of many shots has many tracks, and every file that is mapped keeps one open.
     ends = np.cumsum([len(t.frames) for t in tracks], dtype=int)
-    features = np.split(allocate((int(ends[-1]) if tracks else 0, network.feature_dim), folder), ends)[:-1]
+    shape = (int(ends[-1]) if tracks else 0, models.features.feature_dim)
+    features = np.split(allocate(shape, folder), ends)[:-1]
     for feature in features:
         feature[:] = np.nan
-    stride = max(1, round(float(info.fps) / network.looks_fps))
-    rows_of: dict[int, list[tuple[int, int]]] = {}
+    return features
+
+
+def crops_of(tracks: list[Track], info: VideoInfo, models: Models) -> dict[int, list[Place]]:
+    """The crops that are looked at, by the number of their frame."""
+    stride = max(1, round(float(info.fps) / models.features.looks_fps))
+    places: dict[int, list[Place]] = {}
     for number, track in enumerate(tracks):
         for row in np.flatnonzero(track.key_rows(stride)).tolist():
-            rows_of.setdefault(int(track.frames[row]), []).append((number, row))
-    if not rows_of:
-        return features
+            places.setdefault(int(track.frames[row]), []).append((number, row))
+    return places
+
+
+def look_at_crops(
+    frames: Iterable[tuple[int, Frame]],
+    wanted: dict[int, list[Place]],
+    tracks: list[Track],
+    models: Models,
+    options: Options,
+    progress: Progress,
+    expected: int,
+    store: Callable[[list[Place], NDArray[np.float32]], None],
+) -> None:
+    """Compute the features of crops.
+
+    Args:
+        frames: with their numbers, ascending.
+        wanted: the crops of each frame, at least one.
+        tracks: that they are of.
+        models: networks of the preset.
+        options: how many crops are computed at once.
+        progress: receives the stage.
+        expected: how many frames there may be.
+        store: receives crops and their features (n, F), in order.
+    """
+    network = models.features
     batch = CropBatch()
 
     def look(batch: CropBatch) -> NDArray[np.float32]:
@@ -252,17 +300,15 @@ def compute_features(
         values: NDArray[np.float32] = network(np.concatenate(batch.crops), leans).cpu().numpy()
         return values
 
-    def store(batch: CropBatch, values: NDArray[np.float32]) -> None:
-        for (number, row), feature in zip(batch.places, values, strict=True):
-            features[number][row] = feature
-
-    last = max(rows_of)
-    with progress.stage("features", len(seen.times)) as bar, Beside(look, store) as looking:
-        for frame in read_frames(info, options.start, options.end):
-            index = frame.index - seen.first
+    last = max(wanted)
+    with (
+        progress.stage("features", expected) as bar,
+        Beside(look, lambda batch, values: store(batch.places, values)) as looking,
+    ):
+        for index, frame in frames:
             if index > last:
                 break
-            rows = rows_of.get(index)
+            rows = wanted.get(index)
             if rows:
                 squares = np.stack([tracks[number].crops[row] for number, row in rows])
                 angles = [lean[row] for number, row in rows if (lean := tracks[number].lean) is not None]
@@ -276,7 +322,6 @@ def compute_features(
             bar.update()
         if batch.places:
             looking.begin(batch)
-    return features
 
 
 def expected_frames(info: VideoInfo, options: Options) -> int | None:

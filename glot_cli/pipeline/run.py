@@ -8,23 +8,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from glot_cli.body.model import Body
 from glot_cli.device import pick_device
 from glot_cli.errors import GlotError, InputError, OutputError, RenderError, UsageError, counted
 from glot_cli.exporting.timeline import frame_times
 from glot_cli.files.opening import expanded
+from glot_cli.lifting.lifters import Features
 from glot_cli.pipeline.draw import draw
 from glot_cli.pipeline.folder import OVERLAY, PARAMS, ResultFolder, Source
 from glot_cli.pipeline.models import Models, hashes_of, load_models, weight_files
 from glot_cli.pipeline.options import Options
-from glot_cli.pipeline.passes import compute_features, follow_people, log_counts
+from glot_cli.pipeline.passes import Timeline, compute_features, follow_people, log_counts
 from glot_cli.pipeline.presets import choose
 from glot_cli.pipeline.record import doubts, make_record, mean_acceleration
 from glot_cli.pipeline.report import Outcome, Report, Warnings, earlier_run, finish_report, new_report
 from glot_cli.progress import Progress
 from glot_cli.rendering import BackendSearch
 from glot_cli.results import Result, load_result
+from glot_cli.tracking.tracks import Track
 from glot_cli.video import VideoInfo, probe
 from glot_cli.video.stills import stills
 from glot_cli.viewer.report_page import Still, report_page, still_times
@@ -38,6 +41,36 @@ log = logging.getLogger(__name__)
 _MENDED_BY = {OutputError: "out", RenderError: "render"}  # the option that mends a fault which names none
 
 
+class Found(NamedTuple):
+    """What the two passes over a video found.
+
+    Attributes:
+        tracks: one for each person in each shot.
+        seen: the frames.
+        features: of every track, looked at where that pays.
+        counts: what was mended in the tracks, by name.
+    """
+
+    tracks: list[Track]
+    seen: Timeline
+    features: Features
+    counts: dict[str, int]
+
+
+class Drawing(NamedTuple):
+    """How a picture comes about.
+
+    Attributes:
+        make: makes the file; its second argument receives one line for each fault that did not stop it.
+        renderer: what draws, None where nothing can.
+        fault: why nothing can.
+    """
+
+    make: Callable[[Path, Callable[[str], None]], None]
+    renderer: str | None
+    fault: str | None
+
+
 class Runner:
     """Runs videos one after the other with models that are loaded once, when the first video needs them.
 
@@ -46,6 +79,13 @@ class Runner:
         alert: receives the line that has to be read before a run is over: there will be no pictures.
         inputs: all files and folders of the call, none of which is ever touched.
         search: for a way to draw, where it has begun already.
+
+    Attributes:
+        preset: as chosen.
+        options: as they are in full.
+        device: that the networks run on.
+        backend: what draws, once it is found.
+        no_backend: why nothing can draw, once that is known.
 
     Raises:
         UsageError: options that do not go together, or weights that nobody has brought yet.
@@ -70,8 +110,8 @@ class Runner:
         named = (options.detector, options.glot, options.body)
         self._inputs = [*inputs, *(expanded(name) for name in named if name)]
         self._search = search
-        self._backend: str | None = None
-        self._no_backend: str | None = None
+        self.backend: str | None = None
+        self.no_backend: str | None = None
 
     @cached_property
     def models(self) -> Models:
@@ -86,6 +126,10 @@ class Runner:
         """SHA-256 of every weight file, by role."""
         return hashes_of(weight_files(self.preset, self.options.detector))
 
+    def place_of(self, video: Path, folder: Path) -> ResultFolder:
+        """The folder of a video's result. Raises InputError where the video cannot be read."""
+        return ResultFolder(folder, Source.of(video), self._inputs)
+
     def run(self, video: Path, folder: Path) -> Outcome:
         """Run one video.
 
@@ -96,15 +140,15 @@ class Runner:
         Raises:
             GlotError: it failed; parameters that were finished before stay on the disk.
         """
-        place = ResultFolder(folder, Source.of(video), self._inputs)
+        place = self.place_of(video, folder)
         try:
-            if isinstance(earlier := self._earlier(video, place), Outcome):
+            if isinstance(earlier := self.earlier(video, place), Outcome):
                 return earlier
             info = probe(video, self.options.fps, self.options.max_pixels)
             with place.held():
                 if self.options.report:
                     place.check_page()
-                earlier = self._earlier(video, place)
+                earlier = self.earlier(video, place)
                 # Another run may have finished it in between.
                 return earlier if isinstance(earlier, Outcome) else self._run(video, info, place, earlier)
         except GlotError as error:
@@ -122,7 +166,11 @@ class Runner:
         else:
             result, body, report = self._read(place, earlier, progress)
             begin -= float(earlier["seconds"])
-        return self._finish(video, place, result, body, report, progress, begin)
+
+        def make(target: Path, warn: Callable[[str], None]) -> None:
+            draw(result, video, target, body, style=self.options.style, progress=progress, warn=warn)
+
+        return self.finish(video, place, result, report, progress, begin, Drawing(make, self.backend, self.no_backend))
 
     def _compute(
         self, video: Path, info: VideoInfo, place: ResultFolder, progress: Progress, begin: float
@@ -131,14 +179,46 @@ class Runner:
         options, warn = self.options, Warnings()
         with progress.stage("load"):
             models = self.models
-        self._find_backend(progress)
-        _tell_rate(info, options, warn)
-        given = self._given_camera(info)
+        self.find_backend(progress)
+        tell_rate(info, options, warn)
+        given = self.given_camera(info)
         tracks, seen, counts = follow_people(video, info, models, options, progress, warn)
-        _check_unchanged(video, place.source)
-        given = given and given.of_frames(seen.first, len(seen.times), info.frames if info.frames_told else None)
-        features = compute_features(video, info, place.path, tracks, seen, models, options, progress)
-        _check_unchanged(video, place.source)
+        check_unchanged(video, place.source)
+        given = of_video(given, info, seen)
+        features = compute_features(info, place.path, tracks, seen, models, options, progress)
+        check_unchanged(video, place.source)
+        found = Found(tracks, seen, features, counts)
+        result, report = self.save_record(video, info, place, given, found, progress, warn, begin)
+        return result, models.body, report
+
+    def save_record(
+        self,
+        video: Path,
+        info: VideoInfo,
+        place: ResultFolder,
+        given: GivenCamera | None,
+        found: Found,
+        progress: Progress,
+        warn: Warnings,
+        begin: float,
+    ) -> tuple[Result, Report]:
+        """Lift what the two passes found; save the record and a report that is not finished.
+
+        Args:
+            video: the source.
+            info: what `probe` says of it.
+            place: the folder of its result, which is held.
+            given: the camera's motion in these frames, where a file tells it.
+            found: by both passes.
+            progress: of the run.
+            warn: receives one line for each fault that did not stop the run.
+            begin: when the run began, as `time.perf_counter` counts.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        options, models = self.options, self.models
+        tracks, seen, features, counts = found
         features, mended = models.lifter.clean(tracks, features, float(info.fps))
         log_counts(video, mended)
         if not models.own_shape:
@@ -154,39 +234,49 @@ class Runner:
         seconds = time.perf_counter() - begin
         report = new_report(place, options, models.hashes, self.device, result, counts | mended, warn, seconds)
         place.write_report(report)  # from here on, a run that is stopped has only to draw
-        return result, models.body, report
+        return result, report
 
     def _read(self, place: ResultFolder, report: Report, progress: Progress) -> tuple[Result, Body, Report]:
         """The record of an earlier run that was not drawn, its body and its report. No network is loaded."""
-        self._find_backend(progress)
+        self.find_backend(progress)
         result = load_result(place.path / PARAMS)
         if self.options.frames and not place.has_frames(result.meta.frame_count):
             place.save_frames(result)
         body = recorded_body(result.meta.body_model, result.meta.body_model_sha256, record=place.path / PARAMS)
         return result, body, report | {"warnings": Warnings(report["warnings"])}
 
-    def _finish(
+    def finish(
         self,
         video: Path,
         place: ResultFolder,
         result: Result,
-        body: Body,
         report: Report,
         progress: Progress,
         begin: float,
+        drawing: Drawing,
     ) -> Outcome:
-        """Draw a record that is saved, and close the report."""
+        """Make the picture of a record that is saved, and close its report.
+
+        Args:
+            video: the source.
+            place: the folder of its result, which is held.
+            result: the record.
+            report: of its run, not finished.
+            progress: of the run.
+            begin: when the run began, as `time.perf_counter` counts.
+            drawing: how the picture comes about.
+        """
         warn, fault, overlay = report["warnings"], None, None
         if self.options.render:
-            fault = self._no_backend
+            fault = drawing.fault
             overlay = None if fault else place.path / OVERLAY
         drawn = report["finished"] and report["options"]["style"] == self.options.style and place.has(OVERLAY)
         if overlay is not None and not drawn:
-            draw(result, video, overlay, body, style=self.options.style, progress=progress, warn=warn)
+            drawing.make(overlay, warn)
             if place.source.is_other(video):
                 warn(f"{video}: was changed while it was drawn over; the picture may not fit")
         seconds = time.perf_counter() - begin
-        renderer = self._backend if self.options.render else None
+        renderer = drawing.renderer if self.options.render else None
         report = finish_report(report, self.options, seconds, progress, renderer, fault)
         if self.options.report:
             place.write_page(_page(place, result, report))
@@ -203,7 +293,7 @@ class Runner:
             mean_acceleration=mean_acceleration(result),
         )
 
-    def _given_camera(self, info: VideoInfo) -> GivenCamera | None:
+    def given_camera(self, info: VideoInfo) -> GivenCamera | None:
         """The camera's motion that a file tells; before networks run, for the file may be none."""
         camera = self.options.camera
         if camera is None or camera in ("static", "moving"):
@@ -212,18 +302,19 @@ class Runner:
         given.check_size(info.width, info.height)
         return given
 
-    def _find_backend(self, progress: Progress) -> None:
+    def find_backend(self, progress: Progress) -> None:
         """See that meshes can be drawn before the networks run for minutes; if not, say so and go on without."""
-        if self._search is None or self._backend or self._no_backend:
+        if not self.options.render or self.backend or self.no_backend:
             return
+        self._search = self._search or BackendSearch()
         with progress.stage("try drawing"):
             try:
-                self._backend = self._search.result()
+                self.backend = self._search.result()
             except GlotError as error:
-                self._no_backend = str(error)
+                self.no_backend = str(error)
                 self._alert(f"{error}; parameters are computed all the same")
 
-    def _earlier(self, video: Path, place: ResultFolder) -> Outcome | Report | None:
+    def earlier(self, video: Path, place: ResultFolder) -> Outcome | Report | None:
         if self.options.overwrite:
             return None
         return earlier_run(video, place, self.options, lambda: self.weights)
@@ -240,14 +331,19 @@ def _page(place: ResultFolder, result: Result, report: Report) -> str:
     return report_page(result, report, pictures)
 
 
-def _check_unchanged(video: Path, source: Source) -> None:
+def of_video(given: GivenCamera | None, info: VideoInfo, seen: Timeline) -> GivenCamera | None:
+    """What a file tells of the camera, of the frames that were seen. Raises InputError where it is another video's."""
+    return given and given.of_frames(seen.first, len(seen.times), info.frames if info.frames_told else None)
+
+
+def check_unchanged(video: Path, source: Source) -> None:
     """Raise InputError where a video that was read is not the one that was begun with: no two passes would agree."""
     if source.is_other(video):
         remedy = "run it again when nothing writes to it any more"
         raise InputError("was changed or replaced while it was read", path=video, remedy=remedy)
 
 
-def _tell_rate(info: VideoInfo, options: Options, warn: Callable[[str], None]) -> None:
+def tell_rate(info: VideoInfo, options: Options, warn: Callable[[str], None]) -> None:
     """Say where the frame rate is not the one that was meant, as far as is known."""
     if info.fps_from == "nobody" and info.frames != 1:
         warn(f"{info.path}: does not say how many frames a second it has; taken for {float(info.fps):g}")

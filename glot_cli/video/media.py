@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -37,6 +38,7 @@ _MAIN = 0x1  # AV_DISPOSITION_DEFAULT: of several streams the one that players s
 _ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: the cover of a song is no video
 _NO_TIME_STAMPS = 0x80  # AVFMT_NOTIMESTAMPS: a bare stream, whose stamps FFmpeg makes up
 _MAY_BEGIN_ANEW = 0x200  # AVFMT_TS_DISCONT: its stamps may, so that the last less the first is no duration
+_INDEXED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")  # forms whose stamps are the same from wherever one reads on
 _STAMPS, _STAMPED_BYTES = 600, 32 << 20  # how much of a video is looked through for its frame rate: so many frames
 _LEAST_STAMPS = 60  # of large frames
 _FEW = 8  # packets that may give no picture though nothing is wrong: those before a key frame, and empty ones
@@ -119,6 +121,21 @@ def has_stamps(container: Any) -> bool:
 def has_duration(container: Any) -> bool:
     """Whether the duration of a file can be relied on: MPEG-TS may be several recordings, one after the other."""
     return not container.format.flags & _MAY_BEGIN_ANEW
+
+
+def enter(container: Any, stream: Any, time: Fraction) -> None:
+    """Go on reading at a picture that stands alone, about a time or before it; where that is not sure, at the first.
+
+    Args:
+        container: which nothing has been read from yet.
+        stream: of it, that is read.
+        time: seconds on the stream's clock.
+    """
+    import av
+
+    if container.format.name in _INDEXED:
+        with contextlib.suppress(av.FFmpegError, OverflowError):
+            container.seek(int(time / stream.time_base), stream=stream)
 
 
 def sample_stamps(path: Path, max_pixels: int) -> list[int]:

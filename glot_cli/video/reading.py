@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,7 @@ from glot_cli.video.media import (
     Warn,
     decode,
     duration_of,
+    enter,
     has_duration,
     has_stamps,
     ignore,
@@ -41,6 +42,7 @@ from glot_cli.video.upright import orientation_of, square_size
 ASSUMED_FPS = Fraction(30)
 _TYPED = 2e-4  # how far a rate that somebody typed may be off: 29.97 is 30000/1001
 _SLOWEST, _FASTEST = Fraction(1, 1000), 1_000_000  # frames per second; other stamps make no sense
+_AHEAD = 1  # seconds before a stretch at which reading begins: pictures that lean on each other come right by then
 _CLAIMED = 1000  # that a stream may say of itself; those cut out of others name the unit of lost stamps
 
 
@@ -231,11 +233,56 @@ def read_frames(
     yield from _between(frames, info.path, start, end)
 
 
-def _between(frames: Iterator[Frame], path: Path, start: float | None, end: float | None) -> Iterator[Frame]:
-    """Keep the frames of [start, end)."""
+def read_stretch(info: VideoInfo, start: float, end: float | None = None) -> Iterator[Frame]:
+    """Yield the frames of a stretch of a source without reading all that comes before, where its kind allows it.
+
+    Frames, their stamps and their times are those that `read_frames` gives, but for damage close to the start. Only
+    `Frame.index` counts from the stretch's first frame.
+
+    Args:
+        info: what `probe` says of the source.
+        start: seconds from the source's first frame; frames with start <= time < end are given.
+        end: likewise; None: up to the last.
+
+    Raises:
+        InputError: as `read_frames`.
+    """
+    images = image_files(info.path)
+    if images is not None:
+        frames, origin = _image_frames(info, images, ignore), None
+    else:
+        frames, origin = _entered(info, start)
+    for number, frame in enumerate(_between(frames, info.path, start, end, origin)):
+        yield replace(frame, index=number)
+
+
+def _entered(info: VideoInfo, start: float) -> tuple[Iterator[Frame], Fraction]:
+    """Frames of a video from some time at `start` or before it on, and the time of its very first."""
+    with contextlib.closing(_video_frames(info, ignore)) as frames:  # type: ignore[type-var]
+        origin = next(frames).time
+    ahead = _AHEAD
+    while info.fps_from == "stamps" and start > ahead:
+        frames = _video_frames(info, ignore, origin + Fraction(start) - ahead)
+        with contextlib.suppress(InputError):  # nothing can be decoded from there on
+            first = next(frames)
+            if first.time <= origin + Fraction(start):
+                return _with_first(first, frames), origin
+        ahead *= 8
+    return _video_frames(info, ignore), origin
+
+
+def _with_first(first: Frame, frames: Iterator[Frame]) -> Iterator[Frame]:
+    with contextlib.closing(frames):  # type: ignore[type-var]
+        yield first
+        yield from frames
+
+
+def _between(
+    frames: Iterator[Frame], path: Path, start: float | None, end: float | None, origin: Fraction | None = None
+) -> Iterator[Frame]:
+    """Keep the frames of [start, end), counted from the first, or from `origin`."""
     first = None if start is None else Fraction(start).limit_denominator(1_000_000)  # 0.1 is a tenth here
     stop = None if end is None else Fraction(end).limit_denominator(1_000_000)
-    origin: Fraction | None = None
     found = False
     seconds = Fraction(0)
     with contextlib.closing(frames):  # type: ignore[type-var]  # the iterators here are generators
@@ -252,11 +299,13 @@ def _between(frames: Iterator[Frame], path: Path, start: float | None, end: floa
         raise InputError(reason, path=path, option="start", remedy="start earlier")
 
 
-def _video_frames(info: VideoInfo, warn: Warn) -> Iterator[Frame]:
-    """Decode a video file."""
+def _video_frames(info: VideoInfo, warn: Warn, entry: Fraction | None = None) -> Iterator[Frame]:
+    """Decode a video file, from its first frame or from about a time, see `enter`."""
     path = info.path
     with open_media(path, info.max_pixels) as container:
         stream = video_stream(container, path, info.max_pixels)
+        if entry is not None:
+            enter(container, stream, entry)
         if len(others := moving_pictures(container)) > 1:
             warn(f"{path}: holds {len(others)} videos; only stream {stream.index} is read, which players show")
         stamped = info.fps_from == "stamps"

@@ -119,6 +119,38 @@ class ShotBackground:
 
 
 @dataclass
+class SeenBackground:
+    """What was seen behind people in a video, or a stretch of it.
+
+    Attributes:
+        scale: pixels of the video a small pixel.
+        frames: numbers of those looked at, ascending.
+        ticks: where each stands in time.
+        sightings: of keyframes, in the order of their looks.
+        keyframes: by the number of their look.
+    """
+
+    scale: float
+    frames: list[int] = field(default_factory=list)
+    ticks: list[float] = field(default_factory=list)
+    sightings: list[SeenAgain] = field(default_factory=list)
+    keyframes: dict[int, Keyframe] = field(default_factory=dict)
+
+    def scene(self, first: int, end: int) -> ShotBackground:
+        """The background of the shot from one frame to before another."""
+        low, high = (int(place) for place in np.searchsorted(self.frames, [first, end]))
+        start, stop = (bisect_left(self.sightings, look, key=lambda s: s.look) for look in (low, high))
+        sightings = [
+            replace(s, look=s.look - low, keyframe=s.keyframe - low)
+            for s in self.sightings[start:stop]
+            if s.keyframe >= low
+        ]
+        own = (self.keyframes[look] for look in range(low, high) if look in self.keyframes)
+        keyframes = {k.look - low: replace(k, look=k.look - low, before=k.before - low) for k in own}
+        return ShotBackground(np.array(self.ticks[low:high]), sightings, keyframes, self.scale)
+
+
+@dataclass
 class _Held:
     """A keyframe whose picture is at hand; `there` leads from it to the frame looked at last, as far as is known."""
 
@@ -132,15 +164,15 @@ class Background:
 
     Args:
         size: (width, height) of the video, pixels.
+
+    Attributes:
+        seen: what was seen so far.
     """
 
     def __init__(self, size: tuple[int, int]) -> None:
-        self._scale = max(1.0, max(size) / SIDE)
+        self.seen = SeenBackground(max(1.0, max(size) / SIDE))
+        self._scale = self.seen.scale
         self._small = max(16, round(size[0] / self._scale)), max(16, round(size[1] / self._scale))
-        self._frames: list[int] = []
-        self._ticks: list[float] = []
-        self._sightings: list[SeenAgain] = []
-        self._keyframes: dict[int, Keyframe] = {}
         self._held: list[_Held] = []  # that last used comes last
         self._lined = 0  # keyframes of the shot whose lines were taken
         self._fresh = True  # the shot has no keyframe of its own
@@ -160,9 +192,9 @@ class Background:
         grey = _small(image, self._small)
         tiny = _small(grey, TINY).astype(np.float32)
         free = self._outside(boxes)
-        number = len(self._frames)
-        self._frames.append(frame)
-        self._ticks.append(tick)
+        number = len(self.seen.frames)
+        self.seen.frames.append(frame)
+        self.seen.ticks.append(tick)
         if begins:
             self._held = self._held[-1:]
             self._lined, self._fresh = 0, True
@@ -182,22 +214,9 @@ class Background:
         much = found is None or len(corners) > found.count or self._shared(found.homography) < OVERLAP
         if len(corners) >= FEWEST and (self._fresh or much):
             before, heirs = (-1, NO_CORNERS) if found is None else (found.keyframe, found.corners[:HEIRS])
-            self._keyframes[number] = Keyframe(number, corners, self._lines(image, boxes), before, heirs)
-            self._held = [*self._held[1 - KEYFRAMES :], _Held(self._keyframes[number], grey)]
+            self.seen.keyframes[number] = Keyframe(number, corners, self._lines(image, boxes), before, heirs)
+            self._held = [*self._held[1 - KEYFRAMES :], _Held(self.seen.keyframes[number], grey)]
             self._fresh = False
-
-    def scene(self, first: int, end: int) -> ShotBackground:
-        """The background of the shot from one frame to before another."""
-        low, high = (int(place) for place in np.searchsorted(self._frames, [first, end]))
-        start, stop = (bisect_left(self._sightings, look, key=lambda s: s.look) for look in (low, high))
-        sightings = [
-            replace(s, look=s.look - low, keyframe=s.keyframe - low)
-            for s in self._sightings[start:stop]
-            if s.keyframe >= low
-        ]
-        own = (self._keyframes[look] for look in range(low, high) if look in self._keyframes)
-        keyframes = {k.look - low: replace(k, look=k.look - low, before=k.before - low) for k in own}
-        return ShotBackground(np.array(self._ticks[low:high]), sightings, keyframes, self._scale)
 
     def _find(self, number: int, grey: Picture, free: Picture, tiny: NDArray[np.float32]) -> SeenAgain | None:
         """The keyframe used last, from where it was in the frame before; where that fails, after a rough shift."""
@@ -244,7 +263,7 @@ class Background:
 
     def _worn(self, sighting: SeenAgain, free: Picture) -> bool:
         """Whether so little of the keyframe is left that another one would be better."""
-        corners = self._keyframes[sighting.keyframe].corners
+        corners = self.seen.keyframes[sighting.keyframe].corners
         column, row = np.clip(np.rint(_moved(corners, sighting.homography)).astype(int), 0, np.array(self._small) - 1).T
         hidden = int((free[row, column] == 0).sum())
         return self._shared(sighting.homography) < OVERLAP or sighting.count < TRACKED * (len(corners) - hidden)
@@ -263,7 +282,7 @@ class Background:
 
     def _keep(self, sighting: SeenAgain) -> None:
         """Note it, and where all keyframes are now; the one that was seen is used from here on."""
-        self._sightings.append(sighting)
+        self.seen.sightings.append(sighting)
         place = next(i for i, held in enumerate(self._held) if held.keyframe.look == sighting.keyframe)
         used = self._held.pop(place)
         matrix = sighting.homography.astype(float)

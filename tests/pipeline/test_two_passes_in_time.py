@@ -75,5 +75,5 @@ def test_people_are_looked_for_and_at_by_the_second(
     np.testing.assert_allclose(seen.ticks, np.array(stamps), atol=1e-3)
     np.testing.assert_array_equal(track.frames, np.arange(len(stamps)))
     assert track.segment[-1] == segments - 1 and not track.interpolated.any()
-    (feature,) = compute_features(video, info, tmp_path, [track], seen, models, options, progress)
+    (feature,) = compute_features(info, tmp_path, [track], seen, models, options, progress)
     assert np.isfinite(feature).sum() == looks

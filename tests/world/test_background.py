@@ -52,13 +52,13 @@ def test_a_picture_that_stays_is_still_whoever_walks_before_it(view: NDArray[np.
         left = 40 + 40 * number
         image[60:260, left : left + 70] = np.random.default_rng(number).integers(0, 255, (200, 70, 3))
         background.look(number, float(number), number == 0, image, np.array([[left, 60, left + 70, 260]]))
-    scene = background.scene(0, 8)
+    scene = background.seen.scene(0, 8)
     assert len(scene.sightings) == 7 and all(s.still for s in scene.sightings)
     assert len(scene.keyframes) == 1
 
 
 def test_a_view_that_stays_though_the_camera_is_said_to_move_says_nothing(view: NDArray[np.uint8]) -> None:
-    scene = fed([window(view, 300)] * 4).scene(0, 4)
+    scene = fed([window(view, 300)] * 4).seen.scene(0, 4)
     motion = camera_motion(scene, 500.0, (SIZE[0] / 2, SIZE[1] / 2), moves=True)
     assert motion.kind == "static" and motion.confidence == 0 and motion.rotations.shape == (4, 3, 3)
 
@@ -66,7 +66,7 @@ def test_a_view_that_stays_though_the_camera_is_said_to_move_says_nothing(view: 
 @pytest.mark.parametrize("step", [7, 90], ids=["slow", "fast"])
 def test_corners_are_followed_through_a_pan(view: NDArray[np.uint8], step: int) -> None:
     places = [100 + step * n for n in range(12)]
-    scene = fed([window(view, x) for x in places]).scene(0, 12)
+    scene = fed([window(view, x) for x in places]).seen.scene(0, 12)
     found = shifts(scene)
     assert {look for _, look in found} == set(range(1, 12))
     for (keyframe, look), shift in found.items():
@@ -75,12 +75,12 @@ def test_corners_are_followed_through_a_pan(view: NDArray[np.uint8], step: int) 
 
 def test_a_pan_that_returns_sees_its_first_keyframe_again(view: NDArray[np.uint8]) -> None:
     places = [*range(100, 900, 60), *range(900, 90, -60)]
-    scene = fed([window(view, x) for x in places]).scene(0, len(places))
+    scene = fed([window(view, x) for x in places]).seen.scene(0, len(places))
     assert (0, len(places) - 1) in shifts(scene)
 
 
 def test_a_jump_that_no_shot_explains_is_bridged(view: NDArray[np.uint8]) -> None:
-    found = shifts(fed([window(view, 300), window(view, 420, 20)]).scene(0, 2))
+    found = shifts(fed([window(view, 300), window(view, 420, 20)]).seen.scene(0, 2))
     assert found[0, 1] == pytest.approx([-120, 30], abs=0.5)
 
 
@@ -88,11 +88,11 @@ def test_shots_share_nothing_and_a_cut_that_was_a_flash_parts_nothing(view: NDAr
     white = np.full((*SIZE[::-1], 3), 255, np.uint8)
     images = [window(view, 300), window(view, 310), white, window(view, 330), window(view, 340)]
     background = fed(images, begins=(0, 2))
-    joined = shifts(background.scene(0, 5))
+    joined = shifts(background.seen.scene(0, 5))
     assert joined[0, 3] == pytest.approx([-30, 0], abs=0.5)
-    apart = background.scene(2, 5)
+    apart = background.seen.scene(2, 5)
     assert [s.keyframe for s in apart.sightings] == [1] and list(apart.keyframes) == [1]
-    jump = fed([window(view, x) for x in (300, 300, 300, 300)], begins=(0, 2)).scene(2, 4)
+    jump = fed([window(view, x) for x in (300, 300, 300, 300)], begins=(0, 2)).seen.scene(2, 4)
     assert [(s.keyframe, s.look) for s in jump.sightings] == [(0, 1)]
 
 
@@ -107,7 +107,7 @@ def test_where_there_is_nothing_to_see_nothing_is_said(kind: str, view: NDArray[
             image = np.random.default_rng(number).integers(0, 255, image.shape, np.uint8)
         boxes = np.array([[-5.0, -5.0, 500.0, 300.0]]) if kind == "covered" else NOBODY
         background.look(number, float(number), number == 0, image, boxes)
-    assert background.scene(0, 4).sightings == []
+    assert background.seen.scene(0, 4).sightings == []
 
 
 def test_lines_are_those_of_the_room_and_not_of_people() -> None:
@@ -120,7 +120,7 @@ def test_lines_are_those_of_the_room_and_not_of_people() -> None:
     rng = np.random.default_rng(0)
     image[450:, :600] = cv2.resize(rng.integers(0, 255, (9, 60, 3), np.uint8), (600, 90))
     background.look(0, 0.0, True, image, boxes)
-    lines = background.scene(0, 1).keyframes[0].lines
+    lines = background.seen.scene(0, 1).keyframes[0].lines
     assert (lines[:, [1, 3]].max(1) > 6).all() and (lines[:, [0, 2]].min(1) < 953).all()
     tall = lines[np.abs(lines[:, 3] - lines[:, 1]) > 250]
     assert len(tall) >= 4 and set(np.rint(tall[:, 0] / 200).tolist()) <= {0.0, 1.0, 2.0} and tall[:, 0].max() < 600
@@ -128,7 +128,7 @@ def test_lines_are_those_of_the_room_and_not_of_people() -> None:
 
 def test_little_is_kept_of_a_picture_and_less_of_a_still_one(view: NDArray[np.uint8]) -> None:
     moving = fed([window(view, 100 + 11 * n % 1500) for n in range(50)])
-    assert sum(s.places.nbytes + s.corners.nbytes for s in moving.scene(0, 50).sightings) < 50 * 500
-    still = fed([window(view, 100)] * 20).scene(0, 20)
+    assert sum(s.places.nbytes + s.corners.nbytes for s in moving.seen.scene(0, 50).sightings) < 50 * 500
+    still = fed([window(view, 100)] * 20).seen.scene(0, 20)
     assert sum(sys.getsizeof(s.places) for s in still.sightings[:1]) < 200 and len(still.keyframes) == 1
     assert len(moving._held) <= KEYFRAMES

@@ -137,7 +137,7 @@ def look(video: Path, truth: Result, models: Models, recorder: Recorder, target:
     recorder.kept.clear()
     tracks, seen, _ = follow_people(video, info, models, options, progress, lambda _: None)
     with tempfile.TemporaryDirectory() as folder:
-        features = compute_features(video, info, Path(folder), tracks, seen, models, options, progress)
+        features = compute_features(info, Path(folder), tracks, seen, models, options, progress)
         features, _ = models.lifter.clean(tracks, features, float(info.fps))
         record = make_record(Source.of(video), info, tracks, seen, features, models, options)
     rows, errors = matched(record, truth)

@@ -74,7 +74,7 @@ def look_as_in_a_run(record: Result, models: Models) -> Landmarks:
     info, progress = probe(video), Progress(quiet=True)
     tracks, seen, _ = follow_people(video, info, models, options, progress, lambda _: None)
     with tempfile.TemporaryDirectory() as folder:
-        features = compute_features(video, info, Path(folder), tracks, seen, models, options, progress)
+        features = compute_features(info, Path(folder), tracks, seen, models, options, progress)
         whole, _ = models.lifter.clean(tracks, features, float(info.fps))
     found = {
         (track.person, frame + seen.first): feature

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from glot_cli.pipeline.passes import Beside
+from glot_cli.pipeline.beside import Beside
 
 
 def test_batches_are_used_in_order_by_the_thread_that_began_them() -> None:

@@ -1,0 +1,387 @@
+"""A run of one long video in steps, which many processes on many machines take: pieces of it at a time.
+
+Pieces overlap. In each, people and the background are followed (`follow`); all that is put together, and people are
+told apart once, in the whole video (`join`). Their crops are looked at piece by piece again (`look`). Lifting, the
+world and the record are of the whole video (`lift`), for a person has one shape, and a video one lens. The picture is
+drawn piece by piece (`draw`) and put together without encoding it anew (`finish`).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from glot_cli.errors import InputError
+from glot_cli.files.npz import Arrays
+from glot_cli.pipeline.draw import Part, draw
+from glot_cli.pipeline.folder import PARAMS
+from glot_cli.pipeline.models import Models
+from glot_cli.pipeline.options import Options
+from glot_cli.pipeline.passes import (
+    Place,
+    crops_of,
+    log_counts,
+    look_at_crops,
+    looks_apart,
+    no_features,
+    tell_apart,
+    watch,
+)
+from glot_cli.pipeline.pieces import (
+    Log,
+    PieceFolder,
+    Watched,
+    Whole,
+    put_pieces_together,
+    tracks_from_arrays,
+    tracks_to_arrays,
+)
+from glot_cli.pipeline.report import Outcome, Warnings
+from glot_cli.pipeline.run import Drawing, Found, Runner, check_unchanged, of_video, tell_rate
+from glot_cli.progress import Progress
+from glot_cli.results import load_result
+from glot_cli.tracking.lookout import WHOLE_EVERY
+from glot_cli.tracking.tracklets import Tracklet
+from glot_cli.tracking.tracks import Track
+from glot_cli.video import Frame, VideoInfo, probe, read_frames
+from glot_cli.video.reading import read_stretch
+from glot_cli.video.splicing import splice
+from glot_cli.weights.bodies import recorded_body
+
+LEAST_SECONDS = 10.0  # of a piece: shorter ones would be little else than overlap
+OVERLAP_SECONDS = 2.0  # that are looked at on either side of a border, until trackers and keyframes have settled
+MOST_PIECES = 1000
+
+Stages = list[tuple[str, int]]  # names of steps, and of how many pieces they are; each stage waits for the one before
+
+
+def borders_of(info: VideoInfo, options: Options, seconds: float) -> list[float]:
+    """Where a video is cut into pieces of one length.
+
+    Args:
+        info: what `probe` says of it.
+        options: which stretch of it is run, and how densely people are looked for.
+        seconds: the longest that a piece may be, overlaps not counted.
+
+    Returns:
+        Seconds from the video's first frame at which the second piece, the third and so on begin; none where it is too
+        short, or does not say how long it is.
+    """
+    if info.duration is None:
+        return []
+    fps, start = float(info.fps), options.start or 0.0
+    length = min(options.end or math.inf, info.duration) - start
+    count = min(math.ceil(length / max(seconds, LEAST_SECONDS) - 1e-6), MOST_PIECES)
+    # Whole rounds of looks lie between, so that pieces look at the frames that would be looked at without them.
+    round_of_looks = max(1, round(WHOLE_EVERY * looks_apart(info, options)))
+    first = math.ceil(start * fps - 1e-6)
+    frames = [round(length * fps * number / count / round_of_looks) * round_of_looks for number in range(1, count)]
+    return [(first + frame - 0.5) / fps for frame in frames]
+
+
+class SplitRun:
+    """Runs one video in steps. Any process may take any step whose stage has come; what is done is not done again.
+
+    Args:
+        runner: with the options of the run.
+        video: a video file or a folder of images.
+        folder: the folder of its result.
+        seconds: the longest that a piece may be.
+
+    Raises:
+        InputError: the video cannot be read.
+    """
+
+    def __init__(self, runner: Runner, video: Path, folder: Path, seconds: float) -> None:
+        self._runner, self._video, self._options = runner, video, runner.options
+        self._place = runner.place_of(video, folder)
+        self._info = probe(video, self._options.fps, self._options.max_pixels)
+        self._borders = borders_of(self._info, self._options, seconds)
+        self._count = len(self._borders) + 1
+        self._pieces = PieceFolder(folder, self._place.source.video_id, self._options, runner.weights, self._borders)
+
+    def plan(self) -> Outcome | Stages:
+        """What is to be done: nothing, where an earlier run has finished it; no stages, where it is to be run whole.
+
+        Raises:
+            OutputError: its folder cannot be written, or holds what may not be replaced.
+        """
+        earlier = self._runner.earlier(self._video, self._place)
+        if isinstance(earlier, Outcome):
+            return earlier
+        drawable = earlier is not None and not self._pieces.path.is_dir()
+        if not self._borders or drawable:
+            return []
+        with self._place.held():
+            if self._options.report:
+                self._place.check_page()
+            self._pieces.make()
+        drawing = [("draw", self._count)] if self._options.render else []
+        return [("follow", self._count), ("join", 1), ("look", self._count), ("lift", 1), *drawing, ("finish", 1)]
+
+    def step(self, name: str, piece: int) -> Outcome | None:
+        """Take a step.
+
+        Args:
+            name: of its stage.
+            piece: which of the stage's, from 0.
+
+        Returns:
+            What became of the video, after the last step alone.
+
+        Raises:
+            GlotError: it failed.
+        """
+        if name == "finish":
+            return self._finish()
+        label = _label(name, piece)
+        if self._pieces.log(label) is None:
+            begin, progress, warn = time.perf_counter(), Progress(self._video.name, self._options.quiet), Warnings()
+            if name == "draw":
+                log = self._draw(piece, progress, warn)
+            else:
+                steps: dict[str, Callable[[int, Progress, Warnings], dict[str, int]]] = {
+                    "follow": self._follow,
+                    "join": self._join,
+                    "look": self._look,
+                    "lift": self._lift,
+                }
+                counts = steps[name](piece, progress, warn)
+                log = Log(0.0, progress.stages, list(warn), counts)
+            check_unchanged(self._video, self._place.source)
+            self._pieces.close(label, replace(log, seconds=round(time.perf_counter() - begin, 3)))
+        return None
+
+    def _follow(self, piece: int, progress: Progress, warn: Warnings) -> dict[str, int]:
+        """Follow people and the background through a piece, and a little beyond it on either side."""
+        info, options = self._info, self._options
+        with progress.stage("load"):
+            models = self._runner.models
+        end = self._borders[piece] + OVERLAP_SECONDS if piece < len(self._borders) else options.end
+        if piece == 0:
+            tell_rate(info, options, warn)
+            self._runner.given_camera(info)
+            frames = read_frames(info, options.start, end, warn=warn)
+        else:
+            frames = read_stretch(info, max(0.0, self._borders[piece - 1] - OVERLAP_SECONDS), end)
+        with closing(read_frames(info)) as opening:  # type: ignore[type-var]  # a generator
+            origin = next(opening).pts
+        stamps: list[int] = []
+        first = 0
+
+        def noted() -> Iterator[Frame]:
+            nonlocal first
+            try:
+                for frame in frames:
+                    first = first if stamps else frame.index
+                    stamps.append(frame.pts)
+                    yield frame
+            except InputError as error:
+                if error.option != "start" or not piece:  # it is shorter than it says: then the piece is empty
+                    raise
+
+        tracklets, seen = watch(noted(), info, models, options, progress, None)
+        numbers = [np.searchsorted(seen.ticks, tracklet.frames).astype(float) for tracklet in tracklets]
+        self._pieces.save(
+            _label("follow", piece),
+            Watched(
+                first,
+                origin,
+                np.array(stamps, np.int64),
+                seen.shots,
+                [replace(tracklet, frames=number) for tracklet, number in zip(tracklets, numbers, strict=True)],
+                seen.background,
+            ).to_arrays(),
+        )
+        return {}
+
+    def _put_together(self) -> tuple[list[Tracklet], Whole]:
+        """What all pieces saw."""
+        pieces = [Watched.from_arrays(self._pieces.load(_label("follow", number))) for number in range(self._count)]
+        return put_pieces_together(pieces, self._borders, self._info.time_base, float(self._info.fps))
+
+    def _join(self, piece: int, progress: Progress, warn: Warnings) -> dict[str, int]:
+        """Tell who is who in the whole video."""
+        with progress.stage("load"):
+            models = self._runner.models
+        with progress.stage("join pieces"):
+            tracklets, whole = self._put_together()
+            tracks, counts = tell_apart(tracklets, whole.seen, self._info, models, self._options)
+        log_counts(self._video, counts)
+        of_video(self._runner.given_camera(self._info), self._info, whole.seen)  # or it is another video's
+        frames = {"origin": np.array(whole.origin), "stamps": whole.stamps, "parts": whole.parts}
+        self._pieces.save(_label("join"), {**tracks_to_arrays(tracks), **frames})
+        return counts
+
+    def _look(self, piece: int, progress: Progress, warn: Warnings) -> dict[str, int]:
+        """Compute the features of the crops of a piece."""
+        with progress.stage("load"):
+            models = self._runner.models
+        joined = self._pieces.load(_label("join"))
+        tracks = tracks_from_arrays(joined)
+        wanted = self._crops_in(piece, tracks, joined, models)
+        values = [np.zeros((0, models.features.feature_dim), np.float32)]
+        if wanted:
+            span = int(joined["parts"][piece + 1] - joined["parts"][piece])
+            look_at_crops(
+                self._frames(piece, joined),
+                wanted,
+                tracks,
+                models,
+                self._options,
+                progress,
+                span,
+                lambda places, found: values.append(found),
+            )
+        self._pieces.save(_label("look", piece), {"features": np.concatenate(values)})
+        return {}
+
+    def _lift(self, piece: int, progress: Progress, warn: Warnings) -> dict[str, int]:
+        """Lift everybody through the whole video, and save the record."""
+        begin = time.perf_counter() - sum(log.seconds for log in self._logs())
+        with progress.stage("load"):
+            models = self._runner.models
+        for log in self._logs():
+            for line in log.warnings:
+                warn(line)
+        given = self._runner.given_camera(self._info)
+        _, whole = self._put_together()
+        joined = self._pieces.load(_label("join"))
+        tracks = tracks_from_arrays(joined)
+        with self._place.held():
+            features = no_features(tracks, models, self._place.path)
+            for number in range(self._count):
+                wanted = self._crops_in(number, tracks, joined, models)
+                places = np.array([place for frame in sorted(wanted) for place in wanted[frame]], int).reshape(-1, 2)
+                values = self._pieces.load(_label("look", number))["features"]
+                for track in np.unique(places[:, 0]).tolist():
+                    of_track = places[:, 0] == track
+                    features[track][places[of_track, 1]] = values[of_track]
+            told = self._pieces.log(_label("join"))
+            found = Found(tracks, whole.seen, features, told.counts if told else {})
+            camera = of_video(given, self._info, whole.seen)
+            self._runner.save_record(self._video, self._info, self._place, camera, found, progress, warn, begin)
+        return {}
+
+    def _draw(self, piece: int, progress: Progress, warn: Warnings) -> Log:
+        """Draw the frames of a piece."""
+        self._runner.find_backend(progress)
+        log = Log(0.0, progress.stages, warn, {}, self._runner.backend, self._runner.no_backend)
+        joined = self._pieces.load(_label("join"))
+        begin, end = joined["parts"][piece : piece + 2].tolist()
+        if log.fault or begin == end:
+            return log
+        params = self._place.path / PARAMS
+        result = load_result(params)
+        meta = result.meta
+        body = recorded_body(meta.body_model, meta.body_model_sha256, record=params)
+        first = meta.start_frame
+        frames = (replace(frame, index=first + number) for number, frame in self._frames(piece, joined))
+        part = Part(frames, first + begin, first + end)
+        target = self._pieces.picture(_label("draw", piece))
+        draw(result, self._video, target, body, style=self._options.style, progress=progress, warn=warn, part=part)
+        return log
+
+    def _finish(self) -> Outcome:
+        """Put the picture together, close the report, and remove what the steps have left for each other."""
+        with self._place.held():
+            if isinstance(earlier := self._runner.earlier(self._video, self._place), Outcome):
+                return earlier
+            report = self._place.report()
+            if report is None:
+                remedy = "run it again when nobody else writes there"
+                raise InputError("the record of its pieces is gone", path=self._place.path, remedy=remedy)
+            logs = list(self._logs())
+            begin = time.perf_counter() - sum(log.seconds for log in logs)
+            progress = Progress(self._video.name, self._options.quiet)
+            progress.stages |= _added_up(logs)
+            warnings = Warnings(report["warnings"])
+            for log in logs:
+                for line in log.warnings:
+                    warnings(line)
+            fault = next((log.fault for log in logs if log.fault), None)
+            renderer = next((log.renderer for log in logs if log.renderer), None)
+
+            def make(target: Path, warn: Callable[[str], None]) -> None:
+                joined = self._pieces.load(_label("join"))
+                parts, stamps = joined["parts"].tolist(), joined["stamps"]
+                drawn = [
+                    (self._pieces.picture(_label("draw", number)), int(stamps[begin]))
+                    for number, (begin, end) in enumerate(pairwise(parts))
+                    if begin < end
+                ]
+                sound = self._video if self._info.has_audio else None
+                with progress.stage("put the picture together"):
+                    splice(
+                        drawn,
+                        target,
+                        origin=int(stamps[0]),
+                        time_base=self._info.time_base,
+                        audio_from=sound,
+                        warn=warn,
+                    )
+
+            outcome = self._runner.finish(
+                self._video,
+                self._place,
+                load_result(self._place.path / PARAMS),
+                report | {"warnings": warnings},
+                progress,
+                begin,
+                Drawing(make, renderer, fault),
+            )
+        self._pieces.remove()
+        return outcome
+
+    def _logs(self) -> Iterator[Log]:
+        """What the steps that are done have said, in order."""
+        for name, count in (
+            ("follow", self._count),
+            ("join", 1),
+            ("look", self._count),
+            ("lift", 1),
+            ("draw", self._count),
+        ):
+            for piece in range(count):
+                if (log := self._pieces.log(_label(name, piece))) is not None:
+                    yield log
+
+    def _crops_in(self, piece: int, tracks: list[Track], joined: Arrays, models: Models) -> dict[int, list[Place]]:
+        """The crops that are looked at in the frames of a piece, by the number of their frame."""
+        begin, end = joined["parts"][piece : piece + 2].tolist()
+        return {f: places for f, places in crops_of(tracks, self._info, models).items() if begin <= f < end}
+
+    def _frames(self, piece: int, joined: Arrays) -> Iterator[tuple[int, Frame]]:
+        """The frames of a piece, with their numbers, counted from the first of all."""
+        begin, end = joined["parts"][piece : piece + 2].tolist()
+        stamps = joined["stamps"].astype(float) - float(joined["origin"])
+        middles = np.concatenate([[stamps[0] - 0.5], (stamps[1:] + stamps[:-1]) / 2, [stamps[-1] + 0.5]])
+        start, stop = (middles[[begin, end]] * float(self._info.time_base)).tolist()
+        number_of = {stamp: begin + number for number, stamp in enumerate(joined["stamps"][begin:end].tolist())}
+        for frame in read_stretch(self._info, max(0.0, start), stop):
+            if frame.pts in number_of:
+                yield number_of[frame.pts], frame
+
+
+def _label(name: str, piece: int = 0) -> str:
+    return f"{name}-{piece:04d}"
+
+
+def _added_up(logs: Sequence[Log]) -> dict[str, dict[str, float]]:
+    """Seconds, frames and frames per second of every stage, of all steps together."""
+    stages: dict[str, dict[str, float]] = {}
+    for log in logs:
+        for name, stage in log.stages.items():
+            row = stages.setdefault(name, {"seconds": 0.0})
+            row["seconds"] = round(row["seconds"] + stage["seconds"], 3)
+            if "frames" in stage:
+                row["frames"] = row.get("frames", 0) + stage["frames"]
+                row["fps"] = round(row["frames"] / max(row["seconds"], 1e-9), 2)
+    return stages
