@@ -21,6 +21,7 @@ from glot_cli.pipeline.options import Options
 if TYPE_CHECKING:
     from glot_cli.cluster.ledger import Ledger
 
+LEAST_SPLIT = 10.0  # seconds
 LINE_SECONDS = 30.0  # between lines of progress where there is no terminal
 _NOT_SHARED = {"videos", "out", "as_json", "debug"}  # of the options of `glot run`
 
@@ -46,7 +47,7 @@ class ShardType(click.ParamType[tuple[int, int]]):
     "--workers",
     type=click.IntRange(1),
     metavar="WORKERS",
-    help="Clips at work at a time; they share cores evenly.  [default: as many as cores and memory allow, or GPUs]",
+    help="On each machine; they share its cores evenly.  [default: as many as cores and memory allow, or GPUs]",
 )
 @click.option(
     "--workers-per-gpu",
@@ -62,6 +63,19 @@ class ShardType(click.ParamType[tuple[int, int]]):
     metavar="K/N",
     help="Only every N-th clip from the K-th on, one after the other, without Ray: for job arrays.",
 )
+@click.option(
+    "--split",
+    type=click.FloatRange(LEAST_SPLIT),
+    metavar="SECONDS",
+    help="Cut longer clips into overlapping pieces of no more, for many workers.  [default: one worker a clip]",
+)
+@click.option(
+    "--clip-timeout",
+    "limit",
+    type=click.FloatRange(1),
+    metavar="SECONDS",
+    help="Give a clip, or a piece of one, no more time than this.  [default: any]",
+)
 @click.option("--retry", is_flag=True, help="Also try clips that were set aside because workers died at them.")
 @options.debug
 def command(
@@ -72,6 +86,8 @@ def command(
     workers: int | None,
     workers_per_gpu: int,
     shard: tuple[int, int] | None,
+    split: float | None,
+    limit: float | None,
     retry: bool,
     debug: bool,
     no_render: bool,
@@ -113,6 +129,8 @@ def command(
                 workers=workers,
                 per_gpu=workers_per_gpu,
                 shard=shard,
+                split=split,
+                limit=limit,
                 retry=retry,
                 tell=live,
             )

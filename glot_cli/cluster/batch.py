@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import time
@@ -18,20 +19,26 @@ from glot_cli._version import __version__
 from glot_cli.api import Options
 from glot_cli.cluster.batch_table import About, earlier_rows, table_name, write_table
 from glot_cli.cluster.clip_process import PROGRAM, ClipProcess
-from glot_cli.cluster.ledger import Ledger, Row
+from glot_cli.cluster.ledger import Ledger, Work
 from glot_cli.cluster.manifest import read_manifest
 from glot_cli.cluster.remote import is_url, joined
 from glot_cli.errors import GlotError, OutputError, UsageError
 from glot_cli.files.atomic import not_written
+from glot_cli.files.opening import expanded
 from glot_cli.pipeline.options import SAME_RESULT
 from glot_cli.pipeline.presets import choose
+from glot_cli.pipeline.split_run import LEAST_SECONDS
 
 # How long the table may stay as it is: some seconds, but of the time no more than a twentieth goes into writing it.
 _LEAST_SECONDS = 2.0
 _WRITING_PART = 0.05
+_MOST_UNWRITTEN, _UNWRITTEN_SECONDS = 20, 30.0  # tries to write it in a row, ten minutes in all, and between them
 _PATIENCE = 600.0  # seconds until a cluster has its first machine that can work: it may be about to be started
 
+log = logging.getLogger(__name__)
+
 Tell = Callable[[Ledger, int, float], None]
+JobOf = Callable[[Work], dict[str, Any]]
 
 
 def run_batch(
@@ -43,6 +50,8 @@ def run_batch(
     workers: int | None = None,
     per_gpu: int = 1,
     shard: tuple[int, int] | None = None,
+    split: float | None = None,
+    limit: float | None = None,
     retry: bool = False,
     tell: Tell = lambda ledger, workers, began: None,
     program: str = PROGRAM,
@@ -54,9 +63,11 @@ def run_batch(
         out: path or URL of the folder for results and the table.
         options: of the runs.
         ray: address of a Ray that runs; None: one is started on this machine.
-        workers: how many; None: as many as there are cores and memory for, or GPUs.
+        workers: how many on each machine; None: as many as there are cores and memory for, or GPUs.
         per_gpu: workers that share a GPU.
         shard: (which, of how many), from 1: only these clips, in this process alone, without Ray.
+        split: clips that are longer, in seconds, are cut into pieces of no more; None: every clip is run whole.
+        limit: seconds that a clip, or a step of one that is cut, may take; None for any.
         retry: clips that were set aside have another chance.
         tell: called often, with what there is, the number of workers and when the batch began.
         program: of the processes that run clips.
@@ -75,45 +86,59 @@ def run_batch(
         raise UsageError(f"must be K/N with K from 1 to N, not {shard[0]}/{shard[1]}", option="shard")
     if shard is not None and (ray or workers):
         raise UsageError("runs its clips in this process and takes no workers", option="shard")
+    if shard is not None and split is not None:
+        raise UsageError("runs its clips one after the other, so that to split them is no use", option="shard")
+    if split is not None and not split >= LEAST_SECONDS:
+        raise UsageError(f"must be {LEAST_SECONDS:g} seconds or more, not {split:g}", option="split")
     out = out if is_url(out) else os.path.abspath(out)
     entries = list(enumerate(read_manifest(manifest, out)))
     if shard is not None:
         entries = entries[shard[0] - 1 :: shard[1]]
     with _alone(out, table_name(shard)) as table:
         earlier, about = earlier_rows(table)
-        ledger = Ledger(entries, earlier, retry)
         told = _told(options)
         same = about is not None and about.program_version == __version__ and _record(about.options) == _record(told)
         # A batch that was to replace results and was stopped goes on where it was.
         goes_on = same and about is not None and not about.over and about.options["overwrite"]
+        ledger = Ledger(entries, earlier, retry, keep=same and (goes_on or not options.overwrite))
 
-        def job_of(row: Row) -> dict[str, Any]:
-            known = row.number in ledger.done_before and same
-            overwrite = options.overwrite and not (known and goes_on)
+        def job_of(work: Work) -> dict[str, Any]:
+            row = work.row
+            known = row.number in ledger.done_before
             return {
                 "video": row.video,
                 "folder": row.folder,
-                "known": known and not overwrite,
-                "overwrite": overwrite,
+                "known": known,
+                "overwrite": options.overwrite and not known,
+                "split": split,
+                "stage": work.stage,
+                "piece": work.piece,
             }
 
         record = _Record(table, ledger, told, tell)
         # A folder that was done needs no network to be seen to be done.
         load = any(row.state == "waiting" and row.number not in ledger.done_before for row in ledger.rows)
-        begin = {"options": asdict(replace(options, overwrite=False)), "load": load, "program": program}
+        begin = {
+            "options": asdict(replace(_from_anywhere(options), overwrite=False)),
+            "load": load,
+            "program": program,
+            "limit": limit,
+        }
         record.write()
         try:
             if ledger.left and shard is not None:
                 _work_here(ledger, begin, job_of, record)
             elif ledger.left:
-                _work_on_ray(ledger, begin, job_of, record, ray, options.device, workers, per_gpu)
+                _work_on_ray(ledger, begin, job_of, record, ray, options.device, workers, per_gpu, split is not None)
         finally:
             ledger.unwind()
             record.stop()
     return ledger
 
 
-def _work_here(ledger: Ledger, begin: dict[str, Any], job_of: Callable[[Row], dict[str, Any]], record: _Record) -> None:
+def _work_here(
+    ledger: Ledger, begin: dict[str, Any], job_of: Callable[[Work], dict[str, Any]], record: _Record
+) -> None:
     """One clip after the other in a process beside this one."""
     told = os.environ.get("OMP_NUM_THREADS", "")  # by a scheduler that lends less than the whole machine
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -125,13 +150,13 @@ def _work_here(ledger: Ledger, begin: dict[str, Any], job_of: Callable[[Row], di
                 process = ClipProcess(**begin, threads=threads)
                 if process.fault:
                     raise GlotError(process.fault)
-            row = ledger.next()
-            if row is None:
+            work = ledger.next()
+            if work is None:
                 time.sleep(0.5)
                 continue
             record.tell(1)
-            report = process.run(job_of(row))
-            ledger.settle(row, {"node": socket.gethostname(), **report})
+            report = process.run(job_of(work))
+            ledger.settle(work, {"node": socket.gethostname(), **report})
             if report["state"] == "died":
                 process = None
     finally:
@@ -142,19 +167,20 @@ def _work_here(ledger: Ledger, begin: dict[str, Any], job_of: Callable[[Row], di
 def _work_on_ray(
     ledger: Ledger,
     begin: dict[str, Any],
-    job_of: Callable[[Row], dict[str, Any]],
+    job_of: JobOf,
     record: _Record,
     address: str | None,
     device: str,
     workers: int | None,
     per_gpu: int,
+    split: bool,
 ) -> None:
     from glot_cli.cluster.ray_pool import Pool, connect, disconnect
 
     connect(address)
     try:
         patience = 0.0 if address is None else _PATIENCE
-        Pool(begin, device, workers, per_gpu, patience).work(ledger, job_of, record.tell)
+        Pool(begin, device, workers, per_gpu, patience, split).work(ledger, job_of, record.tell)
     finally:
         disconnect()
 
@@ -165,13 +191,23 @@ class _Record:
     def __init__(self, place: str, ledger: Ledger, options: dict[str, Any], tell: Tell) -> None:
         self._place, self._ledger, self._options, self._tell = place, ledger, options, tell
         self._workers, self._due, self._began = 0, 0.0, time.time()
+        self._failed = 0  # times in a row that it could not be written
 
     def tell(self, workers: int) -> None:
         """Say what there is, and write it down when it is time."""
         self._workers = workers
         self._tell(self._ledger, workers, self._began)
-        if time.monotonic() >= self._due:
+        if time.monotonic() < self._due:
+            return
+        try:
             self.write()
+            self._failed = 0
+        except OutputError as error:  # a storage may not answer for a while; what was done lies in its folders
+            self._failed += 1
+            if self._failed > _MOST_UNWRITTEN:
+                raise
+            log.warning("%s; trying again", error)
+            self._due = time.monotonic() + _UNWRITTEN_SECONDS
 
     def stop(self) -> None:
         """Write the table for the last time: nobody is at work any more."""
@@ -182,7 +218,7 @@ class _Record:
         """Write the table."""
         start = time.monotonic()
         about = About(self._options, self._workers, self._began, time.time(), over=not self._ledger.left)
-        write_table(self._place, self._ledger.rows, about)
+        write_table(self._place, self._ledger.told(), about)
         self._due = time.monotonic() + max(_LEAST_SECONDS, (time.monotonic() - start) / _WRITING_PART)
 
 
@@ -210,6 +246,17 @@ def _alone(out: str, name: str) -> Iterator[str]:
     finally:
         Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
+
+
+def _from_anywhere(options: Options) -> Options:
+    """Options whose files are found from any folder: workers are not where the command was given."""
+    files: dict[str, Any] = {}
+    for name in ("detector", "glot", "body", "camera"):
+        value = getattr(options, name)
+        # A body and a network may be told by name too.
+        if value is not None and (Path(value).suffix or os.sep in value) and os.path.exists(found := expanded(value)):
+            files[name] = os.path.abspath(found)
+    return replace(options, **files)
 
 
 def _told(options: Options) -> dict[str, Any]:

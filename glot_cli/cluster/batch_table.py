@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -24,6 +25,7 @@ TABLE = "batch.parquet"
 _KEY = b"glot batch"  # of the metadata: what glot wrote has it, and replaces nothing that has not
 _SHARD = re.compile(r"batch(-\d+-of-\d+)?\.parquet")
 _LARGEST = 1 << 30  # bytes
+_LATER = {"pieces", "progress"}  # columns that the first tables had not
 SCHEMA = pa.schema(
     [
         ("number", pa.int64()),
@@ -37,6 +39,8 @@ SCHEMA = pa.schema(
         ("warnings", pa.list_(pa.string())),
         ("error", pa.string()),
         ("node", pa.string()),
+        ("pieces", pa.int64()),
+        ("progress", pa.float64()),
         ("attempts", pa.int64()),
         ("crashes", pa.int64()),
         ("deaths", pa.int64()),
@@ -87,8 +91,10 @@ def write_table(place: str, rows: Sequence[Row], about: About) -> None:
     table = pa.table(columns, schema=SCHEMA.with_metadata({_KEY: json.dumps(asdict(about)).encode()}))
     if is_url(place):
         try:
-            with fsspec.open(place, "wb") as file:
-                pq.write_table(table, file)
+            buffer = io.BytesIO()
+            pq.write_table(table, buffer)
+            system, path = fsspec.url_to_fs(place)
+            system.pipe_file(path, buffer.getvalue())  # at once: stopped in between, others would see half of it
         except Exception as error:  # each kind of storage has its own
             raise OutputError(f"{place}: cannot be written ({one_line(error)})", remedy="check it") from error
         return
@@ -119,6 +125,8 @@ def read_table(place: str) -> tuple[list[Row], About]:
         raise InputError(f"{place}: cannot be read ({one_line(error)})", remedy="choose another folder") from error
     try:
         about = About(**json.loads((table.schema.metadata or {})[_KEY]))
+        for name in _LATER - set(table.column_names):
+            table = table.append_column(name, pa.nulls(len(table), SCHEMA.field(name).type))
         table = table.select(SCHEMA.names).cast(SCHEMA)
     except (KeyError, TypeError, ValueError) as error:
         raise fault from error

@@ -10,7 +10,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from glot_cli.pipeline.report import Outcome
     from glot_cli.pipeline.run import Runner
 
+_START_SECONDS = 1800.0  # until networks are loaded, from a disk that many others read at the same time
 PROGRAM = "from glot_cli.cluster.clip_process import main; main()"
 _FROM_OUTSIDE = {getattr(signal, name) for name in ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)}
 
@@ -37,19 +38,24 @@ class ClipProcess(Apart):
         threads: that it may have.
         load: whether networks are loaded at once, and not for the first clip that needs them.
         program: what it runs, in Python.
+        limit: seconds that a clip, or a step of one, may take; None for any.
 
     Attributes:
         fault: why it cannot run clips, None where it can.
     """
 
-    def __init__(self, options: dict[str, Any], threads: int, load: bool, program: str = PROGRAM) -> None:
+    def __init__(
+        self, options: dict[str, Any], threads: int, load: bool, program: str = PROGRAM, limit: float | None = None
+    ) -> None:
         # Read when libraries are imported. Threads that wait do not spin: others are at work on these cores.
         calm = {"OMP_NUM_THREADS": str(threads), "GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
         super().__init__(program, {**os.environ, **calm})
         self.fault: str | None = None
+        self._limit = limit
         try:
-            send(self.orders, {"options": options, "threads": threads, "load": load, "folder": os.getcwd()})
-            self.fault = receive(self.answers)[0].get("fault")
+            with self.waiting(_START_SECONDS):
+                send(self.orders, {"options": options, "threads": threads, "load": load})
+                self.fault = receive(self.answers)[0].get("fault")
         except (EOFError, OSError, ValueError):
             self.fault = f"the process that runs clips does not start ({self.last_words()})"
         if self.fault:
@@ -68,10 +74,14 @@ class ClipProcess(Apart):
         self._log.seek(0)  # what libraries said about earlier clips; the process writes on from there
         self._log.truncate()
         try:
-            send(self.orders, job)
-            return receive(self.answers)[0]
+            with nullcontext() if self._limit is None else self.waiting(self._limit):
+                send(self.orders, job)
+                return receive(self.answers)[0]
         except (EOFError, OSError, ValueError):
             words = self.last_words()
+            if self.is_late:
+                self.stop()
+                return {"state": "died", "crashed": True, "error": f"took longer than {self._limit:g} s, its limit"}
             code = self._process.returncode
             short_of_memory = _kills_for_memory() > killed
             self.stop()
@@ -110,9 +120,7 @@ def main() -> None:
         return
 
 
-def _prepared(options: dict[str, Any], threads: int, load: bool, folder: str) -> Runner:
-    if os.path.isdir(folder):  # where relative names of the options start
-        os.chdir(folder)
+def _prepared(options: dict[str, Any], threads: int, load: bool) -> Runner:
     import cv2
     import torch
 
@@ -127,8 +135,17 @@ def _prepared(options: dict[str, Any], threads: int, load: bool, folder: str) ->
     return runner
 
 
-def run_clip(runner: Runner, video: str, folder: str, known: bool, overwrite: bool) -> Report:
-    """One clip, whatever may go wrong with it.
+def run_clip(
+    runner: Runner,
+    video: str,
+    folder: str,
+    known: bool,
+    overwrite: bool,
+    split: float | None = None,
+    stage: str | None = None,
+    piece: int = 0,
+) -> Report:
+    """One clip, or a step of one that is cut into pieces, whatever may go wrong with it.
 
     Args:
         runner: with the options of the batch.
@@ -137,6 +154,10 @@ def run_clip(runner: Runner, video: str, folder: str, known: bool, overwrite: bo
         known: an earlier batch with these options did it. Of what lies at a URL no more is then looked at than whether
             its report is there.
         overwrite: whether to replace an earlier result.
+        split: seconds that a piece may have, None where clips are run whole. Those at URLs are, too: every piece would
+            have to fetch the whole.
+        stage: name of the step; None: the clip.
+        piece: which of the stage's.
 
     Returns:
         What `Ledger.settle` takes.
@@ -149,6 +170,17 @@ def run_clip(runner: Runner, video: str, folder: str, known: bool, overwrite: bo
         remote = is_url(video) or is_url(folder)
         if known and remote and exists(joined(folder, REPORT) if is_url(folder) else os.path.join(folder, REPORT)):
             return {"state": "skipped"}
+        if split is not None and not remote:
+            from glot_cli.pipeline.split_run import SplitRun
+
+            one = SplitRun(runner, Path(video), Path(folder), split)
+            planned = one.plan() if stage is None else one.step(stage, piece)
+            if planned is None:
+                return {"state": "stepped"}
+            if isinstance(planned, list) and planned:
+                return {"state": "cut", "stages": planned, "pieces": one.count}
+            if not isinstance(planned, list):
+                return _report(planned, Path(folder))
         with _at_hand(video, folder) as (there, place):
             outcome = runner.run(there, place)
             report = _report(outcome, place)

@@ -1,4 +1,4 @@
-"""What has become of every clip of a batch, and which comes next: one outcome each, whatever dies."""
+"""What has become of every clip of a batch, and what comes next: one outcome each, whatever dies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_CRASHES = 2  # of workers by one clip
 # clip that meets so many must be what brings them about.
 MOST_DEATHS = 5
 BUSY_SECONDS = 10.0  # until a folder is tried again in which another process is at work
-MOST_BUSY = 60  # times
+MOST_BUSY = 2160  # times: six hours, in which the other one ends and leaves a finished result
 
 Report = dict[str, Any]  # of a worker on a clip: `state`, and fields of `Row`
 
@@ -38,7 +38,10 @@ class Row:
         warnings: a line for each fault that did not stop it.
         error: why it failed or was set aside.
         node: the machine that it ran on.
-        attempts: how many times it was given to a worker that did not find it finished.
+        pieces: that it is cut into; None where it is run whole.
+        progress: share of their steps that are done, 0 to 1; None where it is run whole.
+        attempts: how many times it was given to a worker that did not find it finished. Steps of a clip that is cut
+            count where they had to be taken again.
         crashes: how many workers it crashed.
         deaths: how many workers ended from outside while they were at it.
         began: when it was last given to a worker, seconds since 1970.
@@ -56,11 +59,54 @@ class Row:
     warnings: list[str] = field(default_factory=list)
     error: str | None = None
     node: str | None = None
+    pieces: int | None = None
+    progress: float | None = None
     attempts: int = 0
     crashes: int = 0
     deaths: int = 0
     began: float | None = None
     ended: float | None = None
+
+
+@dataclass(eq=False)
+class Work:
+    """What one worker does at a time: a clip, or a step of one that is cut into pieces.
+
+    Attributes:
+        row: the clip.
+        stage: name of the step, None for a clip.
+        piece: which of the stage's.
+        crashes: workers that it crashed.
+        deaths: workers that ended from outside while they were at it.
+        busy: times that another process was at work in the folder.
+    """
+
+    row: Row
+    stage: str | None = None
+    piece: int = 0
+    crashes: int = 0
+    deaths: int = 0
+    busy: int = 0
+
+
+class _Stages:
+    """The steps of a clip that is cut into pieces: those of a stage wait for those of the one before."""
+
+    def __init__(self, row: Row, stages: Iterable[tuple[str, int]]) -> None:
+        self._row = row
+        self._stages = deque(stages)
+        self._all = sum(count for _, count in self._stages)
+        self._done = self._open = 0
+
+    def done(self) -> list[Work]:
+        """One more step is done, or none yet: those whose time has come by that."""
+        self._done += self._open > 0
+        self._open -= self._open > 0
+        self._row.progress = round(self._done / self._all, 4)
+        if self._open or not self._stages:
+            return []
+        stage, self._open = self._stages.popleft()
+        return [Work(self._row, stage, piece) for piece in range(self._open)]
 
 
 class Ledger:
@@ -71,7 +117,12 @@ class Ledger:
         earlier: rows of an earlier batch in the same place, by (video, folder): what was set aside stays so, and what
             is counted goes on. Clips that were done come again, for workers to see that their results still stand.
         retry: those that were set aside have another chance.
+        keep: clips that were done were done as is wanted now, so that whoever is asked has only to see that they stand.
         clock: gives the time in seconds since 1970.
+
+    Attributes:
+        rows: all clips.
+        done_before: numbers of those that were done as is wanted now.
     """
 
     def __init__(
@@ -79,19 +130,23 @@ class Ledger:
         entries: Iterable[tuple[int, Entry]],
         earlier: Iterable[Row] = (),
         retry: bool = False,
+        keep: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
         before = {(row.video, row.folder): row for row in earlier}  # as text, as tables hold them
         self._clock = clock
         self.rows = [_row(number, entry, before) for number, entry in entries]
-        self.done_before = {row.number for row in self.rows if row.state == DONE}
+        self.done_before = {row.number for row in self.rows if row.state == DONE} if keep else set()
+        self._unseen = set(self.done_before)
         for row in self.rows:
             if row.folder and (row.state != ASIDE or retry):
                 row.state, row.error = WAITING, None
                 row.crashes, row.deaths = (0, 0) if retry else (row.crashes, row.deaths)
-        self._queue = deque(row for row in self.rows if row.state == WAITING)
-        self._later: deque[tuple[float, Row]] = deque()  # by time
-        self._busy: Counter[int] = Counter()
+        self._queue = deque(
+            Work(row, crashes=row.crashes, deaths=row.deaths) for row in self.rows if row.state == WAITING
+        )
+        self._later: deque[tuple[float, Work]] = deque()  # by time
+        self._cut: dict[int, _Stages] = {}  # by number
         self._counts = Counter(row.state for row in self.rows)
 
     @property
@@ -99,53 +154,80 @@ class Ledger:
         """How many clips are in each state."""
         return Counter(self._counts)
 
+    def told(self) -> list[Row]:
+        """The rows for those who look on, and for a later batch: what was done stays so until somebody has looked."""
+        return [replace(row, state=DONE) if row.number in self._unseen else row for row in self.rows]
+
     @property
     def left(self) -> int:
         """How many clips have no outcome yet."""
         return len(self.rows) - sum(self._counts[state] for state in OVER)
 
-    def next(self) -> Row | None:
-        """The clip to work at now; None where all are done, at work or have to wait."""
+    def next(self) -> Work | None:
+        """What to do now; None where all is done, or at work, or has to wait."""
         while self._later and self._later[0][0] <= self._clock():
             self._queue.append(self._later.popleft()[1])
-        if not self._queue:
-            return None
-        row = self._queue.popleft()
-        self._become(row, RUNNING)
-        row.began, row.attempts = self._clock(), row.attempts + 1
-        return row
+        while self._queue:
+            work = self._queue.popleft()
+            if work.row.state in OVER:  # a step of a clip that failed meanwhile
+                continue
+            self._become(work.row, RUNNING)
+            if work.stage is None:
+                work.row.began = self._clock()
+            work.row.attempts += work.stage is None or work.crashes + work.deaths > 0
+            return work
+        return None
 
-    def settle(self, row: Row, report: Report) -> None:
-        """Take down what a worker says of the clip that it was given.
+    def settle(self, work: Work, report: Report) -> None:
+        """Take down what a worker says of what it was given.
 
         Args:
-            row: the clip.
-            report: `state` done or failed, with fields of the row; "busy", where another process is at work in its
-                folder; "skipped", where it was finished before; or "died", with `crashed` and `error`, where the worker
-                is dead: by the clip, or from outside.
+            work: what it was given.
+            report: `state` done or failed, with fields of the row; "busy", where another process is at work in the
+                folder; "skipped", where the clip was finished before; "cut", with `stages` and their numbers of steps
+                and `pieces`, where it is to be done in steps; "stepped", where a step is done; "unready", where the
+                worker could not even begin; or "died", with `crashed` and `error`, where the worker is dead: by what
+                it was given, or from outside.
         """
-        report = dict(report)
+        report, row = dict(report), work.row
         state = report.pop("state")
+        if row.state in OVER:  # another step has decided
+            return
+        if state in ("cut", "stepped"):
+            row.node = report.get("node") or row.node
+            if state == "cut":
+                row.pieces = report["pieces"]
+                self._cut[row.number] = _Stages(row, report["stages"])
+            # First of all: what is begun is brought to its end.
+            self._queue.extendleft(reversed(self._cut[row.number].done()))
+            return
+        if state == "unready":
+            row.attempts -= work.stage is None or work.crashes + work.deaths > 0
+            self._wait(work)
+            self._queue.appendleft(work)
+            return
         if state == "died":
-            self._died(row, report)
+            self._died(work, report)
             return
         if state == "busy":
-            self._busy[row.number] += 1
-            row.attempts -= 1  # nothing was done
-            if self._busy[row.number] < MOST_BUSY:
-                self._become(row, WAITING)
-                self._later.append((self._clock() + BUSY_SECONDS, row))
+            work.busy += 1
+            row.attempts -= work.stage is None  # nothing was done
+            if work.busy < MOST_BUSY:
+                self._wait(work)
+                self._later.append((self._clock() + BUSY_SECONDS, work))
                 return
             state = FAILED
         if state == "skipped":
-            state, row.attempts = DONE, row.attempts - 1
+            state, row.attempts = DONE, row.attempts - (work.stage is None)
             if row.number in self.done_before:  # its row tells more than the folder
+                self._unseen.discard(row.number)
                 self._become(row, DONE)
                 return
         for name, value in report.items():
             setattr(row, name, value)
-        row.ended = self._clock()
-        self._become(row, state)
+        if state == DONE and row.pieces:
+            row.progress = 1.0
+        self._end(row, state)
 
     def unwind(self) -> None:
         """Clips that are at work wait again: their workers are being stopped."""
@@ -153,18 +235,29 @@ class Ledger:
             if row.state == RUNNING:
                 self._become(row, WAITING)
 
-    def _died(self, row: Row, report: Report) -> None:
+    def _died(self, work: Work, report: Report) -> None:
+        row, crashed = work.row, report["crashed"]
         row.node = report.get("node") or row.node
-        crashed = report["crashed"]
         row.crashes, row.deaths = row.crashes + crashed, row.deaths + (not crashed)
-        if row.crashes < MOST_CRASHES and row.deaths < MOST_DEATHS:
-            self._become(row, WAITING)
-            self._queue.append(row)  # last: others come first that harm nobody
+        work.crashes, work.deaths = work.crashes + crashed, work.deaths + (not crashed)
+        if work.crashes < MOST_CRASHES and work.deaths < MOST_DEATHS:
+            self._wait(work)
+            self._queue.append(work)  # last: others come first that harm nobody
             return
-        count = row.crashes if row.crashes >= MOST_CRASHES else row.deaths
+        count = work.crashes if work.crashes >= MOST_CRASHES else work.deaths
         row.error = f"{count} workers died at it, the last so: {report['error']}"
+        self._end(row, ASIDE)
+
+    def _wait(self, work: Work) -> None:
+        """A clip waits; one in pieces, of which others may be at work, is still on its way."""
+        if work.stage is None:
+            self._become(work.row, WAITING)
+
+    def _end(self, row: Row, state: str) -> None:
+        self._unseen.discard(row.number)
         row.ended = self._clock()
-        self._become(row, ASIDE)
+        self._cut.pop(row.number, None)
+        self._become(row, state)
 
     def _become(self, row: Row, state: str) -> None:
         self._counts[row.state] -= 1

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from glot_cli.cluster.remote import WILD, fixed_part, glob_url, is_url, joined, url_stem
 from glot_cli.errors import InputError
@@ -48,24 +49,41 @@ def read_manifest(manifest: Path, out: str) -> list[Entry]:
         out: path or URL of the folder for results.
 
     Returns:
-        Every clip once, none that lies below `out`. One that is listed again or would write where another does has a
-        fault.
+        Every clip once. What globs and folders find below `out` is left out. One that is listed again, is named though
+        it lies there, or would write where another one does has a fault.
 
     Raises:
         InputError: it cannot be read, is no such file or holds no clips.
     """
     manifest = Path(os.path.realpath(manifest))
     if os.path.isdir(manifest):
-        listed = [(str(path), _stem_below(path, manifest), "") for path in _clips_below(manifest)]
+        lines = [_Line(str(path), _stem_below(path, manifest), found=True) for path in _clips_below(manifest)]
     else:
-        listed = list(_listed(manifest))
-    own = os.path.join(os.path.realpath(out), "")  # pictures of earlier results are no clips
-    listed = [
-        line for line in listed if is_url(line[0]) or is_url(out) or not os.path.realpath(line[0]).startswith(own)
-    ]
+        lines = list(_listed(manifest))
+    # Pictures of earlier results are no clips.
+    listed = [line for line in lines if not line.found or not _is_in(line.video, out)]
     if not listed:
-        raise InputError("holds no clips", path=manifest, remedy="give a list of videos, or a folder that holds some")
+        remedy = "give a list of videos, or a folder that holds some"
+        if lines:
+            raise InputError("all its clips lie in the folder for results", path=manifest, remedy="choose another one")
+        raise InputError("holds no clips", path=manifest, remedy=remedy)
     return list(_without_clashes(listed, out))
+
+
+class _Line(NamedTuple):
+    """What a manifest says of a clip: its video, the name of its result or its place; if it was found, not named."""
+
+    video: str
+    name: str
+    out: str = ""
+    found: bool = False
+
+
+def _is_in(video: str, out: str) -> bool:
+    """Whether a video lies in the folder for results."""
+    if is_url(video) or is_url(out):
+        return video.startswith(out.rstrip("/") + "/")
+    return os.path.realpath(video).startswith(os.path.join(os.path.realpath(out), ""))
 
 
 def _clips_below(folder: Path) -> Iterator[Path]:
@@ -83,8 +101,8 @@ def _refuse(error: OSError) -> None:
     raise InputError(f"cannot be read ({error.strerror})", path=error.filename, remedy="check its permissions")
 
 
-def _listed(manifest: Path) -> Iterator[tuple[str, str, str]]:
-    """Video, name and place of every line of a file."""
+def _listed(manifest: Path) -> Iterator[_Line]:
+    """What the lines of a file stand for."""
     text = _text_of(manifest)
     if manifest.suffix.lower() == ".csv":
         rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
@@ -118,10 +136,12 @@ def _text_of(manifest: Path) -> str:
     return data.decode("utf-8-sig", "surrogateescape")
 
 
-def _found(video: str, base: Path, name: str, out: str) -> Iterator[tuple[str, str, str]]:
+def _found(video: str, base: Path, name: str, out: str) -> Iterator[_Line]:
     """What a line stands for: itself, or what its glob finds. A glob that finds nothing stands for itself."""
     if not is_url(video):
         video = os.path.join(base, os.path.expanduser(video))
+    if out and not is_url(out):
+        out = os.path.join(base, os.path.expanduser(out))
     exact = not WILD.search(video) or (not is_url(video) and os.path.lexists(video))  # a name may hold a bracket
     found: list[tuple[str, str]] = []
     if not exact and not name and not out:
@@ -129,9 +149,10 @@ def _found(video: str, base: Path, name: str, out: str) -> Iterator[tuple[str, s
         hits = glob_url(video) if is_url(video) else [(hit, hit[start:]) for hit in glob.glob(video, recursive=True)]
         found = [(hit, PurePosixPath(below.replace(os.sep, "/")).with_suffix("").as_posix()) for hit, below in hits]
     for hit, below in sorted(found):
-        yield hit, below, ""
+        yield _Line(hit, below, found=True)
     if not found:
-        yield video, name or (url_stem(video) if is_url(video) else _stem_below(Path(video), Path(video).parent)), out
+        name = name or (url_stem(video) if is_url(video) else _stem_below(Path(video), Path(video).parent))
+        yield _Line(video, name, out)
 
 
 def _stem_below(path: Path, folder: Path) -> str:
@@ -140,17 +161,19 @@ def _stem_below(path: Path, folder: Path) -> str:
     return (below if os.path.isdir(path) else below.with_suffix("")).as_posix()
 
 
-def _without_clashes(listed: list[tuple[str, str, str]], out: str) -> Iterator[Entry]:
+def _without_clashes(listed: list[_Line], out: str) -> Iterator[Entry]:
     """Entries with their folders; what cannot have one of its own has a fault instead."""
     if len(listed) > MOST_CLIPS:
         raise InputError(f"there are {len(listed):,} clips, more than {MOST_CLIPS:,}", remedy="divide the manifest")
     seen: set[str] = set()
     taken: dict[str, str] = {}
-    for video, name, place in listed:
+    for video, name, place, _ in listed:
         same = video if is_url(video) else os.path.realpath(video)
         fault = None
         if same in seen and not place:
             fault = "is listed before"
+        elif _is_in(video, out):
+            fault = "lies in the folder for results; move it, or choose another one"
         elif not place and not _is_below(name):
             fault = f"{name!r} is no name of a folder below that of the results"
         folder = place if is_url(place) else os.path.abspath(place) if place else joined(out, name)

@@ -15,15 +15,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from glot_cli.cluster.clip_process import ClipProcess
-from glot_cli.cluster.ledger import Ledger, Report, Row
+from glot_cli.cluster.ledger import Ledger, Report, Work
 from glot_cli.cluster.sizing import Node, Share, shares
 from glot_cli.errors import GlotError, UsageError, one_line
 
 # Ray reads these when it is imported, or when it starts here. Nothing is reported to its makers; and a machine that is
-# busy may take minutes until Ray's helpers answer, where 30 seconds are the rule.
+# busy may take minutes until Ray's helpers answer, where 30 seconds are the rule. Where memory gets short, Ray would
+# end all workers of the machine, whatever each of them has; the system ends the one process that has most.
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_agent_register_timeout_ms": "600000",
+    "RAY_memory_monitor_refresh_ms": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 for _name, _value in _SETTINGS.items():
@@ -38,6 +40,7 @@ _STORE = 80 << 20  # bytes that Ray keeps for objects, the least it takes: what 
 _LOOK_SECONDS = 5.0  # between looks for machines that have come
 _STEP_SECONDS = 0.5  # the longest that nothing is told
 _MOST_FAULTS = 3  # of a worker that cannot run clips, until it is given up
+_MOST_STARTS = 20  # of a worker that dies before it can: each ends another one, so that a machine may go under it
 
 
 class Hand:
@@ -64,7 +67,8 @@ class Hand:
 
     def run(self, job: dict[str, Any]) -> Report:
         """What becomes of a clip."""
-        assert self._process is not None
+        if self._process is None:  # Ray has started this worker again since it got ready
+            return {"state": "unready", "node": self._node}
         report = self._process.run(job)
         if report["state"] == "died":
             self._process = None
@@ -94,16 +98,26 @@ class Pool:
     Args:
         begin: the arguments of `ClipProcess`, but for the threads.
         device: of the run's options.
-        workers: how many there are to be; None: as many as fit.
+        workers: how many there are to be on each machine; None: as many as fit.
         per_gpu: workers that share a GPU.
         patience: seconds until there is a machine that can work.
+        split: clips may be cut, so that there is work for more workers than clips.
     """
 
-    def __init__(self, begin: dict[str, Any], device: str, workers: int | None, per_gpu: int, patience: float) -> None:
+    def __init__(
+        self,
+        begin: dict[str, Any],
+        device: str,
+        workers: int | None,
+        per_gpu: int,
+        patience: float,
+        split: bool = False,
+    ) -> None:
+        self._split = split
         self._give_up = time.monotonic() + patience
         self._begin, self._device, self._workers, self._per_gpu = begin, device, workers, per_gpu
         self._handles: list[Handle] = []
-        self._pending: dict[Any, tuple[Handle, Row | None]] = {}  # Row: its clip; None: it gets ready
+        self._pending: dict[Any, tuple[Handle, Work | None]] = {}  # None: it gets ready
         self._nodes: set[str] = set()
         self._fault: str | None = None
         self._actor = ray.remote(Hand)
@@ -113,12 +127,12 @@ class Pool:
         """How many workers can be given clips."""
         return sum(handle.is_ready for handle in self._handles)
 
-    def work(self, ledger: Ledger, job_of: Callable[[Row], dict[str, Any]], tell: Callable[[int], None]) -> None:
+    def work(self, ledger: Ledger, job_of: Callable[[Work], dict[str, Any]], tell: Callable[[int], None]) -> None:
         """Work until every clip has an outcome.
 
         Args:
             ledger: the clips.
-            job_of: what a worker is told of one.
+            job_of: what a worker is told of what it is to do.
             tell: called twice a second or more often, with the number of workers.
 
         Raises:
@@ -131,10 +145,10 @@ class Pool:
                 self._grow(ledger.left)
                 looked = time.monotonic()
             for handle in self._idle():
-                row = ledger.next()
-                if row is None:
+                work = ledger.next()
+                if work is None:
                     break
-                self._pending[handle.actor.run.remote(job_of(row))] = handle, row
+                self._pending[handle.actor.run.remote(job_of(work))] = handle, work
             if not self._handles and self._fault:
                 raise GlotError(f"no worker can run clips ({self._fault})", remedy="see to it on that machine")
             if self._pending:
@@ -150,19 +164,19 @@ class Pool:
 
     def _take(self, ledger: Ledger, reference: Any) -> None:
         """Take down what a worker answers, or that it is dead."""
-        handle, row = self._pending.pop(reference)
+        handle, work = self._pending.pop(reference)
         try:
             answer = ray.get(reference)
         except RayError as error:
-            if row is not None:
-                ledger.settle(row, {"state": "died", **_why(error)})
+            if work is not None:
+                ledger.settle(work, {"state": "died", **_why(error)})
             else:
                 self._fault, handle.faults = _why(error)["error"], handle.faults + 1
             self._make_ready(handle)
             return
-        if row is not None:
-            ledger.settle(row, answer)
-            if answer["state"] == "died":
+        if work is not None:
+            ledger.settle(work, answer)
+            if answer["state"] in ("died", "unready"):
                 self._make_ready(handle)
             return
         handle.node, fault = answer
@@ -179,23 +193,24 @@ class Pool:
             self._handles.remove(handle)
             ray.kill(handle.actor)
             return
-        ready = handle.actor.ready.options(max_task_retries=-1).remote()
+        ready = handle.actor.ready.options(max_task_retries=_MOST_STARTS).remote()
         self._pending[ready] = handle, None
 
     def _grow(self, left: int) -> None:
         """Put workers on machines that have come. Those of machines that went start on others, where there is room."""
         alive = {node.name: node for node in _nodes()}
         new = [node for name, node in alive.items() if name not in self._nodes]
-        if not new or (self._workers is not None and self._handles):
+        if not new:
             return
         try:
-            found = shares(new, self._device, None if self._handles else self._workers, self._per_gpu)
+            found = shares(new, self._device, self._workers, self._per_gpu)
         except UsageError:  # they have no core, or no GPU, to lend: others have, or will have
             if not self._handles and time.monotonic() >= self._give_up:
                 raise
             found = []
         homeless = sum(handle.node not in alive for handle in self._handles)
-        for share in found[: max(0, min(len(found) - homeless, left - len(self._handles)))]:
+        room = len(found) if self._split else left - len(self._handles)
+        for share in found[: max(0, min(len(found) - homeless, room))]:
             self._handles.append(handle := Handle(self._started(share), share.node))
             self._make_ready(handle)
         if self._handles:
@@ -205,6 +220,7 @@ class Pool:
         actor = self._actor.options(
             num_cpus=share.cpus,
             num_gpus=share.gpus,
+            memory=share.memory,
             max_restarts=-1,
             max_task_retries=0,
             scheduling_strategy=NodeAffinitySchedulingStrategy(share.node, soft=True),

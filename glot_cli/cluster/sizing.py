@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,11 +35,13 @@ class Share:
         node: the name of its machine.
         cpus: cores; a whole number, or a fraction of one.
         gpus: likewise.
+        memory: bytes that Ray keeps for it; 0 where whoever says how many workers there are knows what they need.
     """
 
     node: str
     cpus: float
     gpus: float
+    memory: int = 0
 
     @property
     def threads(self) -> int:
@@ -49,12 +50,12 @@ class Share:
 
 
 def shares(nodes: Sequence[Node], device: str, workers: int | None, per_gpu: int) -> list[Share]:
-    """Divide machines among workers.
+    """Divide machines among workers, each evenly.
 
     Args:
         nodes: the machines.
         device: of the run's options. GPUs are used where there are some and it is not the CPU that is wanted.
-        workers: how many there are to be in all; None: as many as there are cores and memory for, or GPUs.
+        workers: how many there are to be on each; None: as many as there are cores and memory for, or GPUs.
         per_gpu: workers that share a GPU.
 
     Returns:
@@ -66,30 +67,26 @@ def shares(nodes: Sequence[Node], device: str, workers: int | None, per_gpu: int
     if device.startswith("cuda") and not any(node.gpus >= 1 for node in nodes):
         raise UsageError(f"{device} is on no machine of the cluster", option="device")
     on_gpus = device != "cpu" and any(node.gpus >= 1 for node in nodes)
-    most = {node.name: _most(node, on_gpus, workers, per_gpu) for node in nodes}
-    wanted = sum(most.values()) if workers is None else min(workers, sum(most.values()))
-    if not wanted:
+    counts = [_count(node, on_gpus, workers, per_gpu) for node in nodes]
+    if not any(counts):
         raise UsageError("no machine of the cluster lends a core", option="ray")
-    # One by one to the machine that has most cores left for each.
-    counts = dict.fromkeys(most, 0)
-    heap = [(-node.cpus, node.name, node.cpus) for node in nodes if most[node.name]]
-    heapq.heapify(heap)
-    for _ in range(wanted):
-        _, name, cpus = heapq.heappop(heap)
-        counts[name] += 1
-        if counts[name] < most[name]:
-            heapq.heappush(heap, (-cpus / (counts[name] + 1), name, cpus))
     return [
-        Share(node.name, _part(node.cpus, counts[node.name]), 1 / per_gpu if on_gpus else 0.0)
-        for node in nodes
-        for _ in range(counts[node.name])
+        Share(
+            node.name,
+            _part(node.cpus, count),
+            1 / per_gpu if on_gpus else 0.0,
+            min(WORKER_BYTES, int(node.memory)) if workers is None and not on_gpus else 0,
+        )
+        for node, count in zip(nodes, counts, strict=True)
+        for _ in range(count)
     ]
 
 
-def _most(node: Node, on_gpus: bool, workers: int | None, per_gpu: int) -> int:
-    """How many workers a machine can have. Who says how many there are to be knows how large theirs are."""
+def _count(node: Node, on_gpus: bool, workers: int | None, per_gpu: int) -> int:
+    """How many workers a machine has. Who says how many there are to be knows how large theirs are."""
     if on_gpus:
-        return int(node.gpus) * per_gpu
+        most = int(node.gpus) * per_gpu
+        return most if workers is None else min(workers, most)
     if node.cpus < 1:
         return 0
     return workers if workers is not None else max(1, min(int(node.cpus), int(node.memory // WORKER_BYTES)))

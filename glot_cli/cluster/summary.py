@@ -30,6 +30,9 @@ def state_line(rows: Sequence[Row], workers: int, began: float, now: float) -> s
     since = max(began, now - _WINDOW)
     lately = [row for row in rows if row.ended is not None and row.ended > since and row.attempts]
     line += f", {counted(counts[RUNNING], 'clip')} at work on {counted(workers, 'worker')}"
+    in_pieces = [row.progress or 0.0 for row in rows if row.state == RUNNING and row.pieces]
+    if in_pieces:
+        line += f", {counted(len(in_pieces), 'clip')} in pieces {sum(in_pieces) / len(in_pieces):.0%} done"
     if lately and now > since:
         frames = sum(row.frames or 0 for row in lately) / (now - since)
         wait = timedelta(seconds=round(left * (now - since) / len(lately)))

@@ -95,6 +95,9 @@ class SplitRun:
         folder: the folder of its result.
         seconds: the longest that a piece may be.
 
+    Attributes:
+        count: of the pieces.
+
     Raises:
         InputError: the video cannot be read.
     """
@@ -104,7 +107,7 @@ class SplitRun:
         self._place = runner.place_of(video, folder)
         self._info = probe(video, self._options.fps, self._options.max_pixels)
         self._borders = borders_of(self._info, self._options, seconds)
-        self._count = len(self._borders) + 1
+        self.count = len(self._borders) + 1
         self._pieces = PieceFolder(folder, self._place.source.video_id, self._options, runner.weights, self._borders)
 
     def plan(self) -> Outcome | Stages:
@@ -123,8 +126,8 @@ class SplitRun:
             if self._options.report:
                 self._place.check_page()
             self._pieces.make()
-        drawing = [("draw", self._count)] if self._options.render else []
-        return [("follow", self._count), ("join", 1), ("look", self._count), ("lift", 1), *drawing, ("finish", 1)]
+        drawing = [("draw", self.count)] if self._options.render else []
+        return [("follow", self.count), ("join", 1), ("look", self.count), ("lift", 1), *drawing, ("finish", 1)]
 
     def step(self, name: str, piece: int) -> Outcome | None:
         """Take a step.
@@ -204,7 +207,7 @@ class SplitRun:
 
     def _put_together(self) -> tuple[list[Tracklet], Whole]:
         """What all pieces saw."""
-        pieces = [Watched.from_arrays(self._pieces.load(_label("follow", number))) for number in range(self._count)]
+        pieces = [Watched.from_arrays(self._pieces.load(_label("follow", number))) for number in range(self.count)]
         return put_pieces_together(pieces, self._borders, self._info.time_base, float(self._info.fps))
 
     def _join(self, piece: int, progress: Progress, warn: Warnings) -> dict[str, int]:
@@ -257,7 +260,7 @@ class SplitRun:
         tracks = tracks_from_arrays(joined)
         with self._place.held():
             features = no_features(tracks, models, self._place.path)
-            for number in range(self._count):
+            for number in range(self.count):
                 wanted = self._crops_in(number, tracks, joined, models)
                 places = np.array([place for frame in sorted(wanted) for place in wanted[frame]], int).reshape(-1, 2)
                 values = self._pieces.load(_label("look", number))["features"]
@@ -343,11 +346,11 @@ class SplitRun:
     def _logs(self) -> Iterator[Log]:
         """What the steps that are done have said, in order."""
         for name, count in (
-            ("follow", self._count),
+            ("follow", self.count),
             ("join", 1),
-            ("look", self._count),
+            ("look", self.count),
             ("lift", 1),
-            ("draw", self._count),
+            ("draw", self.count),
         ):
             for piece in range(count):
                 if (log := self._pieces.log(_label(name, piece))) is not None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from glot_cli.cluster.sizing import Node, Share, shares
+from glot_cli.cluster.sizing import WORKER_BYTES, Node, Share, shares
 from glot_cli.errors import UsageError
 
 GB = 1 << 30
@@ -10,17 +10,17 @@ GB = 1 << 30
 
 def test_cores_and_memory_decide_how_many() -> None:
     found = shares([Node("a", 8, 0, 64 * GB), Node("b", 8, 0, 5 * GB), Node("c", 0, 0, 64 * GB)], "auto", None, 1)
-    assert found == [Share("a", 1, 0)] * 8 + [Share("b", 4, 0)] * 2
+    assert found == [Share("a", 1, 0, WORKER_BYTES)] * 8 + [Share("b", 4, 0, WORKER_BYTES)] * 2
     assert [share.threads for share in found] == [1] * 8 + [4] * 2
 
 
 def test_a_small_machine_has_one_worker() -> None:
-    assert shares([Node("a", 2, 0, GB)], "cpu", None, 1) == [Share("a", 2, 0)]
+    assert shares([Node("a", 2, 0, GB)], "cpu", None, 1) == [Share("a", 2, 0, GB)]
 
 
-def test_workers_that_are_asked_for_go_where_cores_are() -> None:
-    found = shares([Node("a", 16, 0, 64 * GB), Node("b", 4, 0, 64 * GB)], "auto", 5, 1)
-    assert found == [Share("a", 4, 0)] * 4 + [Share("b", 4, 0)]
+def test_workers_that_are_asked_for_are_on_each_machine() -> None:
+    found = shares([Node("a", 16, 0, 64 * GB), Node("b", 4, 0, 64 * GB), Node("c", 0, 0, GB)], "auto", 4, 1)
+    assert found == [Share("a", 4, 0)] * 4 + [Share("b", 1, 0)] * 4
     assert shares([Node("a", 2, 0, GB)], "auto", 3, 1) == [Share("a", 0.6666, 0)] * 3
 
 
