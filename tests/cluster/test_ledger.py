@@ -1,16 +1,9 @@
 """Which clip comes next, and one outcome for each whatever dies."""
 
-from glot_cli.cluster.ledger import (
-    ASIDE,
-    BUSY_SECONDS,
-    DONE,
-    FAILED,
-    MOST_DEATHS,
-    WAITING,
-    Ledger,
-    Row,
-    Work,
-)
+import pytest
+
+from glot_cli.cluster import ledger as books
+from glot_cli.cluster.ledger import ASIDE, BUSY_SECONDS, DONE, FAILED, MOST_DEATHS, WAITING, Ledger, Row, Work
 from glot_cli.cluster.manifest import Entry
 
 DIED = {"state": "died", "crashed": False, "error": "ended by SIGKILL", "node": "here"}
