@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 _MENDED_BY = {OutputError: "out", RenderError: "render"}  # the option that mends a fault which names none
 
 
-class Found(NamedTuple):
+class BothPasses(NamedTuple):
     """What the two passes over a video found.
 
     Attributes:
@@ -187,7 +187,7 @@ class Runner:
         given = of_video(given, info, seen)
         features = compute_features(info, place.path, tracks, seen, models, options, progress)
         check_unchanged(video, place.source)
-        found = Found(tracks, seen, features, counts)
+        found = BothPasses(tracks, seen, features, counts)
         result, report = self.save_record(video, info, place, given, found, progress, warn, begin)
         return result, models.body, report
 
@@ -197,7 +197,7 @@ class Runner:
         info: VideoInfo,
         place: ResultFolder,
         given: GivenCamera | None,
-        found: Found,
+        found: BothPasses,
         progress: Progress,
         warn: Warnings,
         begin: float,

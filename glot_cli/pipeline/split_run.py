@@ -44,7 +44,7 @@ from glot_cli.pipeline.pieces import (
     tracks_to_arrays,
 )
 from glot_cli.pipeline.report import Outcome, Warnings
-from glot_cli.pipeline.run import Drawing, Found, Runner, check_unchanged, of_video, tell_rate
+from glot_cli.pipeline.run import BothPasses, Drawing, Runner, check_unchanged, of_video, tell_rate
 from glot_cli.progress import Progress
 from glot_cli.results import load_result
 from glot_cli.tracking.lookout import WHOLE_EVERY
@@ -268,7 +268,7 @@ class SplitRun:
                     of_track = places[:, 0] == track
                     features[track][places[of_track, 1]] = values[of_track]
             told = self._pieces.log(_label("join"))
-            found = Found(tracks, whole.seen, features, told.counts if told else {})
+            found = BothPasses(tracks, whole.seen, features, told.counts if told else {})
             camera = of_video(given, self._info, whole.seen)
             self._runner.save_record(self._video, self._info, self._place, camera, found, progress, warn, begin)
         return {}
