@@ -5,7 +5,8 @@
 #     glot batch --status RESULTS
 #
 # Simple, and it needs nothing but SLURM; but tasks do not help each other, so the last one decides when all is done.
-# Many small shares (--array=1-500%50) even that out. A task that is killed is started again and goes on where it was.
+# Many small shares (--array=1-500%50) even that out. A task whose machine fails, or that has to make room, is started
+# again and goes on where it was. Others, out of time or memory, are given again: SHARES=50 sbatch --array=7,9 ...
 #SBATCH --job-name=glot
 #SBATCH --ntasks=1
 #SBATCH --cpus-per-task=2
@@ -19,8 +20,9 @@ if [ $# -lt 2 ]; then
     echo "usage: sbatch --array=1-N $0 MANIFEST RESULTS [options of glot batch]" >&2
     exit 2
 fi
-if [ "${SLURM_ARRAY_TASK_MIN:-}" != 1 ] || [ "${SLURM_ARRAY_TASK_STEP:-1}" != 1 ]; then
-    echo "$0: the array has to count from 1, as in sbatch --array=1-50" >&2
+if [ -z "${SHARES:-}" ] && { [ "${SLURM_ARRAY_TASK_MIN:-}" != 1 ] || [ "${SLURM_ARRAY_TASK_STEP:-1}" != 1 ] ||
+    [ "${SLURM_ARRAY_TASK_COUNT:-$SLURM_ARRAY_TASK_MAX}" != "$SLURM_ARRAY_TASK_MAX" ]; }; then
+    echo "$0: the array has to count from 1, as in sbatch --array=1-50; to repeat some of its tasks, set SHARES=50" >&2
     exit 2
 fi
 manifest=$1 results=$2
@@ -30,4 +32,4 @@ if [ -n "${GLOT_ENV:-}" ]; then
     . "$GLOT_ENV/bin/activate"
 fi
 export OMP_NUM_THREADS=${SLURM_CPUS_PER_TASK:-1} # some SLURMs show a task all cores of its machine
-exec glot batch "$manifest" --out "$results" --shard "$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_MAX" "$@"
+exec glot batch "$manifest" --out "$results" --shard "$SLURM_ARRAY_TASK_ID/${SHARES:-$SLURM_ARRAY_TASK_MAX}" "$@"

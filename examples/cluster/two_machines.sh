@@ -17,7 +17,7 @@ shift 3
 port=${PORT:-6379}
 address=${ADDRESS:-$(hostname -I | awk '{print $1}')}
 
-export RAY_USAGE_STATS_ENABLED=0 RAY_agent_register_timeout_ms=600000
+export RAY_USAGE_STATS_ENABLED=0 RAY_agent_register_timeout_ms=600000 RAY_memory_monitor_refresh_ms=0
 # A token of this batch's own, so that nobody else on the network can use its Ray. It goes through ssh's standard input,
 # not onto a command line, which everybody on the other machine could read.
 RAY_AUTH_TOKEN=$(head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n')
@@ -43,7 +43,7 @@ until ray health-check --address "$address:$port" 2>/dev/null; do
 done
 
 remote="IFS= read -r RAY_AUTH_TOKEN && export RAY_AUTH_MODE=token RAY_AUTH_TOKEN &&
-    export RAY_USAGE_STATS_ENABLED=0 RAY_agent_register_timeout_ms=600000 || exit
+    export RAY_USAGE_STATS_ENABLED=0 RAY_agent_register_timeout_ms=600000 RAY_memory_monitor_refresh_ms=0 || exit
     ray start --address='$address:$port' --disable-usage-stats --block </dev/null &
     cat >/dev/null; kill \$!; wait"
 # shellcheck disable=SC2029  # what is expanded here is of this machine

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,8 @@ from filelock import FileLock, Timeout
 from glot_cli.errors import OutputError
 
 LOCK = ".glot.lock"
+_MOUNTS = Path("/proc/self/mountinfo")
+_LOCAL = frozenset(("btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "ramfs", "tmpfs", "xfs", "zfs"))
 _BUSY = (errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK)
 
 
@@ -24,8 +27,8 @@ class FolderBusyError(OutputError):
 def locked(folder: Path) -> Iterator[None]:
     """Hold a folder while the block runs; nobody waits.
 
-    The folder itself is locked where the system can do that, so that no file is left behind; elsewhere (Windows, some
-    network disks) a file in it.
+    The folder itself is locked where the system can do that, so that no file is left behind; elsewhere (Windows, disks
+    that machines share, where a lock of a folder is known to one machine alone) a file in it.
 
     Args:
         folder: a folder that exists.
@@ -34,7 +37,7 @@ def locked(folder: Path) -> Iterator[None]:
         FolderBusyError: another process holds it.
         OSError: it cannot be opened.
     """
-    descriptor = _lock_directory(folder)
+    descriptor = _lock_directory(folder) if _is_of_this_machine(folder) else None
     if descriptor is not None:
         try:
             yield
@@ -52,6 +55,23 @@ def locked(folder: Path) -> Iterator[None]:
         with suppress(OSError):  # Windows removes no file that is open; it stays then, and does no harm
             (folder / LOCK).unlink()
         lock.release()
+
+
+def _is_of_this_machine(folder: Path) -> bool:
+    """Whether a folder lies on a disk of this machine, as far as Linux tells."""
+    try:
+        lines = _MOUNTS.read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return True
+    place = os.path.join(os.path.realpath(folder), "")
+    kind, longest = "", 0
+    for line in lines:  # the later one of two mounts in the same place is on top
+        fields, _, described = line.partition(" - ")
+        point = re.sub(r"\\(\d{3})", lambda code: chr(int(code[1], 8)), fields.split()[4])  # a space is \040
+        point = os.path.join(point, "")
+        if place.startswith(point) and len(point) >= longest:
+            kind, longest = described.split()[0], len(point)
+    return not kind or kind in _LOCAL
 
 
 def _lock_directory(folder: Path) -> int | None:
