@@ -167,13 +167,17 @@ class SplitRun:
         info, options = self._info, self._options
         with progress.stage("load"):
             models = self._runner.models
-        end = self._borders[piece] + OVERLAP_SECONDS if piece < len(self._borders) else options.end
+        begin, end = options.start or 0.0, options.end
+        if piece:
+            begin = max(begin, self._borders[piece - 1] - OVERLAP_SECONDS)
+        if piece < len(self._borders):
+            end = min(end or math.inf, self._borders[piece] + OVERLAP_SECONDS)
         if piece == 0:
             tell_rate(info, options, warn)
             self._runner.given_camera(info)
             frames = read_frames(info, options.start, end, warn=warn)
         else:
-            frames = read_stretch(info, max(0.0, self._borders[piece - 1] - OVERLAP_SECONDS), end)
+            frames = read_stretch(info, begin, end, warn=lambda line: warn(f"{line} (from {begin:g} s on)"))
         with closing(read_frames(info)) as opening:  # type: ignore[type-var]  # a generator
             origin = next(opening).pts
         stamps: list[int] = []

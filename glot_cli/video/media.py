@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -165,66 +166,127 @@ def _comes_in_order(container: Any) -> bool:
     return bool(container.format.name == "avi")
 
 
-def decode(container: Any, stream: Any, path: Path, warn: Warn) -> Iterator[Any]:
-    """Decoded frames of one stream. Damaged packets are skipped; what is missing is told to `warn` at the end."""
+@dataclass
+class _Tally:
+    """What was read of a stream: packets, those cut away by whoever edited the file, frames, and faults.
+
+    Attributes:
+        from_start: reading began at the first picture.
+        last_time: when the last picture ends, seconds.
+    """
+
+    from_start: bool
+    packets: int = 0
+    discarded: int = 0
+    frames: int = 0
+    failed: int = 0
+    broken: int = 0
+    cut: bool = False
+    fields: bool = False
+    last_time: float = 0.0
+
+    def add(self, packet: Any) -> None:
+        """Count a packet that is not empty."""
+        self.packets += 1
+        self.discarded += packet.is_discard
+        if packet.pts is not None and packet.time_base:
+            self.last_time = max(self.last_time, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+
+    def add_frame(self, frame: Any) -> None:
+        """Count a picture."""
+        self.frames += 1
+        self.broken += frame.is_corrupt
+        self.fields = self.fields or frame.interlaced_frame
+
+    def tell(self, container: Any, stream: Any, path: Path, warn: Warn, ended: bool) -> None:
+        """Say what is missing.
+
+        Args:
+            container: of the stream.
+            stream: that was read.
+            path: of the file.
+            warn: receives the lines.
+            ended: it was read to its end; else nothing is said of what never came.
+        """
+        short = ended and self._tell_end(container, stream, path, warn)
+        missing = (self.packets - self.discarded) // (2 if self.fields else 1) - self.frames  # a packet may hold half
+        if not ended or stream.codec_context.name == "vp8" or missing <= _FEW:  # VP8 has frames that are never shown
+            missing = self.failed
+        if missing and self.frames:
+            damage = "damaged, or cut out of a longer video"
+            warn(f"{path}: {damage}: {missing} of {self.frames + missing} frames cannot be decoded and are left out")
+        if self.broken > short:  # half of the last one is no news then
+            warn(f"{path}: damaged: {self.broken} of {self.frames} frames are right only in part, and read as they are")
+
+    def _tell_end(self, container: Any, stream: Any, path: Path, warn: Warn) -> bool:
+        """Say it where the end is missing; returns whether it is."""
+        if self.from_start and self.packets < (stream.frames or 0):
+            there = f"{self.packets} of {stream.frames} frames are there"
+            warn(f"{path}: truncated or damaged: {there}; the rest is left out")
+        elif self.cut:
+            warn(f"{path}: truncated or damaged: reading stopped after {self.packets} frames; the rest is left out")
+        elif self.from_start and not stream.frames and _ends_early(container, self.last_time):
+            warn(f"{path}: truncated: ends after {self.last_time:.1f} s of {container.duration / 1e6:.1f} s")
+        elif not self.from_start and self.last_time < (end := _end_of(stream)) - 1.0:
+            warn(f"{path}: truncated or damaged: ends after {self.last_time:.1f} s of {end:.1f} s")
+        else:
+            return False
+        return True
+
+
+def decode(container: Any, stream: Any, path: Path, warn: Warn, from_start: bool = True) -> Iterator[Any]:
+    """Decoded frames of one stream. Damaged packets are skipped; what is missing is told to `warn` at the end.
+
+    Args:
+        container: of the stream.
+        stream: that is read.
+        path: of the file.
+        warn: receives one line for every fault; of a stream that is not read to its end, for those met so far.
+        from_start: nothing was skipped, see `enter`.
+    """
     import av
 
     stream.thread_type = "AUTO"
     many = stream.width * stream.height < _LARGE
     stream.codec_context.thread_count = min((os.cpu_count() or 1) + 1, _THREADS) if many else 1
     packets = container.demux(stream)
-    n_packets = n_discarded = n_frames = n_failed = n_broken = 0
-    cut = fields = False
-    finished = False
-    last_time = 0.0
+    tally = _Tally(from_start)
+    ended = False
     in_order = _comes_in_order(container)
     stamps: deque[int] = deque()  # of the packets whose frames are to come, where those come in order
-    while not finished:
-        try:
-            packet = next(packets)
-        except (StopIteration, av.FFmpegError) as error:
-            # A demuxer that fails gives no flush packet: ask the decoder for what it still holds.
-            cut = not isinstance(error, StopIteration)
-            finished, packet = True, None
-        if packet is not None and packet.size:
-            n_packets += 1
-            n_discarded += packet.is_discard  # cut away by whoever edited the file
-            if packet.pts is not None and packet.time_base:
-                last_time = max(last_time, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-            if in_order and packet.dts is not None:
-                stamps.append(packet.dts)
-        try:
-            for frame in stream.codec_context.decode(packet):
-                if in_order:
-                    frame.pts = stamps.popleft() if stamps else None
-                n_frames += 1
-                n_broken += frame.is_corrupt
-                fields = fields or frame.interlaced_frame
-                yield frame
-        except EOFError:  # the decoder was flushed already by the demuxer's own last packet
-            pass
-        except av.FFmpegError:
-            n_failed += 1
-            if stamps:
-                stamps.pop()
+    try:
+        while not ended:
+            try:
+                packet = next(packets)
+            except (StopIteration, av.FFmpegError) as error:
+                # A demuxer that fails gives no flush packet: ask the decoder for what it still holds.
+                tally.cut = not isinstance(error, StopIteration)
+                ended, packet = True, None
+            if packet is not None and packet.size:
+                tally.add(packet)
+                if in_order and packet.dts is not None:
+                    stamps.append(packet.dts)
+            try:
+                for frame in stream.codec_context.decode(packet):
+                    if in_order:
+                        frame.pts = stamps.popleft() if stamps else None
+                    tally.add_frame(frame)
+                    yield frame
+            except EOFError:  # the decoder was flushed already by the demuxer's own last packet
+                pass
+            except av.FFmpegError:
+                tally.failed += 1
+                if stamps:
+                    stamps.pop()
+    except GeneratorExit:
+        tally.tell(container, stream, path, warn, ended=False)
+        raise
+    tally.tell(container, stream, path, warn, ended=True)
 
-    short = True
-    if n_packets < (stream.frames or 0):
-        warn(f"{path}: truncated or damaged: {n_packets} of {stream.frames} frames are there; the rest is left out")
-    elif cut:
-        warn(f"{path}: truncated or damaged: reading stopped after {n_packets} frames; the rest is left out")
-    elif not stream.frames and _ends_early(container, last_time):
-        warn(f"{path}: truncated: ends after {last_time:.1f} s of {container.duration / 1e6:.1f} s")
-    else:
-        short = False
-    missing = (n_packets - n_discarded) // (2 if fields else 1) - n_frames  # a packet may hold half a picture
-    if stream.codec_context.name == "vp8" or missing <= _FEW:  # VP8 has frames that are never shown
-        missing = n_failed
-    if missing and n_frames:
-        damage = "damaged, or cut out of a longer video"
-        warn(f"{path}: {damage}: {missing} of {n_frames + missing} frames cannot be decoded and are left out")
-    if n_broken > short:  # half of the last one is no news then
-        warn(f"{path}: damaged: {n_broken} of {n_frames} frames are right only in part, and read as they are")
+
+def _end_of(stream: Any) -> float:
+    """When a stream ends, as it says itself, seconds; 0 where it does not."""
+    return float(((stream.start_time or 0) + (stream.duration or 0)) * stream.time_base) if stream.duration else 0.0
 
 
 def _ends_early(container: Any, last_time: float) -> bool:

@@ -233,7 +233,7 @@ def read_frames(
     yield from _between(frames, info.path, start, end)
 
 
-def read_stretch(info: VideoInfo, start: float, end: float | None = None) -> Iterator[Frame]:
+def read_stretch(info: VideoInfo, start: float, end: float | None = None, *, warn: Warn = ignore) -> Iterator[Frame]:
     """Yield the frames of a stretch of a source without reading all that comes before, where its kind allows it.
 
     Frames, their stamps and their times are those that `read_frames` gives, but for damage close to the start. Only
@@ -243,32 +243,33 @@ def read_stretch(info: VideoInfo, start: float, end: float | None = None) -> Ite
         info: what `probe` says of the source.
         start: seconds from the source's first frame; frames with start <= time < end are given.
         end: likewise; None: up to the last.
+        warn: receives one line for every fault of what is read.
 
     Raises:
         InputError: as `read_frames`.
     """
     images = image_files(info.path)
     if images is not None:
-        frames, origin = _image_frames(info, images, ignore), None
+        frames, origin = _image_frames(info, images, warn), None
     else:
-        frames, origin = _entered(info, start)
+        frames, origin = _entered(info, start, warn)
     for number, frame in enumerate(_between(frames, info.path, start, end, origin)):
         yield replace(frame, index=number)
 
 
-def _entered(info: VideoInfo, start: float) -> tuple[Iterator[Frame], Fraction]:
+def _entered(info: VideoInfo, start: float, warn: Warn) -> tuple[Iterator[Frame], Fraction]:
     """Frames of a video from some time at `start` or before it on, and the time of its very first."""
     with contextlib.closing(_video_frames(info, ignore)) as frames:  # type: ignore[type-var]
         origin = next(frames).time
     ahead = _AHEAD
     while info.fps_from == "stamps" and start > ahead:
-        frames = _video_frames(info, ignore, origin + Fraction(start) - ahead)
+        frames = _video_frames(info, warn, origin + Fraction(start) - ahead)
         with contextlib.suppress(InputError):  # nothing can be decoded from there on
             first = next(frames)
             if first.time <= origin + Fraction(start):
                 return _with_first(first, frames), origin
         ahead *= 8
-    return _video_frames(info, ignore), origin
+    return _video_frames(info, warn), origin
 
 
 def _with_first(first: Frame, frames: Iterator[Frame]) -> Iterator[Frame]:
@@ -317,7 +318,7 @@ def _video_frames(info: VideoInfo, warn: Warn, entry: Fraction | None = None) ->
         forms: list[str] = []
         index = -1
         first = 0
-        for index, frame in enumerate(deinterlaced(decode(container, stream, path, warn))):
+        for index, frame in enumerate(deinterlaced(decode(container, stream, path, warn, entry is None))):
             pts = frame.pts + shift if stamped and frame.pts is not None else None
             if pts is not None and last is not None and (last - pts) * info.time_base > BACK:
                 shift += last + step - pts
