@@ -241,7 +241,8 @@ def _why(error: RayError) -> dict[str, Any]:
 
 def _nodes() -> list[Node]:
     """The machines that are there."""
-    found = [(node["NodeID"], node["Resources"]) for node in ray.nodes() if node["Alive"]]
+    listed: Any = ray.nodes  # has no types
+    found = [(node["NodeID"], node["Resources"]) for node in listed() if node["Alive"]]
     return [Node(name, has.get("CPU", 0.0), has.get("GPU", 0.0), has.get("memory", 0.0)) for name, has in found]
 
 

@@ -38,6 +38,8 @@ def main() -> None:
             tried.add(name)
             send(answers, {"state": "busy", "error": "another glot is writing here"})
             continue
+        if "hangs" in name:
+            time.sleep(60)
         if "slow" in name:
             time.sleep(0.5)
         if "bad" in name:
