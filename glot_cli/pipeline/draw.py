@@ -110,7 +110,9 @@ def draw(
         whole = Part(_covered(result, info, warn), meta.start_frame, meta.start_frame + meta.frame_count)
         shown = part or whole
         posed = _posed(result, body, shown.begin, shown.end)
-        for frame, (vertices, people) in zip(shown.frames, posed, strict=False):  # a video may be cut
+        for frame in shown.frames:
+            # Of a damaged video a frame may be missing now.
+            vertices, people = next((bodies, who) for number, bodies, who in posed if number == frame.index)
             stamps.append(frame.pts)
             if renderer.pending == UNDER_WAY:
                 write(renderer.collect())
@@ -132,15 +134,17 @@ def _covered(result: Result, info: VideoInfo, warn: Callable[[str], None]) -> It
             yield frame
 
 
-def _posed(result: Result, body: Body, begin: int, end: int) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int32]]]:
-    """(vertices (P, V, 3) metres in the camera's frame, person ids (P,)) for every frame of [begin, end)."""
+def _posed(
+    result: Result, body: Body, begin: int, end: int
+) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.int32]]]:
+    """(number, vertices (P, V, 3) metres in the camera's frame, person ids (P,)) of every frame of [begin, end)."""
     rows_of = dict(result.by_frame())
     nobody = np.array([], dtype=np.intp)
     for first in range(begin, end, CHUNK):
         rows = [rows_of.get(frame, nobody) for frame in range(first, min(first + CHUNK, end))]
         vertices, _ = pose_bodies(body, result.select(np.concatenate(rows)))
         parts = np.split(vertices, np.cumsum([len(r) for r in rows])[:-1])
-        yield from zip(parts, (result.person[part] for part in rows), strict=True)
+        yield from zip(range(first, first + len(rows)), parts, (result.person[part] for part in rows), strict=True)
 
 
 def _pivots(result: Result) -> dict[int, NDArray[np.float64]]:

@@ -88,18 +88,17 @@ class PieceFolder:
         """Keep the arrays of a step. Raises OutputError."""
         write_npz(self.path / f"{step}.npz", arrays, compress=False)
 
-    def load(self, step: str, *beginnings: str) -> Arrays:
-        """The arrays of a step that is done, those of other beginnings than these left out where some are named.
+    def load(self, step: str, *names: str) -> Arrays:
+        """The arrays of a step that is done; only those of these names, where there are some.
 
         Raises:
             InputError: it is not there: the video is another one now, or somebody has removed it.
         """
         path = self.path / f"{step}.npz"
         try:
-            arrays = load_npz(path)
+            return load_npz(path, names or None)
         except FileFault as error:
             raise error.about(path, InputError, remedy="run it again when the video and its folder stay") from error
-        return {name: value for name, value in arrays.items() if not beginnings or name.startswith(beginnings)}
 
     def close(self, step: str, log: Log) -> None:
         """Note that a step is done, last of all. Raises OutputError."""

@@ -17,6 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from glot_cli.errors import InputError
 from glot_cli.files.npz import Arrays
@@ -58,6 +59,8 @@ from glot_cli.weights.bodies import recorded_body
 LEAST_SECONDS = 10.0  # of a piece: shorter ones would be little else than overlap
 OVERLAP_SECONDS = 2.0  # that are looked at on either side of a border, until trackers and keyframes have settled
 MOST_PIECES = 1000
+
+_FRAMES = ("origin", "stamps", "parts")  # what `join` leaves of them, as in `Whole`
 
 Stages = list[tuple[str, int]]  # names of steps, and of how many pieces they are; each stage waits for the one before
 
@@ -118,6 +121,7 @@ class SplitRun:
         """
         earlier = self._runner.earlier(self._video, self._place)
         if isinstance(earlier, Outcome):
+            self._pieces.remove()  # somebody else has finished it
             return earlier
         drawable = earlier is not None and not self._pieces.path.is_dir()
         if not self._borders or drawable:
@@ -223,7 +227,7 @@ class SplitRun:
             tracks, counts = tell_apart(tracklets, whole.seen, self._info, models, self._options)
         log_counts(self._video, counts)
         of_video(self._runner.given_camera(self._info), self._info, whole.seen)  # or it is another video's
-        frames = {"origin": np.array(whole.origin), "stamps": whole.stamps, "parts": whole.parts}
+        frames = dict(zip(_FRAMES, (np.array(whole.origin), whole.stamps, whole.parts), strict=True))
         self._pieces.save(_label("join"), {**tracks_to_arrays(tracks), **frames})
         return counts
 
@@ -234,7 +238,13 @@ class SplitRun:
         joined = self._pieces.load(_label("join"))
         tracks = tracks_from_arrays(joined)
         wanted = self._crops_in(piece, tracks, joined, models)
+        seen = [np.zeros((0, 2), np.int64)]
         values = [np.zeros((0, models.features.feature_dim), np.float32)]
+
+        def store(places: list[Place], found: NDArray[np.float32]) -> None:
+            seen.append(np.array(places, np.int64))
+            values.append(found)
+
         if wanted:
             span = int(joined["parts"][piece + 1] - joined["parts"][piece])
             look_at_crops(
@@ -245,9 +255,9 @@ class SplitRun:
                 self._options,
                 progress,
                 span,
-                lambda places, found: values.append(found),
+                store,
             )
-        self._pieces.save(_label("look", piece), {"features": np.concatenate(values)})
+        self._pieces.save(_label("look", piece), {"crops": np.concatenate(seen), "features": np.concatenate(values)})
         return {}
 
     def _lift(self, piece: int, progress: Progress, warn: Warnings) -> dict[str, int]:
@@ -260,17 +270,14 @@ class SplitRun:
                 warn(line)
         given = self._runner.given_camera(self._info)
         _, whole = self._put_together()
-        joined = self._pieces.load(_label("join"))
-        tracks = tracks_from_arrays(joined)
+        tracks = tracks_from_arrays(self._pieces.load(_label("join")))
         with self._place.held():
             features = no_features(tracks, models, self._place.path)
             for number in range(self.count):
-                wanted = self._crops_in(number, tracks, joined, models)
-                places = np.array([place for frame in sorted(wanted) for place in wanted[frame]], int).reshape(-1, 2)
-                values = self._pieces.load(_label("look", number))["features"]
-                for track in np.unique(places[:, 0]).tolist():
-                    of_track = places[:, 0] == track
-                    features[track][places[of_track, 1]] = values[of_track]
+                looked = self._pieces.load(_label("look", number))
+                of, rows = looked["crops"].T
+                for track in np.unique(of).tolist():
+                    features[track][rows[of == track]] = looked["features"][of == track]
             told = self._pieces.log(_label("join"))
             found = BothPasses(tracks, whole.seen, features, told.counts if told else {})
             camera = of_video(given, self._info, whole.seen)
@@ -281,7 +288,7 @@ class SplitRun:
         """Draw the frames of a piece."""
         self._runner.find_backend(progress)
         log = Log(0.0, progress.stages, warn, {}, self._runner.backend, self._runner.no_backend)
-        joined = self._pieces.load(_label("join"))
+        joined = self._pieces.load(_label("join"), *_FRAMES)
         begin, end = joined["parts"][piece : piece + 2].tolist()
         if log.fault or begin == end:
             return log
@@ -317,7 +324,7 @@ class SplitRun:
             renderer = next((log.renderer for log in logs if log.renderer), None)
 
             def make(target: Path, warn: Callable[[str], None]) -> None:
-                joined = self._pieces.load(_label("join"))
+                joined = self._pieces.load(_label("join"), *_FRAMES)
                 parts, stamps = joined["parts"].tolist(), joined["stamps"]
                 drawn = [
                     (self._pieces.picture(_label("draw", number)), int(stamps[begin]))
