@@ -21,7 +21,7 @@ from glot_cli.pipeline.options import Options
 if TYPE_CHECKING:
     from glot_cli.cluster.ledger import Ledger
 
-LEAST_SPLIT = 10.0  # seconds
+LEAST_SPLIT, MOST_WORKERS = 10.0, 1024  # seconds, as `pipeline.split_run` has it, and on one machine, as `sizing`
 LINE_SECONDS = 30.0  # between lines of progress where there is no terminal
 _NOT_SHARED = {"videos", "out", "as_json", "debug"}  # of the options of `glot run`
 
@@ -45,7 +45,7 @@ class ShardType(click.ParamType[tuple[int, int]]):
 @click.option("--ray", metavar="ADDRESS", help="The Ray cluster that works, as auto.  [default: this machine alone]")
 @click.option(
     "--workers",
-    type=click.IntRange(1),
+    type=click.IntRange(1, MOST_WORKERS),
     metavar="WORKERS",
     help="On each machine; they share its cores evenly.  [default: as many as cores and memory allow, or GPUs]",
 )

@@ -25,6 +25,7 @@ from glot_cli.cluster.remote import is_url, joined
 from glot_cli.errors import GlotError, OutputError, UsageError
 from glot_cli.files.atomic import not_written
 from glot_cli.files.opening import expanded
+from glot_cli.files.seal import is_regular
 from glot_cli.pipeline.options import SAME_RESULT
 from glot_cli.pipeline.presets import choose
 from glot_cli.pipeline.split_run import LEAST_SECONDS
@@ -99,7 +100,7 @@ def run_batch(
         told = _told(options)
         same = about is not None and about.program_version == __version__ and _record(about.options) == _record(told)
         # A batch that was to replace results and was stopped goes on where it was.
-        goes_on = same and about is not None and not about.over and about.options["overwrite"]
+        goes_on = same and about is not None and not about.over and about.options.get("overwrite")
         ledger = Ledger(entries, earlier, retry, keep=same and (goes_on or not options.overwrite))
 
         def job_of(work: Work) -> dict[str, Any]:
@@ -154,7 +155,7 @@ def _work_here(
             if work is None:
                 time.sleep(0.5)
                 continue
-            record.tell(1)
+            record.tell(1, now=True)  # a clip that takes this process with it is known by that
             report = process.run(job_of(work))
             ledger.settle(work, {"node": socket.gethostname(), **report})
             if report["state"] == "died":
@@ -193,11 +194,11 @@ class _Record:
         self._workers, self._due, self._began = 0, 0.0, time.time()
         self._failed = 0  # times in a row that it could not be written
 
-    def tell(self, workers: int) -> None:
-        """Say what there is, and write it down when it is time."""
+    def tell(self, workers: int, now: bool = False) -> None:
+        """Say what there is, and write it down when it is time, or now."""
         self._workers = workers
         self._tell(self._ledger, workers, self._began)
-        if time.monotonic() < self._due:
+        if time.monotonic() < self._due and not now:
             return
         try:
             self.write()
@@ -232,9 +233,12 @@ def _alone(out: str, name: str) -> Iterator[str]:
         yield joined(out, name)
         return
     folder = Path(out)
+    held = folder / f".{name}.lock"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / f".{name}.lock", timeout=0)
+        if os.path.lexists(held) and not (is_regular(held) and held.stat().st_size == 0):
+            raise OutputError("is in the way", path=held, remedy="move it, or choose another output folder")
+        lock = FileLock(held, timeout=0)
         lock.acquire()
     except Timeout:
         remedy = "wait until it is done, or choose another output folder"

@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from glot_cli.cluster.ledger import Row, plain_text
 from glot_cli.cluster.remote import exists, glob_url, is_url, joined
 from glot_cli.errors import InputError, OutputError, one_line
 from glot_cli.files.atomic import not_written, whole
+from glot_cli.files.seal import is_regular
 
 TABLE = "batch.parquet"
 _KEY = b"glot batch"  # of the metadata: what glot wrote has it, and replaces nothing that has not
@@ -98,11 +99,22 @@ def write_table(place: str, rows: Sequence[Row], about: About) -> None:
         except Exception as error:  # each kind of storage has its own
             raise OutputError(f"{place}: cannot be written ({one_line(error)})", remedy="check it") from error
         return
+    path = Path(place)
     try:
-        with whole(Path(place)) as aside:
+        with whole(path) as aside:
             pq.write_table(table, aside)
+            if os.path.lexists(path) and not _is_ours(path):  # it came while the batch went on
+                raise OutputError("is no table of a batch, and in the way", path=path, remedy="move it")
     except OSError as error:
-        raise not_written(Path(place), error) from error
+        raise not_written(path, error) from error
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a path is a table that glot wrote: a regular file with its word in it."""
+    try:
+        return is_regular(path) and _KEY in (pq.read_schema(path).metadata or {})
+    except (OSError, pa.ArrowException, UnicodeDecodeError):
+        return False
 
 
 def read_table(place: str) -> tuple[list[Row], About]:
@@ -113,10 +125,13 @@ def read_table(place: str) -> tuple[list[Row], About]:
     """
     fault = InputError(f"{place}: is no table of a batch", remedy="choose another folder, or move it")
     try:
+        if not is_url(place) and not is_regular(Path(place)):
+            raise fault
         with fsspec.open(place, "rb") as file:
             if not 0 < file.seek(0, os.SEEK_END) <= _LARGEST:
                 raise fault
-            table = pq.read_table(file)
+            # Arrow's threads, which would read ahead, may outlive a Python that ends and take it down with SIGABRT.
+            table = pq.read_table(file, use_threads=False, pre_buffer=False)
     except FileNotFoundError as error:
         raise InputError(f"{place}: no such file", remedy="check the name") from error
     except InputError:
@@ -124,16 +139,31 @@ def read_table(place: str) -> tuple[list[Row], About]:
     except Exception as error:  # Arrow's and each storage's own
         raise InputError(f"{place}: cannot be read ({one_line(error)})", remedy="choose another folder") from error
     try:
-        about = About(**json.loads((table.schema.metadata or {})[_KEY]))
-        for name in _LATER - set(table.column_names):
-            table = table.append_column(name, pa.nulls(len(table), SCHEMA.field(name).type))
-        table = table.select(SCHEMA.names).cast(SCHEMA)
-    except (KeyError, TypeError, ValueError) as error:
+        return _rows_of(table), _about_of(table)
+    except Exception as error:  # whatever may be in it
         raise fault from error
-    rows = [Row(**values) for values in table.to_pylist()]
+
+
+def _rows_of(table: Any) -> list[Row]:
+    """The rows of a table. Raises errors of all kinds where it is damaged."""
+    for name in _LATER - set(table.column_names):
+        table = table.append_column(name, pa.nulls(len(table), SCHEMA.field(name).type))
+    needed = [field.name for field in fields(Row) if field.default is MISSING or field.default == 0]
+    if any(table[name].null_count for name in needed):
+        raise ValueError("lacks values")
+    rows = [Row(**values) for values in table.select(SCHEMA.names).cast(SCHEMA).to_pylist()]
     for row in rows:
-        row.stages = dict(row.stages)
-    return rows, about
+        row.stages, row.warnings = dict(row.stages or {}), list(row.warnings or ())
+    return rows
+
+
+def _about_of(table: Any) -> About:
+    """What a table says beside its rows. Raises errors of all kinds where it is damaged."""
+    about = About(**json.loads((table.schema.metadata or {})[_KEY]))
+    kinds = ((about.options, dict), (about.workers, int), (about.program_version, str))
+    if not all(isinstance(value, kind) for value, kind in kinds):
+        raise ValueError("says something else")
+    return replace(about, began=float(about.began), written=float(about.written), over=bool(about.over))
 
 
 def read_tables(folder: str) -> tuple[list[Row], list[About]]:
@@ -149,11 +179,25 @@ def read_tables(folder: str) -> tuple[list[Row], list[About]]:
     places = [place for place in places if _SHARD.fullmatch(place.replace(os.sep, "/").rpartition("/")[2])]
     if not places:
         raise InputError(f"{folder}: holds no batch", remedy="name the folder that a batch writes its results to")
-    tables = [read_table(place) for place in places]
-    latest: dict[tuple[int, str], Row] = {}
-    for row in sorted((row for rows, _ in tables for row in rows), key=lambda row: row.ended or 0.0):
-        latest[row.number, row.video] = row  # shards may have been cut anew
-    return sorted(latest.values(), key=lambda row: row.number), [about for _, about in tables]
+    tables = sorted(
+        ((*read_table(place), _cut_of(place)) for place in places), key=lambda table: table[1].written, reverse=True
+    )
+    newest = [table for table in tables if table[2] == tables[0][2]]
+    if len(newest) == tables[0][2]:  # tables of a batch that was divided otherwise say nothing more
+        tables = newest
+    rows: dict[int, Row] = {}
+    told: set[str] = set()
+    for some, _, _ in tables:
+        new = [row for row in some if row.number not in rows and row.folder not in told]
+        rows |= {row.number: row for row in new}
+        told |= {row.folder for row in new if row.folder}
+    return [rows[number] for number in sorted(rows)], [about for _, about, _ in tables]
+
+
+def _cut_of(place: str) -> int:
+    """Into how many shards a batch was divided whose table is at a place."""
+    found = re.search(r"-of-(\d+)\.parquet$", place)
+    return int(found[1]) if found else 1
 
 
 def earlier_rows(place: str) -> tuple[list[Row], About | None]:
@@ -162,7 +206,7 @@ def earlier_rows(place: str) -> tuple[list[Row], About | None]:
     Raises:
         OutputError: the file in its place is none that glot wrote.
     """
-    if not exists(place):
+    if not (exists(place) if is_url(place) else os.path.lexists(place)):
         return [], None
     try:
         return read_table(place)

@@ -19,6 +19,8 @@ MOST_DEATHS = 5
 BUSY_SECONDS = 10.0  # until a folder is tried again in which another process is at work
 MOST_BUSY = 2160  # times: six hours, in which the other one ends and leaves a finished result
 
+_NOTHING: dict[str, Any] = {"people": None, "frames": None, "seconds": None}
+
 Report = dict[str, Any]  # of a worker on a clip: `state`, and fields of `Row`
 
 
@@ -119,6 +121,7 @@ class Ledger:
         retry: those that were set aside have another chance.
         keep: clips that were done were done as is wanted now, so that whoever is asked has only to see that they stand.
         clock: gives the time in seconds since 1970.
+        timer: gives seconds that nobody sets back.
 
     Attributes:
         rows: all clips.
@@ -132,19 +135,21 @@ class Ledger:
         retry: bool = False,
         keep: bool = True,
         clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         before = {(row.video, row.folder): row for row in earlier}  # as text, as tables hold them
-        self._clock = clock
+        self._clock, self._timer = clock, timer
         self.rows = [_row(number, entry, before) for number, entry in entries]
         self.done_before = {row.number for row in self.rows if row.state == DONE} if keep else set()
-        self._unseen = set(self.done_before)
+        self._unseen = {row.number: replace(row) for row in self.rows if row.number in self.done_before}
+        suspects = set()  # at work when the driver ended: one of them may have brought that about
         for row in self.rows:
             if row.folder and (row.state != ASIDE or retry):
+                suspects |= {row.number} if row.state == RUNNING else set()
                 row.state, row.error = WAITING, None
                 row.crashes, row.deaths = (0, 0) if retry else (row.crashes, row.deaths)
-        self._queue = deque(
-            Work(row, crashes=row.crashes, deaths=row.deaths) for row in self.rows if row.state == WAITING
-        )
+        waiting = sorted((row for row in self.rows if row.state == WAITING), key=lambda row: row.number in suspects)
+        self._queue = deque(Work(row, crashes=row.crashes, deaths=row.deaths) for row in waiting)
         self._later: deque[tuple[float, Work]] = deque()  # by time
         self._cut: dict[int, _Stages] = {}  # by number
         self._counts = Counter(row.state for row in self.rows)
@@ -156,7 +161,7 @@ class Ledger:
 
     def told(self) -> list[Row]:
         """The rows for those who look on, and for a later batch: what was done stays so until somebody has looked."""
-        return [replace(row, state=DONE) if row.number in self._unseen else row for row in self.rows]
+        return [self._unseen.get(row.number, row) for row in self.rows]
 
     @property
     def left(self) -> int:
@@ -165,7 +170,7 @@ class Ledger:
 
     def next(self) -> Work | None:
         """What to do now; None where all is done, or at work, or has to wait."""
-        while self._later and self._later[0][0] <= self._clock():
+        while self._later and self._later[0][0] <= self._timer():
             self._queue.append(self._later.popleft()[1])
         while self._queue:
             work = self._queue.popleft()
@@ -214,15 +219,18 @@ class Ledger:
             row.attempts -= work.stage is None  # nothing was done
             if work.busy < MOST_BUSY:
                 self._wait(work)
-                self._later.append((self._clock() + BUSY_SECONDS, work))
+                self._later.append((self._timer() + BUSY_SECONDS, work))
                 return
             state = FAILED
         if state == "skipped":
             state, row.attempts = DONE, row.attempts - (work.stage is None)
-            if row.number in self.done_before:  # its row tells more than the folder
-                self._unseen.discard(row.number)
+            before = self._unseen.pop(row.number, None)
+            if before is not None:  # the row tells more than the folder
+                row.began, row.pieces, row.progress = before.began, before.pieces, before.progress
                 self._become(row, DONE)
                 return
+        for name, value in ({} if state == DONE else _NOTHING | {"warnings": [], "stages": {}}).items():
+            setattr(row, name, value)  # of an earlier batch, in which it was done
         for name, value in report.items():
             setattr(row, name, value)
         if state == DONE and row.pieces:
@@ -254,7 +262,7 @@ class Ledger:
             self._become(work.row, WAITING)
 
     def _end(self, row: Row, state: str) -> None:
-        self._unseen.discard(row.number)
+        self._unseen.pop(row.number, None)
         row.ended = self._clock()
         self._cut.pop(row.number, None)
         self._become(row, state)

@@ -6,13 +6,16 @@ import csv
 import glob
 import io
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from glot_cli.cluster.remote import WILD, fixed_part, glob_url, is_url, joined, url_stem
 from glot_cli.errors import InputError
+from glot_cli.pipeline.folder import FRAMES
 from glot_cli.video.images import IMAGE_SUFFIXES
 from glot_cli.video.media import VIDEO_SUFFIXES
 
@@ -59,7 +62,9 @@ def read_manifest(manifest: Path, out: str) -> list[Entry]:
     if os.path.isdir(manifest):
         lines = [_Line(str(path), _stem_below(path, manifest), found=True) for path in _clips_below(manifest)]
     else:
-        lines = list(_listed(manifest))
+        lines = list(islice(_listed(manifest), MOST_CLIPS + 1))
+    if len(lines) > MOST_CLIPS:
+        raise InputError(f"lists more than {MOST_CLIPS:,} clips", path=manifest, remedy="divide it")
     # Pictures of earlier results are no clips.
     listed = [line for line in lines if not line.found or not _is_in(line.video, out)]
     if not listed:
@@ -71,12 +76,21 @@ def read_manifest(manifest: Path, out: str) -> list[Entry]:
 
 
 class _Line(NamedTuple):
-    """What a manifest says of a clip: its video, the name of its result or its place; if it was found, not named."""
+    """What a manifest says of a clip.
+
+    Attributes:
+        video: its path or URL.
+        name: of its result.
+        out: the whole place of its result, empty where the name says it.
+        found: by a glob or in a folder; it was not named.
+        fault: why it cannot be run.
+    """
 
     video: str
     name: str
     out: str = ""
     found: bool = False
+    fault: str | None = None
 
 
 def _is_in(video: str, out: str) -> bool:
@@ -115,7 +129,7 @@ def _listed(manifest: Path) -> Iterator[_Line]:
         except csv.Error as error:
             raise InputError(f"is no CSV file (line {rows.line_num}: {error})", path=manifest) from error
         return
-    for line in text.splitlines():
+    for line in re.split(r"\r\n|\n|\r", text):  # str.splitlines knows characters that names may hold
         if line.strip() and not line.startswith("#"):
             yield from _found(line.strip(), manifest.parent, "", "")
 
@@ -138,21 +152,36 @@ def _text_of(manifest: Path) -> str:
 
 def _found(video: str, base: Path, name: str, out: str) -> Iterator[_Line]:
     """What a line stands for: itself, or what its glob finds. A glob that finds nothing stands for itself."""
-    if not is_url(video):
-        video = os.path.join(base, os.path.expanduser(video))
+    told = video if is_url(video) else os.path.expanduser(video)
+    video = told if is_url(told) else os.path.join(base, told)
     if out and not is_url(out):
         out = os.path.join(base, os.path.expanduser(out))
-    exact = not WILD.search(video) or (not is_url(video) and os.path.lexists(video))  # a name may hold a bracket
+    exact = not WILD.search(told) or (not is_url(told) and os.path.lexists(video))  # a name may hold a bracket
     found: list[tuple[str, str]] = []
     if not exact and not name and not out:
-        start = len(fixed_part(video, os.sep))
-        hits = glob_url(video) if is_url(video) else [(hit, hit[start:]) for hit in glob.glob(video, recursive=True)]
-        found = [(hit, PurePosixPath(below.replace(os.sep, "/")).with_suffix("").as_posix()) for hit, below in hits]
+        try:
+            found = _hits(told, base)
+        except InputError as error:
+            yield _Line(video, "", fault=str(error))
+            return
     for hit, below in sorted(found):
         yield _Line(hit, below, found=True)
     if not found:
         name = name or (url_stem(video) if is_url(video) else _stem_below(Path(video), Path(video).parent))
         yield _Line(video, name, out)
+
+
+def _hits(pattern: str, base: Path) -> list[tuple[str, str]]:
+    """What a glob finds: paths or URLs, and what they are called below its part without wildcards.
+
+    Raises:
+        InputError: a place cannot be looked through.
+    """
+    if is_url(pattern):
+        return [(hit, PurePosixPath(below).with_suffix("").as_posix()) for hit, below in glob_url(pattern) if below]
+    fixed = Path(base, fixed_part(pattern, os.sep))
+    found = (Path(base, hit) for hit in glob.iglob(pattern, root_dir=base, recursive=True))
+    return [(str(hit), _stem_below(hit, fixed)) for hit in found if hit != fixed]
 
 
 def _stem_below(path: Path, folder: Path) -> str:
@@ -163,28 +192,40 @@ def _stem_below(path: Path, folder: Path) -> str:
 
 def _without_clashes(listed: list[_Line], out: str) -> Iterator[Entry]:
     """Entries with their folders; what cannot have one of its own has a fault instead."""
-    if len(listed) > MOST_CLIPS:
-        raise InputError(f"there are {len(listed):,} clips, more than {MOST_CLIPS:,}", remedy="divide the manifest")
     seen: set[str] = set()
     taken: dict[str, str] = {}
-    for video, name, place, _ in listed:
+    inside: dict[str, str] = {}  # folders called frames/ in which somebody's result lies: whose
+    for video, name, place, _, fault in listed:
         same = video if is_url(video) else os.path.realpath(video)
-        fault = None
-        if same in seen and not place:
-            fault = "is listed before"
-        elif _is_in(video, out):
-            fault = "lies in the folder for results; move it, or choose another one"
-        elif not place and not _is_below(name):
-            fault = f"{name!r} is no name of a folder below that of the results"
         folder = place if is_url(place) else os.path.abspath(place) if place else joined(out, name)
-        if not fault and folder in taken:
-            fault = f"would write {folder}, as {taken[folder]} does; give it a name of its own in a CSV"
+        fault = fault or _fault(video, name, place, out, listed_before=same in seen)
+        if not fault:
+            above = [folder, *map(str, PurePosixPath(folder).parents)] if not is_url(folder) else [folder]
+            frames = [one for one in above if os.path.basename(one) == FRAMES]
+            owner = taken.get(folder) or next(
+                (taken[o] for one in frames if (o := os.path.dirname(one)) in taken), None
+            )
+            owner = owner or inside.get(joined(folder, FRAMES))
+            if owner is not None:
+                fault = f"would write {folder}, as {owner} does; give it a name of its own in a CSV"
         if fault:
             yield Entry(video, "", fault)
             continue
         seen.add(same)
         taken[folder] = video
+        inside |= dict.fromkeys(frames, video)
         yield Entry(video, folder)
+
+
+def _fault(video: str, name: str, place: str, out: str, listed_before: bool) -> str | None:
+    """Why a clip cannot have the result that it is to have; None where it can."""
+    if listed_before and not place:
+        return "is listed before"
+    if _is_in(video, out):
+        return "lies in the folder for results; move it, or choose another one"
+    if not place and not _is_below(name):
+        return f"{name!r} is no name of a folder below that of the results"
+    return None
 
 
 def _is_below(name: str) -> bool:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -252,6 +255,11 @@ def connect(address: str | None) -> None:
     Raises:
         GlotError: it is not there, or does not start.
     """
+    with _signals_kept():
+        _connect(address)
+
+
+def _connect(address: str | None) -> None:
     if address is not None:
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
@@ -273,8 +281,24 @@ def connect(address: str | None) -> None:
             return
         except Exception as error:  # Ray's Node raises no other kind
             ray.shutdown()
-            if start == _STARTS:
-                raise GlotError(f"Ray does not start here ({one_line(error)})", remedy="end other programs") from error
+            too_long = "AF_UNIX" in str(error)
+            if start == _STARTS or too_long:
+                remedy = "set TMPDIR to a folder with a short path" if too_long else "end other programs"
+                raise GlotError(f"Ray does not start here ({one_line(error)})", remedy=remedy) from error
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Signals do after the block what they did before it: Ray takes SIGTERM for itself, and ends without unwinding."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def disconnect() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from glot_cli.errors import UsageError
 
+MOST_WORKERS = 1024  # on one machine
 WORKER_BYTES = 2 << 30  # a worker needs about 1.4 GB, more for long clips with many people
 
 
@@ -89,7 +90,11 @@ def _count(node: Node, on_gpus: bool, workers: int | None, per_gpu: int) -> int:
         return most if workers is None else min(workers, most)
     if node.cpus < 1:
         return 0
-    return workers if workers is not None else max(1, min(int(node.cpus), int(node.memory // WORKER_BYTES)))
+    return (
+        min(workers, MOST_WORKERS)
+        if workers is not None
+        else max(1, min(int(node.cpus), int(node.memory // WORKER_BYTES)))
+    )
 
 
 def _part(cpus: float, count: int) -> float:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -110,6 +111,71 @@ def test_shards_divide_a_manifest_and_are_told_together(tmp_path: Path, notes: P
     assert [(row.number, Path(row.video).name) for row in rows] == list(enumerate(names)) and len(abouts) == 2
     run(tmp_path, *names, shard=(3, 3))  # cut anew
     assert [row.number for row in read_tables(str(tmp_path / "out"))[0]] == list(range(5))
+    for number in (1, 2, 3):
+        run(tmp_path, "e.mp4", "a.mp4", "x.mp4", shard=(number, 3))
+    rows, abouts = read_tables(str(tmp_path / "out"))
+    assert [Path(row.video).name for row in rows] == ["e.mp4", "a.mp4", "x.mp4"] and len(abouts) == 3
+
+
+@pytest.mark.parametrize("kind", ["fifo", "link", "text", "cut", "rows", "about"])
+def test_what_is_no_table_stays_and_is_told(tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "batch-1-of-1.parquet"
+    if kind == "fifo":
+        os.mkfifo(place)
+    elif kind == "link":
+        place.symlink_to(tmp_path / "nowhere")
+    elif kind == "text":
+        place.write_text("mine")
+    else:
+        write_table(str(place), [Row(0, "a", "/out/a")], About({}, 1, 0.0, 1.0, False))
+        table = pq.read_table(place)
+        if kind == "cut":
+            place.write_bytes(place.read_bytes()[:-20])
+        elif kind == "rows":
+            number = table.schema.get_field_index("number")
+            pq.write_table(table.set_column(number, "number", pa.array([None], pa.int64())), place)
+        else:
+            told = {b"glot batch": json.dumps({"options": [], "workers": 1}).encode()}
+            pq.write_table(table.replace_schema_metadata(told), place)
+    before = place.lstat()
+    with pytest.raises(InputError):
+        read_tables(str(tmp_path))
+    with pytest.raises(OutputError, match="in the way"):
+        run(tmp_path, "a.mp4", out=tmp_path)
+    assert place.lstat() == before
+
+
+def test_a_file_that_comes_while_the_batch_goes_on_stays(tmp_path: Path) -> None:
+    place = tmp_path / "batch.parquet"
+    place.write_text("mine")
+    with pytest.raises(OutputError, match="in the way"):
+        write_table(str(place), [], About({}, 1, 0.0, 1.0, False))
+    assert place.read_text() == "mine" and [path.name for path in tmp_path.iterdir()] == ["batch.parquet"]
+    (tmp_path / ".batch-1-of-1.parquet.lock").write_text("mine too")
+    with pytest.raises(OutputError, match="in the way"):
+        run(tmp_path, "a.mp4", out=tmp_path)
+    assert (tmp_path / ".batch-1-of-1.parquet.lock").read_text() == "mine too"
+
+
+def test_a_table_that_cannot_be_written_for_a_while_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conductor, "_LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(conductor, "_UNWRITTEN_SECONDS", 0.0)
+    written = []
+
+    def write(*arguments: object) -> None:
+        written.append(arguments)
+        if 1 < len(written) < 4:
+            raise OutputError("503", remedy="wait")
+
+    monkeypatch.setattr(conductor, "write_table", write)
+    assert states(run(tmp_path, "a.mp4", "b.mp4", "c.mp4", "d.mp4")) == [DONE] * 4
+    assert len(written) > 4
+    monkeypatch.setattr(conductor, "_MOST_UNWRITTEN", 1)
+    written.clear()
+    with pytest.raises(OutputError, match="503"):
+        run(tmp_path, "a.mp4", "b.mp4", "c.mp4", out=tmp_path / "other")
 
 
 def test_two_batches_do_not_write_one_table(tmp_path: Path) -> None:

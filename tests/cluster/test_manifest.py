@@ -85,6 +85,74 @@ def test_what_is_listed_again_or_would_share_a_folder_is_told(clips: Path) -> No
     assert faults[4] == "'../up' is no name of a folder below that of the results"
 
 
+def test_brackets_in_the_folder_of_the_manifest_are_no_wildcards(tmp_path: Path) -> None:
+    (tmp_path / "[12]").mkdir()
+    (tmp_path / "1").mkdir()
+    for name in ("[12]/own.mp4", "1/other.mp4", "1/missing.mp4"):
+        (tmp_path / name).touch()
+    manifest = tmp_path / "[12]" / "list.txt"
+    manifest.write_text("*.mp4\nmissing.mp4\n")
+    assert read(manifest) == [
+        Entry(str(tmp_path / "[12]/own.mp4"), "/out/own"),
+        Entry(str(tmp_path / "[12]/missing.mp4"), "/out/missing"),
+    ]
+
+
+def test_globs_of_everything_and_folders_of_images_with_dots(clips: Path) -> None:
+    (clips / "shot.1").mkdir()
+    (clips / "shot.2").mkdir()
+    manifest = clips / "list.txt"
+    manifest.write_text("shot.*\n**\n")
+    entries = read(manifest)
+    assert [(Path(e.video).name, e.folder) for e in entries[:2]] == [
+        ("shot.1", "/out/shot.1"),
+        ("shot.2", "/out/shot.2"),
+    ]
+    assert str(clips) not in {e.video for e in entries}
+    assert {"a.mp4", "a.MOV", "notes.txt"} <= {Path(e.video).name for e in entries if not e.fault}
+
+
+def test_no_result_lies_where_another_one_keeps_its_frames(clips: Path) -> None:
+    manifest = clips / "list.csv"
+    manifest.write_text("video,name\na.mp4,x\na/frames.mp4,x/frames\nb/a.MOV,y/frames/z\nb/two,y\nb/t,z/frames\n")
+    assert [bool(entry.fault) for entry in read(manifest)] == [False, True, False, True, False]
+
+
+def test_clips_in_the_folder_for_results_are_told(clips: Path) -> None:
+    manifest = clips.parent / "list.txt"
+    manifest.write_text("clips/a.mp4\nother.mp4\nclips/*.mp4\n")
+    assert [(Path(e.video).name, (e.fault or "")[:31]) for e in read(manifest, clips)] == [
+        ("a.mp4", "lies in the folder for results;"),
+        ("other.mp4", ""),
+    ]
+    with pytest.raises(InputError, match="all its clips lie in the folder for results"):
+        read(clips, clips)
+
+
+def test_places_in_a_table_start_from_it(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(clips.parent)
+    monkeypatch.setenv("HOME", "/home/somebody")
+    manifest = clips / "list.csv"
+    manifest.write_text("video,out\na.mp4,results/x\nb/a.MOV,~/y\n")
+    assert [entry.folder for entry in read(manifest)] == [str(clips / "results" / "x"), "/home/somebody/y"]
+
+
+def test_a_place_that_cannot_be_looked_through_is_the_fault_of_its_line(clips: Path) -> None:
+    manifest = clips / "list.txt"
+    manifest.write_text("nothing-known://x/*.mp4\na.mp4\nx\u2028y.mp4\n", "utf-8")
+    first, *others = read(manifest)
+    assert first.fault is not None and "cannot be opened" in first.fault
+    assert others == [Entry(str(clips / "a.mp4"), "/out/a"), Entry(str(clips / "x\u2028y.mp4"), "/out/x\u2028y")]
+
+
+def test_more_clips_than_are_taken_are_refused_at_once(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("glot_cli.cluster.manifest.MOST_CLIPS", 3)
+    manifest = clips / "list.txt"
+    manifest.write_text("a.mp4\n" * 4)
+    with pytest.raises(InputError, match="lists more than 3 clips"):
+        read(manifest)
+
+
 def test_urls_and_globs_of_them(tmp_path: Path) -> None:
     store = fsspec.filesystem("memory")
     for name in ("/films/a/take.mp4", "/films/b/take.mp4"):

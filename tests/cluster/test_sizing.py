@@ -2,8 +2,10 @@
 
 import pytest
 
-from glot_cli.cluster.sizing import WORKER_BYTES, Node, Share, shares
+from glot_cli.cli import batch as command_line
+from glot_cli.cluster.sizing import MOST_WORKERS, WORKER_BYTES, Node, Share, shares
 from glot_cli.errors import UsageError
+from glot_cli.pipeline.split_run import LEAST_SECONDS
 
 GB = 1 << 30
 
@@ -36,3 +38,8 @@ def test_what_is_not_there_is_told() -> None:
         shares([Node("a", 8, 0, GB)], "cuda", None, 1)
     with pytest.raises(UsageError, match="lends a core"):
         shares([Node("a", 0, 0, GB)], "auto", 4, 1)
+
+
+def test_the_command_line_knows_the_limits() -> None:
+    assert command_line.LEAST_SPLIT == LEAST_SECONDS and command_line.MOST_WORKERS == MOST_WORKERS
+    assert len(shares([Node("a", 2, 0, GB)], "auto", 10**9, 1)) == MOST_WORKERS
