@@ -24,13 +24,11 @@ from glot_cli.files.npz import Arrays
 from glot_cli.pipeline.draw import Part, draw
 from glot_cli.pipeline.folder import PARAMS
 from glot_cli.pipeline.models import Models
-from glot_cli.pipeline.options import Options
 from glot_cli.pipeline.passes import (
     Place,
     crops_of,
     log_counts,
     look_at_crops,
-    looks_apart,
     no_features,
     tell_apart,
     watch,
@@ -40,6 +38,7 @@ from glot_cli.pipeline.pieces import (
     PieceFolder,
     Watched,
     Whole,
+    borders_of,
     put_pieces_together,
     tracks_from_arrays,
     tracks_to_arrays,
@@ -48,45 +47,18 @@ from glot_cli.pipeline.report import Outcome, Warnings
 from glot_cli.pipeline.run import BothPasses, Drawing, Runner, check_unchanged, of_video, tell_rate
 from glot_cli.progress import Progress
 from glot_cli.results import load_result
-from glot_cli.tracking.lookout import WHOLE_EVERY
 from glot_cli.tracking.tracklets import Tracklet
 from glot_cli.tracking.tracks import Track
-from glot_cli.video import Frame, VideoInfo, probe, read_frames
+from glot_cli.video import Frame, probe, read_frames
 from glot_cli.video.reading import read_stretch
 from glot_cli.video.splicing import splice
 from glot_cli.weights.bodies import recorded_body
 
-LEAST_SECONDS = 10.0  # of a piece: shorter ones would be little else than overlap
 OVERLAP_SECONDS = 2.0  # that are looked at on either side of a border, until trackers and keyframes have settled
-MOST_PIECES = 1000
 
 _FRAMES = ("origin", "stamps", "parts")  # what `join` leaves of them, as in `Whole`
 
 Stages = list[tuple[str, int]]  # names of steps, and of how many pieces they are; each stage waits for the one before
-
-
-def borders_of(info: VideoInfo, options: Options, seconds: float) -> list[float]:
-    """Where a video is cut into pieces of one length.
-
-    Args:
-        info: what `probe` says of it.
-        options: which stretch of it is run, and how densely people are looked for.
-        seconds: the longest that a piece may be, overlaps not counted.
-
-    Returns:
-        Seconds from the video's first frame at which the second piece, the third and so on begin; none where it is too
-        short, or does not say how long it is.
-    """
-    if info.duration is None:
-        return []
-    fps, start = float(info.fps), options.start or 0.0
-    length = min(options.end or math.inf, info.duration) - start
-    count = min(math.ceil(length / max(seconds, LEAST_SECONDS) - 1e-6), MOST_PIECES)
-    # Whole rounds of looks lie between, so that pieces look at the frames that would be looked at without them.
-    round_of_looks = max(1, round(WHOLE_EVERY * looks_apart(info, options)))
-    first = math.ceil(start * fps - 1e-6)
-    frames = [round(length * fps * number / count / round_of_looks) * round_of_looks for number in range(1, count)]
-    return [(first + frame - 0.5) / fps for frame in frames]
 
 
 class SplitRun:

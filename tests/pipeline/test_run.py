@@ -137,7 +137,7 @@ def test_what_reading_says_reaches_the_report(tmp_path: Path) -> None:
     warnings = Warnings()
     info = probe(tmp_path)
     assert len(list(read_frames(info, warn=warnings))) == 2
-    run._tell_rate(info, Options(), warnings)
+    run.tell_rate(info, Options(), warnings)
     assert [line.removeprefix(f"{tmp_path}: ") for line in warnings] == [
         "is read as a folder of images; left out: notes.txt",
         "does not say how many frames a second it has; taken for 30",
@@ -156,7 +156,7 @@ def test_what_reading_says_reaches_the_report(tmp_path: Path) -> None:
 def test_a_rate_that_is_not_used_is_told(fps: float | None, fps_from: str, words: list[str]) -> None:
     warnings = Warnings()
     info = VideoInfo(Path("x"), 8, 8, Fraction(30), fps_from, Fraction(1, 30), 100, False, 4.0)  # type: ignore[arg-type]
-    run._tell_rate(info, Options(fps=fps), warnings)
+    run.tell_rate(info, Options(fps=fps), warnings)
     assert warnings == words
 
 
