@@ -6,7 +6,6 @@ Networks are loaded once for all. Started by `ClipProcess`; talks in JSON lines.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glot_cli.cluster.ledger import DONE, FAILED, Report
-from glot_cli.cluster.remote import exists, fetch, fetch_result, is_url, joined, publish, scratch
+from glot_cli.cluster.remote import exists, fetch, is_url, joined, kept_at, scratch
 from glot_cli.errors import GlotError, one_line, printable
 from glot_cli.files.apart import Apart, pipes_to_parent, receive, send
 from glot_cli.files.locks import FolderBusyError
@@ -163,6 +162,7 @@ def run_clip(
         What `Ledger.settle` takes.
     """
     begin = time.perf_counter()
+    names: dict[str, str] = {}
     runner.options = replace(runner.options, overwrite=overwrite)
     try:
         from glot_cli.pipeline.folder import REPORT
@@ -181,38 +181,45 @@ def run_clip(
                 return {"state": "cut", "stages": planned, "pieces": one.count}
             if not isinstance(planned, list):
                 return _report(planned, Path(folder))
-        with _at_hand(video, folder) as (there, place):
+        with _at_hand(video, folder, names) as (there, place):
             outcome = runner.run(there, place)
             report = _report(outcome, place)
-        return report
+        said = {"warnings": [_named(line, names) for line in report["warnings"]]}
+        return {**report, **said, "error": report["error"] and _named(report["error"], names)}
     except FolderBusyError as error:
         return {"state": "busy", "error": str(error)}
     except Exception as error:
-        return {"state": FAILED, "error": _reason(error), "seconds": round(time.perf_counter() - begin, 3)}
+        reason = _named(_reason(error), names)
+        return {"state": FAILED, "error": reason, "seconds": round(time.perf_counter() - begin, 3)}
 
 
 @contextmanager
-def _at_hand(video: str, folder: str) -> Iterator[tuple[Path, Path]]:
-    """Paths on this machine for a video and its result; what belongs at a URL is sent there after the block."""
-    if not is_url(video) and not is_url(folder):
-        yield Path(video), Path(folder)
-        return
-    from glot_cli.pipeline.folder import REPORT
+def _at_hand(video: str, folder: str, names: dict[str, str]) -> Iterator[tuple[Path, Path]]:
+    """Paths on this machine for a video and its result; what belongs at a URL is sent there after the block.
 
-    with scratch() as room:
-        there = fetch(video, room) if is_url(video) else Path(video)
-        if not is_url(folder):
-            yield there, Path(folder)
-            return
-        place = room / "result" / Path(folder.rstrip("/")).name
-        before = fetch_result(folder, place)
-        kept = {name: (place / name).stat().st_mtime_ns for name in before}
-        yield there, place
-        if any(not (place / name).exists() or (place / name).stat().st_mtime_ns != at for name, at in kept.items()) or (
-            not before
-        ):
-            publish(place, folder, before, REPORT)
-        shutil.rmtree(place, ignore_errors=True)
+    Args:
+        video: path or URL.
+        folder: path or URL.
+        names: receives the URLs that paths stand for, by path.
+    """
+    there, place = Path(video), Path(folder)
+    with scratch() if is_url(video) or is_url(folder) else nullcontext(place) as room:
+        if is_url(video):
+            (room / "video").mkdir()
+            there = fetch(video, room / "video")
+            names[str(there)] = video
+        if is_url(folder):
+            place = room / "result"
+            names[str(place)] = folder.rstrip("/")
+        with kept_at(folder, place) if is_url(folder) else nullcontext():
+            yield there, place
+
+
+def _named(text: str, names: dict[str, str]) -> str:
+    """A line with the URLs in it for which paths on this machine stand, and these will be gone."""
+    for path, url in names.items():
+        text = text.replace(printable(path), printable(url))
+    return text
 
 
 def _report(outcome: Outcome, place: Path) -> Report:

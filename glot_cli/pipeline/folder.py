@@ -28,8 +28,9 @@ from glot_cli.video import image_files
 PARAMS, OVERLAY, FRAMES, REPORT = "params.npz", "overlay.mp4", "frames", "run.json"
 PAGE = "report.html"  # there only where it was asked for: one of a user's is in nobody's way otherwise
 _KINDS = {PARAMS: "npz", OVERLAY: "mp4", REPORT: "json"}
+FILES = frozenset((*_KINDS, PAGE))  # beside those in frames/, nothing else is a result's
 _REMEDY = "choose another output folder"
-_LEFT_BY_RUNS = re.compile(r"\.(params\.npz|run\.json|frames|overlay\.mp4|report\.html)\.glot-\d+(-\w+)?\.(part|old)")
+LEFT_BY_RUNS = re.compile(r"\.(params\.npz|run\.json|frames|overlay\.mp4|report\.html)\.glot-\d+(-\w+)?\.(part|old)")
 _FRAME_ASIDE = re.compile(r"\.\d+\.npz\.glot-\d+(-\w+)?\.part")
 
 
@@ -322,7 +323,7 @@ class ResultFolder:
     def _clear(self) -> None:
         """Remove what dead runs left half written here. The folder is locked, so whatever a run began is dead."""
         for path in self.path.iterdir():
-            if _LEFT_BY_RUNS.fullmatch(path.name):
+            if LEFT_BY_RUNS.fullmatch(path.name):
                 _remove_own(path)
         for path, name in abandoned(self.path):  # pictures: a `glot render` may be drawing one now
             if name.endswith((".mp4", ".html")):
@@ -359,7 +360,12 @@ def check_picture(target: Path, params: Path, video: Path | None, kind: str = "m
 
 def _is_frame(path: Path) -> bool:
     """Whether a path is a file of frames/ that glot wrote."""
-    return path.suffix == ".npz" and path.stem.isdecimal() and sealed_kind(path) == "npz"
+    return is_frame_name(path.name) and sealed_kind(path) == "npz"
+
+
+def is_frame_name(name: str) -> bool:
+    """Whether a file of frames/ may have this name."""
+    return name.endswith(".npz") and name.removesuffix(".npz").isdecimal()
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
