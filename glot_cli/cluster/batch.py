@@ -21,7 +21,7 @@ from glot_cli.cluster.batch_table import About, earlier_rows, table_name, write_
 from glot_cli.cluster.clip_process import PROGRAM, ClipProcess
 from glot_cli.cluster.ledger import Ledger, Work
 from glot_cli.cluster.manifest import read_manifest
-from glot_cli.cluster.remote import is_url, joined
+from glot_cli.cluster.remote import check_place, is_url, joined, place_of
 from glot_cli.errors import GlotError, OutputError, UsageError
 from glot_cli.files.atomic import not_written
 from glot_cli.files.opening import expanded
@@ -91,7 +91,9 @@ def run_batch(
         raise UsageError("runs its clips one after the other, so that to split them is no use", option="shard")
     if split is not None and not split >= LEAST_SECONDS:
         raise UsageError(f"must be {LEAST_SECONDS:g} seconds or more, not {split:g}", option="split")
+    out = place_of(out)
     out = out if is_url(out) else os.path.abspath(out)
+    check_place(out)
     entries = list(enumerate(read_manifest(manifest, out)))
     if shard is not None:
         entries = entries[shard[0] - 1 :: shard[1]]

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from glot_cli._version import __version__
 from glot_cli.cluster.ledger import Row, plain_text
-from glot_cli.cluster.remote import exists, glob_url, is_url, joined
+from glot_cli.cluster.remote import exists, glob_url, is_url, joined, place_of
 from glot_cli.errors import InputError, OutputError, one_line
 from glot_cli.files.atomic import not_written, whole
 from glot_cli.files.seal import is_regular
@@ -172,6 +172,7 @@ def read_tables(folder: str) -> tuple[list[Row], list[About]]:
     Raises:
         InputError: there is none, or one cannot be read.
     """
+    folder = place_of(folder)
     if is_url(folder):
         places = [place for place, _ in glob_url(joined(folder, "batch*.parquet"))]
     else:

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from glot_cli.cluster.remote import WILD, fixed_part, glob_url, is_url, joined, url_stem
+from glot_cli.cluster.remote import WILD, check_place, fixed_part, glob_url, is_url, joined, place_of, url_stem
 from glot_cli.errors import InputError
 from glot_cli.pipeline.folder import FRAMES
 from glot_cli.video.images import IMAGE_SUFFIXES
@@ -152,6 +152,7 @@ def _text_of(manifest: Path) -> str:
 
 def _found(video: str, base: Path, name: str, out: str) -> Iterator[_Line]:
     """What a line stands for: itself, or what its glob finds. A glob that finds nothing stands for itself."""
+    video, out = place_of(video), place_of(out)
     told = video if is_url(video) else os.path.expanduser(video)
     video = told if is_url(told) else os.path.join(base, told)
     if out and not is_url(out):
@@ -223,7 +224,12 @@ def _fault(video: str, name: str, place: str, out: str, listed_before: bool) -> 
         return "is listed before"
     if _is_in(video, out):
         return "lies in the folder for results; move it, or choose another one"
-    if not place and not _is_below(name):
+    if place:
+        try:
+            check_place(place)
+        except InputError as error:
+            return str(error)
+    elif not _is_below(name):
         return f"{name!r} is no name of a folder below that of the results"
     return None
 

@@ -137,6 +137,17 @@ def test_places_in_a_table_start_from_it(clips: Path, monkeypatch: pytest.Monkey
     assert [entry.folder for entry in read(manifest)] == [str(clips / "results" / "x"), "/home/somebody/y"]
 
 
+def test_urls_of_this_disk_are_paths_and_memory_keeps_nothing(clips: Path) -> None:
+    manifest = clips / "list.csv"
+    manifest.write_text(f"video,out\nfile://{clips}/a.mp4,\nb/a.MOV,file:///elsewhere/x\nb/c.mov,memory://x\n")
+    first, second, third = read(manifest)
+    assert (first, second) == (
+        Entry(str(clips / "a.mp4"), "/out/a"),
+        Entry(str(clips / "b/a.MOV"), "/elsewhere/x"),
+    )
+    assert third.fault is not None and "in the memory of one process" in third.fault
+
+
 def test_a_place_that_cannot_be_looked_through_is_the_fault_of_its_line(clips: Path) -> None:
     manifest = clips / "list.txt"
     manifest.write_text("nothing-known://x/*.mp4\na.mp4\nx\u2028y.mp4\n", "utf-8")
