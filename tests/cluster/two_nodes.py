@@ -1,10 +1,11 @@
 """Hold `glot batch` on two Ray nodes to `glot run`, also while workers and the driver are being killed.
 
     python tests/cluster/two_nodes.py --clips 200 --kill 10 --kill-driver 60
+    python tests/cluster/two_nodes.py --videos VIDEO [VIDEO ...] --split 10 --kill 10 --kill-driver 60
 
 Both nodes are on this machine, one worker and one core each. Every clip has to end with one whole result, equal to the
 one that `glot run` makes on one thread; a report that stands may never be written again; and every attempt but the
-first has to be explained by a death. Prints what it saw, and ends with status 1 where something is not so. Linux.
+first has to be explained by a death. Videos that are cut into pieces have to be of cameras that stand. Prints what it saw, and ends with status 1 where something is not so. Linux.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -129,7 +131,9 @@ def check(out: Path, reference: Path, killed: Counter[str]) -> bool:
     for folder in sorted(reference.glob("clip*")):
         if found := differences(folder, out / folder.name):
             unequal[folder.name] = found
-    left = [path.name for folder in out.glob("clip*") for path in folder.iterdir() if path.name.startswith(".")]
+    left = [
+        path.name for folder in out.glob("clip*") for path in folder.iterdir() if path.name[0] == "." or path.is_dir()
+    ]
     deaths = sum(row.deaths for row in rows)
     extra = [row.number for row in rows if row.attempts > 1 + row.deaths + row.crashes + killed["driver"]]
     print(f"states {dict(states)}, attempts {Counter(row.attempts for row in rows)}, deaths {deaths}", flush=True)
@@ -147,6 +151,8 @@ def main() -> int:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=20)
+    parser.add_argument("--videos", type=Path, nargs="+", help="instead of short clips")
+    parser.add_argument("--split", type=float, help="seconds of the longest piece")
     parser.add_argument("--kill", type=float, default=0, help="seconds between kills of a worker; 0: none")
     parser.add_argument("--kill-driver", type=float, default=0, help="seconds until the driver is killed; 0: never")
     parser.add_argument("--work", type=Path, help="folder for clips and results, kept; a `run` in it is taken as it is")
@@ -154,7 +160,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         work = arguments.work or Path(temporary)
         clips, reference = work / "clips", work / "run"
-        if not clips.exists():
+        if not clips.exists() and arguments.videos:
+            clips.mkdir(parents=True)
+            for number, video in enumerate(arguments.videos):
+                shutil.copy(video, clips / f"clip{number:05d}{video.suffix}")
+        elif not clips.exists():
             make_clips(clips, arguments.clips)
         options = ["--no-render", "--no-frames", "--quiet"]
         begin = time.monotonic()
@@ -167,6 +177,7 @@ def main() -> int:
         try:
             cluster.add_node(num_cpus=1)
             out = Path(tempfile.mkdtemp(prefix="batch", dir=work))
+            options += ["--split", str(arguments.split)] if arguments.split else []
             killed = batch(clips, out, cluster.address, arguments.kill, arguments.kill_driver, options)
             return 0 if check(out, reference, killed) else 1
         finally:
