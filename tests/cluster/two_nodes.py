@@ -3,9 +3,10 @@
     python tests/cluster/two_nodes.py --clips 200 --kill 10 --kill-driver 60
     python tests/cluster/two_nodes.py --videos VIDEO [VIDEO ...] --split 10 --kill 10 --kill-driver 60
 
-Both nodes are on this machine, one worker and one core each. Every clip has to end with one whole result, equal to the
-one that `glot run` makes on one thread; a report that stands may never be written again; and every attempt but the
-first has to be explained by a death. Videos that are cut into pieces have to be of cameras that stand. Prints what it saw, and ends with status 1 where something is not so. Linux.
+Both nodes are on this machine, one worker and one core each. Every clip has to end with one whole result, equal to
+the one that `glot run` makes on one thread; a report that stands may never be written again; and every attempt but
+the first has to be explained by a death. Videos that are cut into pieces have to be of cameras that stand. Prints
+what it saw, and ends with status 1 where something is not so. Linux.
 """
 
 from __future__ import annotations
