@@ -73,9 +73,11 @@ def make_video(
         container.mux(stream.encode(None))
         if sound is not None:
             tone = np.sin(np.arange(round(audio_seconds * RATE)) * (2 * math.pi * 440 / RATE))
-            samples = av.AudioFrame.from_ndarray((tone[None] * 20000).astype(np.int16), "s16", "mono")
-            samples.rate, samples.pts, samples.time_base = RATE, 0, Fraction(1, RATE)
-            container.mux(sound.encode(samples))
+            wave = (tone[None] * 20000).astype(np.int16)
+            for begin in range(0, wave.shape[1], RATE // 25):  # as cameras pack it, where the encoder does not care
+                samples = av.AudioFrame.from_ndarray(wave[:, begin : begin + RATE // 25], "s16", "mono")
+                samples.rate, samples.pts, samples.time_base = RATE, begin, Fraction(1, RATE)
+                container.mux(sound.encode(samples))
             container.mux(sound.encode(None))
     return path
 
