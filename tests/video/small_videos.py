@@ -51,7 +51,7 @@ def make_video(
     size: tuple[int, int] = (64, 48),
     aspect: Fraction | None = None,
     options: dict[str, str] | None = None,
-    paint: Callable[[int, int, int], np.ndarray] = picture,
+    paint: Callable[[int, int, int], np.ndarray] | None = None,
 ) -> Path:
     """A small video with the given time stamps, made with PyAV alone; sound is a tone that starts with the picture."""
     with av.open(str(path), "w", format=container_format) as container:
@@ -67,7 +67,7 @@ def make_video(
             sound = container.add_stream(audio, rate=RATE)
             sound.layout = "mono"
         for index, stamp in enumerate(stamps):
-            frame = av.VideoFrame.from_ndarray(paint(index, *size), "rgb24")
+            frame = av.VideoFrame.from_ndarray((paint or picture)(index, *size), "rgb24")
             frame.pts, frame.time_base = stamp, time_base
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
