@@ -223,8 +223,8 @@ def put_pieces_together(
         begin, end = parts[place], parts[place + 1]
         shots |= {int(number[start]) for start in piece.shots if start and begin <= number[start] < end}
         followed.append([_at_ticks(tracklet, number, ticks) for tracklet in piece.tracklets])
-    last = len(stamps) - 1
-    tracklets = join_overlapping(followed, [float(ticks[min(part, last)]) for part in parts[1:-1]])
+    # Where the video ended before a piece began, the one before it is believed to the last frame.
+    tracklets = join_overlapping(followed, np.append(ticks, np.inf)[parts[1:-1]].tolist())
     background = put_together([p.background for p in pieces], numbers, parts[1:].tolist(), ticks)
     return tracklets, Whole(origin, stamps, parts, Timeline(pieces[0].first, times, ticks, sorted(shots), background))
 
