@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
@@ -30,6 +31,7 @@ from glot_cli.world.background import SeenBackground
 from glot_cli.world.background_pieces import from_arrays, put_together, to_arrays
 
 _FOLDER = "pieces-"
+_LEFT_BY_STEPS = re.compile(r"\.[a-z]+-\d{4,}\.(npz|json|mp4)\.glot-\d+(-\w+)?\.part")
 _BACKGROUND = "background_"
 
 
@@ -118,12 +120,15 @@ class PieceFolder:
             return None
 
     def remove(self) -> None:
-        """Remove what steps have left, those with other options included; what is not glot's stays."""
+        """Remove what steps have left, those with other options and those that were killed included.
+
+        What is not glot's stays.
+        """
         with suppress(OSError):
             for folder in self._result.iterdir():
                 if folder.name.startswith(_FOLDER) and folder.is_dir() and not folder.is_symlink():
                     for path in folder.iterdir():
-                        if sealed_kind(path) is not None:
+                        if sealed_kind(path) is not None or _LEFT_BY_STEPS.fullmatch(path.name):
                             path.unlink()
                     with suppress(OSError):
                         folder.rmdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from fractions import Fraction
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from glot_cli.errors import InputError, OutputError
+from glot_cli.files.atomic import aside_name
 from glot_cli.files.npz import write_npz
 from glot_cli.files.seal import sealed_json
 from glot_cli.pipeline.options import SAME_RESULT, Options
@@ -199,6 +201,19 @@ def test_what_steps_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
     assert (elsewhere / "params.npz").exists()
     mine.remove()  # there is nothing to do, and it says nothing
     PieceFolder(tmp_path / "none", "1-a", Options(), {}, []).remove()
+
+
+def test_what_killed_steps_left_half_written_goes_too(tmp_path: Path) -> None:
+    """On whichever machine they ran: when all steps are done, no other is at work."""
+    folder = folder_of(tmp_path)
+    for path in (folder.path / "follow-0000.npz", folder.path / "join-0000.json", folder.picture("draw-0012")):
+        aside = aside_name(path)
+        aside.write_bytes(b"half of it")
+        elsewhere = aside.name.replace(f"{os.getpid()}-", "99999999-")
+        aside.with_name(elsewhere[: elsewhere.rindex("-") + 1] + "0123abcd.part").write_bytes(b"half of it")
+    assert len(list(folder.path.iterdir())) == 6
+    folder.remove()
+    assert not list(tmp_path.iterdir())
 
 
 BASE = Fraction(1, 1000)
