@@ -49,7 +49,7 @@ from glot_cli.results import load_result
 from glot_cli.tracking.tracklets import Tracklet
 from glot_cli.tracking.tracks import Track
 from glot_cli.video import Frame, probe, read_frames
-from glot_cli.video.reading import read_stretch
+from glot_cli.video.reading import read_stretch, seconds_of
 from glot_cli.video.splicing import splice
 from glot_cli.weights.bodies import recorded_body
 
@@ -140,7 +140,7 @@ class SplitRun:
         info, options = self._info, self._options
         with progress.stage("load"):
             models = self._runner.models
-        begin, end, _ = stretch_of(piece, self._borders, info, options)
+        begin, end, next_begin = stretch_of(piece, self._borders, info, options)
         if piece == 0:
             tell_rate(info, options, warn)
             self._runner.given_camera(info)
@@ -149,6 +149,8 @@ class SplitRun:
             frames = read_stretch(info, begin, end, warn=lambda line: warn(f"{line} (from {begin:g} s on)"))
         with closing(read_frames(info)) as opening:  # type: ignore[type-var]  # a generator
             origin = next(opening).pts
+        # Where the next piece begins within a shot, it does not know where that began: both look from there on.
+        anew = None if next_begin is None else origin * info.time_base + seconds_of(next_begin)
         stamps: list[int] = []
         first = 0
 
@@ -163,7 +165,7 @@ class SplitRun:
                 if error.option != "start" or not piece:  # it is shorter than it says: then the piece is empty
                     raise
 
-        tracklets, seen = watch(noted(), info, models, options, progress, None)
+        tracklets, seen = watch(noted(), info, models, options, progress, None, anew)
         numbers = [np.searchsorted(seen.ticks, tracklet.frames).astype(float) for tracklet in tracklets]
         self._pieces.save(
             _label("follow", piece),

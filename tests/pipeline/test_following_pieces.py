@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -28,7 +29,7 @@ from glot_cli.world.background import SeenBackground
 from tests.video.small_videos import make_video
 
 SIZE = (160, 96)
-SPEED = 2  # pixels a frame
+SPEED = 1  # pixels a frame
 PERSON = np.array([[20, 30, 60, 100, 0.9]], np.float32)
 
 
@@ -47,10 +48,11 @@ def _short_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def wall(seed: int) -> NDArray[np.uint8]:
-    """(96, 1000, 3) that a window slides over."""
+    """(96, 600, 3) that a window slides over, of a colour of its own."""
     rng = np.random.default_rng(seed)
-    coarse = cv2.resize(rng.integers(0, 255, (24, 250), np.uint8), (1000, SIZE[1]), interpolation=cv2.INTER_CUBIC)
-    return np.repeat(cv2.GaussianBlur(coarse, (0, 0), 1)[..., None], 3, 2)
+    fine = cv2.resize(rng.integers(0, 90, (24, 150), np.uint8), (600, SIZE[1]), interpolation=cv2.INTER_CUBIC)
+    colour = np.array([(40, 90, 160), (160, 60, 30), (60, 150, 50)][seed], np.uint8)
+    return cv2.GaussianBlur(fine, (0, 0), 1)[..., None] + colour
 
 
 def film(path: Path, stamps: Sequence[int], shots: Sequence[int] = ()) -> Path:
@@ -115,3 +117,21 @@ def test_at_any_rate_pieces_look_at_the_frames_that_are_looked_at_without_them(
     assert whole.seen.shots == expected.shots == [0] and whole.seen.first == expected.first
     assert tracklet.frames.tolist() == expected.background.frames
     assert len(parts_of(whole.seen.background, 0, 250)) == 1
+
+
+@pytest.mark.parametrize("cuts", [(40,), (41, 100), (70, 80), (72,), (73,), (124, 131), (139,)])
+def test_pieces_hang_together_though_looks_begin_anew_with_each_shot(cuts: tuple[int, ...], tmp_path: Path) -> None:
+    """A piece that begins within a shot cannot know where that began; the one before looks where it does."""
+    path = film(tmp_path / "a.mp4", range(0, 1000, 4), cuts)
+    options = Options(render=False, quiet=True)
+    expected = at_once(path, options)
+    tracklets, whole, count = in_pieces(path, tmp_path / "out", options, 5.0)
+    assert count == 2 and whole.parts.tolist() == [0, 126, 250]
+    assert whole.seen.shots == expected.shots == [0, *cuts]
+    looked = whole.seen.background.frames
+    assert set(cuts) <= set(looked) and np.diff(looked).max() <= 3
+    for begin, end in pairwise([0, *cuts, 250]):
+        assert len(parts_of(whole.seen.background, begin, end)) == 1
+    assert sorted(frame for tracklet in tracklets for frame in tracklet.frames.tolist()) == [
+        frame for frame in looked if frame < 250
+    ]
