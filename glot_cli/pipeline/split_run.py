@@ -140,15 +140,15 @@ class SplitRun:
         info, options = self._info, self._options
         with progress.stage("load"):
             models = self._runner.models
-        begin, end, next_begin = stretch_of(piece, self._borders, info, options)
+        _, end, next_begin = stretch_of(piece, self._borders, info, options)
+        with closing(read_frames(info)) as opening:  # type: ignore[type-var]  # a generator
+            origin = next(opening).pts
         if piece == 0:
             tell_rate(info, options, warn)
             self._runner.given_camera(info)
             frames = read_frames(info, options.start, end, warn=warn)
         else:
-            frames = read_stretch(info, begin, end, warn=lambda line: warn(f"{line} (from {begin:g} s on)"))
-        with closing(read_frames(info)) as opening:  # type: ignore[type-var]  # a generator
-            origin = next(opening).pts
+            frames = self._frames_about(piece, origin, warn)
         # Where the next piece begins within a shot, it does not know where that began: both look from there on.
         anew = None if next_begin is None else origin * info.time_base + seconds_of(next_begin)
         stamps: list[int] = []
@@ -179,6 +179,27 @@ class SplitRun:
             ).to_arrays(),
         )
         return {}
+
+    def _frames_about(self, piece: int, origin: int, warn: Warnings) -> Iterator[Frame]:
+        """The frames that a piece looks at, which is not the first.
+
+        Where none comes before its border, for there is a pause, they begin before that: or nobody would see whether
+        there is a cut as well.
+        """
+        info, border, least = self._info, self._borders[piece - 1], self._options.start or 0.0
+        begin, end, _ = stretch_of(piece, self._borders, info, self._options)
+        while True:
+
+            def tell(line: str, begin: float = begin) -> None:
+                warn(f"{line} (from {begin:g} s on)")
+
+            with closing(read_stretch(info, begin, end, warn=tell)) as frames:  # type: ignore[type-var]
+                first = next(frames)
+                if begin <= least or (first.pts - origin) * info.time_base < border:
+                    yield first
+                    yield from frames
+                    return
+            begin = max(least, border - 4 * (border - begin))
 
     def _put_together(self) -> tuple[list[Tracklet], Whole]:
         """What all pieces saw."""

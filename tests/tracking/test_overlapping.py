@@ -155,6 +155,10 @@ def test_pieces_may_be_empty() -> None:
         list(range(100, 150)),
     ]
     assert [t.frames.tolist() for t in join_overlapping([[], late], BORDERS[1:])] == [list(range(100, 150))]
+    # Nothing was shown in the second, so the third began to look before it.
+    paused = [tick for tick in range(30, 150) if not 45 <= tick < 110]
+    (found,) = join_overlapping([[walk(range(45), 100, 0, 1)], [], [walk(paused, 100, 0, 1)]], BORDERS)
+    assert found.frames.tolist() == [*range(45), *range(110, 150)]
 
 
 def crowd(rng: np.random.Generator, length: int) -> list[Tracklet]:
