@@ -21,7 +21,7 @@ from glot_cli.pipeline.options import Options
 if TYPE_CHECKING:
     from glot_cli.cluster.ledger import Ledger
 
-LEAST_SPLIT, MOST_WORKERS = 10.0, 1024  # seconds, as `pipeline.split_run` has it, and on one machine, as `sizing`
+LEAST_SPLIT, MOST_WORKERS = 10.0, 1024  # seconds, as `pipeline.borders` has it, and on one machine, as `sizing`
 LINE_SECONDS = 30.0  # between lines of progress where there is no terminal
 _NOT_SHARED = {"videos", "out", "as_json", "debug"}  # of the options of `glot run`
 

@@ -26,8 +26,8 @@ from glot_cli.errors import GlotError, OutputError, UsageError
 from glot_cli.files.atomic import not_written
 from glot_cli.files.opening import expanded
 from glot_cli.files.seal import is_regular
+from glot_cli.pipeline.borders import LEAST_SECONDS
 from glot_cli.pipeline.options import SAME_RESULT
-from glot_cli.pipeline.pieces import LEAST_SECONDS
 from glot_cli.pipeline.presets import choose
 
 # How long the table may stay as it is: some seconds, but of the time no more than a twentieth goes into writing it.

@@ -7,6 +7,7 @@ import math
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
@@ -118,7 +119,13 @@ def follow_people(
 
 
 def watch(
-    frames: Iterable[Frame], info: VideoInfo, models: Models, options: Options, progress: Progress, expected: int | None
+    frames: Iterable[Frame],
+    info: VideoInfo,
+    models: Models,
+    options: Options,
+    progress: Progress,
+    expected: int | None,
+    anew: Fraction | None = None,
 ) -> tuple[list[Tracklet], Timeline]:
     """Find people in frames, and follow them from one to the next.
 
@@ -129,6 +136,7 @@ def watch(
         options: how densely people are looked for.
         progress: receives the stage.
         expected: how many frames there may be.
+        anew: time of a frame that is looked at as if a shot began there, seconds; None where there is none.
 
     Returns:
         What was followed, by ticks from the first frame, and the frames that were seen.
@@ -160,7 +168,9 @@ def watch(
     with progress.stage("detect and track", expected) as bar, Beside(detect, follow) as detecting:
         for one in in_shots(frames, finder, clock):
             first = one.frame.index if first is None else first
-            if one.since == 0 or one.until - looked > every:  # as `looked_at` says
+            again = anew is not None and one.frame.time >= anew
+            anew = None if again else anew
+            if again or one.since == 0 or one.until - looked > every:  # as `looked_at` says
                 looked = one.since
                 batch.append(Picture(one.frame.index - first, one.tick, one.since == 0, one.frame.image))
                 if len(batch) == size:

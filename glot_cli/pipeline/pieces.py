@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
@@ -23,44 +23,16 @@ from glot_cli.files.faults import FileFault
 from glot_cli.files.npz import Arrays, load_npz, write_npz
 from glot_cli.files.seal import sealed, sealed_json, sealed_kind, unsealed_json
 from glot_cli.pipeline.options import SAME_RESULT, Options
-from glot_cli.pipeline.passes import Timeline, looks_apart
-from glot_cli.tracking.lookout import WHOLE_EVERY
+from glot_cli.pipeline.passes import Timeline
 from glot_cli.tracking.overlapping import join_overlapping
 from glot_cli.tracking.tracklets import Tracklet
 from glot_cli.tracking.tracks import Track
-from glot_cli.video import VideoInfo
 from glot_cli.world.background import SeenBackground
 from glot_cli.world.background_pieces import from_arrays, put_together, to_arrays
 
-LEAST_SECONDS = 10.0  # of a piece: shorter ones would be little else than overlap
-MOST_PIECES = 1000
-
 _FOLDER = "pieces-"
+_LEFT_BY_STEPS = re.compile(r"\.[a-z]+-\d{4,}\.(npz|json|mp4)\.glot-\d+(-\w+)?\.part")
 _BACKGROUND = "background_"
-
-
-def borders_of(info: VideoInfo, options: Options, seconds: float) -> list[float]:
-    """Where a video is cut into pieces of one length.
-
-    Args:
-        info: what `probe` says of it.
-        options: which stretch of it is run, and how densely people are looked for.
-        seconds: the longest that a piece may be, overlaps not counted.
-
-    Returns:
-        Seconds from the video's first frame at which the second piece, the third and so on begin; none where it is too
-        short, or does not say how long it is.
-    """
-    if info.duration is None:
-        return []
-    fps, start = float(info.fps), options.start or 0.0
-    length = min(options.end or math.inf, info.duration) - start
-    count = min(math.ceil(length / max(seconds, LEAST_SECONDS) - 1e-6), MOST_PIECES)
-    # Whole rounds of looks lie between, so that pieces look at the frames that would be looked at without them.
-    round_of_looks = max(1, round(WHOLE_EVERY * looks_apart(info, options)))
-    first = math.ceil(start * fps - 1e-6)
-    frames = [round(length * fps * number / count / round_of_looks) * round_of_looks for number in range(1, count)]
-    return [(first + frame - 0.5) / fps for frame in frames]
 
 
 @dataclass(frozen=True)
@@ -148,12 +120,15 @@ class PieceFolder:
             return None
 
     def remove(self) -> None:
-        """Remove what steps have left, those with other options included; what is not glot's stays."""
+        """Remove what steps have left, those with other options and those that were killed included.
+
+        What is not glot's stays.
+        """
         with suppress(OSError):
             for folder in self._result.iterdir():
                 if folder.name.startswith(_FOLDER) and folder.is_dir() and not folder.is_symlink():
                     for path in folder.iterdir():
-                        if sealed_kind(path) is not None:
+                        if sealed_kind(path) is not None or _LEFT_BY_STEPS.fullmatch(path.name):
                             path.unlink()
                     with suppress(OSError):
                         folder.rmdir()
@@ -253,8 +228,8 @@ def put_pieces_together(
         begin, end = parts[place], parts[place + 1]
         shots |= {int(number[start]) for start in piece.shots if start and begin <= number[start] < end}
         followed.append([_at_ticks(tracklet, number, ticks) for tracklet in piece.tracklets])
-    last = len(stamps) - 1
-    tracklets = join_overlapping(followed, [float(ticks[min(part, last)]) for part in parts[1:-1]])
+    # Where the video ended before a piece began, the one before it is believed to the last frame.
+    tracklets = join_overlapping(followed, np.append(ticks, np.inf)[parts[1:-1]].tolist())
     background = put_together([p.background for p in pieces], numbers, parts[1:].tolist(), ticks)
     return tracklets, Whole(origin, stamps, parts, Timeline(pieces[0].first, times, ticks, sorted(shots), background))
 

@@ -8,7 +8,6 @@ drawn piece by piece (`draw`) and put together without encoding it anew (`finish
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from glot_cli.errors import InputError
 from glot_cli.files.npz import Arrays
+from glot_cli.pipeline.borders import borders_of, stretch_of
 from glot_cli.pipeline.draw import Part, draw
 from glot_cli.pipeline.folder import PARAMS
 from glot_cli.pipeline.models import Models
@@ -38,7 +38,6 @@ from glot_cli.pipeline.pieces import (
     PieceFolder,
     Watched,
     Whole,
-    borders_of,
     put_pieces_together,
     tracks_from_arrays,
     tracks_to_arrays,
@@ -50,11 +49,9 @@ from glot_cli.results import load_result
 from glot_cli.tracking.tracklets import Tracklet
 from glot_cli.tracking.tracks import Track
 from glot_cli.video import Frame, probe, read_frames
-from glot_cli.video.reading import read_stretch
+from glot_cli.video.reading import read_stretch, seconds_of
 from glot_cli.video.splicing import splice
 from glot_cli.weights.bodies import recorded_body
-
-OVERLAP_SECONDS = 2.0  # that are looked at on either side of a border, until trackers and keyframes have settled
 
 _FRAMES = ("origin", "stamps", "parts")  # what `join` leaves of them, as in `Whole`
 
@@ -143,19 +140,17 @@ class SplitRun:
         info, options = self._info, self._options
         with progress.stage("load"):
             models = self._runner.models
-        begin, end = options.start or 0.0, options.end
-        if piece:
-            begin = max(begin, self._borders[piece - 1] - OVERLAP_SECONDS)
-        if piece < len(self._borders):
-            end = min(end or math.inf, self._borders[piece] + OVERLAP_SECONDS)
+        _, end, next_begin = stretch_of(piece, self._borders, info, options)
+        with closing(read_frames(info)) as opening:  # type: ignore[type-var]  # a generator
+            origin = next(opening).pts
         if piece == 0:
             tell_rate(info, options, warn)
             self._runner.given_camera(info)
             frames = read_frames(info, options.start, end, warn=warn)
         else:
-            frames = read_stretch(info, begin, end, warn=lambda line: warn(f"{line} (from {begin:g} s on)"))
-        with closing(read_frames(info)) as opening:  # type: ignore[type-var]  # a generator
-            origin = next(opening).pts
+            frames = self._frames_about(piece, origin, warn)
+        # Where the next piece begins within a shot, it does not know where that began: both look from there on.
+        anew = None if next_begin is None else origin * info.time_base + seconds_of(next_begin)
         stamps: list[int] = []
         first = 0
 
@@ -170,7 +165,7 @@ class SplitRun:
                 if error.option != "start" or not piece:  # it is shorter than it says: then the piece is empty
                     raise
 
-        tracklets, seen = watch(noted(), info, models, options, progress, None)
+        tracklets, seen = watch(noted(), info, models, options, progress, None, anew)
         numbers = [np.searchsorted(seen.ticks, tracklet.frames).astype(float) for tracklet in tracklets]
         self._pieces.save(
             _label("follow", piece),
@@ -184,6 +179,27 @@ class SplitRun:
             ).to_arrays(),
         )
         return {}
+
+    def _frames_about(self, piece: int, origin: int, warn: Warnings) -> Iterator[Frame]:
+        """The frames that a piece looks at, which is not the first.
+
+        Where none comes before its border, for there is a pause, they begin before that: or nobody would see whether
+        there is a cut as well.
+        """
+        info, border, least = self._info, self._borders[piece - 1], self._options.start or 0.0
+        begin, end, _ = stretch_of(piece, self._borders, info, self._options)
+        while True:
+
+            def tell(line: str, begin: float = begin) -> None:
+                warn(f"{line} (from {begin:g} s on)")
+
+            with closing(read_stretch(info, begin, end, warn=tell)) as frames:  # type: ignore[type-var]
+                first = next(frames)
+                if begin <= least or (first.pts - origin) * info.time_base < border:
+                    yield first
+                    yield from frames
+                    return
+            begin = max(least, border - 4 * (border - begin))
 
     def _put_together(self) -> tuple[list[Tracklet], Whole]:
         """What all pieces saw."""

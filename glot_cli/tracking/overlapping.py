@@ -42,7 +42,7 @@ def join_overlapping(pieces: Sequence[Sequence[Tracklet]], borders: Sequence[flo
             if len(own):
                 chain.append(own)
             now.append((tracklet, chain))
-        before = now
+        before = now or before  # a piece that lies within a pause has nobody, and the next one begins before it
     joined = [gather(chain) for chain in chains if chain]
     return sorted(joined, key=lambda tracklet: tracklet.start)
 

@@ -278,12 +278,17 @@ def _with_first(first: Frame, frames: Iterator[Frame]) -> Iterator[Frame]:
         yield from frames
 
 
+def seconds_of(value: float) -> Fraction:
+    """Seconds as frames are compared with them: 0.1 is a tenth here."""
+    return Fraction(value).limit_denominator(1_000_000)
+
+
 def _between(
     frames: Iterator[Frame], path: Path, start: float | None, end: float | None, origin: Fraction | None = None
 ) -> Iterator[Frame]:
     """Keep the frames of [start, end), counted from the first, or from `origin`."""
-    first = None if start is None else Fraction(start).limit_denominator(1_000_000)  # 0.1 is a tenth here
-    stop = None if end is None else Fraction(end).limit_denominator(1_000_000)
+    first = None if start is None else seconds_of(start)
+    stop = None if end is None else seconds_of(end)
     found = False
     seconds = Fraction(0)
     with contextlib.closing(frames):  # type: ignore[type-var]  # the iterators here are generators

@@ -8,9 +8,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from glot_cli.errors import GlotError, OutputError
+from glot_cli.errors import GlotError, InputError, OutputError
 from glot_cli.files.atomic import not_written
-from glot_cli.files.seal import sealed
+from glot_cli.files.seal import sealed, sealed_kind
 from glot_cli.video.media import Warn, ignore
 from glot_cli.video.sound import SoundCopier
 
@@ -36,10 +36,15 @@ def splice(
 
     Raises:
         OutputError: it cannot be written.
+        InputError: a piece is gone, or not as it was written.
         GlotError: pieces were encoded by libraries that do not agree.
     """
     import av
 
+    for piece, _ in pieces:
+        if sealed_kind(piece) != "mp4":  # one that was cut off would be read as far as it goes
+            remedy = "run it again when nobody else writes there"
+            raise InputError("a piece of the picture that is gone or was changed", path=piece, remedy=remedy)
     try:
         with sealed(path) as aside:
             aside.touch()

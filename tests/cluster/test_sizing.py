@@ -5,7 +5,7 @@ import pytest
 from glot_cli.cli import batch as command_line
 from glot_cli.cluster.sizing import MOST_WORKERS, WORKER_BYTES, Node, Share, shares
 from glot_cli.errors import UsageError
-from glot_cli.pipeline.pieces import LEAST_SECONDS
+from glot_cli.pipeline.borders import LEAST_SECONDS
 
 GB = 1 << 30
 

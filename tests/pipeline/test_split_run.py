@@ -9,7 +9,7 @@ import pytest
 
 from glot_cli.api import Options, prepare
 from glot_cli.errors import GlotError, InputError, OutputError
-from glot_cli.pipeline import pieces, split_run
+from glot_cli.pipeline import borders, split_run
 from glot_cli.pipeline.report import Outcome
 from glot_cli.pipeline.run import Runner
 from glot_cli.pipeline.split_run import SplitRun
@@ -22,7 +22,7 @@ STEPS = ["follow", "follow", "join", "look", "look", "lift", "draw", "draw", "fi
 
 @pytest.fixture(autouse=True)
 def _short_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pieces, "LEAST_SECONDS", 1.0)
+    monkeypatch.setattr(borders, "LEAST_SECONDS", 1.0)
 
 
 def runner(**options: object) -> Runner:

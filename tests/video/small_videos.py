@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -24,6 +25,15 @@ def picture(index: int, width: int = 64, height: int = 48) -> np.ndarray:
     return image
 
 
+def moving_picture(index: int, width: int = 64, height: int = 48) -> np.ndarray:
+    """A picture of another kind, all of which moves from one to the next."""
+    rows, columns = np.arange(height)[:, None], np.arange(width)[None]
+    waves = (np.sin(0.31 * columns + 0.17 * index), np.cos(0.4 * rows + 0.29 * index), np.sin(0.2 * (rows + columns)))
+    image = np.stack([np.broadcast_to(128 + 90 * wave, (height, width)) for wave in waves], -1)
+    image[(3 * index) % height, :, :] = 240
+    return image.astype(np.uint8)
+
+
 def number(image: np.ndarray) -> int:
     bars = image[-16:].mean(axis=(0, 2)).reshape(8, -1).mean(axis=1)
     return sum(1 << bit for bit in range(8) if bars[bit] > 125)
@@ -41,6 +51,7 @@ def make_video(
     size: tuple[int, int] = (64, 48),
     aspect: Fraction | None = None,
     options: dict[str, str] | None = None,
+    paint: Callable[[int, int, int], np.ndarray] | None = None,
 ) -> Path:
     """A small video with the given time stamps, made with PyAV alone; sound is a tone that starts with the picture."""
     with av.open(str(path), "w", format=container_format) as container:
@@ -56,15 +67,17 @@ def make_video(
             sound = container.add_stream(audio, rate=RATE)
             sound.layout = "mono"
         for index, stamp in enumerate(stamps):
-            frame = av.VideoFrame.from_ndarray(picture(index, *size), "rgb24")
+            frame = av.VideoFrame.from_ndarray((paint or picture)(index, *size), "rgb24")
             frame.pts, frame.time_base = stamp, time_base
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
         if sound is not None:
             tone = np.sin(np.arange(round(audio_seconds * RATE)) * (2 * math.pi * 440 / RATE))
-            samples = av.AudioFrame.from_ndarray((tone[None] * 20000).astype(np.int16), "s16", "mono")
-            samples.rate, samples.pts, samples.time_base = RATE, 0, Fraction(1, RATE)
-            container.mux(sound.encode(samples))
+            wave = (tone[None] * 20000).astype(np.int16)
+            for begin in range(0, wave.shape[1], RATE // 25):  # as cameras pack it, where the encoder does not care
+                samples = av.AudioFrame.from_ndarray(wave[:, begin : begin + RATE // 25], "s16", "mono")
+                samples.rate, samples.pts, samples.time_base = RATE, begin, Fraction(1, RATE)
+                container.mux(sound.encode(samples))
             container.mux(sound.encode(None))
     return path
 
