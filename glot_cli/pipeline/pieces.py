@@ -220,14 +220,15 @@ def put_pieces_together(
     parts = np.concatenate([[0], np.cumsum([len(part) for part in own])]).astype(np.int64)
     times = stamps * time_base.numerator / time_base.denominator
     ticks = np.asarray(ticks_of(times, fps), np.float64)
-    # Pieces see the same frames where they overlap, unless some are damaged: then it is the next one.
-    numbers = [np.searchsorted(stamps, p.stamps).clip(max=len(stamps) - 1) for p in pieces]
+    # Pieces see the same frames where they overlap, unless some are damaged: then it is the next one, if there is one.
+    numbers = [np.searchsorted(stamps, p.stamps) for p in pieces]
     shots = {0}
     followed = []
     for place, (piece, number) in enumerate(zip(pieces, numbers, strict=True)):
         begin, end = parts[place], parts[place + 1]
         shots |= {int(number[start]) for start in piece.shots if start and begin <= number[start] < end}
-        followed.append([_at_ticks(tracklet, number, ticks) for tracklet in piece.tracklets])
+        at_ticks = (_at_ticks(tracklet, number, ticks) for tracklet in piece.tracklets)
+        followed.append([tracklet for tracklet in at_ticks if len(tracklet)])
     # Where the video ended before a piece began, the one before it is believed to the last frame.
     tracklets = join_overlapping(followed, np.append(ticks, np.inf)[parts[1:-1]].tolist())
     background = put_together([p.background for p in pieces], numbers, parts[1:].tolist(), ticks)
@@ -235,10 +236,11 @@ def put_pieces_together(
 
 
 def _at_ticks(tracklet: Tracklet, numbers: NDArray[np.integer], ticks: NDArray[np.floating]) -> Tracklet:
-    """A tracklet by ticks of the video, whose frames were counted in a piece."""
+    """A tracklet by ticks of the video, whose frames were counted in a piece; nothing after the video's last frame."""
     frames, first = np.unique(numbers[tracklet.frames.astype(np.int64)], return_index=True)
-    one = tracklet.take(first)
-    return Tracklet(ticks[frames], one.boxes, one.scores, one.descriptors, one.keypoints)
+    there = frames < len(ticks)
+    one = tracklet.take(first[there])
+    return Tracklet(ticks[frames[there]], one.boxes, one.scores, one.descriptors, one.keypoints)
 
 
 _TRACKLET = ("frames", "boxes", "scores", "descriptors", "keypoints")

@@ -306,12 +306,22 @@ def test_a_video_that_is_shorter_than_it_says_ends_with_its_last_frame(last: int
     people = [(0, last, 10.0)]
     # Pieces that it does not reach have no frame, or none but those before their border.
     pieces = [watched(begin, max(begin, min(end, last)), people=people) for begin, end in SPANS]
-    if last == 178:
-        pieces[2] = watched(250, 250)
-    tracklets, whole = together(pieces)
-    assert len(whole.stamps) == last and whole.parts.tolist() == [0, min(102, last), min(180, last), last]
-    assert [tracklet.frames.tolist() for tracklet in tracklets] == [list(range(0, last, 3))]
-    assert whole.seen.background.frames == list(range(0, last, 3))
+    for unread in (False, last <= 180):
+        pieces[2] = watched(250, 250) if unread else pieces[2]
+        tracklets, whole = together(pieces)
+        assert len(whole.stamps) == last and whole.parts.tolist() == [0, min(102, last), min(180, last), last]
+        assert [tracklet.frames.tolist() for tracklet in tracklets] == [list(range(0, last, 3))]
+        assert whole.seen.background.frames == list(range(0, last, 3))
+
+
+def test_where_the_last_piece_cannot_be_read_the_video_ends_with_the_one_before() -> None:
+    """Though that saw some frames more, which it is not believed about."""
+    people = [(0, 250, 10.0), (181, 203, 300.0)]
+    tracklets, whole = together(
+        [watched(*SPANS[0], people=people), watched(*SPANS[1], [195], people), watched(250, 250)]
+    )
+    assert len(whole.stamps) == 180 and whole.seen.shots == [0] and whole.seen.background.frames == [*range(0, 180, 3)]
+    assert [tracklet.frames.tolist() for tracklet in tracklets] == [list(range(0, 180, 3))]
 
 
 def test_frames_that_only_one_piece_could_decode_put_nothing_in_disorder() -> None:
