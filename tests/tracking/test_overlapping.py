@@ -72,6 +72,22 @@ def test_of_those_who_are_alike_in_part_of_the_overlap_the_most_alike_go_on() ->
         assert sorted(map(people_of, found)) == [[1], [2]]
 
 
+def test_whom_somebody_was_seen_as_for_longer_counts_for_more() -> None:
+    """Of two whose boxes were the same for a moment, and nearly the same all the time, it is the latter."""
+    shift = WIDE / 10
+    first = [walk(range(0, 42), 300, 0, 1), walk(SPANS[0], 300 + shift, 0, 2)]
+    found = join_overlapping([first, [walk(SPANS[1], 300, 0, 2)]], BORDERS[:1])
+    assert [people_of(tracklet) for tracklet in found] == [[1], [2]]
+
+
+def test_of_two_who_are_seen_where_one_was_one_goes_on() -> None:
+    """A detector that sees somebody twice makes two of one, not one of two."""
+    double = walk(SPANS[1], 303, 0, 2)
+    for later in ([walk(SPANS[1], 300, 0, 1), double], [double, walk(SPANS[1], 300, 0, 1)]):
+        found = join_overlapping([[walk(SPANS[0], 300, 0, 1)], later], BORDERS[:1])
+        assert [(people_of(tracklet), tracklet.start) for tracklet in found] == [([1], 0.0), ([2], 50.0)]
+
+
 @pytest.mark.parametrize(
     "here",
     [

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ KINDS = {
     "open mkv": Kind("a.mkv", options=x264("bframes=3:open-gop=1:b-adapt=0:b-pyramid=2")),
     "open mpeg2 mkv": Kind("a.mkv", "mpeg2video", {"bf": "2", "g": "15"}),
     "refresh": Kind("a.mp4", options=x264("intra-refresh=1:bframes=0")),
-    # Of its second picture that can be entered at, the 120th, the first whole one comes 39 later.
+    # From the 120th picture on, the second that can be entered at, the first whole one comes 38 later.
     "slow refresh": Kind("a.mp4", options=x264("intra-refresh=1:bframes=0", 120), size=(640, 48)),
     "one group": Kind("a.mp4", options=x264(every=1000), entered=False),
     "open hevc": Kind("a.mp4", "libx265", {"x265-params": "keyint=30:min-keyint=30:open-gop=1:log-level=none"}),
@@ -102,7 +103,7 @@ def parts_of(whole: list[tuple[int, Fraction, int]]) -> dict[str, tuple[int, int
         "middle": (n // 3, n // 3 + n // 6),
         "end": (n - n // 6, n),
         "three": (n // 2, n // 2 + 3),
-        "soon after a picture that stands alone": (5 * n // 6, 5 * n // 6 + 2),
+        "soon after a picture that stands alone": (5 * n // 6 + 1, 5 * n // 6 + 3),
         "last three": (n - 3, n),
         "one": (2 * n // 3, 2 * n // 3 + 1),
         "last": (n - 1, n),
@@ -161,7 +162,13 @@ def test_interlaced_pictures_are_the_same_however_they_are_reached(tmp_path: Pat
     path = Kind("a.mkv", "mpeg2video", options).make(tmp_path)
     with av.open(str(path)) as container:
         assert all(frame.interlaced_frame for frame in container.decode(video=0))
-    assert len(hold_to_the_whole(probe(path))) == COUNT
+    info = probe(path)
+    whole = hold_to_the_whole(info)
+    assert len(whole) == COUNT
+    # With any picture for the first, those at which reading can begin among them: each is made of the one before too.
+    for begin in range(70, 92):
+        start = float(whole[begin][1] - whole[0][1])
+        assert told(islice(read_stretch(info, start), 2)) == whole[begin : begin + 2]
 
 
 def test_images_are_read_as_a_stretch_too(tmp_path: Path) -> None:

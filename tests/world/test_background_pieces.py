@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from glot_cli.world.background import Background, SeenBackground
+from glot_cli.world.background import Background, Keyframe, SeenAgain, SeenBackground
 from glot_cli.world.background_pieces import from_arrays, put_together, to_arrays
 from glot_cli.world.camera_motion import CameraMotion, camera_motion
 from tests.world.test_camera_motion import angles_between, turning
@@ -203,6 +203,40 @@ def test_what_lies_beyond_a_border_is_left_to_the_next_piece(panned: list[NDArra
     )
     assert beyond and len(cut.sightings) < len(pieces[0].sightings)
     assert_same_background(whole, put_together([cut, *pieces[1:]], numbers, ends, ticks))
+
+
+def test_a_picture_that_is_a_keyframe_of_both_is_one_of_the_later_piece() -> None:
+    """Its corners are numbered otherwise there, so what the earlier piece says of them goes."""
+    lines = np.ones((2, 4), np.float32)
+
+    def keyframe(look: int, before: int, x: float) -> Keyframe:
+        corners = np.full((12, 2), x, np.float32)
+        return Keyframe(look, corners, lines, before, np.arange(3 if before >= 0 else 0, dtype=np.uint8))
+
+    def seen(pairs: list[tuple[int, int]], *keyframes: Keyframe) -> SeenBackground:
+        places = np.ones((12, 2), np.uint16)
+        again = [
+            SeenAgain(*pair, np.eye(3, dtype=np.float32), np.arange(12, dtype=np.uint8), places, 12) for pair in pairs
+        ]
+        frames = list(range(0, 30, 3))
+        return SeenBackground(1.0, frames, list(map(float, frames)), again, {one.look: one for one in keyframes})
+
+    # Looks 7 and 8 of the earlier piece, at frames 21 and 24, are 1 and 2 of the later one, which begins at frame 18.
+    early = [*((look, 0) for look in range(1, 8)), (8, 7), (9, 8)]
+    late = [(1, 0), *((look, 1) for look in range(2, 10))]
+    earlier = seen(early, keyframe(0, -1, 1.0), keyframe(7, 0, 2.0), keyframe(8, 7, 3.0))
+    later = seen(late, keyframe(0, -1, 4.0), keyframe(1, 0, 5.0))
+    whole = put_together([earlier, later], [np.arange(30), np.arange(18, 48)], [27, 48], np.arange(48.0))
+    assert whole.frames == list(range(0, 48, 3))
+    told = {look: (float(one.corners[0, 0]), one.before, len(one.inherited)) for look, one in whole.keyframes.items()}
+    assert told == {0: (1.0, -1, 0), 6: (4.0, -1, 0), 7: (5.0, 6, 3), 8: (3.0, -1, 0)}
+    assert [look for look, one in whole.keyframes.items() if len(one.lines)] == [0, 7, 8]
+    assert [(one.look, one.keyframe) for one in whole.sightings] == [
+        *((look, 0) for look in range(1, 7)),
+        (7, 0),
+        (7, 6),
+        *((look, 7) for look in range(8, 16)),
+    ]
 
 
 def test_a_piece_without_frames_adds_nothing(panned: list[NDArray[np.uint8]]) -> None:
