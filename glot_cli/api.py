@@ -174,7 +174,8 @@ def render(
     from glot_cli.files.atomic import not_written
     from glot_cli.files.locks import locked
     from glot_cli.pipeline.draw import draw
-    from glot_cli.pipeline.folder import OVERLAY, PARAMS, Source, check_picture
+    from glot_cli.pipeline.folder import OVERLAY, PARAMS, check_picture
+    from glot_cli.pipeline.video_source import Source
     from glot_cli.progress import Progress
     from glot_cli.results import load_result
     from glot_cli.weights.bodies import recorded_body
@@ -237,7 +238,8 @@ def view(
         WeightsError: the body model is not there.
         OutputError: the page cannot be written, or would replace what glot did not write.
     """
-    from glot_cli.pipeline.folder import PARAMS, Source, check_picture
+    from glot_cli.pipeline.folder import PARAMS, check_picture
+    from glot_cli.pipeline.video_source import Source
     from glot_cli.progress import Progress
     from glot_cli.results import load_result
     from glot_cli.viewer.page import write_page
@@ -309,7 +311,7 @@ def export(
     from glot_cli.exporting.destinations import export_folder, export_stem, record_file
     from glot_cli.exporting.formats import Cast, writers
     from glot_cli.exporting.outbox import outbox
-    from glot_cli.pipeline.folder import Source
+    from glot_cli.pipeline.video_source import Source
     from glot_cli.results import load_result
     from glot_cli.weights.bodies import recorded_body
 
@@ -356,7 +358,7 @@ def export(
 
 def _find_video(meta: Meta, folder: Path) -> Path:
     """The video of a record: where it was, or beside the record or the folder that holds it."""
-    from glot_cli.pipeline.folder import Source
+    from glot_cli.pipeline.video_source import Source
 
     for place in (Path(meta.source), folder / meta.video, folder.parent / meta.video, Path(meta.video)):
         with suppress(InputError):

@@ -149,7 +149,10 @@ class Ledger:
                 row.state, row.error = WAITING, None
                 row.crashes, row.deaths = (0, 0) if retry else (row.crashes, row.deaths)
         waiting = sorted((row for row in self.rows if row.state == WAITING), key=lambda row: row.number in suspects)
-        self._queue = deque(Work(row, crashes=row.crashes, deaths=row.deaths) for row in waiting)
+        # Those of a clip in pieces are spread over its steps, which begin anew.
+        self._queue = deque(
+            Work(row) if row.pieces else Work(row, crashes=row.crashes, deaths=row.deaths) for row in waiting
+        )
         self._later: deque[tuple[float, Work]] = deque()  # by time
         self._cut: dict[int, _Stages] = {}  # by number
         self._counts = Counter(row.state for row in self.rows)
@@ -216,7 +219,7 @@ class Ledger:
             return
         if state == "busy":
             work.busy += 1
-            row.attempts -= work.stage is None  # nothing was done
+            row.attempts -= work.stage is None or work.crashes + work.deaths > 0  # nothing was done
             if work.busy < MOST_BUSY:
                 self._wait(work)
                 self._later.append((self._timer() + BUSY_SECONDS, work))

@@ -6,24 +6,21 @@ Nothing that glot did not write is deleted or replaced here, whatever the option
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
-import stat
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from glot_cli.errors import GlotError, InputError, OutputError, UsageError
+from glot_cli.errors import GlotError, OutputError, UsageError
 from glot_cli.files.atomic import abandoned, absent, aside_name, not_written, remove_empty
 from glot_cli.files.locks import locked
-from glot_cli.files.seal import fingerprint, is_regular, sealed, sealed_json, sealed_kind, unsealed_json
+from glot_cli.files.seal import is_regular, sealed, sealed_json, sealed_kind, unsealed_json
+from glot_cli.pipeline.video_source import Source
 from glot_cli.record_checks import is_report
 from glot_cli.results import Result, load_result
-from glot_cli.video import image_files
 
 PARAMS, OVERLAY, FRAMES, REPORT = "params.npz", "overlay.mp4", "frames", "run.json"
 PAGE = "report.html"  # there only where it was asked for: one of a user's is in nobody's way otherwise
@@ -32,59 +29,6 @@ FILES = frozenset((*_KINDS, PAGE))  # beside those in frames/, nothing else is a
 _REMEDY = "choose another output folder"
 LEFT_BY_RUNS = re.compile(r"\.(params\.npz|run\.json|frames|overlay\.mp4|report\.html)\.glot-\d+(-\w+)?\.(part|old)")
 _FRAME_ASIDE = re.compile(r"\.\d+\.npz\.glot-\d+(-\w+)?\.part")
-
-
-@dataclass(frozen=True)
-class Source:
-    """A video as a result remembers it.
-
-    Attributes:
-        name: what it is called.
-        path: where it is, absolute and free of links.
-        video_id: what it is: size and a hash of its content, the same under any name.
-    """
-
-    name: str
-    path: Path
-    video_id: str
-
-    @classmethod
-    def of(cls, video: Path) -> Source:
-        """Identify a video file, an image or a folder of images that exists.
-
-        Raises:
-            InputError: it is not there, cannot be read, or is a folder without images.
-        """
-        path = Path(os.path.realpath(video))  # unlike Path.resolve, it takes links that go round
-        try:
-            return cls(video.name or path.name, path, _content_of(video))
-        except FileNotFoundError as error:
-            raise InputError("no such file or folder", path=video, remedy="check the name") from error
-        except OSError as error:
-            reason = f"cannot be read ({error.strerror})"
-            raise InputError(reason, path=video, remedy="check its name and permissions") from error
-
-    def is_other(self, video: Path) -> bool:
-        """Whether something else has come in the video's place. One that is gone was what it was."""
-        try:
-            return _content_of(video) != self.video_id
-        except (OSError, InputError):
-            return False
-
-
-def _content_of(video: Path) -> str:
-    """What a video is, whatever its name.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    if video.is_dir():
-        images = image_files(video) or []
-        listed = "\n".join(f"{image.name} {fingerprint(image)}" for image in images)
-        return f"{len(images)}-{hashlib.sha256(listed.encode('utf-8', 'surrogateescape')).hexdigest()}"
-    if not stat.S_ISREG(video.stat().st_mode):  # to read a pipe or a device may take for ever
-        raise InputError("is no regular file", path=video, remedy="give a video file, an image or a folder of images")
-    return fingerprint(video)
 
 
 def output_folders(videos: Sequence[Path], out: Path) -> list[Path]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from glot_cli.errors import InputError
 from glot_cli.files.atomic import not_written
 from glot_cli.files.faults import FileFault
 from glot_cli.files.npz import Arrays, load_npz, write_npz
-from glot_cli.files.seal import sealed, sealed_json, sealed_kind, unsealed_json
+from glot_cli.files.seal import fingerprint, sealed, sealed_json, sealed_kind, unsealed_json
 from glot_cli.pipeline.options import SAME_RESULT, Options
 from glot_cli.pipeline.passes import Timeline
 from glot_cli.tracking.overlapping import join_overlapping
@@ -46,6 +47,7 @@ class Log:
         counts: what was mended, by name.
         renderer: what drew.
         fault: why nothing was drawn.
+        files: that it left, by their names as seen from the folder of pieces: what they are, see `seal.fingerprint`.
     """
 
     seconds: float
@@ -54,6 +56,7 @@ class Log:
     counts: dict[str, int]
     renderer: str | None = None
     fault: str | None = None
+    files: dict[str, str] = field(default_factory=dict)
 
 
 class PieceFolder:
@@ -72,7 +75,6 @@ class PieceFolder:
     ) -> None:
         told = {name: value for name, value in asdict(options).items() if name not in SAME_RESULT}
         key = json.dumps([video_id, told, weights, list(borders), __version__], sort_keys=True)
-        self._result = result
         self.path = result / f"{_FOLDER}{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
     def make(self) -> None:
@@ -102,36 +104,63 @@ class PieceFolder:
         except FileFault as error:
             raise error.about(path, InputError, remedy="run it again when the video and its folder stay") from error
 
-    def close(self, step: str, log: Log) -> None:
-        """Note that a step is done, last of all. Raises OutputError."""
+    def close(self, step: str, log: Log, *others: Path) -> None:
+        """Note that a step is done, last of all.
+
+        Args:
+            step: its name.
+            log: what it says.
+            others: what it left elsewhere.
+
+        Raises:
+            OutputError: that cannot be written, or what it left is gone.
+        """
         path = self.path / f"{step}.json"
         try:
+            left = [one for one in (self.path / f"{step}.npz", self.picture(step)) if one.exists()] + list(others)
+            files = {os.path.relpath(one, self.path): fingerprint(one) for one in left}
             with sealed(path) as aside:
-                aside.write_text(sealed_json(asdict(log)), "utf-8", "backslashreplace")
+                aside.write_text(sealed_json(asdict(replace(log, files=files))), "utf-8", "backslashreplace")
         except OSError as error:
             raise not_written(path, error) from error
 
     def log(self, step: str) -> Log | None:
-        """What a step said, None where it is not done."""
+        """What a step said; None where it is not done, or what it left is gone or another one now."""
         told = unsealed_json(self.path / f"{step}.json")
         try:
-            return None if told is None else Log(**told)
-        except TypeError:
+            log = Log(**(told or {}))
+            return log if all(fingerprint(self.path / name) == what for name, what in log.files.items()) else None
+        except (TypeError, OSError):
             return None
 
-    def remove(self) -> None:
-        """Remove what steps have left, those with other options and those that were killed included.
 
-        What is not glot's stays.
-        """
-        with suppress(OSError):
-            for folder in self._result.iterdir():
-                if folder.name.startswith(_FOLDER) and folder.is_dir() and not folder.is_symlink():
-                    for path in folder.iterdir():
+def remove_pieces(result: Path) -> None:
+    """Remove what steps have left in the folder of a result, whatever their options, also those that were killed.
+
+    What is not glot's stays. Logs go first: a step whose log is there is done.
+    """
+    with suppress(OSError):
+        for folder in result.glob(f"{_FOLDER}*"):
+            if folder.is_dir() and not folder.is_symlink():
+                for path in sorted(folder.iterdir(), key=lambda path: path.suffix != ".json"):
+                    with suppress(OSError):
                         if sealed_kind(path) is not None or _LEFT_BY_STEPS.fullmatch(path.name):
                             path.unlink()
-                    with suppress(OSError):
-                        folder.rmdir()
+                with suppress(OSError):
+                    folder.rmdir()
+
+
+def added_up(logs: Sequence[Log]) -> dict[str, dict[str, float]]:
+    """Seconds, frames and frames per second of every stage, of all steps together."""
+    stages: dict[str, dict[str, float]] = {}
+    for log in logs:
+        for name, stage in log.stages.items():
+            row = stages.setdefault(name, {"seconds": 0.0})
+            row["seconds"] = round(row["seconds"] + stage["seconds"], 3)
+            if "frames" in stage:
+                row["frames"] = row.get("frames", 0) + stage["frames"]
+                row["fps"] = round(row["frames"] / max(row["seconds"], 1e-9), 2)
+    return stages
 
 
 @dataclass(frozen=True)
@@ -251,6 +280,10 @@ def tracks_to_arrays(tracks: Sequence[Track]) -> Arrays:
     """Tracks, by names."""
     who = np.array([(track.person, track.shot) for track in tracks], np.int64).reshape(-1, 2)
     return {"who": who, **_columns("track_", tracks, _TRACK)}
+
+
+# Of those, what says where to look: keypoints, four fifths of a track, are left out.
+TO_LOOK = ("who", "track_sizes", *(f"track_{name}" for name in _TRACK if name != "keypoints"))
 
 
 def tracks_from_arrays(arrays: Arrays) -> list[Track]:

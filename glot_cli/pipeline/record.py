@@ -19,11 +19,11 @@ from glot_cli.camera import project_pinhole
 from glot_cli.errors import counted
 from glot_cli.lifting.lifters import Features, VideoCamera
 from glot_cli.metrics import mean_accelerations
-from glot_cli.pipeline.folder import Source
 from glot_cli.pipeline.lenses import find_camera, zoom_of_looks
 from glot_cli.pipeline.models import Models
 from glot_cli.pipeline.options import Options
 from glot_cli.pipeline.passes import Timeline
+from glot_cli.pipeline.video_source import Source
 from glot_cli.results import Result, empty_arrays
 from glot_cli.schema import Meta
 from glot_cli.tracking.tracks import Track

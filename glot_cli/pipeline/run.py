@@ -17,13 +17,15 @@ from glot_cli.exporting.timeline import frame_times
 from glot_cli.files.opening import expanded
 from glot_cli.lifting.lifters import Features
 from glot_cli.pipeline.draw import draw
-from glot_cli.pipeline.folder import OVERLAY, PARAMS, ResultFolder, Source
+from glot_cli.pipeline.folder import OVERLAY, PARAMS, ResultFolder
 from glot_cli.pipeline.models import Models, hashes_of, load_models, weight_files
 from glot_cli.pipeline.options import Options
 from glot_cli.pipeline.passes import Timeline, compute_features, follow_people, log_counts
+from glot_cli.pipeline.pieces import remove_pieces
 from glot_cli.pipeline.presets import choose
 from glot_cli.pipeline.record import doubts, make_record, mean_acceleration
 from glot_cli.pipeline.report import Outcome, Report, Warnings, earlier_run, finish_report, new_report
+from glot_cli.pipeline.video_source import Source
 from glot_cli.progress import Progress
 from glot_cli.rendering import BackendSearch
 from glot_cli.results import Result, load_result
@@ -170,7 +172,10 @@ class Runner:
         def make(target: Path, warn: Callable[[str], None]) -> None:
             draw(result, video, target, body, style=self.options.style, progress=progress, warn=warn)
 
-        return self.finish(video, place, result, report, progress, begin, Drawing(make, self.backend, self.no_backend))
+        drawing = Drawing(make, self.backend, self.no_backend)
+        outcome = self.finish(video, place, result, report, progress, begin, drawing)
+        remove_pieces(place.path)  # of a run in pieces that was given up
+        return outcome
 
     def _compute(
         self, video: Path, info: VideoInfo, place: ResultFolder, progress: Progress, begin: float
@@ -314,8 +319,9 @@ class Runner:
                 self.no_backend = str(error)
                 self._alert(f"{error}; parameters are computed all the same")
 
-    def earlier(self, video: Path, place: ResultFolder) -> Outcome | Report | None:
-        if self.options.overwrite:
+    def earlier(self, video: Path, place: ResultFolder, even_to_overwrite: bool = False) -> Outcome | Report | None:
+        """What an earlier run left, see `report.earlier_run`; nothing where it is to be overwritten, unless asked."""
+        if self.options.overwrite and not even_to_overwrite:
             return None
         return earlier_run(video, place, self.options, lambda: self.weights)
 

@@ -9,9 +9,11 @@ drawn piece by piece (`draw`) and put together without encoding it anew (`finish
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -33,12 +35,16 @@ from glot_cli.pipeline.passes import (
     tell_apart,
     watch,
 )
+from glot_cli.pipeline.piece_reading import frames_about, frames_of
 from glot_cli.pipeline.pieces import (
+    TO_LOOK,
     Log,
     PieceFolder,
     Watched,
     Whole,
+    added_up,
     put_pieces_together,
+    remove_pieces,
     tracks_from_arrays,
     tracks_to_arrays,
 )
@@ -48,8 +54,8 @@ from glot_cli.progress import Progress
 from glot_cli.results import load_result
 from glot_cli.tracking.tracklets import Tracklet
 from glot_cli.tracking.tracks import Track
-from glot_cli.video import Frame, probe, read_frames
-from glot_cli.video.reading import read_stretch, seconds_of
+from glot_cli.video import Frame, VideoInfo, probe, read_frames
+from glot_cli.video.reading import seconds_of
 from glot_cli.video.splicing import splice
 from glot_cli.weights.bodies import recorded_body
 
@@ -67,30 +73,42 @@ class SplitRun:
         folder: the folder of its result.
         seconds: the longest that a piece may be.
 
-    Attributes:
-        count: of the pieces.
-
     Raises:
         InputError: the video cannot be read.
     """
 
     def __init__(self, runner: Runner, video: Path, folder: Path, seconds: float) -> None:
-        self._runner, self._video, self._options = runner, video, runner.options
+        self._runner, self._video, self._options, self._seconds = runner, video, runner.options, seconds
         self._place = runner.place_of(video, folder)
-        self._info = probe(video, self._options.fps, self._options.max_pixels)
-        self._borders = borders_of(self._info, self._options, seconds)
-        self.count = len(self._borders) + 1
-        self._pieces = PieceFolder(folder, self._place.source.video_id, self._options, runner.weights, self._borders)
+
+    @cached_property
+    def _info(self) -> VideoInfo:
+        return probe(self._video, self._options.fps, self._options.max_pixels)
+
+    @cached_property
+    def _borders(self) -> list[float]:
+        return borders_of(self._info, self._options, self._seconds)
+
+    @cached_property
+    def _pieces(self) -> PieceFolder:
+        video_id = self._place.source.video_id
+        return PieceFolder(self._place.path, video_id, self._options, self._runner.weights, self._borders)
+
+    @property
+    def count(self) -> int:
+        """How many pieces there are."""
+        return len(self._borders) + 1
 
     def plan(self) -> Outcome | Stages:
         """What is to be done: nothing, where an earlier run has finished it; no stages, where it is to be run whole.
 
         Raises:
+            InputError: the video cannot be read.
             OutputError: its folder cannot be written, or holds what may not be replaced.
         """
         earlier = self._runner.earlier(self._video, self._place)
         if isinstance(earlier, Outcome):
-            self._pieces.remove()  # somebody else has finished it
+            remove_pieces(self._place.path)  # somebody else has finished it
             return earlier
         drawable = earlier is not None and not self._pieces.path.is_dir()
         if not self._borders or drawable:
@@ -123,16 +141,19 @@ class SplitRun:
             if name == "draw":
                 log = self._draw(piece, progress, warn)
             else:
-                steps: dict[str, Callable[[int, Progress, Warnings], dict[str, int]]] = {
+                steps: dict[str, Callable[[int, Progress, Warnings], dict[str, int] | None]] = {
                     "follow": self._follow,
                     "join": self._join,
                     "look": self._look,
                     "lift": self._lift,
                 }
                 counts = steps[name](piece, progress, warn)
+                if counts is None:
+                    return None
                 log = Log(0.0, progress.stages, list(warn), counts)
             check_unchanged(self._video, self._place.source)
-            self._pieces.close(label, replace(log, seconds=round(time.perf_counter() - begin, 3)))
+            others = [self._place.path / PARAMS] if name == "lift" else []
+            self._pieces.close(label, replace(log, seconds=round(time.perf_counter() - begin, 3)), *others)
         return None
 
     def _follow(self, piece: int, progress: Progress, warn: Warnings) -> dict[str, int]:
@@ -148,7 +169,7 @@ class SplitRun:
             self._runner.given_camera(info)
             frames = read_frames(info, options.start, end, warn=warn)
         else:
-            frames = self._frames_about(piece, origin, warn)
+            frames = frames_about(piece, self._borders, info, options, origin, warn)
         # Where the next piece begins within a shot, it does not know where that began: both look from there on.
         anew = None if next_begin is None else origin * info.time_base + seconds_of(next_begin)
         stamps: list[int] = []
@@ -162,8 +183,12 @@ class SplitRun:
                     stamps.append(frame.pts)
                     yield frame
             except InputError as error:
-                if error.option != "start" or not piece:  # it is shorter than it says: then the piece is empty
+                # It is shorter than it says, or there is a pause: then the piece is empty.
+                if error.option != "start":
                     raise
+                if not piece:
+                    with closing(read_frames(info, options.start, options.end)) as later:  # type: ignore[type-var]
+                        first = next(later).index
 
         tracklets, seen = watch(noted(), info, models, options, progress, None, anew)
         numbers = [np.searchsorted(seen.ticks, tracklet.frames).astype(float) for tracklet in tracklets]
@@ -179,27 +204,6 @@ class SplitRun:
             ).to_arrays(),
         )
         return {}
-
-    def _frames_about(self, piece: int, origin: int, warn: Warnings) -> Iterator[Frame]:
-        """The frames that a piece looks at, which is not the first.
-
-        Where none comes before its border, for there is a pause, they begin before that: or nobody would see whether
-        there is a cut as well.
-        """
-        info, border, least = self._info, self._borders[piece - 1], self._options.start or 0.0
-        begin, end, _ = stretch_of(piece, self._borders, info, self._options)
-        while True:
-
-            def tell(line: str, begin: float = begin) -> None:
-                warn(f"{line} (from {begin:g} s on)")
-
-            with closing(read_stretch(info, begin, end, warn=tell)) as frames:  # type: ignore[type-var]
-                first = next(frames)
-                if begin <= least or (first.pts - origin) * info.time_base < border:
-                    yield first
-                    yield from frames
-                    return
-            begin = max(least, border - 4 * (border - begin))
 
     def _put_together(self) -> tuple[list[Tracklet], Whole]:
         """What all pieces saw."""
@@ -223,7 +227,7 @@ class SplitRun:
         """Compute the features of the crops of a piece."""
         with progress.stage("load"):
             models = self._runner.models
-        joined = self._pieces.load(_label("join"))
+        joined = self._pieces.load(_label("join"), *_FRAMES, *TO_LOOK)
         tracks = tracks_from_arrays(joined)
         wanted = self._crops_in(piece, tracks, joined, models)
         seen = [np.zeros((0, 2), np.int64)]
@@ -236,7 +240,7 @@ class SplitRun:
         if wanted:
             span = int(joined["parts"][piece + 1] - joined["parts"][piece])
             look_at_crops(
-                self._frames(piece, joined),
+                frames_of(piece, joined, self._info),
                 wanted,
                 tracks,
                 models,
@@ -248,27 +252,30 @@ class SplitRun:
         self._pieces.save(_label("look", piece), {"crops": np.concatenate(seen), "features": np.concatenate(values)})
         return {}
 
-    def _lift(self, piece: int, progress: Progress, warn: Warnings) -> dict[str, int]:
-        """Lift everybody through the whole video, and save the record."""
-        begin = time.perf_counter() - sum(log.seconds for log in self._logs())
-        with progress.stage("load"):
-            models = self._runner.models
-        for log in self._logs():
-            for line in log.warnings:
-                warn(line)
-        given = self._runner.given_camera(self._info)
-        _, whole = self._put_together()
-        tracks = tracks_from_arrays(self._pieces.load(_label("join")))
+    def _lift(self, piece: int, progress: Progress, warn: Warnings) -> dict[str, int] | None:
+        """Lift everybody through the whole video, and save the record; None where somebody else did so meanwhile."""
         with self._place.held():
+            if self._pieces.log(_label("lift")) is not None:
+                return None
+            logs = list(self._logs())
+            begin = time.perf_counter() - sum(log.seconds for log in logs)
+            with progress.stage("load"):
+                models = self._runner.models
+            for line in (line for log in logs for line in log.warnings):
+                warn(line)
+            _, whole = self._put_together()
+            tracks = tracks_from_arrays(self._pieces.load(_label("join")))
             features = no_features(tracks, models, self._place.path)
             for number in range(self.count):
                 looked = self._pieces.load(_label("look", number))
                 of, rows = looked["crops"].T
                 for track in np.unique(of).tolist():
                     features[track][rows[of == track]] = looked["features"][of == track]
-            told = self._pieces.log(_label("join"))
-            found = BothPasses(tracks, whole.seen, features, told.counts if told else {})
-            camera = of_video(given, self._info, whole.seen)
+            counts: Counter[str] = Counter()
+            for log in logs:
+                counts.update(log.counts)
+            found = BothPasses(tracks, whole.seen, features, dict(counts))
+            camera = of_video(self._runner.given_camera(self._info), self._info, whole.seen)
             self._runner.save_record(self._video, self._info, self._place, camera, found, progress, warn, begin)
         return {}
 
@@ -280,12 +287,13 @@ class SplitRun:
         begin, end = joined["parts"][piece : piece + 2].tolist()
         if log.fault or begin == end:
             return log
+        self._check_record()
         params = self._place.path / PARAMS
         result = load_result(params)
         meta = result.meta
         body = recorded_body(meta.body_model, meta.body_model_sha256, record=params)
         first = meta.start_frame
-        frames = (replace(frame, index=first + number) for number, frame in self._frames(piece, joined))
+        frames = (replace(frame, index=first + number) for number, frame in frames_of(piece, joined, self._info))
         part = Part(frames, first + begin, first + end)
         target = self._pieces.picture(_label("draw", piece))
         draw(result, self._video, target, body, style=self._options.style, progress=progress, warn=warn, part=part)
@@ -294,16 +302,17 @@ class SplitRun:
     def _finish(self) -> Outcome:
         """Put the picture together, close the report, and remove what the steps have left for each other."""
         with self._place.held():
-            if isinstance(earlier := self._runner.earlier(self._video, self._place), Outcome):
+            earlier = self._runner.earlier(self._video, self._place, even_to_overwrite=True)
+            if isinstance(earlier, Outcome) and not earlier.other_options and not earlier.other_weights:
+                remove_pieces(self._place.path)  # who came later finds nothing left to do
                 return earlier
+            self._check_record()
             report = self._place.report()
-            if report is None:
-                remedy = "run it again when nobody else writes there"
-                raise InputError("the record of its pieces is gone", path=self._place.path, remedy=remedy)
+            assert report is not None  # it is written before the step is done
             logs = list(self._logs())
             begin = time.perf_counter() - sum(log.seconds for log in logs)
             progress = Progress(self._video.name, self._options.quiet)
-            progress.stages |= _added_up(logs)
+            progress.stages |= added_up(logs)
             warnings = Warnings(report["warnings"])
             for log in logs:
                 for line in log.warnings:
@@ -339,8 +348,16 @@ class SplitRun:
                 begin,
                 Drawing(make, renderer, fault),
             )
-        self._pieces.remove()
+        remove_pieces(self._place.path)
         return outcome
+
+    def _check_record(self) -> None:
+        """See that the record is that of the pieces. Raises InputError."""
+        if self._pieces.log(_label("lift")) is None or self._place.report() is None:
+            remedy = "run it again when nobody else writes there"
+            raise InputError(
+                "the record of its pieces is gone, or another one now", path=self._place.path, remedy=remedy
+            )
 
     def _logs(self) -> Iterator[Log]:
         """What the steps that are done have said, in order."""
@@ -360,30 +377,6 @@ class SplitRun:
         begin, end = joined["parts"][piece : piece + 2].tolist()
         return {f: places for f, places in crops_of(tracks, self._info, models).items() if begin <= f < end}
 
-    def _frames(self, piece: int, joined: Arrays) -> Iterator[tuple[int, Frame]]:
-        """The frames of a piece, with their numbers, counted from the first of all."""
-        begin, end = joined["parts"][piece : piece + 2].tolist()
-        stamps = joined["stamps"].astype(float) - float(joined["origin"])
-        middles = np.concatenate([[stamps[0] - 0.5], (stamps[1:] + stamps[:-1]) / 2, [stamps[-1] + 0.5]])
-        start, stop = (middles[[begin, end]] * float(self._info.time_base)).tolist()
-        number_of = {stamp: begin + number for number, stamp in enumerate(joined["stamps"][begin:end].tolist())}
-        for frame in read_stretch(self._info, max(0.0, start), stop):
-            if frame.pts in number_of:
-                yield number_of[frame.pts], frame
-
 
 def _label(name: str, piece: int = 0) -> str:
     return f"{name}-{piece:04d}"
-
-
-def _added_up(logs: Sequence[Log]) -> dict[str, dict[str, float]]:
-    """Seconds, frames and frames per second of every stage, of all steps together."""
-    stages: dict[str, dict[str, float]] = {}
-    for log in logs:
-        for name, stage in log.stages.items():
-            row = stages.setdefault(name, {"seconds": 0.0})
-            row["seconds"] = round(row["seconds"] + stage["seconds"], 3)
-            if "frames" in stage:
-                row["frames"] = row.get("frames", 0) + stage["frames"]
-                row["fps"] = round(row["frames"] / max(row["seconds"], 1e-9), 2)
-    return stages

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from glot_cli import load_result
-from glot_cli.pipeline.folder import Source
+from glot_cli.pipeline.video_source import Source
 from glot_cli.results import Result
 from tests.cli.clips import read_video, write_clip
 from tests.cli.fixtures import COUNT, Glot

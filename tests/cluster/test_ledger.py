@@ -205,3 +205,21 @@ def test_a_worker_that_was_not_ready_has_not_tried() -> None:
     book.settle(first := taken(book), {"state": "unready", "node": "x"})
     assert (first.row.state, first.row.attempts, first.row.deaths) == (WAITING, 0, 0)
     assert taken(book) is first and first.row.attempts == 1
+
+
+def test_steps_that_wait_and_drivers_that_die_are_not_counted_as_tries() -> None:
+    now = Now()
+    book = ledger("long", now=now)
+    book.settle(taken(book), CUT)
+    first, second = taken(book), taken(book)
+    book.settle(second, STEPPED)
+    book.settle(first, DIED)
+    for _ in range(20):
+        assert taken(book) is first and book.rows[0].attempts == 2
+        book.settle(first, {"state": "busy", "error": "another glot is writing here"})
+        assert book.rows[0].attempts == 1
+        now.time += BUSY_SECONDS
+    many = Row(0, "long", "/out/long", "running", pieces=9, attempts=6, deaths=MOST_DEATHS)
+    again = ledger("long", earlier=[many])
+    again.settle(taken(again), DIED)
+    assert (again.rows[0].state, again.rows[0].deaths) == (WAITING, MOST_DEATHS + 1)

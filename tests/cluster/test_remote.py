@@ -18,10 +18,11 @@ from glot_cli.cluster.ledger import Report
 from glot_cli.cluster.remote import check_place, exists, fetch, is_url, joined, place_of, scratch
 from glot_cli.errors import InputError
 from glot_cli.files.atomic import aside_name
-from glot_cli.pipeline.folder import ResultFolder, Source
+from glot_cli.pipeline.folder import ResultFolder
 from glot_cli.pipeline.options import Options
 from glot_cli.pipeline.report import Outcome
 from glot_cli.pipeline.run import Runner
+from glot_cli.pipeline.video_source import Source
 from tests.documents import ROOT
 from tests.pipeline.made_results import finish, record
 

@@ -42,10 +42,11 @@ from glot_cli.evaluation.records import pooled
 from glot_cli.models.glot import GLoT
 from glot_cli.models.glot_config import GLoTConfig
 from glot_cli.motion.motions import load_motions
-from glot_cli.pipeline.folder import ResultFolder, Source
+from glot_cli.pipeline.folder import ResultFolder
 from glot_cli.pipeline.options import Options
 from glot_cli.pipeline.record import mean_acceleration
 from glot_cli.pipeline.report import earlier_run, finish_report
+from glot_cli.pipeline.video_source import Source
 from glot_cli.progress import Progress
 from glot_cli.results import Result, load_result
 from glot_cli.training.config import load_config

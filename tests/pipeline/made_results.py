@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from glot_cli.files.seal import seal_file
-from glot_cli.pipeline.folder import ResultFolder, Source
+from glot_cli.pipeline.folder import ResultFolder
 from glot_cli.pipeline.options import Options
+from glot_cli.pipeline.video_source import Source
 from glot_cli.results import Result, empty_arrays
 from glot_cli.schema import Meta
 from tests.cli.clips import background, write_clip

@@ -14,7 +14,8 @@ import pytest
 from glot_cli.errors import OutputError, UsageError
 from glot_cli.files.npz import write_npz
 from glot_cli.files.seal import seal_file, sealed_kind
-from glot_cli.pipeline.folder import ResultFolder, Source, check_picture, output_folders
+from glot_cli.pipeline.folder import ResultFolder, check_picture, output_folders
+from glot_cli.pipeline.video_source import Source
 from tests.pipeline.made_results import finish, record
 
 
@@ -224,7 +225,8 @@ def test_a_second_run_in_a_folder_stops_with_a_line(place: ResultFolder, video: 
 
 def test_a_lock_dies_with_its_process(place: ResultFolder, video: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from glot_cli.pipeline.folder import ResultFolder, Source\n"
+        "import sys, time; from pathlib import Path; from glot_cli.pipeline.folder import ResultFolder\n"
+        "from glot_cli.pipeline.video_source import Source\n"
         "place = ResultFolder(Path(sys.argv[1]), Source.of(Path(sys.argv[2])))\n"
         "with place.held(): print('held', flush=True); time.sleep(60)"
     )

@@ -16,11 +16,12 @@ import torch
 from numpy.typing import NDArray
 
 from glot_cli.pipeline import borders
-from glot_cli.pipeline.folder import ResultFolder, Source
+from glot_cli.pipeline.folder import ResultFolder
 from glot_cli.pipeline.options import Options
 from glot_cli.pipeline.passes import Timeline, watch
 from glot_cli.pipeline.pieces import Whole
 from glot_cli.pipeline.split_run import SplitRun
+from glot_cli.pipeline.video_source import Source
 from glot_cli.progress import Progress
 from glot_cli.tracking.detector import Detections
 from glot_cli.tracking.tracklets import Tracklet

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from glot_cli.errors import OutputError
-from glot_cli.pipeline.folder import ResultFolder, Source
+from glot_cli.pipeline.folder import ResultFolder
+from glot_cli.pipeline.video_source import Source
 from tests.pipeline.made_results import finish, record
 
 

@@ -18,10 +18,11 @@ import torch
 
 from glot_cli.errors import OutputError
 from glot_cli.files.seal import sealed_json
-from glot_cli.pipeline.folder import ResultFolder, Source
+from glot_cli.pipeline.folder import ResultFolder
 from glot_cli.pipeline.options import Options
 from glot_cli.pipeline.record import _contradiction, doubts
 from glot_cli.pipeline.report import Outcome, earlier_run, finish_report
+from glot_cli.pipeline.video_source import Source
 from glot_cli.progress import Progress
 from glot_cli.results import Result, empty_arrays
 from glot_cli.world.gravity import Direction

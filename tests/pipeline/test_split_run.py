@@ -1,6 +1,7 @@
 """A video that is run in steps, on pieces, has the result of running it whole."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -68,7 +69,10 @@ def test_a_video_in_pieces_has_the_record_and_the_picture_of_one_run_whole(tmp_p
     stamps, drawn = pictures(tmp_path / "whole" / "overlay.mp4")
     stamps_cut, drawn_cut = pictures(tmp_path / "cut" / "overlay.mp4")
     assert stamps == stamps_cut and len(stamps) == 120
-    assert np.abs(drawn[::7].astype(int) - drawn_cut[::7]).mean() < 1.0
+    some = np.arange(1, 119, 7)
+    apart = np.abs(drawn[some].astype(int) - drawn_cut[some]).mean((1, 2, 3))
+    for other in (some - 1, some + 1):  # each is that frame's picture, and not its neighbour's
+        assert (apart < 0.7 * np.abs(drawn[some].astype(int) - drawn_cut[other]).mean((1, 2, 3))).all()
     names = {path.name for path in (tmp_path / "cut").iterdir()}
     assert names == {path.name for path in (tmp_path / "whole").iterdir()}  # nothing is left of the pieces
     again = SplitRun(runner(report=True), CLIP, tmp_path / "cut", 2.5).plan()
@@ -107,10 +111,44 @@ def test_steps_that_are_done_are_not_done_again_and_what_is_not_ours_stays(
     with pytest.raises(InputError, match="record of its pieces is gone"):
         step("finish")
     step("lift")
+    (place / "params.npz").unlink()
+    with pytest.raises(InputError, match="record of its pieces is gone"):
+        step("finish")
+    step("lift")
+    with monkeypatch.context() as patch:
+        patch.setattr(Runner, "save_record", lambda *arguments: pytest.fail("was done again"))
+        step("lift")
     outcome = step("finish")
     assert outcome is not None and outcome.overlay is None and outcome.people == 2
     assert [path.name for path in folder.iterdir()] == ["mine.txt"]
+    report = (place / "run.json").read_text()
+    cutting.options = replace(cutting.options, overwrite=True)
+    late = step("finish")  # of a worker that was lost from sight
+    assert late is not None and late.skipped and (place / "run.json").read_text() == report
+    cutting.options = replace(cutting.options, overwrite=False)
     assert same(load_result(place / "params.npz"), load_result(runner(**shorter).run(CLIP, tmp_path / "w").folder))
+
+
+def test_a_record_that_another_run_has_put_in_the_place_is_not_taken_for_that_of_the_pieces(tmp_path: Path) -> None:
+    told = {"start": 1.3, "end": 4.7, "render": False, "frames": False, "overwrite": True}
+    cutting, place = runner(**told), tmp_path / "cut"
+    plan = SplitRun(cutting, CLIP, place, 2.0).plan()
+    assert isinstance(plan, list)
+    for name, count in plan[:-1]:
+        for piece in range(count):
+            SplitRun(cutting, CLIP, place, 2.0).step(name, piece)
+    other = runner(**told, max_people=1)
+    for name in ("lift-0000.json", "follow-0000.json"):
+        assert list(place.glob(f"pieces-*/{name}"))
+    shutil.copytree(place, tmp_path / "kept")
+    assert other.run(CLIP, place).people == 1
+    assert not list(place.glob("pieces-*"))  # they were given up
+    shutil.copytree(next((tmp_path / "kept").glob("pieces-*")), place / next((tmp_path / "kept").glob("pieces-*")).name)
+    with pytest.raises(InputError, match="or another one now"):
+        SplitRun(cutting, CLIP, place, 2.0).step("finish", 0)
+    SplitRun(cutting, CLIP, place, 2.0).step("lift", 0)
+    outcome = SplitRun(cutting, CLIP, place, 2.0).step("finish", 0)
+    assert outcome is not None and outcome.people == 2
 
 
 def test_what_is_short_or_in_the_way_is_told_before_anything_is_done(tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ import pytest
 from PIL import Image
 
 from glot_cli.files.seal import sealed
-from glot_cli.pipeline.folder import OVERLAY, PAGE, ResultFolder, Source
+from glot_cli.pipeline.folder import OVERLAY, PAGE, ResultFolder
 from glot_cli.pipeline.run import _page
+from glot_cli.pipeline.video_source import Source
 from glot_cli.results import Result, load_result
 from glot_cli.video import VideoWriter
 from glot_cli.viewer import report_page as page

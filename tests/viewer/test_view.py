@@ -21,7 +21,8 @@ from glot_cli.errors import InputError, OutputError
 from glot_cli.exporting.characters import MOST_FRAMES
 from glot_cli.files.atomic import aside_name
 from glot_cli.files.seal import sealed_kind
-from glot_cli.pipeline.folder import ResultFolder, Source
+from glot_cli.pipeline.folder import ResultFolder
+from glot_cli.pipeline.video_source import Source
 from glot_cli.progress import Progress
 from glot_cli.results import Result, load_result, pose_bodies
 from glot_cli.viewer import packing

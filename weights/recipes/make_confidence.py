@@ -41,12 +41,12 @@ from glot_cli.lifting.joint_errors import (
     course,
     evidence,
 )
-from glot_cli.pipeline.folder import Source
 from glot_cli.pipeline.models import Models, load_models
 from glot_cli.pipeline.options import Options
 from glot_cli.pipeline.passes import compute_features, follow_people
 from glot_cli.pipeline.presets import PRESETS
 from glot_cli.pipeline.record import make_record
+from glot_cli.pipeline.video_source import Source
 from glot_cli.progress import Progress
 from glot_cli.results import Result, load_result
 from glot_cli.smoothing import whittaker
