@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from glot_cli.cluster.ledger import Ledger
 
 LEAST_SPLIT, MOST_WORKERS = 10.0, 1024  # seconds, as `pipeline.borders` has it, and on one machine, as `sizing`
+UNFINISHED = 3  # exit status of --status
+SILENT_SECONDS = 300.0  # without a new table, after which a batch may have been killed
 LINE_SECONDS = 30.0  # between lines of progress where there is no terminal
 _NOT_SHARED = {"videos", "out", "as_json", "debug"}  # of the options of `glot run`
 
@@ -99,7 +101,8 @@ def command(
     MANIFEST is a text file (a path, URL or glob a line), a .csv (columns video, and name or out) or a folder. Called
     again, the same command goes on where it was stopped. Takes the options of `glot run` beside its own.
 
-    Exit status: 0 every clip came out, 1 one failed (the others still ran), 2 wrong usage.
+    Exit status: 0 every clip came out, 1 one failed (the others still ran), 2 wrong usage; of --status also 3, it is
+    not finished.
     """
     if status is not None:
         return _status(status)
@@ -134,6 +137,9 @@ def command(
                 retry=retry,
                 tell=live,
             )
+    except KeyboardInterrupt:
+        live.stopped()
+        raise
     finally:
         live.close()
     now = time.time()
@@ -149,13 +155,19 @@ def _status(folder: str) -> int:
             from glot_cli.cluster.summary import failures, state_line
         except ImportError as error:
             raise _not_installed(error) from error
-    rows, abouts = read_tables(folder)
+    rows, abouts, missing = read_tables(folder)
     at_work = [about for about in abouts if not about.over]
     written = max(about.written for about in abouts)
     line = state_line(rows, sum(a.workers for a in at_work), min(about.began for about in at_work or abouts), written)
     age = max(0.0, time.time() - written)
-    print(printable(f"{line} ({age:.0f} s ago)" if at_work else line), flush=True)
-    return _table(list(failures(rows)))
+    if at_work:
+        line += f" (written {age:.0f} s ago{'; has it been stopped?' if age > SILENT_SECONDS else ''})"
+    print(printable(line), flush=True)
+    if missing:
+        verb = "has" if missing == 1 else "have"
+        print(f"{missing} of {missing + len(abouts)} shards {verb} written no table", flush=True)
+    failed = _table(list(failures(rows)))
+    return UNFINISHED if at_work or missing else failed
 
 
 def _table(lines: list[str]) -> int:
@@ -178,10 +190,12 @@ class _Live:
         self._quiet = quiet
         self._due = 0.0
         self._shown = False
+        self._last: Ledger | None = None
 
     def __call__(self, ledger: Ledger, workers: int, began: float) -> None:
         from glot_cli.cluster.summary import state_line
 
+        self._last = ledger
         if self._quiet or sys.stderr is None or time.monotonic() < self._due:
             return
         line = state_line(ledger.rows, workers, began, time.time())
@@ -193,6 +207,14 @@ class _Live:
         else:
             say(line)
             self._due = time.monotonic() + LINE_SECONDS
+
+    def stopped(self) -> None:
+        """Say how far it came, and how it goes on."""
+        self.close()
+        self._shown = False
+        if self._last is not None:
+            counts = self._last.counts
+            say(f"{counts['done']} of {len(self._last.rows)} clips done; the same command goes on")
 
     def close(self) -> None:
         """End the line."""

@@ -166,8 +166,11 @@ def _about_of(table: Any) -> About:
     return replace(about, began=float(about.began), written=float(about.written), over=bool(about.over))
 
 
-def read_tables(folder: str) -> tuple[list[Row], list[About]]:
+def read_tables(folder: str) -> tuple[list[Row], list[About], int]:
     """The rows of all tables in the folder of a batch: its own, or those of its shards.
+
+    Returns:
+        The rows, what each table says beside its own, and how many shards have written none.
 
     Raises:
         InputError: there is none, or one cannot be read.
@@ -184,7 +187,8 @@ def read_tables(folder: str) -> tuple[list[Row], list[About]]:
         ((*read_table(place), _cut_of(place)) for place in places), key=lambda table: table[1].written, reverse=True
     )
     newest = [table for table in tables if table[2] == tables[0][2]]
-    if len(newest) == tables[0][2]:  # tables of a batch that was divided otherwise say nothing more
+    missing = tables[0][2] - len(newest)
+    if not missing:  # tables of a batch that was divided otherwise say nothing more
         tables = newest
     rows: dict[int, Row] = {}
     told: set[str] = set()
@@ -192,7 +196,7 @@ def read_tables(folder: str) -> tuple[list[Row], list[About]]:
         new = [row for row in some if row.number not in rows and row.folder not in told]
         rows |= {row.number: row for row in new}
         told |= {row.folder for row in new if row.folder}
-    return [rows[number] for number in sorted(rows)], [about for _, about, _ in tables]
+    return [rows[number] for number in sorted(rows)], [about for _, about, _ in tables], missing
 
 
 def _cut_of(place: str) -> int:

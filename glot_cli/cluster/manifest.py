@@ -144,6 +144,8 @@ def _text_of(manifest: Path) -> str:
         data = manifest.read_bytes()
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", path=manifest, remedy="check its permissions") from error
+    if b"\0" in data and manifest.suffix.lower() in VIDEO_SUFFIXES:
+        raise InputError("is a video, not a list of some", path=manifest, remedy="name it in a list, or use 'glot run'")
     if b"\0" in data:
         raise InputError("is no text", path=manifest, remedy="give a list of videos, or a folder that holds some")
     # Names of files are bytes: those that are no UTF-8 come through all the same.
@@ -154,7 +156,7 @@ def _found(video: str, base: Path, name: str, out: str) -> Iterator[_Line]:
     """What a line stands for: itself, or what its glob finds. A glob that finds nothing stands for itself."""
     video, out = place_of(video), place_of(out)
     told = video if is_url(video) else os.path.expanduser(video)
-    video = told if is_url(told) else os.path.join(base, told)
+    video = told if is_url(told) else _plain(os.path.join(base, told))
     if out and not is_url(out):
         out = os.path.join(base, os.path.expanduser(out))
     exact = not WILD.search(told) or (not is_url(told) and os.path.lexists(video))  # a name may hold a bracket
@@ -170,6 +172,12 @@ def _found(video: str, base: Path, name: str, out: str) -> Iterator[_Line]:
     if not found:
         name = name or (url_stem(video) if is_url(video) else _stem_below(Path(video), Path(video).parent))
         yield _Line(video, name, out)
+
+
+def _plain(path: str) -> str:
+    """A path without ways up and down, where that leads to the same place; so a clip is called the same everywhere."""
+    plain = os.path.normpath(path)
+    return plain if os.path.realpath(plain) == os.path.realpath(path) else path
 
 
 def _hits(pattern: str, base: Path) -> list[tuple[str, str]]:
@@ -193,13 +201,13 @@ def _stem_below(path: Path, folder: Path) -> str:
 
 def _without_clashes(listed: list[_Line], out: str) -> Iterator[Entry]:
     """Entries with their folders; what cannot have one of its own has a fault instead."""
-    seen: set[str] = set()
+    seen: dict[str, int] = {}
     taken: dict[str, str] = {}
     inside: dict[str, str] = {}  # folders called frames/ in which somebody's result lies: whose
-    for video, name, place, _, fault in listed:
+    for number, (video, name, place, _, fault) in enumerate(listed):
         same = video if is_url(video) else os.path.realpath(video)
         folder = place if is_url(place) else os.path.abspath(place) if place else joined(out, name)
-        fault = fault or _fault(video, name, place, out, listed_before=same in seen)
+        fault = fault or _fault(video, name, place, out, before=seen.get(same))
         if not fault:
             above = [folder, *map(str, PurePosixPath(folder).parents)] if not is_url(folder) else [folder]
             frames = [one for one in above if os.path.basename(one) == FRAMES]
@@ -212,16 +220,16 @@ def _without_clashes(listed: list[_Line], out: str) -> Iterator[Entry]:
         if fault:
             yield Entry(video, "", fault)
             continue
-        seen.add(same)
+        seen.setdefault(same, number)
         taken[folder] = video
         inside |= dict.fromkeys(frames, video)
         yield Entry(video, folder)
 
 
-def _fault(video: str, name: str, place: str, out: str, listed_before: bool) -> str | None:
+def _fault(video: str, name: str, place: str, out: str, before: int | None) -> str | None:
     """Why a clip cannot have the result that it is to have; None where it can."""
-    if listed_before and not place:
-        return "is listed before"
+    if before is not None and not place:
+        return f"is listed before, as number {before}"
     if _is_in(video, out):
         return "lies in the folder for results; move it, or choose another one"
     if place:

@@ -14,7 +14,7 @@ MOST_FAILURES = 50  # told one by one
 
 
 def state_line(rows: Sequence[Row], workers: int, began: float, now: float) -> str:
-    """How far a batch is: done, failed, left, frames a second, time left.
+    """How far a batch is: done, failed, left, frames a second of clips that ended, time left.
 
     Args:
         rows: all clips.
@@ -30,13 +30,20 @@ def state_line(rows: Sequence[Row], workers: int, began: float, now: float) -> s
     since = max(began, now - _WINDOW)
     lately = [row for row in rows if row.ended is not None and row.ended > since and row.attempts]
     line += f", {counted(counts[RUNNING], 'clip')} at work on {counted(workers, 'worker')}"
-    in_pieces = [row.progress or 0.0 for row in rows if row.state == RUNNING and row.pieces]
+    in_pieces = [row for row in rows if row.pieces]
     if in_pieces:
-        line += f", {counted(len(in_pieces), 'clip')} in pieces {sum(in_pieces) / len(in_pieces):.0%} done"
-    if lately and now > since:
-        frames = sum(row.frames or 0 for row in lately) / (now - since)
-        wait = timedelta(seconds=round(left * (now - since) / len(lately)))
-        line += f", {frames:.1f} frames/s, {wait} left"
+        done = sum(1.0 if row.state in OVER else row.progress or 0.0 for row in in_pieces)
+        line += f", steps of {counted(len(in_pieces), 'clip')} in pieces {done / len(in_pieces):.0%} done"
+    if now <= since:
+        return line
+    if lately:
+        line += f", {sum(row.frames or 0 for row in lately) / (now - since):.1f} frames/s"
+    begun = [(row.progress or 0.0, now - (row.began or now)) for row in in_pieces if row.state not in OVER]
+    # Of what was done of clips that are not over, the part that falls into the time that is looked at.
+    clips = len(lately) + sum(share * min(1.0, (now - since) / max(age, 1e-9)) for share, age in begun)
+    if clips:
+        wait = timedelta(seconds=round((left - sum(share for share, _ in begun)) * (now - since) / clips))
+        line += f", {wait} left"
     return line
 
 
@@ -45,14 +52,16 @@ def failures(rows: Sequence[Row]) -> Iterator[str]:
     found = [row for row in rows if row.state in (FAILED, ASIDE)]
     if not found:
         return
-    cells = [("clip", "state", "video", "why")] + [
-        (str(row.number + 1), row.state, printable(row.video), _why(row)) for row in found[:MOST_FAILURES]
+    cells = [("number", "state", "video", "why")] + [
+        (str(row.number), row.state, printable(row.video), _why(row)) for row in found[:MOST_FAILURES]
     ]
     widths = [max(len(row[column]) for row in cells) for column in range(3)]
     for row in cells:
         yield "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip()
     if len(found) > MOST_FAILURES:
         yield f"and {len(found) - MOST_FAILURES} more"
+    if any(row.state == ASIDE for row in found):
+        yield "what was set aside is tried again with --retry"
 
 
 def _why(row: Row) -> str:

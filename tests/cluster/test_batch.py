@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -107,14 +108,14 @@ def test_shards_divide_a_manifest_and_are_told_together(tmp_path: Path, notes: P
     for shard in ((1, 2), (2, 2)):
         run(tmp_path, *names, shard=shard)
     assert notes.read_text().split() == ["a.mp4", "c.mp4", "e.mp4", "b.mp4", "d.mp4"]
-    rows, abouts = read_tables(str(tmp_path / "out"))
+    rows, abouts, missing = read_tables(str(tmp_path / "out"))
     assert [(row.number, Path(row.video).name) for row in rows] == list(enumerate(names)) and len(abouts) == 2
     run(tmp_path, *names, shard=(3, 3))  # cut anew
     assert [row.number for row in read_tables(str(tmp_path / "out"))[0]] == list(range(5))
     for number in (1, 2, 3):
         run(tmp_path, "e.mp4", "a.mp4", "x.mp4", shard=(number, 3))
-    rows, abouts = read_tables(str(tmp_path / "out"))
-    assert [Path(row.video).name for row in rows] == ["e.mp4", "a.mp4", "x.mp4"] and len(abouts) == 3
+    rows, abouts, missing = read_tables(str(tmp_path / "out"))
+    assert [Path(row.video).name for row in rows] == ["e.mp4", "a.mp4", "x.mp4"] and (len(abouts), missing) == (3, 0)
 
 
 @pytest.mark.parametrize("kind", ["fifo", "link", "text", "cut", "rows", "about"])
@@ -176,6 +177,25 @@ def test_a_table_that_cannot_be_written_for_a_while_stops_nothing(
     written.clear()
     with pytest.raises(OutputError, match="503"):
         run(tmp_path, "a.mp4", "b.mp4", "c.mp4", out=tmp_path / "other")
+
+
+def test_status_tells_what_is_not_finished(tmp_path: Path, glot: Glot) -> None:
+    run(tmp_path, "a.mp4", "b.mp4", "c.mp4", shard=(2, 2))
+    told = glot("batch", "--status", tmp_path / "out")
+    assert told.status == 3 and told.out.splitlines()[1:] == ["1 of 2 shards has written no table"]
+    run(tmp_path, "a.mp4", "b.mp4", "c.mp4", shard=(1, 2))
+    assert glot("batch", "--status", tmp_path / "out").status == 0
+    rows, about = read_table(str(tmp_path / "out" / "batch-1-of-2.parquet"))
+    rows[0].state = RUNNING
+    write_table(
+        str(tmp_path / "out" / "batch-1-of-2.parquet"), rows, replace(about, over=False, written=about.written - 900)
+    )
+    told = glot("batch", "--status", tmp_path / "out")
+    assert told.status == 3 and "1 left of 3 clips" in told.out
+    place = str(tmp_path / "out" / "batch-2-of-2.parquet")
+    rows, about = read_table(place)
+    write_table(place, rows, replace(about, written=about.written - 900))
+    assert "ago; has it been stopped?)" in glot("batch", "--status", tmp_path / "out").out
 
 
 def test_two_batches_do_not_write_one_table(tmp_path: Path) -> None:
@@ -249,10 +269,21 @@ def test_the_line_of_progress_and_the_table_of_failures() -> None:
         "1 done, 2 failed, 2 left of 5 clips, 1 clip at work on 3 workers, 2.0 frames/s, 0:01:00 left"
     )
     assert list(failures(rows)) == [
-        "clip  state      video    why",
-        "2     failed     b\\n.mp4  is no video",
-        "5     set aside  e.mp4    2 workers died",
+        "number  state      video    why",
+        "1       failed     b\\n.mp4  is no video",
+        "4       set aside  e.mp4    2 workers died",
+        "what was set aside is tried again with --retry",
     ]
+    pieces = [
+        Row(0, "a.mp4", "a", DONE, pieces=4, progress=1.0, frames=600, attempts=1, began=0.0, ended=60.0),
+        Row(1, "b.mp4", "b", RUNNING, pieces=4, progress=0.5, attempts=1, began=40.0),
+        Row(2, "c.mp4", "c"),
+    ]
+    assert state_line(pieces, 2, 0.0, 100.0) == (  # 1.5 clips in 100 s, and 1.5 to come
+        "1 done, 0 failed, 2 left of 3 clips, 1 clip at work on 2 workers, steps of 2 clips in pieces 75% done, "
+        "6.0 frames/s, 0:01:40 left"
+    )
+    assert state_line(pieces[1:], 2, 90.0, 100.0).endswith("1 clip in pieces 50% done, 0:03:00 left")
     assert state_line(rows[:2], 0, 0.0, 0.0) == "1 done, 1 failed, 0 left of 2 clips, 120 frames"
     assert list(failures(rows[:1])) == []
 
@@ -278,7 +309,7 @@ def test_commands_of_a_batch(tmp_path: Path, glot: Glot, monkeypatch: pytest.Mon
     ended = glot("batch", tmp_path / "list.txt", "--out", out, *how)
     assert ended.status == 1
     assert ended.out.splitlines()[0] == f"1 done, 1 failed, 0 left of 2 clips, 30 frames -> {out}"
-    assert ended.out.splitlines()[2].split(maxsplit=2) == ["2", "failed", f"{tmp_path / 'bad.mp4'}  is no video"]
+    assert ended.out.splitlines()[2].split(maxsplit=2) == ["1", "failed", f"{tmp_path / 'bad.mp4'}  is no video"]
     status = glot("batch", "--status", out)
     assert (status.status, status.out.splitlines()[1:]) == (1, ended.out.splitlines()[1:])
     assert glot("batch", "--status", tmp_path).err == [

@@ -80,7 +80,7 @@ def test_what_is_listed_again_or_would_share_a_folder_is_told(clips: Path) -> No
     ]
     manifest.write_text("\n".join(lines))
     faults = [entry.fault for entry in read(manifest)]
-    assert faults[0] is None and faults[1] == faults[2] == "is listed before"
+    assert faults[0] is None and faults[1] == faults[2] == "is listed before, as number 0"
     assert faults[3] == f"would write /out/a, as {clips / 'a.mp4'} does; give it a name of its own in a CSV"
     assert faults[4] == "'../up' is no name of a folder below that of the results"
 
