@@ -144,7 +144,7 @@ def command(
         live.close()
     now = time.time()
     print(printable(f"{state_line(ledger.rows, 0, now, now)} -> {out}"), flush=True)
-    return _table(list(failures(ledger.rows)))
+    return _told(list(failures(ledger.rows)))
 
 
 def _status(folder: str) -> int:
@@ -166,13 +166,16 @@ def _status(folder: str) -> int:
     if missing:
         verb = "has" if missing == 1 else "have"
         print(f"{missing} of {missing + len(abouts)} shards {verb} written no table", flush=True)
-    failed = _table(list(failures(rows)))
+    failed = _told(list(failures(rows)))
     return UNFINISHED if at_work or missing else failed
 
 
-def _table(lines: list[str]) -> int:
+def _told(lines: list[str]) -> int:
+    """Print the table of what failed; returns the exit status."""
     for line in lines:
         print(line, flush=True)
+    if any(line.split()[1:3] == ["set", "aside"] for line in lines):
+        print("what was set aside is tried again with --retry", flush=True)
     return int(bool(lines))
 
 

@@ -60,8 +60,6 @@ def failures(rows: Sequence[Row]) -> Iterator[str]:
         yield "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip()
     if len(found) > MOST_FAILURES:
         yield f"and {len(found) - MOST_FAILURES} more"
-    if any(row.state == ASIDE for row in found):
-        yield "what was set aside is tried again with --retry"
 
 
 def _why(row: Row) -> str:

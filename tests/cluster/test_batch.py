@@ -272,7 +272,6 @@ def test_the_line_of_progress_and_the_table_of_failures() -> None:
         "number  state      video    why",
         "1       failed     b\\n.mp4  is no video",
         "4       set aside  e.mp4    2 workers died",
-        "what was set aside is tried again with --retry",
     ]
     pieces = [
         Row(0, "a.mp4", "a", DONE, pieces=4, progress=1.0, frames=600, attempts=1, began=0.0, ended=60.0),
