@@ -181,7 +181,7 @@ class Ledger:
                 continue
             self._become(work.row, RUNNING)
             if work.stage is None:
-                work.row.began = self._clock()
+                work.row.began, work.row.pieces, work.row.progress = self._clock(), None, None
             work.row.attempts += work.stage is None or work.crashes + work.deaths > 0
             return work
         return None

@@ -47,6 +47,7 @@ class Log:
         counts: what was mended, by name.
         renderer: what drew.
         fault: why nothing was drawn.
+        stamp: time stamp of the first frame that was drawn, None where none was.
         files: that it left, by their names as seen from the folder of pieces: what they are, see `seal.fingerprint`.
     """
 
@@ -56,6 +57,7 @@ class Log:
     counts: dict[str, int]
     renderer: str | None = None
     fault: str | None = None
+    stamp: int | None = None
     files: dict[str, str] = field(default_factory=dict)
 
 

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -293,11 +292,17 @@ class SplitRun:
         meta = result.meta
         body = recorded_body(meta.body_model, meta.body_model_sha256, record=params)
         first = meta.start_frame
-        frames = (replace(frame, index=first + number) for number, frame in frames_of(piece, joined, self._info))
-        part = Part(frames, first + begin, first + end)
+        stamps: list[int] = []
+
+        def shown() -> Iterator[Frame]:
+            for number, frame in frames_of(piece, joined, self._info):
+                stamps.append(frame.pts)
+                yield replace(frame, index=first + number)
+
+        part = Part(shown(), first + begin, first + end)
         target = self._pieces.picture(_label("draw", piece))
         draw(result, self._video, target, body, style=self._options.style, progress=progress, warn=warn, part=part)
-        return log
+        return replace(log, stamp=stamps[0])
 
     def _finish(self) -> Outcome:
         """Put the picture together, close the report, and remove what the steps have left for each other."""
@@ -321,19 +326,13 @@ class SplitRun:
             renderer = next((log.renderer for log in logs if log.renderer), None)
 
             def make(target: Path, warn: Callable[[str], None]) -> None:
-                joined = self._pieces.load(_label("join"), *_FRAMES)
-                parts, stamps = joined["parts"].tolist(), joined["stamps"]
-                drawn = [
-                    (self._pieces.picture(_label("draw", number)), int(stamps[begin]))
-                    for number, (begin, end) in enumerate(pairwise(parts))
-                    if begin < end
-                ]
+                drawn = list(self._drawn())
                 sound = self._video if self._info.has_audio else None
                 with progress.stage("put the picture together"):
                     splice(
                         drawn,
                         target,
-                        origin=int(stamps[0]),
+                        origin=drawn[0][1],
                         time_base=self._info.time_base,
                         audio_from=sound,
                         warn=warn,
@@ -350,6 +349,16 @@ class SplitRun:
             )
         remove_pieces(self._place.path)
         return outcome
+
+    def _drawn(self) -> Iterator[tuple[Path, int]]:
+        """What was drawn of every piece that has frames, and their first time stamps. Raises InputError."""
+        for piece in range(self.count):
+            log, picture = self._pieces.log(_label("draw", piece)), self._pieces.picture(_label("draw", piece))
+            if log is None:
+                remedy = "run it again when nobody else writes there"
+                raise InputError("a piece of the picture that is gone or was changed", path=picture, remedy=remedy)
+            if log.stamp is not None:
+                yield picture, log.stamp
 
     def _check_record(self) -> None:
         """See that the record is that of the pieces. Raises InputError."""

@@ -223,3 +223,5 @@ def test_steps_that_wait_and_drivers_that_die_are_not_counted_as_tries() -> None
     again = ledger("long", earlier=[many])
     again.settle(taken(again), DIED)
     assert (again.rows[0].state, again.rows[0].deaths) == (WAITING, MOST_DEATHS + 1)
+    again.settle(taken(again), {"state": "done", "people": 1})  # run whole this time
+    assert (again.rows[0].pieces, again.rows[0].progress) == (None, None)
