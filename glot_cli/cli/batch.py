@@ -16,12 +16,12 @@ from glot_cli.cli import options, run
 from glot_cli.cli.stopping import loading
 from glot_cli.cli.telling import say
 from glot_cli.errors import GlotError, printable
-from glot_cli.pipeline.options import Options
+from glot_cli.pipeline.options import LEAST_SPLIT, Options
 
 if TYPE_CHECKING:
     from glot_cli.cluster.ledger import Ledger
 
-LEAST_SPLIT, MOST_WORKERS = 10.0, 1024  # seconds, as `pipeline.borders` has it, and on one machine, as `sizing`
+MOST_WORKERS = 1024  # on one machine, as `sizing` has it
 UNFINISHED = 3  # exit status of --status
 SILENT_SECONDS = 300.0  # without a new table, after which a batch may have been killed
 LINE_SECONDS = 30.0  # between lines of progress where there is no terminal

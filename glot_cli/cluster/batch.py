@@ -26,8 +26,7 @@ from glot_cli.errors import GlotError, OutputError, UsageError
 from glot_cli.files.atomic import not_written
 from glot_cli.files.opening import expanded
 from glot_cli.files.seal import is_regular
-from glot_cli.pipeline.borders import LEAST_SECONDS
-from glot_cli.pipeline.options import SAME_RESULT
+from glot_cli.pipeline.options import LEAST_SPLIT, SAME_RESULT
 from glot_cli.pipeline.presets import choose
 
 # How long the table may stay as it is: some seconds, but of the time no more than a twentieth goes into writing it.
@@ -89,8 +88,8 @@ def run_batch(
         raise UsageError("runs its clips in this process and takes no workers", option="shard")
     if shard is not None and split is not None:
         raise UsageError("runs its clips one after the other, so that to split them is no use", option="shard")
-    if split is not None and not split >= LEAST_SECONDS:
-        raise UsageError(f"must be {LEAST_SECONDS:g} seconds or more, not {split:g}", option="split")
+    if split is not None and not split >= LEAST_SPLIT:
+        raise UsageError(f"must be {LEAST_SPLIT:g} seconds or more, not {split:g}", option="split")
     out = place_of(out)
     out = out if is_url(out) else os.path.abspath(out)
     check_place(out)

@@ -6,12 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from glot_cli.pipeline.options import Options
+from glot_cli.pipeline.options import LEAST_SPLIT, Options
 from glot_cli.pipeline.passes import looks_apart
 from glot_cli.tracking.lookout import WHOLE_EVERY
 from glot_cli.video import VideoInfo
 
-LEAST_SECONDS = 10.0  # of a piece: shorter ones would be little else than overlap
 # Looked at on either side of a border, until trackers and keyframes have settled; in time lapse so many rounds of looks
 # take longer.
 OVERLAP_SECONDS, OVERLAP_ROUNDS = 2.0, 3
@@ -48,7 +47,7 @@ def borders_of(info: VideoInfo, options: Options, seconds: float) -> list[float]
         return []
     fps, start = float(info.fps), options.start or 0.0
     length = min(options.end or math.inf, info.duration) - start
-    least = LEAST_SECONDS * overlap_of(info, options) / OVERLAP_SECONDS
+    least = LEAST_SPLIT * overlap_of(info, options) / OVERLAP_SECONDS
     count = min(math.ceil(length / max(seconds, least) - 1e-6), MOST_PIECES)
     # Whole rounds of looks lie between, so that pieces look at the frames that would be looked at without them.
     apart = _round_of_looks(info, options)

@@ -22,6 +22,7 @@ _COUNTS = ("batch_size", "min_frames", "max_people", "max_pixels")
 LEAST_FPS, MOST_FPS = 0.01, 100_000
 LONGEST_FOCAL = 1_000_000  # pixels
 LONGEST_TIME = 10_000_000  # seconds, four months
+LEAST_SPLIT = 10.0  # seconds of a piece of a video: shorter ones would be little else than overlap
 MOST_DETECT_EVERY = 10  # frames: boxes between are interpolated, and nobody walks straight for longer
 _SWITCHES = ("trust_detector", "half", "refine", "render", "frames", "report", "overwrite", "quiet")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")

@@ -240,6 +240,15 @@ def test_a_driver_that_was_killed_is_started_again(tmp_path: Path, notes: Path) 
     assert set(lines) == set(names) and len(lines) <= len(names) + 1
 
 
+def test_the_driver_loads_nothing_that_only_workers_need() -> None:
+    code = (
+        "import sys; from glot_cli.cluster import batch, clip_process, summary; from glot_cli.cli import batch as command\n"
+        "print(sorted({'torch', 'cv2', 'av', 'scipy', 'onnxruntime'} & sys.modules.keys()))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert ended.stdout == "[]\n"
+
+
 def test_names_of_all_kinds_come_back_from_a_table(tmp_path: Path) -> None:
     rows = [Row(0, "a\nb \udcff.mp4", "/out/ü", FAILED, error="x\udcff", stages={"a": 1.0}, warnings=["w"])]
     place = str(tmp_path / "batch.parquet")

@@ -58,7 +58,7 @@ def test_what_takes_too_long_is_ended_and_counts_as_a_crash(tmp_path: Path, monk
 
 
 def test_a_long_clip_is_done_in_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(borders, "LEAST_SECONDS", 1.0)
+    monkeypatch.setattr(borders, "LEAST_SPLIT", 1.0)
     (short,) = make_clips(tmp_path / "clips", 1)
     (tmp_path / "text.mp4").write_text("no video")
     videos = [EXAMPLE, short, tmp_path / "text.mp4"]

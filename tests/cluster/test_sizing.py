@@ -5,7 +5,6 @@ import pytest
 from glot_cli.cli import batch as command_line
 from glot_cli.cluster.sizing import MOST_WORKERS, WORKER_BYTES, Node, Share, shares
 from glot_cli.errors import UsageError
-from glot_cli.pipeline.borders import LEAST_SECONDS
 
 GB = 1 << 30
 
@@ -41,5 +40,5 @@ def test_what_is_not_there_is_told() -> None:
 
 
 def test_the_command_line_knows_the_limits() -> None:
-    assert command_line.LEAST_SPLIT == LEAST_SECONDS and command_line.MOST_WORKERS == MOST_WORKERS
+    assert command_line.MOST_WORKERS == MOST_WORKERS
     assert len(shares([Node("a", 2, 0, GB)], "auto", 10**9, 1)) == MOST_WORKERS

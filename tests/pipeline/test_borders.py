@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from glot_cli.pipeline.borders import LEAST_SECONDS, MOST_PIECES, borders_of, overlap_of, stretch_of
+from glot_cli.pipeline.borders import LEAST_SPLIT, MOST_PIECES, borders_of, overlap_of, stretch_of
 from glot_cli.pipeline.options import Options
 from glot_cli.video import VideoInfo
 
@@ -38,8 +38,8 @@ def test_what_is_short_or_of_unknown_length_is_not_cut() -> None:
     assert borders_of(video(None), Options(), 60.0) == []
     assert borders_of(video(60.0), Options(), 60.0) == []
     assert len(borders_of(video(60.1), Options(), 60.0)) == 1
-    assert borders_of(video(LEAST_SECONDS), Options(), 1.0) == []  # pieces may not be that short
-    assert len(borders_of(video(10 * LEAST_SECONDS), Options(), 1.0)) == 9
+    assert borders_of(video(LEAST_SPLIT), Options(), 1.0) == []  # pieces may not be that short
+    assert len(borders_of(video(10 * LEAST_SPLIT), Options(), 1.0)) == 9
     for options in (Options(start=100.0), Options(start=200.0, end=300.0), Options(start=95.0), Options(end=9.0)):
         assert borders_of(video(100.0), options, 10.0) == []
 

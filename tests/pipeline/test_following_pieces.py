@@ -45,7 +45,7 @@ class StandingPerson:
 
 @pytest.fixture(autouse=True)
 def _short_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(borders, "LEAST_SECONDS", 1.0)
+    monkeypatch.setattr(borders, "LEAST_SPLIT", 1.0)
 
 
 def wall(seed: int) -> NDArray[np.uint8]:

@@ -23,7 +23,7 @@ STEPS = ["follow", "follow", "join", "look", "look", "lift", "draw", "draw", "fi
 
 @pytest.fixture(autouse=True)
 def _short_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(borders, "LEAST_SECONDS", 1.0)
+    monkeypatch.setattr(borders, "LEAST_SPLIT", 1.0)
 
 
 def runner(**options: object) -> Runner:
