@@ -242,7 +242,7 @@ def test_a_driver_that_was_killed_is_started_again(tmp_path: Path, notes: Path) 
 
 def test_the_driver_loads_nothing_that_only_workers_need() -> None:
     code = (
-        "import sys; from glot_cli.cluster import batch, clip_process, summary; from glot_cli.cli import batch as command\n"
+        "import sys; from glot_cli.cluster import batch, clip_process, summary; from glot_cli.cli import batch\n"
         "print(sorted({'torch', 'cv2', 'av', 'scipy', 'onnxruntime'} & sys.modules.keys()))"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
