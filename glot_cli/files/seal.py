@@ -208,7 +208,7 @@ def _digest(file: IO[bytes], size: int, ends_with: bytes = b"") -> str:
     held = max(0, size - len(ends_with))
     file.seek(0)
     digest.update(file.read(min(ENDS, held)))
-    start = max(ENDS, held - ENDS)
+    start = max(ENDS, size - ENDS)  # as counted when it was sealed, with what the end was then
     if start < held:
         file.seek(start)
         digest.update(file.read(held - start))

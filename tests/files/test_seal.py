@@ -59,6 +59,27 @@ def test_sealed_files_are_what_they_were(npz: Path, mp4: Path, html: Path, repor
     assert told is not None and "seal" not in told and told["name"] == "é"
 
 
+def test_files_of_all_sizes_keep_their_seals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Around one end and two, where what is read of a file changes; and one as large as that of a long video."""
+    path = tmp_path / "a.npz"
+    write_npz(path, {"a": np.zeros(3 << 20, np.uint8)}, compress=False)
+    assert path.stat().st_size > 2 * seal.ENDS and sealed_kind(path) == "npz"
+    monkeypatch.setattr(seal, "ENDS", 512)
+    sizes = set()
+    for number in range(0, 1400, 3):
+        for name in ("a", "ab", "abc"):
+            path.unlink()
+            write_npz(path, {name: np.zeros(number, np.uint8)}, compress=False)
+            sizes.add(path.stat().st_size)
+            assert sealed_kind(path) == "npz", path.stat().st_size
+    assert len(sizes) > 1000 and min(sizes) < 512 < 2 * 512 < max(sizes)
+    for number in range(0, 1400, 50):
+        page = tmp_path / "a.html"
+        page.write_text("<!doctype html>\n" + "x" * number)
+        seal_file(page)
+        assert sealed_kind(page) == "html"
+
+
 @pytest.mark.parametrize("kind", ["npz", "mp4", "html", "report"])
 def test_any_change_breaks_a_seal(request: pytest.FixtureRequest, kind: str) -> None:
     path: Path = request.getfixturevalue(kind)
