@@ -27,7 +27,7 @@ def _short_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def runner(**options: object) -> Runner:
-    told = Options(**{"start": 1.0, "end": 5.0, "quiet": True, "device": "cpu", **options})  # type: ignore[arg-type]
+    told = Options(**{"start": 1.0, "end": 3.4, "quiet": True, "device": "cpu", **options})  # type: ignore[arg-type]
     return prepare([], Path(), told)[0]
 
 
@@ -49,46 +49,48 @@ def test_a_video_in_pieces_has_the_record_and_the_picture_of_one_run_whole(tmp_p
     whole = runner(report=True).run(CLIP, tmp_path / "whole")
     taken = []
     cutting = runner(report=True)
-    plan = SplitRun(cutting, CLIP, tmp_path / "cut", 2.5).plan()
+    plan = SplitRun(cutting, CLIP, tmp_path / "cut", 1.5).plan()
     assert isinstance(plan, list)
     outcome = None
     for name, count in plan:
         for piece in reversed(range(count)):  # in whatever order a stage's steps are taken
             taken.append(name)
             assert outcome is None
-            outcome = SplitRun(cutting, CLIP, tmp_path / "cut", 2.5).step(name, piece)
+            outcome = SplitRun(cutting, CLIP, tmp_path / "cut", 1.5).step(name, piece)
     assert taken == STEPS and isinstance(outcome, Outcome)
     assert (
         (outcome.people, outcome.frames, outcome.warnings)
         == (whole.people, whole.frames, whole.warnings)
-        == (2, 120, [])
+        == (2, 72, [])
     )
     first, second = load_result(tmp_path / "whole" / "params.npz"), load_result(tmp_path / "cut" / "params.npz")
     assert first.meta == second.meta and first.meta.start_frame == 30
     assert same(first, second)
     stamps, drawn = pictures(tmp_path / "whole" / "overlay.mp4")
     stamps_cut, drawn_cut = pictures(tmp_path / "cut" / "overlay.mp4")
-    assert stamps == stamps_cut and len(stamps) == 120
-    some = np.arange(1, 119, 7)
-    apart = np.abs(drawn[some].astype(int) - drawn_cut[some]).mean((1, 2, 3))
-    for other in (some - 1, some + 1):  # each is that frame's picture, and not its neighbour's
-        assert (apart < 0.7 * np.abs(drawn[some].astype(int) - drawn_cut[other]).mean((1, 2, 3))).all()
+    assert stamps == stamps_cut and len(stamps) == 72
+    some = np.arange(1, 71, 5)
+    apart = np.abs(drawn[some].astype(int) - drawn_cut[some])
+    for other in (some - 1, some + 1):  # each is that frame's picture, and not its neighbour's, where they differ
+        steps = np.abs(drawn[some].astype(int) - drawn[other])
+        for difference, step in zip(apart, steps, strict=True):
+            assert difference[step > 40].mean() < 0.2 * step[step > 40].mean()
     names = {path.name for path in (tmp_path / "cut").iterdir()}
     assert names == {path.name for path in (tmp_path / "whole").iterdir()}  # nothing is left of the pieces
-    again = SplitRun(runner(report=True), CLIP, tmp_path / "cut", 2.5).plan()
+    again = SplitRun(runner(report=True), CLIP, tmp_path / "cut", 1.5).plan()
     assert isinstance(again, Outcome) and again.skipped and not again.other_options
 
 
 def test_steps_that_are_done_are_not_done_again_and_what_is_not_ours_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shorter = {"start": 1.3, "end": 4.7, "render": False, "frames": False}
+    shorter = {"start": 1.3, "end": 3.3, "render": False, "frames": False}
     cutting, place = runner(**shorter), tmp_path / "cut"
 
     def step(name: str, piece: int = 0) -> Outcome | None:
-        return SplitRun(cutting, CLIP, place, 2.0).step(name, piece)
+        return SplitRun(cutting, CLIP, place, 1.0).step(name, piece)
 
-    assert SplitRun(cutting, CLIP, place, 2.0).plan() == [
+    assert SplitRun(cutting, CLIP, place, 1.0).plan() == [
         ("follow", 2),
         ("join", 1),
         ("look", 2),
@@ -130,13 +132,13 @@ def test_steps_that_are_done_are_not_done_again_and_what_is_not_ours_stays(
 
 
 def test_a_record_that_another_run_has_put_in_the_place_is_not_taken_for_that_of_the_pieces(tmp_path: Path) -> None:
-    told = {"start": 1.3, "end": 4.7, "render": False, "frames": False, "overwrite": True}
+    told = {"start": 1.3, "end": 3.3, "render": False, "frames": False, "overwrite": True}
     cutting, place = runner(**told), tmp_path / "cut"
-    plan = SplitRun(cutting, CLIP, place, 2.0).plan()
+    plan = SplitRun(cutting, CLIP, place, 1.0).plan()
     assert isinstance(plan, list)
     for name, count in plan[:-1]:
         for piece in range(count):
-            SplitRun(cutting, CLIP, place, 2.0).step(name, piece)
+            SplitRun(cutting, CLIP, place, 1.0).step(name, piece)
     other = runner(**told, max_people=1)
     for name in ("lift-0000.json", "follow-0000.json"):
         assert list(place.glob(f"pieces-*/{name}"))
@@ -145,9 +147,9 @@ def test_a_record_that_another_run_has_put_in_the_place_is_not_taken_for_that_of
     assert not list(place.glob("pieces-*"))  # they were given up
     shutil.copytree(next((tmp_path / "kept").glob("pieces-*")), place / next((tmp_path / "kept").glob("pieces-*")).name)
     with pytest.raises(InputError, match="or another one now"):
-        SplitRun(cutting, CLIP, place, 2.0).step("finish", 0)
-    SplitRun(cutting, CLIP, place, 2.0).step("lift", 0)
-    outcome = SplitRun(cutting, CLIP, place, 2.0).step("finish", 0)
+        SplitRun(cutting, CLIP, place, 1.0).step("finish", 0)
+    SplitRun(cutting, CLIP, place, 1.0).step("lift", 0)
+    outcome = SplitRun(cutting, CLIP, place, 1.0).step("finish", 0)
     assert outcome is not None and outcome.people == 2
 
 
