@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from glot_cli.errors import GlotError, printable
 from glot_cli.pipeline.options import LEAST_SPLIT, Options
 
 if TYPE_CHECKING:
-    from glot_cli.cluster.ledger import Ledger
+    from glot_cli.cluster.ledger import Ledger, Row
 
 MOST_WORKERS = 1024  # on one machine, as `sizing` has it
 UNFINISHED = 3  # exit status of --status
@@ -113,7 +114,7 @@ def command(
     with loading():
         try:
             from glot_cli.cluster.batch import run_batch
-            from glot_cli.cluster.summary import failures, state_line
+            from glot_cli.cluster.summary import state_line
 
             if shard is None:
                 import glot_cli.cluster.ray_pool  # noqa: F401
@@ -144,7 +145,7 @@ def command(
         live.close()
     now = time.time()
     print(printable(f"{state_line(ledger.rows, 0, now, now)} -> {out}"), flush=True)
-    return _told(list(failures(ledger.rows)))
+    return _tell_failures(ledger.rows)
 
 
 def _status(folder: str) -> int:
@@ -152,7 +153,7 @@ def _status(folder: str) -> int:
     with loading():
         try:
             from glot_cli.cluster.batch_table import read_tables
-            from glot_cli.cluster.summary import failures, state_line
+            from glot_cli.cluster.summary import state_line
         except ImportError as error:
             raise _not_installed(error) from error
     rows, abouts, missing = read_tables(folder)
@@ -166,15 +167,19 @@ def _status(folder: str) -> int:
     if missing:
         verb = "has" if missing == 1 else "have"
         print(f"{missing} of {missing + len(abouts)} shards {verb} written no table", flush=True)
-    failed = _told(list(failures(rows)))
+    failed = _tell_failures(rows)
     return UNFINISHED if at_work or missing else failed
 
 
-def _told(lines: list[str]) -> int:
+def _tell_failures(rows: Sequence[Row]) -> int:
     """Print the table of what failed; returns the exit status."""
+    from glot_cli.cluster.ledger import ASIDE
+    from glot_cli.cluster.summary import failures
+
+    lines = list(failures(rows))
     for line in lines:
         print(line, flush=True)
-    if any(line.split()[1:3] == ["set", "aside"] for line in lines):
+    if any(row.state == ASIDE for row in rows):
         print("what was set aside is tried again with --retry", flush=True)
     return int(bool(lines))
 

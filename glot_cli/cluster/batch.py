@@ -138,9 +138,7 @@ def run_batch(
     return ledger
 
 
-def _work_here(
-    ledger: Ledger, begin: dict[str, Any], job_of: Callable[[Work], dict[str, Any]], record: _Record
-) -> None:
+def _work_here(ledger: Ledger, begin: dict[str, Any], job_of: JobOf, record: _Record) -> None:
     """One clip after the other in a process beside this one."""
     told = os.environ.get("OMP_NUM_THREADS", "")  # by a scheduler that lends less than the whole machine
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -187,7 +187,7 @@ def read_tables(folder: str) -> tuple[list[Row], list[About], int]:
         ((*read_table(place), _cut_of(place)) for place in places), key=lambda table: table[1].written, reverse=True
     )
     newest = [table for table in tables if table[2] == tables[0][2]]
-    missing = tables[0][2] - len(newest)
+    missing = max(1, tables[0][2]) - len(newest)
     if not missing:  # tables of a batch that was divided otherwise say nothing more
         tables = newest
     rows: dict[int, Row] = {}
@@ -200,9 +200,9 @@ def read_tables(folder: str) -> tuple[list[Row], list[About], int]:
 
 
 def _cut_of(place: str) -> int:
-    """Into how many shards a batch was divided whose table is at a place."""
+    """Into how many shards a batch was divided whose table is at a place; 0 of one that was not."""
     found = re.search(r"-of-(\d+)\.parquet$", place)
-    return int(found[1]) if found else 1
+    return int(found[1]) if found else 0
 
 
 def earlier_rows(place: str) -> tuple[list[Row], About | None]:

@@ -198,6 +198,15 @@ def test_status_tells_what_is_not_finished(tmp_path: Path, glot: Glot) -> None:
     assert "ago; has it been stopped?)" in glot("batch", "--status", tmp_path / "out").out
 
 
+def test_a_batch_that_was_a_single_shard_before_misses_none(tmp_path: Path, glot: Glot) -> None:
+    write_table(str(tmp_path / "batch-1-of-1.parquet"), [Row(0, "a", "/a", DONE)], About({}, 1, 0.0, 1.0, True))
+    write_table(str(tmp_path / "batch.parquet"), [Row(0, "b", "/b", ASIDE, error="x")], About({}, 1, 0.0, 2.0, True))
+    rows, abouts, missing = read_tables(str(tmp_path))
+    assert ([row.video for row in rows], len(abouts), missing) == (["b"], 1, 0)
+    told = glot("batch", "--status", tmp_path)
+    assert told.status == 1 and told.out.splitlines()[-1] == "what was set aside is tried again with --retry"
+
+
 def test_two_batches_do_not_write_one_table(tmp_path: Path) -> None:
     with conductor._alone(str(tmp_path / "out"), "batch-1-of-1.parquet"), pytest.raises(OutputError, match="another"):
         run(tmp_path, "a.mp4")
